@@ -1,0 +1,119 @@
+"""What checks are written with, and the pytest plugin (`-p groundup.checking`) that every run of them loads.
+
+A check's failure is the lesson's best sentence: it says what was asked, what came back, what was expected and
+where to look. `assert_close` and `assert_shape` write the last three; the check writes the first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Verdicts must repeat: the same code gives the same examples. Deadlines belong to the grader, not to an example.
+settings.register_profile(
+    "groundup",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=50,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("groundup")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--seed`, the seed of the `rng` fixture."""
+    parser.addoption("--seed", type=int, default=0, help="seed of the checks' random numbers")
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers for a check, the same on every run with the same seed."""
+    return np.random.default_rng(request.config.getoption("--seed"))
+
+
+def assert_close(actual: Any, expected: Any, message: str, *, rtol: float = 1e-7, atol: float = 1e-9) -> None:
+    """Fail with `message` unless `actual` has the shape of `expected` and is equal within the tolerances.
+
+    Args:
+        actual: what the learner's code returned: a number, an array or a tensor.
+        expected: what it should have returned.
+        message: what was asked, in one sentence.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+    """
+    __tracebackhide__ = True
+    if actual is None:
+        pytest.fail(f"{message}\n  It returned None: is a `return` missing?", pytrace=False)
+    got, want = _array(actual), _array(expected)
+    if got.dtype == object:
+        pytest.fail(f"{message}\n  It returned a {type(actual).__name__}, not numbers.", pytrace=False)
+    if got.shape != want.shape:
+        pytest.fail(f"{message}\n  expected shape {want.shape}, got shape {got.shape}", pytrace=False)
+    close = np.isclose(got, want, rtol=rtol, atol=atol, equal_nan=True)
+    if close.all():
+        return
+    if got.size <= 12:
+        detail = f"  expected {_show(want)}\n  got      {_show(got)}"
+    else:
+        worst = np.unravel_index(np.argmax(np.where(close, 0, np.abs(got - want))), got.shape)
+        place = "[" + ", ".join(str(int(i)) for i in worst) + "]"
+        detail = (
+            f"  {int((~close).sum())} of {got.size} values differ; the worst is at {place}: "
+            f"expected {want[worst]:.6g}, got {got[worst]:.6g}"
+        )
+    pytest.fail(f"{message}\n{detail}", pytrace=False)
+
+
+def assert_shape(actual: Any, shape: tuple[int, ...], message: str) -> None:
+    """Fail with `message` unless `actual` has exactly this shape."""
+    __tracebackhide__ = True
+    got = tuple(getattr(actual, "shape", ())) if actual is not None else None
+    if got != tuple(shape):
+        what = "None: is a `return` missing?" if actual is None else f"shape {got}"
+        pytest.fail(f"{message}\n  expected shape {tuple(shape)}, got {what}", pytrace=False)
+
+
+def speed_ratio(slow: Callable[[], Any], fast: Callable[[], Any], *, repeats: int = 5) -> float:
+    """How many times longer `slow` takes than `fast`: a figure that survives a noisy machine.
+
+    The two are timed in turn, so that a slow spell hits both, and each is judged by its best run, because
+    noise only ever adds time.
+
+    Args:
+        slow: the call expected to take longer.
+        fast: the call expected to be quicker; repeated until one sample lasts at least a millisecond.
+        repeats: how many samples of each.
+    """
+    fast()
+    inner, elapsed = 1, _seconds(fast, 1)
+    while elapsed < 1e-3 and inner < 10_000:
+        inner *= 4
+        elapsed = _seconds(fast, inner)
+    best_slow = best_fast = float("inf")
+    for _ in range(repeats):
+        best_slow = min(best_slow, _seconds(slow, 1))
+        best_fast = min(best_fast, _seconds(fast, inner) / inner)
+    return best_slow / max(best_fast, 1e-9)
+
+
+def _seconds(call: Callable[[], Any], times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return time.perf_counter() - start
+
+
+def _array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # a torch tensor, without importing torch
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
+
+
+def _show(array: np.ndarray) -> str:
+    return np.array2string(array, precision=6, separator=", ", suppress_small=True).replace("\n", "\n           ")

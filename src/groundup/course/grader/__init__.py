@@ -1,0 +1,1 @@
+"""The grader: one verdict from one fresh process."""

@@ -1,0 +1,383 @@
+"""A unit as the course sees it: its metadata and its files, read and never imported.
+
+The companions (`labs.py`, `figures.py`, `mistakes.py`) are read as syntax trees, so that listing seventy units
+costs milliseconds and runs none of their code.
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from groundup.course.verdict import sha256_text
+from groundup.errors import ConfigError, UnknownName
+
+Runtime = Literal["numpy", "torch"]
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """An import or a name that the exercise may not use, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something worth reading or watching."""
+
+    title: str
+    author: str
+    kind: str
+    minutes: int
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class RoadmapItem:
+    """The item of a roadmap document that a unit answers to, for example `004 L15`."""
+
+    document: str
+    item: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One review card or interview question. `id` is stable: `phase/unit#slug`."""
+
+    id: str
+    front: str
+    back: str
+    kind: Literal["recall", "interview"] = "recall"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one verdict may use."""
+
+    seconds: float = 20.0
+    memory_mb: int = 4096
+    processes: int = 64
+    output_kb: int = 256
+    file_mb: int = 64
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control of a figure, made from a typed parameter of its function."""
+
+    name: str
+    kind: Literal["bool", "int", "float", "choice"]
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class FigureInfo:
+    """A figure of a unit: what the page needs to draw its controls."""
+
+    name: str
+    title: str
+    caption: str
+    controls: tuple[Control, ...]
+
+
+@dataclass(frozen=True)
+class ConfigField:
+    """One field of a lab's config: `doc` is its line in the class docstring's `Attributes`."""
+
+    name: str
+    annotation: str
+    default: Any
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class LabInfo:
+    """A lab of a unit, as declared."""
+
+    name: str
+    title: str
+    question: str
+    data: tuple[str, ...]
+    presets: dict[str, dict[str, Any]]
+    sabotage: tuple[dict[str, Any], ...]
+    seeds: int
+    fields: tuple[ConfigField, ...]
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class MistakeInfo:
+    """A wrong or right other way to write one function: `source` is its text without the mark."""
+
+    name: str
+    kind: Literal["mistake", "variant"]
+    target: str
+    diagnosis: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of the stack. `folder` holds its files; everything else is in its `unit.toml`."""
+
+    id: str
+    folder: Path
+    title: str
+    summary: str
+    minutes: int
+    needs: tuple[str, ...]
+    runtime: Runtime
+    module: str
+    write: tuple[str, ...]
+    hints: dict[str, tuple[str, ...]]
+    criteria: tuple[str, ...]
+    resources: tuple[Resource, ...]
+    roadmap: tuple[RoadmapItem, ...]
+    forbidden: tuple[Forbidden, ...]
+    limits: Limits
+    equivalent_mutants: dict[str, str]
+
+    @property
+    def phase(self) -> str:
+        """The phase that the unit belongs to."""
+        return self.id.split("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The unit's name within its phase."""
+        return self.id.split("/")[1]
+
+    @property
+    def package(self) -> str:
+        """The unit's package, dotted."""
+        return "groundup.stack." + self.id.replace("/", ".")
+
+    @property
+    def implementation_module(self) -> str:
+        """The dotted name of the module that the learner's file replaces."""
+        return f"{self.package}.{self.module}"
+
+    @property
+    def implementation(self) -> Path:
+        """The reference implementation."""
+        return self.folder / f"{self.module}.py"
+
+    @property
+    def checks(self) -> Path:
+        """The checks."""
+        return self.folder / "checks.py"
+
+    @property
+    def lesson(self) -> Path:
+        """The lesson's source."""
+        return self.folder / "lesson.md"
+
+    @property
+    def checks_sha256(self) -> str:
+        """What a verdict was judged by: the hash of the checks and of the rules in `unit.toml` that judge."""
+        rules = f"{self.write}{self.forbidden}{self.limits}"
+        return sha256_text(self.checks.read_text(encoding="utf-8") + rules)
+
+    @property
+    def extra(self) -> str:
+        """The optional dependency group that the unit needs, or an empty string."""
+        return "deep" if self.runtime == "torch" else ""
+
+    @cached_property
+    def cards(self) -> tuple[Card, ...]:
+        """The review cards, in the order of the file."""
+        path = self.folder / "cards.toml"
+        if not path.exists():
+            return ()
+        entries = _toml(path).get("card", [])
+        return tuple(
+            Card(f"{self.id}#{e['id']}", e["front"].strip(), e["back"].strip(), e.get("kind", "recall"))
+            for e in entries
+        )
+
+    @cached_property
+    def figures(self) -> tuple[FigureInfo, ...]:
+        """The figures, in the order of the file."""
+        return tuple(_read_figures(self.folder / "figures.py"))
+
+    @cached_property
+    def labs(self) -> tuple[LabInfo, ...]:
+        """The labs, in the order of the file."""
+        return tuple(_read_labs(self.folder / "labs.py"))
+
+    @cached_property
+    def mistakes(self) -> tuple[MistakeInfo, ...]:
+        """The mistakes and variants, in the order of the file."""
+        return tuple(_read_mistakes(self.folder / "mistakes.py"))
+
+    def figure(self, name: str) -> FigureInfo:
+        """The figure of this name. Raises UnknownName."""
+        return _named(f"figure in {self.id}", name, self.figures)
+
+    def lab(self, name: str) -> LabInfo:
+        """The lab of this name. Raises UnknownName."""
+        return _named(f"lab in {self.id}", name, self.labs)
+
+
+def load_unit(folder: Path) -> Unit:
+    """Read `unit.toml` of the unit in `folder`. Raises ConfigError naming the key that breaks a rule."""
+    path = folder / "unit.toml"
+    data = _toml(path)
+    unit_id = f"{folder.parent.name}/{folder.name}"
+    try:
+        exercise = data["exercise"]
+        return Unit(
+            id=unit_id,
+            folder=folder,
+            title=data["title"],
+            summary=data["summary"],
+            minutes=data["minutes"],
+            needs=tuple(data.get("needs", ())),
+            runtime=data.get("runtime", "numpy"),
+            module=exercise.get("module", folder.name),
+            write=tuple(exercise["write"]),
+            hints={name: tuple(stages) for name, stages in data.get("hints", {}).items()},
+            criteria=tuple(data.get("criteria", ())),
+            resources=tuple(Resource(**r) for r in data.get("resources", ())),
+            roadmap=tuple(RoadmapItem(**r) for r in data.get("roadmap", ())),
+            forbidden=tuple(Forbidden(**f) for f in data.get("forbid", ())),
+            limits=Limits(**data.get("limits", {})),
+            equivalent_mutants=dict(data.get("equivalent_mutants", {})),
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: {error} is missing or not a key that unit.toml may have.") from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def _named(kind: str, name: str, entries: tuple[Any, ...]) -> Any:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise UnknownName(kind, name, [entry.name for entry in entries])
+
+
+def _marked(path: Path, *marks: str) -> Iterator[tuple[ast.FunctionDef, ast.Call, str]]:
+    """The top-level functions decorated with one of `marks`, with the decorator call and its name."""
+    if not path.exists():
+        return
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call):
+                called = decorator.func
+                name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+                if name in marks:
+                    yield node, decorator, name
+
+
+def _literal(node: ast.expr, path: Path) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ConfigError(f"{path}:{node.lineno}: `{ast.unparse(node)}` must be a literal.") from error
+
+
+def _first_paragraph(node: ast.FunctionDef | ast.ClassDef) -> str:
+    return (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
+
+
+def _read_figures(path: Path) -> Iterator[FigureInfo]:
+    for node, call, _ in _marked(path, "figure"):
+        arguments = [*node.args.args, *node.args.kwonlyargs]
+        defaults = [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]
+        if len(defaults) != len(arguments):
+            raise ConfigError(f"{path}:{node.lineno}: every parameter of the figure `{node.name}` needs a default.")
+        controls = tuple(
+            _control(argument, _literal(default, path), path)
+            for argument, default in zip(arguments, defaults, strict=True)
+        )
+        yield FigureInfo(node.name, _literal(call.args[0], path), _first_paragraph(node), controls)
+
+
+def _control(argument: ast.arg, default: Any, path: Path) -> Control:
+    annotation = argument.annotation
+    match annotation:
+        case ast.Name(id="bool"):
+            return Control(argument.arg, "bool", default)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            values = _literal(choices, path)
+            return Control(argument.arg, "choice", default, choices=values if isinstance(values, tuple) else (values,))
+        case ast.Subscript(
+            value=ast.Name(id="Annotated"),
+            slice=ast.Tuple(elts=[ast.Name(id="int" | "float" as kind), ast.Call() as c]),
+        ):
+            named = {k.arg: _literal(k.value, path) for k in c.keywords if k.arg}
+            bounds = dict(zip(("low", "high", "step", "log"), (_literal(a, path) for a in c.args), strict=False))
+            fields = {**bounds, **named}
+            if kind == "int":
+                fields.setdefault("step", 1)
+            return Control(argument.arg, kind, default, **fields)  # type: ignore[arg-type]
+    raise ConfigError(
+        f"{path}:{argument.lineno}: parameter `{argument.arg}` must be annotated bool, Literal[...], "
+        "Annotated[int, Range(...)] or Annotated[float, Range(...)]."
+    )
+
+
+def _read_labs(path: Path) -> Iterator[LabInfo]:
+    if not path.exists():
+        return
+    classes = {n.name: n for n in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(n, ast.ClassDef)}
+    for node, call, _ in _marked(path, "lab"):
+        declared = {k.arg: k.value for k in call.keywords if k.arg}
+        config = classes[ast.unparse(node.args.args[0].annotation or ast.Constant(""))]
+        given = {
+            name: _literal(value, path)
+            for name, value in declared.items()
+            if name in {"title", "question", "data", "presets", "sabotage", "seeds"}
+        }
+        yield LabInfo(
+            name=node.name,
+            title=given["title"],
+            question=given["question"],
+            data=tuple(given.get("data", ())),
+            presets={name: dict(values) for name, values in given["presets"].items()},
+            sabotage=tuple(given.get("sabotage", ())),
+            seeds=given.get("seeds", 3),
+            fields=tuple(_config_fields(config)),
+            doc=ast.get_docstring(node) or "",
+        )
+
+
+def _config_fields(config: ast.ClassDef) -> Iterator[ConfigField]:
+    docs = {}
+    for line in (ast.get_docstring(config) or "").splitlines():
+        name, colon, text = line.strip().partition(":")
+        if colon and name.isidentifier():
+            docs[name] = text.strip()
+    for statement in config.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            default = ast.literal_eval(statement.value) if statement.value is not None else None
+            name = statement.target.id
+            yield ConfigField(name, ast.unparse(statement.annotation), default, docs.get(name, ""))
+
+
+def _read_mistakes(path: Path) -> Iterator[MistakeInfo]:
+    for node, call, kind in _marked(path, "mistake", "variant"):
+        target = _literal(call.args[0], path)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        yield MistakeInfo(node.name, kind, target, ast.get_docstring(node) or "", source)  # type: ignore[arg-type]

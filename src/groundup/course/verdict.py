@@ -1,0 +1,92 @@
+"""What the grader says of one submission."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Outcome = Literal["passed", "failed", "not_attempted", "timeout", "crashed", "refused"]
+CheckOutcome = Literal["passed", "failed", "not_attempted", "not_run"]
+
+EXIT_CODES: dict[Outcome, int] = {
+    "passed": 0,
+    "failed": 1,
+    "not_attempted": 1,
+    "timeout": 1,
+    "crashed": 1,
+    "refused": 1,
+}
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of a unit, as one submission fared at it.
+
+    Attributes:
+        name: the check's function name, with its parameters in brackets where it has any.
+        outcome: `not_attempted` when it reached a body that still raises `NotImplementedError`.
+        message: what went wrong, written for the learner; empty when it passed.
+        location: `file:line` in the learner's file, where the failure came from it; else empty.
+        diagnosis: the mistake this looks like, or the function at fault; empty when none is known.
+        seconds: how long it took.
+    """
+
+    name: str
+    outcome: CheckOutcome
+    message: str = ""
+    location: str = ""
+    diagnosis: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The grader's whole answer. Its JSON form is documented and stable."""
+
+    unit: str
+    verdict: Outcome
+    checks: tuple[CheckResult, ...] = ()
+    message: str = ""
+    code_sha256: str = ""
+    checks_sha256: str = ""
+    seed: int = 0
+    seconds: float = 0.0
+    mine: tuple[str, ...] = field(default=())
+    """Other units whose code was the learner's own in this run."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return self.verdict == "passed"
+
+    @property
+    def exit_code(self) -> int:
+        """The shell's exit code for this verdict."""
+        return EXIT_CODES[self.verdict]
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict document."""
+        document = asdict(self)
+        document["checks"] = list(document["checks"])
+        document["mine"] = list(self.mine)
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Verdict:
+        """The inverse of `to_json`."""
+        fields = dict(document)
+        fields["checks"] = tuple(CheckResult(**check) for check in fields.get("checks", ()))
+        fields["mine"] = tuple(fields.get("mine", ()))
+        return cls(**fields)
+
+
+def sha256_text(text: str) -> str:
+    """SHA-256 of a source text, the same whatever the line endings."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a source file, the same whatever the line endings."""
+    return sha256_text(path.read_text(encoding="utf-8"))

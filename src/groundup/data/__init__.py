@@ -1,0 +1,1 @@
+"""Datasets: where they come from, their checksums and their provenance."""

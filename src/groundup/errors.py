@@ -1,0 +1,69 @@
+"""Every error that groundup raises on purpose.
+
+    GroundupError            one clear line for the person, `exit_code` for the shell
+    ├── UsageError           the command, the parameter or the request is wrong           (exit 2)
+    │   ├── UnknownName      a unit, lab, figure, track or card that does not exist; suggests the nearest
+    │   └── ConfigError      a lab setting or a file of ours that breaks a rule
+    ├── CannotJudge          no verdict was possible: something needed is not installed    (exit 3)
+    ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
+    └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
+
+Anything else that escapes is a bug, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GroundupError(Exception):
+    """An expected error: the message names the parameter, the rule, the value and the next step."""
+
+    exit_code = 1
+
+
+class UsageError(GroundupError):
+    """What was asked for cannot be done as it was asked."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that does not exist, with the nearest names that do."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, see: str = "groundup map") -> None:
+        self.kind, self.name = kind, name
+        self.nearest = nearest(name, known)
+        hint = f"Did you mean {' or '.join(self.nearest)}?" if self.nearest else f"`{see}` lists them."
+        super().__init__(f"There is no {kind} called '{name}'. {hint}")
+
+
+class ConfigError(UsageError):
+    """A setting that breaks a rule."""
+
+
+class CannotJudge(GroundupError):
+    """No verdict was possible, for a reason that is not the learner's."""
+
+    exit_code = 3
+
+
+class DataUnavailable(GroundupError):
+    """A dataset could be had from no source."""
+
+    exit_code = 3
+
+
+class WorkspaceError(GroundupError):
+    """The workspace cannot be read or written."""
+
+    exit_code = 2
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known names most like `name`, best first; compares the last part of `phase/unit` names too."""
+    known = list(known)
+    by_form = {form.lower(): full for full in known for form in (full, full.rsplit("/", 1)[-1])}
+    matches = difflib.get_close_matches(name.lower(), by_form, n=2 * count, cutoff=0.55)
+    return list(dict.fromkeys(by_form[match] for match in matches))[:count]

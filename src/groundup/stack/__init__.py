@@ -1,0 +1,1 @@
+"""The library: one package per phase, one folder per unit."""

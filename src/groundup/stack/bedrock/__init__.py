@@ -1,0 +1,1 @@
+"""Bedrock: the mathematics, in NumPy and SciPy only."""

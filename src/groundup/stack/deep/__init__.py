@@ -1,0 +1,1 @@
+"""Deep learning: the first unit in NumPy, then PyTorch."""
