@@ -1,0 +1,325 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+"""One learner's course: what the command line and the site both call.
+
+Every change of state goes through here and leaves an event in the ledger; a unit is marked by nothing else than a
+verdict of the grader.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup.course.catalogue import Catalogue, Entry
+from groundup.course.ledger import Event, Ledger
+from groundup.course.progress import UnitState, next_up, unit_states
+from groundup.course.unit import Unit
+from groundup.course.verdict import Verdict
+from groundup.course.workspace import Workspace
+from groundup.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from groundup.course.figures import FigureWorker
+    from groundup.course.grader import Grader
+    from groundup.course.review import Review
+    from groundup.course.runs import RunReport
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One stage of the hints for one function."""
+
+    unit: str
+    name: str
+    stage: int
+    of: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A recorded verdict beside the one that the same code gets now."""
+
+    event: Event
+    then: Verdict
+    now: Verdict | None
+    differences: tuple[str, ...]
+    checks_changed: bool
+
+
+class Course:
+    """A workspace with the catalogue, its ledger and its workers. Close it, or use it as a context manager.
+
+    Args:
+        workspace: the learner's folder; created by the first thing that writes.
+        catalogue: the units; the built-in ones unless given.
+        ledger: the ledger; `GROUNDUP_LEDGER` (a URL, with `GROUNDUP_LEARNER`) or the workspace's own unless given.
+    """
+
+    def __init__(
+        self, workspace: Workspace, *, catalogue: Catalogue | None = None, ledger: Ledger | None = None
+    ) -> None:
+        self.workspace = workspace
+        self.catalogue = catalogue or Catalogue()
+        self.ledger = ledger or Ledger(
+            os.environ.get("GROUNDUP_LEDGER") or workspace.ledger_path, learner=os.environ.get("GROUNDUP_LEARNER", "")
+        )
+
+    def __enter__(self) -> Course:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        for name in ("grader", "figure_worker"):
+            worker = self.__dict__.pop(name, None)
+            if worker is not None:
+                worker.close()
+
+    @cached_property
+    def grader(self) -> Grader:
+        """The grader; its workers start when first needed."""
+        from groundup.course.grader import Grader
+
+        return Grader()
+
+    @cached_property
+    def figure_worker(self) -> FigureWorker:
+        """The process that draws figures."""
+        from groundup.course.figures import FigureWorker
+
+        return FigureWorker()
+
+    # Where the learner stands
+
+    def states(self) -> dict[str, UnitState]:
+        """The state of every unit, in the catalogue's order."""
+        return unit_states(self.catalogue, self.workspace, self.ledger)
+
+    def next_up(self) -> list[Entry]:
+        """The units to work on next, best first."""
+        return next_up(self.catalogue, self.states())
+
+    # The exercise
+
+    def start(self, name: str, *, reset: bool = False) -> tuple[Path, bool]:
+        """Write the exercise of a unit, unless the learner's file is there already.
+
+        Args:
+            name: the unit.
+            reset: begin again; the old file is kept in `exercises/.backup/`.
+
+        Returns:
+            The file, and whether it was written now.
+        """
+        from groundup.course.exercise import write_exercise
+
+        unit = self.catalogue.unit(name)
+        self.workspace.create()
+        path = self.workspace.exercise(unit.id)
+        if path.exists() and not reset:
+            return path, False
+        backup = self.workspace.back_up(unit.id)
+        self.workspace.write_exercise(unit.id, write_exercise(unit))
+        kept = {"backup": str(backup.relative_to(self.workspace.root))} if backup else {}
+        self.ledger.append("reset" if backup else "started", unit.id, kept)
+        self.workspace.commit(f"Start {unit.id}", [path, *([backup] if backup else [])])
+        return path, True
+
+    def check(self, name: str, *, mine: bool = False) -> Verdict:
+        """Grade the learner's file of a unit as it is on disk, and record the verdict.
+
+        Args:
+            name: the unit.
+            mine: grade it on the learner's own earlier units, where their evidence is current.
+        """
+        unit = self.catalogue.unit(name)
+        source = self.workspace.read_exercise(unit.id)
+        if source is None:
+            raise UsageError(
+                f"There is nothing to check: {self.workspace.exercise(unit.id)} does not exist. "
+                f"`groundup start {unit.id}` writes it."
+            )
+        overlay = self.mine(without=unit.id) if mine else {}
+        verdict = self.grader.grade(unit, source, overlay=overlay)
+        self.ledger.record(verdict, source)
+        if verdict.passed:
+            self.workspace.commit(f"Pass {unit.id}", [self.workspace.exercise(unit.id)])
+        return verdict
+
+    def mine(self, *, without: str = "") -> dict[str, str]:
+        """The learner's sources of every unit whose evidence is current, by unit."""
+        passed = [s.id for s in self.states().values() if s.status == "passed" and s.id != without]
+        sources = {unit_id: self.workspace.read_exercise(unit_id) for unit_id in passed}
+        return {unit_id: source for unit_id, source in sources.items() if source is not None}
+
+    def hint(self, name: str, function: str | None = None) -> Hint:
+        """The next stage of the hints for a function of a unit; the last stage stays.
+
+        Args:
+            name: the unit.
+            function: whose hint; otherwise the first function that is not written yet or that failed last.
+
+        Raises:
+            UnknownName: the unit has no hints for that function.
+        """
+        unit = self.catalogue.unit(name)
+        chosen = function or self._stuck_on(unit)
+        if chosen not in unit.hints:
+            raise UnknownName(f"function to write in {unit.id}", chosen, unit.hints, see=f"groundup hint {unit.id}")
+        stages = unit.hints[chosen]
+        given = [e for e in self.ledger.events(kinds=["hint"], unit=unit.id) if e.payload.get("name") == chosen]
+        stage = min(len(given), len(stages) - 1)
+        self.workspace.create()
+        self.ledger.append("hint", unit.id, {"name": chosen, "stage": stage + 1})
+        return Hint(unit.id, chosen, stage + 1, len(stages), stages[stage])
+
+    def _stuck_on(self, unit: Unit) -> str:
+        source = self.workspace.read_exercise(unit.id)
+        names = list(unit.hints)
+        if source is None:
+            return names[0]
+        bodies = dict(functions(source))
+        for name in names:
+            if name not in bodies or _is_stub(bodies[name]):
+                return name
+        record = self.ledger.units().get(unit.id)
+        for check in Verdict.from_json(record.last.payload).checks if record and record.last else ():
+            if check.outcome == "failed":
+                line = int(check.location.rsplit(":", 1)[-1]) if check.location[-1:].isdigit() else 0
+                for name in names:
+                    node = bodies[name]
+                    if f"`{name}`" in check.diagnosis or node.lineno <= line <= (node.end_lineno or 0):
+                        return name
+        return names[0]
+
+    def solution(self, name: str) -> str:
+        """The reference implementation of a unit; that it was looked at is recorded."""
+        unit = self.catalogue.unit(name)
+        self.workspace.create()
+        self.ledger.append("solution", unit.id, {"passed": self.has_passed(unit.id)})
+        return unit.implementation.read_text(encoding="utf-8")
+
+    def has_passed(self, unit_id: str) -> bool:
+        """Whether the unit has ever passed, whatever happened to its file since."""
+        record = self.ledger.units().get(unit_id)
+        return bool(record and record.passes)
+
+    # Labs and figures
+
+    def run(
+        self,
+        name: str,
+        lab: str | None = None,
+        *,
+        preset: str = "laptop",
+        settings: Mapping[str, str] | None = None,
+        seeds: int | None = None,
+        mine: bool = False,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> RunReport:
+        """Run a lab, record it and judge it; `mine` puts the learner's code in wherever its evidence is current."""
+        from groundup.course.runs import run_lab
+
+        unit = self.catalogue.unit(name)
+        if not unit.labs:
+            raise UsageError(f"The unit {unit.id} has no lab.")
+        chosen = unit.lab(lab).name if lab else unit.labs[0].name
+        self.workspace.create()
+        report = run_lab(
+            self.workspace.root,
+            unit,
+            chosen,
+            preset=preset,
+            settings=dict(settings or {}),
+            seeds=seeds,
+            overlay=self.mine() if mine else {},
+            on_event=on_event or (lambda _: None),
+        )
+        self.ledger.append("run", unit.id, {"run": report.id, "lab": chosen, "verdict": report.verdict})
+        return report
+
+    def draw(self, name: str, figure: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A figure of a unit as Plotly JSON."""
+        return self.figure_worker.draw(self.catalogue.unit(name), figure, dict(parameters or {}))
+
+    # Evidence
+
+    def replay(self) -> Iterator[Replayed]:
+        """Grade again what every recorded verdict judged, once for each code, checks and set of other units."""
+        seen = set()
+        for event in self.ledger.events(kinds=["verdict"]):
+            then = Verdict.from_json(event.payload)
+            key = (event.unit, event.code_sha256, event.checks_sha256, then.mine)
+            if key in seen:
+                continue
+            seen.add(key)
+            yield self._replay(event, then)
+
+    def _replay(self, event: Event, then: Verdict) -> Replayed:
+        source = self.ledger.source(event.code_sha256)
+        if source is None or event.unit not in self.catalogue.units:
+            missing = "its source" if source is None else f"the unit {event.unit}"
+            return Replayed(event, then, None, (f"{missing} is not there any more",), False)
+        unit = self.catalogue.units[event.unit]
+        overlay = {unit_id: text for unit_id, text in self.mine().items() if unit_id in then.mine}
+        now = self.grader.grade(unit, source, overlay=overlay, seed=then.seed)
+        return Replayed(event, then, now, tuple(differences(then, now)), unit.checks_sha256 != then.checks_sha256)
+
+    # The learner's side
+
+    @cached_property
+    def _cards(self) -> tuple[Any, ...]:
+        return tuple(card for unit in self.catalogue.units.values() for card in unit.cards)
+
+    def review(self) -> Review:
+        """The review of the cards of every unit that was begun."""
+        from groundup.course.review import Review
+
+        begun = {s.id for s in self.states().values() if s.status not in ("planned", "new")}
+        cards = [card for card in self._cards if card.id.split("#")[0] in begun]
+        return Review(self.ledger.events(kinds=["review"]), cards)
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.now(UTC)
+
+
+def functions(source: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function of a module and every method of its classes, by qualified name; nothing of broken code."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return
+    yield from _functions(tree, "")
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + child.name, child
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{prefix}{child.name}.")
+
+
+def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    last = node.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is not None and "NotImplementedError" in ast.unparse(last.exc)
+
+
+def differences(then: Verdict, now: Verdict) -> Iterator[str]:
+    """What differs between two verdicts, apart from their times, in words."""
+    if then.verdict != now.verdict:
+        yield f"verdict was {then.verdict}, is {now.verdict}"
+    before, after = ({check.name: check.outcome for check in v.checks} for v in (then, now))
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            yield f"check {name} was {before.get(name, 'not there')}, is {after.get(name, 'not there')}"

@@ -1,0 +1,1 @@
+"""The ledger's migrations, numbered and never edited once released."""

@@ -1,0 +1,173 @@
+"""The learner's folder: plain files, kept in git."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from groundup.errors import WorkspaceError
+
+STATE = ".groundup"
+IGNORED = f"""\
+# What can be made again stays out of the history; your solutions, journal and ledger stay in.
+{STATE}/cache/
+{STATE}/runs/
+{STATE}/run/
+{STATE}/mlflow*
+{STATE}/*-wal
+{STATE}/*-shm
+__pycache__/
+"""
+
+
+class Workspace:
+    """One learner's folder. Nothing is created until `create` is called.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self.state_dir = self.root / STATE
+        self.exercises = self.root / "exercises"
+        self.backups = self.exercises / ".backup"
+        self.journal_dir = self.root / "journal"
+        self.ledger_path = self.state_dir / "ledger.sqlite"
+        self.cache_dir = self.state_dir / "cache"
+
+    @classmethod
+    def find(cls, given: str | Path | None = None) -> Workspace:
+        """The workspace that a command means.
+
+        In this order: the folder given, `GROUNDUP_WORKSPACE`, the nearest parent folder that holds
+        `.groundup/`, and `~/groundup`.
+        """
+        named = given or os.environ.get("GROUNDUP_WORKSPACE")
+        if named:
+            return cls(Path(named))
+        here = Path.cwd()
+        home = Path.home() / "groundup"
+        return cls(next((folder for folder in (here, *here.parents) if (folder / STATE).is_dir()), home))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder has been made a workspace."""
+        return self.state_dir.is_dir()
+
+    def create(self) -> None:
+        """Make the folder and its git repository, where they are not there yet. Raises WorkspaceError."""
+        if self.exists:
+            return
+        try:
+            for folder in (self.state_dir, self.exercises, self.journal_dir):
+                folder.mkdir(parents=True, exist_ok=True)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text(IGNORED, encoding="utf-8")
+        except OSError as error:
+            raise WorkspaceError(
+                f"The workspace {self.root} cannot be written: {error.strerror}. "
+                "Give another folder with --workspace DIR or GROUNDUP_WORKSPACE."
+            ) from error
+        if not (self.root / ".git").exists():
+            self._git("init", "--quiet")
+
+    def exercise(self, unit_id: str) -> Path:
+        """Where the learner's file of a unit is, or will be."""
+        return self.exercises / f"{unit_id}.py"
+
+    def read_exercise(self, unit_id: str) -> str | None:
+        """The learner's file, or None where there is none. Raises WorkspaceError when it is not UTF-8 text."""
+        path = self.exercise(unit_id)
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise WorkspaceError(
+                f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and check again."
+            ) from error
+        except OSError as error:
+            raise WorkspaceError(f"{path} cannot be read: {error.strerror}.") from error
+
+    def write_exercise(self, unit_id: str, text: str) -> Path:
+        """Write the learner's file whole or not at all."""
+        path = self.exercise(unit_id)
+        write_atomically(path, text)
+        return path
+
+    def back_up(self, unit_id: str) -> Path | None:
+        """Put a copy of the learner's file aside, under a name that says when; None where there is no file."""
+        path = self.exercise(unit_id)
+        if not path.exists():
+            return None
+        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S-%f")
+        target = self.backups / f"{unit_id}.{stamp}.py"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+        return target
+
+    def commit(self, message: str, paths: Iterable[Path]) -> bool:
+        """Commit these files to the workspace's own repository; False where git cannot, which is never an error."""
+        names = [str(path.relative_to(self.root)) for path in (*paths, self.root / ".gitignore") if path.exists()]
+        if not names or not self._git("add", "--", *names):
+            return False
+        # Only these paths: whatever else the learner has staged stays theirs.
+        return self._git("commit", "--quiet", "--no-verify", "-m", message, "--", *names)
+
+    def _git(self, *arguments: str) -> bool:
+        git = shutil.which("git")
+        if git is None:
+            return False
+        identity = {
+            f"GIT_{role}_{part}": os.environ.get(f"GIT_{role}_{part}", default)
+            for role in ("AUTHOR", "COMMITTER")
+            for part, default in (("NAME", "groundup"), ("EMAIL", "groundup@localhost"))
+        }
+        try:
+            done = subprocess.run(
+                [git, *arguments],
+                cwd=self.root,
+                env={**identity, **_own_identity(git, self.root), **os.environ},
+                capture_output=True,
+                timeout=20,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
+
+
+def _own_identity(git: str, root: Path) -> dict[str, str]:
+    """The person's own name and address, where git has them configured."""
+    found = {}
+    for part, key in (("NAME", "user.name"), ("EMAIL", "user.email")):
+        answer = subprocess.run([git, "config", key], cwd=root, capture_output=True, text=True, check=False)
+        if answer.returncode == 0:
+            found |= {f"GIT_AUTHOR_{part}": answer.stdout.strip(), f"GIT_COMMITTER_{part}": answer.stdout.strip()}
+    return found
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, sees the old one or the new one whole. Raises WorkspaceError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.replace(file.name, path)
+        except OSError:
+            os.unlink(file.name)
+            raise
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
