@@ -78,11 +78,12 @@ class Course:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes and give back the ledger's connections."""
         for name in ("grader", "figure_worker"):
             worker = self.__dict__.pop(name, None)
             if worker is not None:
                 worker.close()
+        self.ledger.close()
 
     @cached_property
     def grader(self) -> Grader:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from groundup.course.verdict import Verdict, sha256_text
@@ -76,10 +76,19 @@ class Ledger:
     def __init__(self, where: Path | str, *, learner: str = "") -> None:
         text = str(where)
         self.learner = learner
+        self._lock = Lock()
+        self._opened: Engine | None = None
         self.path = None if "://" in text else Path(text)
         self.url = text if self.path is None else f"sqlite:///{self.path}"
         if self.path is None and not text.startswith(("postgresql", "sqlite")):
             raise UsageError(f"The ledger's URL must begin with postgresql+psycopg:// or sqlite://, not '{text}'.")
+
+    def close(self) -> None:
+        """Give back the connections; the ledger can be used again."""
+        with self._lock:
+            engine, self._opened = self._opened, None
+        if engine is not None:
+            engine.dispose()
 
     # Writing
 
@@ -166,8 +175,15 @@ class Ledger:
         """The ledger's place without a password."""
         return str(self.path) if self.path else self.url.split("://")[0] + "://…@" + self.url.rsplit("@", 1)[-1]
 
-    @cached_property
+    @property
     def _engine(self) -> Engine:
+        """The connections, made and migrated by whichever thread comes first."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def _open(self) -> Engine:
         from sqlalchemy import create_engine, event
 
         if self.path is None:
@@ -293,5 +309,8 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # A whole class may arrive at once: the first one migrates, the others wait and find it done.
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4400)")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -1,0 +1,281 @@
+"""The learner's daily commands: map, next, start, check, hint, solution, status."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from groundup.cli.options import UNIT, json_option, open_course, workspace_option
+from groundup.cli.output import console, escape, mark, print_json, progress, styled
+
+if TYPE_CHECKING:
+    from groundup.course.course import Course
+    from groundup.course.progress import UnitState
+    from groundup.course.verdict import Verdict
+
+
+@click.command("map", epilog="Example: groundup map --all")
+@click.option("show_all", "--all", is_flag=True, help="List the units that are planned, too.")
+@json_option
+@workspace_option
+def map_command(show_all: bool, as_json: bool) -> None:
+    """Show every phase and unit, and where you stand."""
+    course = open_course()
+    states = course.states()
+    if as_json:
+        print_json({"units": [state_json(course, state) for state in states.values()]})
+        return
+    out = console()
+    for phase in course.catalogue.phases:
+        released = [e for e in phase.entries if states[e.id].status != "planned"]
+        passed = sum(states[e.id].status == "passed" for e in released)
+        planned = len(phase.entries) - len(released)
+        counts = f"{passed} of {len(released)} passed" if released else "none in this release"
+        out.print(f"\n[bold]{phase.title}[/]  {counts}, {planned} planned")
+        for entry in phase.entries if show_all else released:
+            status = states[entry.id].status
+            title = f"[dim]{entry.title}[/]" if status == "planned" else entry.title
+            out.print(
+                f"  {mark(status)} {entry.id.split('/')[1]:<20} {title}  {'' if status == 'new' else styled(status)}"
+            )
+    if not show_all:
+        out.print("\n[dim]`groundup map --all` lists the planned units. `groundup next` says what to do now.[/]")
+
+
+def state_json(course: Course, state: UnitState) -> dict[str, Any]:
+    """A unit's state as a JSON object."""
+    titles = {entry.id: entry.title for entry in course.catalogue.entries}
+    return {
+        "unit": state.id,
+        "title": titles[state.id],
+        "status": state.status,
+        "detail": state.detail,
+        "last_verdict": state.verdict.verdict if state.verdict else None,
+        "at": state.at.isoformat() if state.at else None,
+    }
+
+
+@click.command("next", epilog="Example: groundup next")
+@json_option
+@workspace_option
+def next_command(as_json: bool) -> None:
+    """Say what to work on now."""
+    course = open_course()
+    entries = course.next_up()
+    states = course.states()
+    if as_json:
+        print_json({"next": [state_json(course, states[entry.id]) for entry in entries]})
+        return
+    if not entries:
+        console().print("Every unit of this release has passed. `groundup review` keeps it that way.")
+        return
+    first = course.catalogue.units[entries[0].id]
+    state = states[first.id]
+    verb = "start" if state.status == "new" else "check"
+    console().print(f"[bold]{first.title}[/]  ({first.id}, about {first.minutes} minutes)\n{first.summary}")
+    console().print(f"\n{escape(state.detail)}\nNow: [bold]groundup {verb} {first.name}[/]")
+    if len(entries) > 1:
+        console().print(f"[dim]After it: {', '.join(e.id for e in entries[1:])}[/]")
+
+
+@click.command("start", epilog="Example: groundup start vectors")
+@click.argument("unit", type=UNIT)
+@click.option("--reset", is_flag=True, help="Begin again; your file is kept in exercises/.backup/.")
+@workspace_option
+def start_command(unit: str, reset: bool) -> None:
+    """Write the exercise of UNIT: the implementation with the bodies that you write taken out.
+
+    Starting twice never overwrites your work.
+    """
+    course = open_course()
+    path, written = course.start(unit, reset=reset)
+    found = course.catalogue.unit(unit)
+    if written:
+        console().print(f"Wrote {path}\nYou write: {', '.join(found.write)}.")
+    else:
+        console().print(f"Your file is there already, untouched: {path}\n`--reset` begins again and keeps a copy.")
+    console().print(f"Then: [bold]groundup check {found.name}[/], or [bold]groundup check {found.name} --watch[/]")
+
+
+@click.command("check", epilog="Example: groundup check vectors --watch")
+@click.argument("unit", type=UNIT, required=False)
+@click.option("--watch", is_flag=True, help="Check again at every save, until Ctrl-C.")
+@click.option("--mine", is_flag=True, help="Grade it on your own earlier units, where they have passed.")
+@json_option
+@workspace_option
+def check_command(unit: str | None, watch: bool, mine: bool, as_json: bool) -> int:
+    """Grade your code for UNIT, or for every unit that you have started."""
+    if watch and as_json:
+        raise click.UsageError("--json prints one document, and --watch never ends: give one of them.")
+    course = open_course()
+    ids = [course.catalogue.unit(unit).id] if unit else started(course)
+    verdicts = grade(course, ids, mine, quiet=as_json)
+    if as_json:
+        print_json(verdicts[0].to_json() if unit else {"verdicts": [verdict.to_json() for verdict in verdicts]})
+    else:
+        for verdict in verdicts:
+            print_verdict(course, verdict)
+    if watch:
+        watch_and_check(course, ids, mine)
+    return max(verdict.exit_code for verdict in verdicts)
+
+
+def started(course: Course) -> list[str]:
+    """The units that the learner has a file for."""
+    from groundup.errors import UsageError
+
+    ids = [unit_id for unit_id in course.catalogue.units if course.workspace.exercise(unit_id).exists()]
+    if not ids:
+        raise UsageError(
+            f"There is nothing to check in {course.workspace.root} yet. "
+            "`groundup start vectors` writes the first exercise."
+        )
+    return ids
+
+
+def grade(course: Course, ids: Sequence[str], mine: bool, *, quiet: bool = False) -> list[Verdict]:
+    """Grade units one after the other, with a progress display."""
+    verdicts = []
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("", total=len(ids))
+        for unit_id in ids:
+            bar.update(task, description=f"Grading {unit_id}")
+            verdicts.append(course.check(unit_id, mine=mine))
+            bar.advance(task)
+    return verdicts
+
+
+def watch_and_check(course: Course, ids: Sequence[str], mine: bool) -> None:
+    """Grade a unit whenever its file is saved, until Ctrl-C."""
+    from watchfiles import watch
+
+    files = {course.workspace.exercise(unit_id): unit_id for unit_id in ids}
+    console().print(f"\n[dim]Watching {', '.join(str(path) for path in files)}. Ctrl-C ends it.[/]")
+    judged = {path: path.read_text(encoding="utf-8") for path in files}
+    for changes in watch(course.workspace.exercises, debounce=50, step=20, raise_interrupt=False):
+        for path in {Path(name) for _, name in changes} & files.keys():
+            text = course.workspace.read_exercise(files[path])
+            if text is not None and text != judged[path]:
+                judged[path] = text
+                print_verdict(course, course.check(files[path], mine=mine))
+
+
+def print_verdict(course: Course, verdict: Verdict) -> None:
+    """A verdict for a person: what failed first and why, then what to do."""
+    out = console()
+    out.print(
+        f"\n{mark(verdict.verdict)} [bold]{verdict.unit}[/]  {styled(verdict.verdict)}  [dim]{verdict.seconds:.2f} s[/]"
+    )
+    if verdict.mine:
+        out.print(f"  [dim]on your own {', '.join(verdict.mine)}[/]")
+    if verdict.message:
+        out.print(f"  {escape(indent(verdict.message))}")
+    for check in verdict.checks:
+        if check.outcome == "passed":
+            continue
+        out.print(f"  {mark(check.outcome)} [bold]{escape(check.name)}[/]  {styled(check.outcome)}")
+        for text, style in (
+            (check.message, ""),
+            (check.diagnosis, "yellow"),
+            (relative(course, check.location), "dim"),
+        ):
+            if text:
+                body = escape(indent(text, 6))
+                out.print(f"      [{style}]{body}[/]" if style else f"      {body}")
+    passed = sum(check.outcome == "passed" for check in verdict.checks)
+    out.print(f"  {passed} of {len(verdict.checks)} checks passed.")
+    name = verdict.unit.split("/")[1]
+    if verdict.passed:
+        out.print(f"  Next: [bold]groundup run {name} --preset smoke --mine[/] puts your code to work in its lab.")
+    elif verdict.verdict != "refused":
+        out.print(f"  [dim]Stuck? `groundup hint {name}`[/]")
+
+
+def indent(text: str, by: int = 2) -> str:
+    """A text whose further lines are indented."""
+    return text.strip().replace("\n", "\n" + " " * by)
+
+
+def relative(course: Course, location: str) -> str:
+    """A location in the workspace without the workspace's own path."""
+    return location.replace(f"{course.workspace.root}/", "")
+
+
+@click.command("hint", epilog="Example: groundup hint vectors Dense.forward")
+@click.argument("unit", type=UNIT)
+@click.argument("function", required=False)
+@workspace_option
+def hint_command(unit: str, function: str | None) -> None:
+    """Give the next hint for UNIT: for FUNCTION, or for what you have not solved yet."""
+    hint = open_course().hint(unit, function)
+    console().print(f"[bold]{escape(hint.name)}[/], hint {hint.stage} of {hint.of}\n{escape(hint.text)}")
+
+
+@click.command("solution", epilog="Example: groundup solution vectors")
+@click.argument("unit", type=UNIT)
+@click.option("--yes", is_flag=True, help="Do not ask before showing it to someone who has not passed.")
+@workspace_option
+def solution_command(unit: str, yes: bool) -> None:
+    """Show the reference implementation of UNIT. That you looked is recorded."""
+    course = open_course()
+    found = course.catalogue.unit(unit)
+    if not course.has_passed(found.id):
+        click.echo(
+            f"You have not passed {found.id} yet. Looking at the solution is recorded in your ledger; "
+            f"`groundup hint {found.name}` gives less away.",
+            err=True,
+        )
+        if not yes:
+            click.confirm("Show it?", abort=True, err=True)
+    from rich.syntax import Syntax
+
+    source = course.solution(found.id)
+    if console().is_terminal:
+        console().print(Syntax(source, "python", theme="ansi_dark", line_numbers=True))
+    else:
+        click.echo(source, nl=False)
+
+
+@click.command("status", epilog="Example: groundup status --json")
+@json_option
+@workspace_option
+def status_command(as_json: bool) -> None:
+    """Sum up where you stand: units, track, reviews, runs."""
+    course = open_course()
+    document = status_document(course)
+    if as_json:
+        print_json(document)
+        return
+    out = console()
+    out.print(f"[bold]Workspace[/]  {document['workspace']}")
+    units = document["units"]
+    out.print("[bold]Units[/]      " + ", ".join(f"{count} {status}" for status, count in units.items() if count))
+    track = document["track"]
+    out.print(f"[bold]Track[/]      {track['title'] if track else 'none chosen; `groundup track` lists them'}")
+    out.print(f"[bold]Review[/]     {document['cards_due']} cards due")
+    counts = document["events"]
+    out.print(f"[bold]Ledger[/]     {counts.get('verdict', 0)} verdicts, {counts.get('run', 0)} lab runs")
+
+
+def status_document(course: Course) -> dict[str, Any]:
+    """Where the learner stands, as one JSON document."""
+    from groundup.course.tracks import chosen_track
+
+    states = course.states()
+    order = ("passed", "failed", "started", "stale", "new", "planned")
+    chosen = chosen_track(course.ledger.events(kinds=["track"]))
+    return {
+        "workspace": str(course.workspace.root),
+        "units": {status: sum(state.status == status for state in states.values()) for status in order},
+        "states": {state.id: state.status for state in states.values() if state.status != "planned"},
+        "track": {"name": chosen.track.name, "title": chosen.track.title, "start": chosen.start.isoformat()}
+        if chosen
+        else None,
+        "cards_due": len(course.review().due(course.now())),
+        "events": course.ledger.counts(),
+    }

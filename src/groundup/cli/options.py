@@ -1,0 +1,85 @@
+"""Options and arguments that many commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from groundup.course.course import Course
+
+F = TypeVar("F", bound=Callable[..., Any])
+KEY = "groundup.workspace"
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[KEY] = value
+
+
+workspace_option = click.option(
+    "--workspace",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    expose_value=False,
+    callback=_remember,
+    help="Your folder [GROUNDUP_WORKSPACE, the nearest folder with .groundup/, or ~/groundup].",
+)
+
+
+def json_option(function: F) -> F:
+    """`--json`: one document on standard output, and nothing else there."""
+    return click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")(function)
+
+
+def open_course() -> Course:
+    """The course of the workspace that the command line means; closed when the command ends."""
+    from groundup.course.course import Course
+    from groundup.course.workspace import Workspace
+
+    ctx = click.get_current_context()
+    course = Course(Workspace.find(ctx.meta.get(KEY)))
+    ctx.call_on_close(course.close)
+    return course
+
+
+class UnitName(click.ParamType):
+    """A unit, whole or shortened; completes in the shell."""
+
+    name = "unit"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Units of this release whose id or name begins with what was typed."""
+        from groundup.course.catalogue import Catalogue
+
+        catalogue = Catalogue()
+        names = [entry for entry in catalogue.entries if catalogue.released(entry.id)]
+        whole = [e for e in names if e.id.startswith(incomplete)]
+        short = [e for e in names if e.id.split("/")[1].startswith(incomplete)]
+        if whole:
+            return [CompletionItem(e.id, help=e.title) for e in whole]
+        return [CompletionItem(e.id.split("/")[1], help=e.title) for e in short]
+
+
+class Setting(click.ParamType):
+    """`key=value`."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the first `=`."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key.strip():
+            self.fail(f"'{value}' must be key=value, for example learning_rate=0.1.", param, ctx)
+        return key.strip(), text.strip()
+
+
+UNIT = UnitName()
+set_option = click.option(
+    "settings", "--set", type=Setting(), multiple=True, metavar="KEY=VALUE", help="Change one setting; repeatable."
+)

@@ -1,0 +1,80 @@
+"""What commands print with: rich, imported when something is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+MARKS = {
+    "passed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "stale": ("↻", "yellow"),
+    "started": ("…", "cyan"),
+    "new": ("·", "default"),
+    "planned": (" ", "dim"),
+    "not_attempted": ("…", "cyan"),
+    "not_run": ("·", "dim"),
+    "timeout": ("✗", "red"),
+    "crashed": ("✗", "red"),
+    "refused": ("✗", "red"),
+    "interrupted": ("…", "yellow"),
+}
+
+
+@cache
+def console(*, err: bool = False) -> Console:
+    """The terminal; standard error for progress, so that pipes stay clean."""
+    from rich.console import Console
+
+    return Console(stderr=err, highlight=False, soft_wrap=True)
+
+
+def mark(status: str) -> str:
+    """A status as one coloured sign; the word is always printed beside it."""
+    sign, style = MARKS[status]
+    return f"[{style}]{sign}[/]"
+
+
+def styled(status: str) -> str:
+    """A status as a coloured word."""
+    return f"[{MARKS[status][1]}]{status.replace('_', ' ')}[/]"
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def escape(text: str) -> str:
+    """Text for rich, with nothing in it read as markup."""
+    from rich.markup import escape as rich_escape
+
+    return rich_escape(text)
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress display on standard error, gone when done; silent where that is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    terminal = console(err=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=terminal,
+        transient=True,
+        disable=quiet or not terminal.is_terminal,
+    ) as bar:
+        yield bar
