@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,7 +257,14 @@ def status_command(as_json: bool) -> None:
     units = document["units"]
     out.print("[bold]Units[/]      " + ", ".join(f"{count} {status}" for status, count in units.items() if count))
     track = document["track"]
-    out.print(f"[bold]Track[/]      {track['title'] if track else 'none chosen; `groundup track` lists them'}")
+    if track:
+        ahead = track["days_ahead"]
+        pace = (
+            f"{abs(ahead):.0f} days {'ahead of' if ahead >= 0 else 'behind'} the plan" if abs(ahead) >= 1 else "on plan"
+        )
+        out.print(f"[bold]Track[/]      {track['title']}: week {track['week']} of {track['weeks']}, {pace}")
+    else:
+        out.print("[bold]Track[/]      none chosen; `groundup track` lists them")
     out.print(f"[bold]Review[/]     {document['cards_due']} cards due")
     counts = document["events"]
     out.print(f"[bold]Ledger[/]     {counts.get('verdict', 0)} verdicts, {counts.get('run', 0)} lab runs")
@@ -264,18 +272,26 @@ def status_command(as_json: bool) -> None:
 
 def status_document(course: Course) -> dict[str, Any]:
     """Where the learner stands, as one JSON document."""
-    from groundup.course.tracks import chosen_track
-
     states = course.states()
     order = ("passed", "failed", "started", "stale", "new", "planned")
-    chosen = chosen_track(course.ledger.events(kinds=["track"]))
+    progress = course.track_progress()
+    waiting = course.review().counts(datetime.now(UTC))
     return {
         "workspace": str(course.workspace.root),
         "units": {status: sum(state.status == status for state in states.values()) for status in order},
         "states": {state.id: state.status for state in states.values() if state.status != "planned"},
-        "track": {"name": chosen.track.name, "title": chosen.track.title, "start": chosen.start.isoformat()}
-        if chosen
-        else None,
-        "cards_due": len(course.review().due(course.now())),
+        "track": None
+        if progress is None
+        else {
+            "name": progress.track.name,
+            "title": progress.track.title,
+            **progress.choice.to_json(),
+            "week": progress.week,
+            "weeks": progress.weeks,
+            "items_finished": progress.finished,
+            "items": len(progress.items),
+            "days_ahead": round(progress.days_ahead, 1),
+        },
+        "cards_due": waiting.due + waiting.new,
         "events": course.ledger.counts(),
     }

@@ -11,7 +11,7 @@ import ast
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from groundup.course.catalogue import Catalogue, Entry
 from groundup.course.ledger import Event, Ledger
 from groundup.course.progress import UnitState, next_up, unit_states
+from groundup.course.source import main_function, parse
 from groundup.course.unit import Unit
 from groundup.course.verdict import Verdict
 from groundup.course.workspace import Workspace
@@ -27,8 +28,10 @@ from groundup.errors import UnknownName, UsageError
 if TYPE_CHECKING:
     from groundup.course.figures import FigureWorker
     from groundup.course.grader import Grader
+    from groundup.course.journal import Journal, Page
     from groundup.course.review import Review
     from groundup.course.runs import RunReport
+    from groundup.course.tracks import Choice, Progress
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,9 @@ class Course:
         Returns:
             The file, and whether it was written now.
         """
+        unit = self.catalogue.unit(name)
         from groundup.course.exercise import write_exercise
 
-        unit = self.catalogue.unit(name)
         self.workspace.create()
         path = self.workspace.exercise(unit.id)
         if path.exists() and not reset:
@@ -188,17 +191,20 @@ class Course:
         names = list(unit.hints)
         if source is None:
             return names[0]
-        bodies = dict(functions(source))
-        for name in names:
-            if name not in bodies or _is_stub(bodies[name]):
+        try:
+            tree = parse(source)
+        except SyntaxError:
+            return names[0]
+        bodies = {name: main_function(tree, name) for name in names}
+        for name, body in bodies.items():
+            if body is None or _is_stub(body):
                 return name
         record = self.ledger.units().get(unit.id)
         for check in Verdict.from_json(record.last.payload).checks if record and record.last else ():
             if check.outcome == "failed":
                 line = int(check.location.rsplit(":", 1)[-1]) if check.location[-1:].isdigit() else 0
-                for name in names:
-                    node = bodies[name]
-                    if f"`{name}`" in check.diagnosis or node.lineno <= line <= (node.end_lineno or 0):
+                for name, body in bodies.items():
+                    if f"`{name}`" in check.diagnosis or (body and body.lineno <= line <= (body.end_lineno or 0)):
                         return name
         return names[0]
 
@@ -277,38 +283,83 @@ class Course:
 
     # The learner's side
 
-    @cached_property
-    def _cards(self) -> tuple[Any, ...]:
-        return tuple(card for unit in self.catalogue.units.values() for card in unit.cards)
+    def choose_track(self, track: str, start: date | str, hours_per_week: float | str) -> Choice:
+        """Follow a track from a day on, at a pace. Raises UnknownName or UsageError."""
+        from groundup.course.tracks import choose
 
-    def review(self) -> Review:
-        """The review of the cards of every unit that was begun."""
-        from groundup.course.review import Review
+        choice = choose(track, start, hours_per_week)
+        self.workspace.create()
+        self.ledger.append("track", payload=choice.to_json())
+        return choice
 
-        begun = {s.id for s in self.states().values() if s.status not in ("planned", "new")}
-        cards = [card for card in self._cards if card.id.split("#")[0] in begun]
+    def track_progress(self, name: str | None = None, today: date | None = None) -> Progress | None:
+        """Planned against actual, of the chosen track or of another one as if chosen today; None without a choice."""
+        from groundup.course.tracks import choose, chosen, load_track, progress
+
+        today = today or date.today()
+        choice = chosen(self.ledger.events(kinds=["track"]))
+        if name is not None and (choice is None or choice.track != name):
+            choice = choose(name, today, load_track(name).hours_per_week)
+        if choice is None:
+            return None
+        return progress(
+            load_track(choice.track),
+            choice,
+            self.states(),
+            self.ledger.events(kinds=["report", "resource"]),
+            today=today,
+            passed_at=self.ledger.first_passes(),
+        )
+
+    def report(self, track: str, item: str, *, criterion: int | None = None, done: bool = True) -> None:
+        """Record the learner's own word on something that cannot be graded. Raises UsageError for what can be."""
+        from groundup.course.tracks import load_track, report
+
+        payload = report(load_track(track), item, criterion=criterion, done=done)
+        self.workspace.create()
+        self.ledger.append("report", payload=payload)
+
+    def report_resource(self, track: str, resource: str, *, done: bool = True) -> None:
+        """Record that a resource was watched or read, by the learner's own word."""
+        from groundup.course.tracks import load_track, report_resource
+
+        payload = report_resource(load_track(track), resource, done=done)
+        self.workspace.create()
+        self.ledger.append("resource", payload=payload)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal's pages."""
+        from groundup.course.journal import Journal
+
+        return Journal(self.workspace.journal_dir)
+
+    def questions(self, day: date) -> tuple[str, ...]:
+        """The reflection questions of a day, by the chosen track."""
+        from groundup.course.journal import questions_for
+
+        return questions_for(self.track_progress(), day)
+
+    def write_journal(self, day: date | str, text: str, version: str) -> Page:
+        """Save a day's page if nobody changed it since `version`, and keep it in the history."""
+        self.workspace.create()
+        page = self.journal.write(day, text, version)
+        self.ledger.append("journal", payload={"day": page.day.isoformat()})
+        self.workspace.commit(f"Journal of {page.day}", [self.journal.path(page.day)])
+        return page
+
+    def review(self, *, everything: bool = False) -> Review:
+        """The review of the cards of every unit that was begun, or of all units."""
+        from groundup.course.review import Review, available_cards
+
+        cards = available_cards(self.catalogue.units, self.states(), everything=everything)
         return Review(self.ledger.events(kinds=["review"]), cards)
 
-    def now(self) -> datetime:
-        """The present moment, in UTC."""
-        return datetime.now(UTC)
-
-
-def functions(source: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Every function of a module and every method of its classes, by qualified name; nothing of broken code."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return
-    yield from _functions(tree, "")
-
-
-def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield prefix + child.name, child
-        elif isinstance(child, ast.ClassDef):
-            yield from _functions(child, f"{prefix}{child.name}.")
+    def answer(self, review: Review, card: str, rating: str | int) -> None:
+        """Rate one card of a review, and record it."""
+        payload = review.answer(card, rating, datetime.now(UTC))
+        self.workspace.create()
+        self.ledger.append("review", card.split("#")[0], payload)
 
 
 def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -291,6 +291,15 @@ class Ledger:
         events = [_event(row) for row in newest]
         return {event.unit: UnitRecord(event.unit, event, frozenset(passes.get(event.unit, ()))) for event in events}
 
+    def first_passes(self) -> dict[str, datetime]:
+        """When each unit passed for the first time."""
+        rows = self._rows(
+            "SELECT unit, min(at) FROM events WHERE learner = ? AND kind = 'verdict' AND outcome = 'passed' "
+            "GROUP BY unit",
+            [self.learner],
+        )
+        return {unit: datetime.fromisoformat(at) for unit, at in rows}
+
     def source(self, sha256: str) -> str | None:
         """The source text with this hash, as it was judged."""
         rows = self._rows("SELECT text FROM sources WHERE sha256 = ?", [sha256])

@@ -1,0 +1,57 @@
+"""What many tests need: a workspace of their own, and the command line in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one call of the command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as the one JSON document that it must be."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace folder of this test's own, which every command finds."""
+    folder = tmp_path / "learner"
+    monkeypatch.setenv("GROUNDUP_WORKSPACE", str(folder))
+    monkeypatch.delenv("GROUNDUP_LEDGER", raising=False)
+    monkeypatch.delenv("GROUNDUP_LEARNER", raising=False)
+    return folder
+
+
+@pytest.fixture
+def groundup(learner: Path) -> Callable[..., Ran]:
+    """Call the command line as a person does: `groundup("check", "vectors")`."""
+
+    def call(*arguments: str, stdin: str = "", **environment: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "groundup", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            timeout=240,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return call
