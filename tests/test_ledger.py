@@ -73,6 +73,16 @@ def test_units_tells_the_last_verdict_and_every_pass(ledger: Ledger) -> None:
     assert record.passes == {(sha256_text(SOURCE), "c1")}
 
 
+def test_first_passes_tells_when_each_unit_passed_for_the_first_time(ledger: Ledger) -> None:
+    ledger.record(verdict("failed"), SOURCE)
+    assert ledger.first_passes() == {}
+    for source in (SOURCE, SOURCE + "#"):
+        ledger.record(verdict(source=source), source)
+    ledger.record(verdict("failed", unit="bedrock/autograd"), SOURCE)
+    first = ledger.events(kinds=["verdict"])[1]
+    assert ledger.first_passes() == {"bedrock/vectors": first.at}
+
+
 @pytest.mark.parametrize(
     "statement", ["UPDATE events SET outcome = 'passed'", "DELETE FROM events", "DELETE FROM sources"]
 )

@@ -1,10 +1,8 @@
 """The learner's side: review, journal, track."""
 
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -56,16 +54,16 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
     console().print(f"\nAll {len(cards)} cards reviewed.")
 
 
-def ask_rating(preview: dict[str, object]) -> str:
+def ask_rating(preview: dict[str, timedelta]) -> str:
     """One of 1 to 4, or q."""
     choices = "  ".join(f"{i} {name} ({span(after)})" for i, (name, after) in enumerate(preview.items(), 1))
     console().print(f"[dim]{choices}  q ends[/]")
     return click.prompt("How was it", type=click.Choice(["1", "2", "3", "4", "q"]), show_choices=False)
 
 
-def span(after: object) -> str:
+def span(after: timedelta) -> str:
     """A time span in the largest unit that fits."""
-    seconds = after.total_seconds()  # type: ignore[attr-defined]
+    seconds = after.total_seconds()
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

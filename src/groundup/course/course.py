@@ -294,16 +294,15 @@ class Course:
 
     def track_progress(self, name: str | None = None, today: date | None = None) -> Progress | None:
         """Planned against actual, of the chosen track or of another one as if chosen today; None without a choice."""
-        from groundup.course.tracks import choose, chosen, load_track, progress
+        from groundup.course.tracks import choose, chosen_track, load_track, progress
 
         today = today or date.today()
-        choice = chosen(self.ledger.events(kinds=["track"]))
-        if name is not None and (choice is None or choice.track != name):
+        choice = chosen_track(self.ledger.events(kinds=["track"]))
+        if name is not None and (choice is None or choice.track.name != name):
             choice = choose(name, today, load_track(name).hours_per_week)
         if choice is None:
             return None
         return progress(
-            load_track(choice.track),
             choice,
             self.states(),
             self.ledger.events(kinds=["report", "resource"]),

@@ -158,6 +158,11 @@ class Track:
         """Items and sections by id: what `[[roadmap]]` entries of units may name."""
         return {**{s.id: s for s in self.sections}, **{i.id: i for i in self.items}}
 
+    def units_of(self, item: Item) -> tuple[str, ...]:
+        """The units of an item and of its pieces, each once."""
+        pieces = (piece.units for piece in self.items if piece.part_of == item.id)
+        return tuple(dict.fromkeys([*item.units, *(unit for units in pieces for unit in units)]))
+
     def item(self, item_id: str) -> Item:
         """The item with this id. Raises UnknownName."""
         for item in self.items:

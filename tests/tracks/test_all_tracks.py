@@ -1,0 +1,60 @@
+"""What holds for all tracks: every name exists, every unit is reached."""
+
+from __future__ import annotations
+
+import pytest
+
+from groundup.course import roadmaps
+from groundup.course.catalogue import Catalogue
+from groundup.course.roadmaps import Item, Track, load_tracks
+from tests.tracks.helpers import by_document
+
+TRACKS = load_tracks()
+CATALOGUE = Catalogue()
+
+
+def test_there_is_one_track_for_each_document() -> None:
+    assert [track.document for track in TRACKS.values()] == ["000", "001", "002", "003", "004"]
+
+
+@pytest.mark.parametrize("track", TRACKS.values(), ids=list(TRACKS))
+def test_every_unit_and_system_named_exists(track: Track) -> None:
+    units = {entry.id for entry in CATALOGUE.entries}
+    systems = {system.name for system in CATALOGUE.systems}
+    assert {unit for item in track.items for unit in item.units} <= units
+    assert {unit for note in track.notes for unit in note.units} <= units
+    assert {system for item in track.items for system in item.systems} <= systems
+
+
+def test_every_unit_and_every_system_is_reached_by_a_track() -> None:
+    reached = {unit for track in TRACKS.values() for unit in track.units}
+    assert {entry.id for entry in CATALOGUE.entries} == reached
+    reached = {system for track in TRACKS.values() for item in track.items for system in item.systems}
+    assert {system.name for system in CATALOGUE.systems} == reached
+
+
+def test_every_roadmap_entry_of_a_unit_names_an_item_that_exists() -> None:
+    addresses = {track.document: track.addresses for track in TRACKS.values()}
+    wrong = [
+        f"{unit.id}: {entry.document} {entry.item}"
+        for unit in CATALOGUE.units.values()
+        for entry in unit.roadmap
+        if entry.item not in addresses.get(entry.document, {})
+    ]
+    assert not wrong, f"{wrong} name no item of a track"
+
+
+def test_a_unit_that_answers_to_an_item_is_one_of_its_units() -> None:
+    addresses = {track.document: track.addresses for track in TRACKS.values()}
+    for unit in CATALOGUE.units.values():
+        for entry in unit.roadmap:
+            place = addresses[entry.document][entry.item]
+            track = by_document(entry.document)
+            items = (place,) if isinstance(place, Item) else place.items
+            units = {u for item in items for u in track.units_of(item)}
+            assert unit.id in units, f"{unit.id} claims {entry.document} {entry.item}, which does not name it"
+
+
+def test_every_resource_of_the_shelf_is_used() -> None:
+    shelf = roadmaps._resources(roadmaps.FOLDER / "resources.toml")
+    assert set(shelf) == {resource.id for track in TRACKS.values() for resource in track.all_resources}
