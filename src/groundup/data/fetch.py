@@ -1,0 +1,160 @@
+"""Finding a dataset's file: the cache, then the mirror, then its canonical address.
+
+Only a file with the right checksum is ever used.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import urllib.parse
+import urllib.request
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from groundup.data.dataset import Source
+from groundup.data.registry import Entry
+from groundup.errors import DataUnavailable
+
+CONNECT_SECONDS = 3.0
+"""How long to wait for a server before the machine counts as offline."""
+READ_SECONDS = 15.0
+"""How long a download may stand still."""
+
+
+class DataWarning(UserWarning):
+    """A copy of a dataset was passed over because it is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file with the right checksum, where it was, and what was passed over on the way."""
+
+    path: Path
+    source: Source
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """Why there is no file."""
+
+    reason: str
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `GROUNDUP_CACHE`, or the user's cache folder."""
+    given = os.environ.get("GROUNDUP_CACHE")
+    if given:
+        return Path(given).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("groundup"))
+
+
+def find(entry: Entry) -> Found | NotFound:
+    """The file of a dataset, from the first source that has it unharmed.
+
+    Raises:
+        DataUnavailable: a download arrived with the wrong checksum, or the cache cannot be written.
+    """
+    notes: list[str] = []
+    cached = cache_folder() / entry.file
+    if cached.is_file():
+        if sha256_of(cached) == entry.sha256:
+            return Found(cached, "cache")
+        notes.append(_passed_over(entry, f"the cached file {cached} is damaged and was removed"))
+        cached.unlink(missing_ok=True)
+    mirror = os.environ.get("GROUNDUP_DATA_MIRROR")
+    if mirror:
+        mirrored = Path(mirror).expanduser() / entry.file
+        if not mirrored.is_file():
+            notes.append(f"the mirror has no {mirrored}")
+        elif sha256_of(mirrored) == entry.sha256:
+            return Found(mirrored, "mirror", "; ".join(notes))
+        else:
+            notes.append(_passed_over(entry, f"the mirror's {mirrored} has the wrong checksum and was skipped"))
+    reason = _download(entry, cached)
+    if reason is None:
+        return Found(cached, "download", "; ".join(notes))
+    return NotFound("; ".join([*notes, reason]))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _passed_over(entry: Entry, what: str) -> str:
+    warnings.warn(f"Data '{entry.name}': {what}; expected SHA-256 {entry.sha256}.", DataWarning, stacklevel=4)
+    return what
+
+
+def _download(entry: Entry, target: Path) -> str | None:
+    """Download to `target`; None when it is there, otherwise why it could not be had."""
+    if os.environ.get("GROUNDUP_OFFLINE"):
+        return "GROUNDUP_OFFLINE is set"
+    if not _reachable(entry.url):
+        return f"no connection to {urllib.parse.urlsplit(entry.url).hostname}"
+    import pooch
+    import requests
+
+    downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS), chunk_size=1 << 16)
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        # pooch writes to a temporary file and moves it into place only when its checksum is right.
+        pooch.retrieve(
+            entry.url,
+            entry.sha256,
+            fname=target.name,
+            path=target.parent,
+            downloader=downloader,  # type: ignore[arg-type] # pooch annotates it as None
+        )
+    except requests.HTTPError as error:
+        status = error.response.status_code if error.response is not None else "with an error"
+        return f"{entry.url} answered {status}"
+    except requests.RequestException as error:
+        return f"the download of {entry.url} broke off ({type(error).__name__})"
+    except ValueError as error:
+        raise DataUnavailable(
+            f"Data '{entry.name}': what {entry.url} sent does not have the SHA-256 {entry.sha256}, "
+            "so it was thrown away. A proxy or a login page may have answered instead: try again on another network, "
+            f"set GROUNDUP_DATA_MIRROR to a folder that holds {entry.file}, "
+            "or set GROUNDUP_OFFLINE=1 to go on with a labelled stand-in."
+        ) from error
+    except OSError as error:
+        raise DataUnavailable(
+            f"Data '{entry.name}': {target} cannot be written ({error.strerror or error}). "
+            "Set GROUNDUP_CACHE to a folder that you can write."
+        ) from error
+    return None
+
+
+def _reachable(url: str) -> bool:
+    """Whether the server, or the proxy on the way to it, accepts a connection soon.
+
+    In a thread of its own, because looking up a name without a network can take long and has no time limit.
+    """
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urllib.parse.urlsplit(proxy)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    connected = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((parts.hostname, port), CONNECT_SECONDS).close()
+            connected.set()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    return connected.is_set()

@@ -1,0 +1,120 @@
+"""Data made on this machine: what is synthetic by definition, and stand-ins for what could not be had.
+
+A stand-in has the real data's columns, types and gaps, and shares that are about right, so that a lab runs; a number
+computed from it says nothing about the real data, and is labelled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from groundup.data.readers import Columns
+from groundup.errors import UsageError
+
+
+def moons(rows: int = 1000, noise: float = 0.2, seed: int = 0) -> Columns:
+    """Two interleaving half circles, as scikit-learn's `make_moons`.
+
+    Args:
+        rows: how many points; the second moon has one more when odd.
+        noise: standard deviation of the Gaussian noise.
+        seed: seed of the noise and of the order.
+
+    Returns:
+        `x` and `y`, the coordinates, and `label`, 0 for the upper and 1 for the lower moon.
+    """
+    if rows < 2:
+        raise UsageError(f"moons: rows must be at least 2, not {rows}.")
+    if noise < 0:
+        raise UsageError(f"moons: noise must not be negative, not {noise}.")
+    rng = np.random.default_rng(seed)
+    upper = np.linspace(0, np.pi, rows // 2)
+    lower = np.linspace(0, np.pi, rows - rows // 2)
+    points = np.concatenate(
+        [
+            np.stack([np.cos(upper), np.sin(upper)], axis=1),
+            np.stack([1 - np.cos(lower), 0.5 - np.sin(lower)], axis=1),
+        ]
+    )
+    points += rng.normal(0, noise, points.shape) if noise else 0
+    label = np.repeat([0, 1], [len(upper), len(lower)])
+    order = rng.permutation(rows)
+    return {"x": points[order, 0], "y": points[order, 1], "label": label[order]}
+
+
+def titanic() -> Columns:
+    """Passengers drawn with about the real table's shares by class, sex and age."""
+    rng = np.random.default_rng(1912)
+    rows = 891
+    pclass = rng.choice([1, 2, 3], rows, p=[0.24, 0.21, 0.55])
+    male = rng.random(rows) < np.choose(pclass - 1, [0.56, 0.59, 0.71])
+    age = np.clip(rng.normal(np.choose(pclass - 1, [38, 30, 25]), 13.5), 0.4, 80).round()
+    survival = np.where(male, np.choose(pclass - 1, [0.35, 0.14, 0.13]), np.choose(pclass - 1, [0.96, 0.92, 0.5]))
+    survival = np.where((age < 12) & (pclass < 3), 0.95, survival)
+    fare = np.exp(rng.normal(np.choose(pclass - 1, [4.1, 2.8, 2.3]), 0.5)).round(4)
+    cabin = np.where(rng.random(rows) < np.choose(pclass - 1, [0.81, 0.09, 0.02]), "C1", "")
+    embarked = rng.choice(["S", "C", "Q", ""], rows, p=[0.72, 0.19, 0.0878, 0.0022])
+    known = rng.random(rows) < 0.8
+    return {
+        "PassengerId": np.arange(1, rows + 1),
+        "Survived": (rng.random(rows) < survival).astype(int),
+        "Pclass": pclass,
+        "Name": np.array([f"Passenger {i}, {'Mr.' if m else 'Mrs.'} A." for i, m in enumerate(male, 1)]),
+        "Sex": np.where(male, "male", "female"),
+        "Age": np.where(known, age, np.nan),
+        "SibSp": rng.choice([0, 1, 2, 3, 4], rows, p=[0.68, 0.24, 0.03, 0.02, 0.03]),
+        "Parch": rng.choice([0, 1, 2, 3], rows, p=[0.76, 0.13, 0.09, 0.02]),
+        "Ticket": np.array([str(number) for number in rng.integers(1000, 400_000, rows)]),
+        "Fare": fare,
+        "Cabin": cabin,
+        "Embarked": embarked,
+    }
+
+
+WORDS = (
+    "the and to of my thou with not what good lord king night sweet heart hand come speak love death honour "
+    "father brother crown sword grace fear blood world heaven pray know must shall here there away noble"
+).split()
+
+
+def tiny_shakespeare() -> str:
+    """Speeches of random words: a name, a colon, lines, an empty line."""
+    rng = np.random.default_rng(1623)
+    speakers = ["KING:", "QUEEN:", "First Citizen:", "MESSENGER:", "NURSE:"]
+    speeches: list[str] = []
+    length = 0
+    while length < 200_000:
+        lines = [" ".join(rng.choice(WORDS, rng.integers(5, 9))).capitalize() for _ in range(rng.integers(1, 6))]
+        speech = f"{rng.choice(speakers)}\n" + ",\n".join(lines) + ".\n\n"
+        speeches.append(speech)
+        length += len(speech)
+    return "".join(speeches)
+
+
+SPAM = "WINNER! prize claim call now free reply STOP urgent cash ringtone offer txt 150p www mobile £1000".split()
+HAM = "ok see you later at home lol going sleep lunch tomorrow sorry call when dinner love meeting work bus".split()
+
+
+def sms_spam() -> Columns:
+    """Messages of words that lean towards their label, with the real share of spam (747 of 5,574)."""
+    rng = np.random.default_rng(2011)
+    spam = rng.permutation(np.arange(5574) < 747)
+    spam_words, ham_words = np.array(SPAM), np.array(HAM)
+    messages = []
+    for is_spam in spam:
+        length = rng.integers(4, 25)
+        # One word in ten comes from the other list, so that no single word decides.
+        from_spam = is_spam ^ (rng.random(length) < 0.1)
+        words = np.where(from_spam, rng.choice(spam_words, length), rng.choice(ham_words, length))
+        messages.append(" ".join(words))
+    return {"label": np.where(spam, "spam", "ham"), "message": np.array(messages)}
+
+
+def mnist_5k() -> Columns:
+    """The digits that come with scikit-learn, each pixel of 8 × 8 enlarged to 3 × 3, with a border of two."""
+    from sklearn.datasets import load_digits
+
+    flat, digit = load_digits(return_X_y=True)
+    images = np.asarray(flat).reshape(-1, 8, 8)
+    large = np.kron(images, np.ones((1, 3, 3))) * 255 / 16
+    return {"pixels": np.pad(large, ((0, 0), (2, 2), (2, 2))).astype(np.uint8), "digit": np.asarray(digit).astype(int)}

@@ -1,0 +1,95 @@
+"""`load`: one dataset by name, with its provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from groundup.data import generated, readers
+from groundup.data.dataset import Dataset, Provenance
+from groundup.data.fetch import NotFound, find
+from groundup.data.registry import REGISTRY, Entry
+from groundup.errors import UnknownName, UsageError
+
+_READERS: Mapping[str, Callable[..., Any]] = {
+    "titanic": readers.titanic,
+    "tiny_shakespeare": readers.text,
+    "sms_spam": readers.sms_spam,
+    "mnist_5k": readers.mnist_5k,
+}
+_GENERATORS: Mapping[str, Callable[..., Any]] = {
+    "moons": generated.moons,
+    "titanic": generated.titanic,
+    "tiny_shakespeare": generated.tiny_shakespeare,
+    "sms_spam": generated.sms_spam,
+    "mnist_5k": generated.mnist_5k,
+}
+_watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """A dataset: from the cache, the mirror, its canonical address, or, offline, a stand-in labelled as one.
+
+    Environment: `GROUNDUP_CACHE` (where downloads are kept), `GROUNDUP_DATA_MIRROR` (a folder laid out as the cache)
+    and `GROUNDUP_OFFLINE` (do not try to download).
+
+    Args:
+        name: a name in `REGISTRY`; `docs/data.md` lists them with their columns.
+        options: for data that is synthetic by definition, what to generate: `load("moons", rows=500, noise=0.1)`.
+
+    Raises:
+        UnknownName: there is no such dataset.
+        UsageError: an option that the dataset does not have.
+        DataUnavailable: what was downloaded has the wrong checksum, or the cache cannot be written.
+    """
+    if name not in REGISTRY:
+        raise UnknownName("dataset", name, REGISTRY, see="docs/data.md")
+    entry = REGISTRY[name]
+    dataset = _generate(entry, options) if entry.synthetic else _read(entry, options)
+    for loaded in _watchers.get():
+        if dataset.provenance not in loaded:
+            loaded.append(dataset.provenance)
+    return dataset
+
+
+@contextmanager
+def watch() -> Iterator[list[Provenance]]:
+    """Collect the provenance of everything that is loaded meanwhile in this thread."""
+    loaded: list[Provenance] = []
+    token = _watchers.set((*_watchers.get(), loaded))
+    try:
+        yield loaded
+    finally:
+        _watchers.reset(token)
+
+
+def _generate(entry: Entry, options: dict[str, Any]) -> Dataset:
+    import inspect
+
+    known = inspect.signature(_GENERATORS[entry.name]).parameters
+    for option in options:
+        if option not in known:
+            raise UsageError(f"load('{entry.name}'): there is no option '{option}'. There are {', '.join(known)}.")
+    return Dataset(Provenance(entry.name, "generated", licence=entry.licence), _GENERATORS[entry.name](**options))
+
+
+def _read(entry: Entry, options: dict[str, Any]) -> Dataset:
+    if options:
+        raise UsageError(f"load('{entry.name}') takes no options, but was given {', '.join(options)}.")
+    found = find(entry)
+    if isinstance(found, NotFound):
+        why = f"{found.reason}. {entry.stand_in[:1].upper()}{entry.stand_in[1:]}".rstrip(".")
+        provenance = Provenance(
+            entry.name, "generated", entry.url, licence="none needed (generated)", stand_in=True, note=why
+        )
+        return _dataset(provenance, _GENERATORS[entry.name](), None)
+    provenance = Provenance(entry.name, found.source, entry.url, entry.sha256, entry.licence, note=found.note)
+    return _dataset(provenance, _READERS[entry.name](found.path), found.path)
+
+
+def _dataset(provenance: Provenance, content: Any, path: Any) -> Dataset:
+    if isinstance(content, str):
+        return Dataset(provenance, text=content, path=path)
+    return Dataset(provenance, content, path=path)

@@ -1,0 +1,134 @@
+"""What the datasets hold: generated data against its definition, stand-ins against the real data's schema."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groundup.data import REGISTRY, Dataset, load
+from groundup.data.fetch import sha256_of
+from groundup.errors import UsageError
+
+MIRROR = os.environ.get("GROUNDUP_DATA_MIRROR", "")
+needs_mirror = pytest.mark.skipif(not MIRROR, reason="needs the real data: set GROUNDUP_DATA_MIRROR to a folder of it")
+REAL = [name for name, entry in REGISTRY.items() if not entry.synthetic]
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GROUNDUP_DATA_MIRROR", raising=False)
+    monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path))
+    monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
+
+
+def schema(dataset: Dataset) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (column.dtype.kind, column.shape[1:]) for name, column in dataset.columns.items()}
+
+
+def test_moons_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import make_moons
+
+    ours = load("moons", rows=101, noise=0.0, seed=3)
+    points, labels = make_moons(101, shuffle=False)
+    mine = np.stack([ours["x"], ours["y"], ours["label"]], axis=1).round(9)
+    theirs = np.column_stack([points, labels]).round(9)
+    np.testing.assert_allclose(mine[np.lexsort(mine.T)], theirs[np.lexsort(theirs.T)], atol=1e-12)
+
+
+def test_moons_follow_their_seed_and_their_noise() -> None:
+    same, again, other = (load("moons", rows=4000, noise=0.3, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(same["x"], again["x"])
+    assert not np.array_equal(same["x"], other["x"])
+    lower = same["label"] == 1
+    distance = np.hypot(same["x"][~lower], same["y"][~lower])
+    assert 0.25 < np.std(distance) < 0.35
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"rows": 1}, "rows must be at least 2, not 1"), ({"noise": -1}, "must not be negative")]
+)
+def test_moons_refuse_what_makes_no_sense(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load("moons", **options)
+
+
+def test_moons_are_synthetic_by_definition_and_no_stand_in() -> None:
+    provenance = load("moons").provenance
+    assert provenance.label == "synthetic by definition"
+    assert not provenance.stand_in
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("name", REAL)
+def test_every_stand_in_says_that_it_is_one_and_is_the_same_each_time(name: str) -> None:
+    first, second = load(name), load(name)
+    assert first.provenance.stand_in
+    assert first.provenance.label.startswith("STAND-IN")
+    assert len(first) > 1000 or name == "titanic"
+    assert first.text == second.text
+    for column in first:
+        np.testing.assert_array_equal(first[column], second[column])
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", REAL)
+def test_the_registry_describes_the_real_file(name: str) -> None:
+    path = Path(MIRROR) / REGISTRY[name].file
+    assert sha256_of(path) == REGISTRY[name].sha256
+    assert path.stat().st_size == REGISTRY[name].size
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", REAL)
+def test_every_stand_in_has_the_columns_and_types_of_the_real_data(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path))
+    real = load(name)
+    monkeypatch.delenv("GROUNDUP_DATA_MIRROR")
+    monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
+    made = load(name)
+    assert not real.provenance.stand_in
+    assert made.provenance.stand_in
+    assert schema(made) == schema(real)
+
+
+@needs_mirror
+def test_titanic_has_its_known_numbers() -> None:
+    real = load("titanic")
+    assert len(real) == 891
+    assert real["Survived"].sum() == 342
+    assert real.missing("Age").sum() == 177
+    assert real.missing("Cabin").sum() == 687
+    assert real.missing("Embarked").sum() == 2
+    assert np.nanmean(real["Age"]) == pytest.approx(29.6991, abs=1e-4)
+
+
+@needs_mirror
+def test_the_other_datasets_have_their_known_sizes() -> None:
+    sms = load("sms_spam")
+    assert len(sms) == 5574
+    assert (sms["label"] == "spam").sum() == 747
+    digits = load("mnist_5k")
+    assert digits["pixels"].shape == (5000, 28, 28)
+    assert np.bincount(digits["digit"]).tolist() == [500] * 10
+    assert load("tiny_shakespeare").text.startswith("First Citizen:\nBefore we proceed")
+
+
+@needs_mirror
+@pytest.mark.parametrize("column", ["Survived", "Pclass"])
+def test_the_titanic_stand_in_has_plausible_shares(
+    column: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = load("titanic")[column]
+    monkeypatch.delenv("GROUNDUP_DATA_MIRROR")
+    monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path))
+    monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
+    made = load("titanic")
+    assert abs(made[column].mean() - real.mean()) < 0.1
+    assert abs(made.missing("Age").mean() - 0.2) < 0.05
+    women, men = (made["Survived"][made["Sex"] == sex].mean() for sex in ("female", "male"))
+    assert women > men + 0.4
