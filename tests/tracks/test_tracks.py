@@ -159,6 +159,11 @@ def test_reports_can_be_taken_back(track: Track) -> None:
     assert taken.section_criteria["W1"] == {2}
 
 
+def test_a_report_counts_for_its_own_track_only(track: Track) -> None:
+    other = [Happened("report", {"track": "another", "item": "D", "done": True})]
+    assert progress(Choice(track, START, 7), NEW, other, today=START).items[-1].status == "open"
+
+
 # Planned against actual
 
 
