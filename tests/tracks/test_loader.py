@@ -81,3 +81,17 @@ def test_names_are_listed_and_a_wrong_one_suggests_the_nearest() -> None:
         load_track("devop")
     with pytest.raises(UnknownName, match=r"no item in the track devops called 'D99'"):
         load_track("devops").item("D99")
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (Duration(9, 9, False), "9 min"),
+        (Duration(120, 180, False), "2–3 h"),
+        (Duration(150, 150, True), "about 2.5 h"),
+        (Duration(60, 90, True), "about 60–90 min"),
+        (Duration(4800, 4800, True), "about 80 h"),
+    ],
+)
+def test_a_duration_is_written_for_people(time: Duration, text: str) -> None:
+    assert str(time) == text

@@ -30,7 +30,7 @@ COMMANDS = {
     "notebook": "labs",
     "review": "side",
     "journal": "side",
-    "track": "side",
+    "track": "track",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

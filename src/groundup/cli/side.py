@@ -1,4 +1,4 @@
-"""The learner's side: review, journal, track."""
+"""The learner's side: review and journal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from groundup.cli.options import json_option, open_course, workspace_option
 from groundup.cli.output import console, escape, print_json
 
 if TYPE_CHECKING:
-    from groundup.course.course import Course
     from groundup.course.review import ReviewCard
-    from groundup.course.tracks import ItemProgress, Progress
-
-SIGNS = {"done": "[green]✓[/]", "reported": "[cyan]☑[/]", "partly": "[yellow]◐[/]", "open": "·", "waiting": "[dim] [/]"}
 
 
 @click.command("review", epilog="Example: groundup review --interview")
@@ -97,123 +93,3 @@ def journal_command(day: str, edit: bool) -> None:
         course.write_journal(on, page.text, page.version)
     click.echo(course.journal.read(on).text, nl=False)
     console(err=True).print(f"[dim]{path}[/]")
-
-
-@click.command("track", epilog="Example: groundup track devops --start today --hours 8")
-@click.argument("name", required=False)
-@click.option("--start", metavar="DAY", help="Follow the track NAME from this day on (YYYY-MM-DD or today).")
-@click.option("--hours", type=float, help="Hours a week that you have for it; what the track suggests otherwise.")
-@click.option("--done", metavar="ITEM", help="Report an item that cannot be graded as done.")
-@click.option("--watched", "--read", "resource", metavar="RESOURCE", help="Report a resource as done.")
-@click.option("--undo", is_flag=True, help="Take the report back.")
-@json_option
-@workspace_option
-def track_command(
-    name: str | None,
-    start: str | None,
-    hours: float | None,
-    done: str | None,
-    resource: str | None,
-    undo: bool,
-    as_json: bool,
-) -> None:
-    """List the tracks, or show the track NAME: planned against actual. With --start, follow it."""
-    from groundup.course.journal import parse_day
-    from groundup.course.tracks import load_track
-
-    course = open_course()
-    if name is not None:
-        load_track(name)
-    followed = course.track_progress()
-    if start is not None or hours is not None:
-        if name is None:
-            raise click.UsageError(
-                "Say which track to follow, for example: groundup track devops --start today --hours 8"
-            )
-        course.choose_track(name, parse_day(start or "today"), hours or load_track(name).hours_per_week)
-    if done is not None or resource is not None:
-        target = name or (followed.track.name if followed else None)
-        if target is None:
-            raise click.UsageError("Say which track it belongs to, for example: groundup track devops --done D1")
-        if done is not None:
-            course.report(target, done, done=not undo)
-        if resource is not None:
-            course.report_resource(target, resource, done=not undo)
-        name = target
-    shown = course.track_progress(name) if name else None
-    if shown is not None:
-        print_json(track_json(shown)) if as_json else print_track(shown, course)
-    else:
-        list_tracks(course.track_progress(), as_json)
-
-
-def list_tracks(followed: Progress | None, as_json: bool) -> None:
-    """Every track, with the one that is followed marked."""
-    from groundup.course.tracks import load_tracks
-
-    tracks = load_tracks().values()
-    chosen = followed.track.name if followed else None
-    if as_json:
-        print_json(
-            {"chosen": chosen, "tracks": [{"name": t.name, "title": t.title, "audience": t.audience} for t in tracks]}
-        )
-        return
-    for track in tracks:
-        sign = "[green]→[/]" if track.name == chosen else " "
-        console().print(
-            f"{sign} [bold]{track.name:<18}[/] {escape(track.title)}\n{'':21}[dim]{escape(track.audience)}[/]"
-        )
-    console().print(
-        "\n[dim]`groundup track NAME` shows one; `groundup track NAME --start today --hours 8` follows it.[/]"
-    )
-
-
-def print_track(progress: Progress, course: Course) -> None:
-    """Planned against actual, item by item."""
-    out = console()
-    choice = progress.choice
-    out.print(f"[bold]{escape(progress.track.title)}[/]\n{escape(progress.track.about)}")
-    done, total = progress.resource_minutes
-    out.print(
-        f"From {choice.start}, {choice.hours_per_week:g} hours a week: week {progress.week} of {progress.weeks}; "
-        f"{progress.finished} of {len(progress.items)} items; resources {done} of {total} minutes."
-    )
-    entries = {entry.item.id: entry for entry in progress.items}
-    for section in progress.track.sections:
-        out.print(f"\n[bold]{escape(section.title)}[/]")
-        for item in section.items:
-            out.print(line(entries[item.id]))
-    out.print("\n[dim]✓ by evidence  ☑ by your own report  ◐ partly  · open  (blank) not in this release[/]")
-
-
-def line(entry: ItemProgress) -> str:
-    """One item on one line."""
-    units = ", ".join(
-        [*(f"[green]{u}[/]" for u in entry.passed), *entry.missing, *(f"[dim]{u}[/]" for u in entry.unreleased)]
-    )
-    when = f"done {entry.actual}" if entry.actual else f"{entry.start} – {entry.end}"
-    return f"  {SIGNS[entry.status]} {entry.item.id:<6} {escape(entry.item.title)}  [dim]{when}[/]  {units}"
-
-
-def track_json(progress: Progress) -> dict[str, object]:
-    """Planned against actual as a JSON document."""
-    return {
-        "track": progress.track.name,
-        **progress.choice.to_json(),
-        "week": progress.week,
-        "weeks": progress.weeks,
-        "days_ahead": round(progress.days_ahead, 1),
-        "items": [
-            {
-                "id": entry.item.id,
-                "title": entry.item.title,
-                "start": entry.start.isoformat(),
-                "end": entry.end.isoformat(),
-                "status": entry.status,
-                "self_reported": entry.status == "reported",
-                "units": {"passed": entry.passed, "missing": entry.missing, "not_in_this_release": entry.unreleased},
-            }
-            for entry in progress.items
-        ],
-        "resources_done": [resource.id for resource in progress.resources_done],
-    }

@@ -33,6 +33,12 @@ class Duration:
         """The middle of the range: what plans count with."""
         return (self.low + self.high) // 2
 
+    def __str__(self) -> str:
+        """For people: `9 min`, `2–3 h`, `about 2.5 h`."""
+        size, unit = (60, "h") if self.high >= 120 else (1, "min")
+        ends = dict.fromkeys(f"{bound / size:.3g}" for bound in (self.low, self.high))
+        return f"{'about ' if self.estimated else ''}{'–'.join(ends)} {unit}"
+
 
 @dataclass(frozen=True)
 class Resource:
