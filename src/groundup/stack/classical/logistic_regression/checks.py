@@ -1,0 +1,843 @@
+"""Checks of logistic regression: hand computation, finite differences, scikit-learn and invariants."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
+
+from groundup.checking import assert_close, assert_shape
+from groundup.stack.classical.logistic_regression import (
+    LogisticRegression,
+    SoftmaxRegression,
+    add_intercept,
+    binary_cross_entropy,
+    cross_entropy,
+    gradient_descent,
+    logistic_hessian,
+    logistic_objective,
+    newton,
+    sigmoid,
+    softmax,
+    softmax_objective,
+)
+
+LOG3 = np.log(3.0)
+
+
+def two_classes(rng, n_samples=120, n_features=3):
+    """Overlapping classes: features and labels 0 or 1."""
+    X = rng.normal(size=(n_samples, n_features))
+    logits = X @ np.linspace(1.5, -1.0, n_features) + 0.5
+    return X, (rng.uniform(size=n_samples) < 1 / (1 + np.exp(-logits))).astype(int)
+
+
+def three_classes(rng, n_samples=150):
+    """Overlapping classes 0, 1, 2 of different sizes."""
+    X = rng.normal(size=(n_samples, 2))
+    scores = X @ np.array([[1.0, -1.0, 0.3], [0.5, 0.8, -1.0]]) + np.array([0.6, 0.0, -0.4])
+    return X, np.argmax(scores + rng.gumbel(size=scores.shape), axis=1)
+
+
+def numerical_gradient(function, point, step=1e-6):
+    """Central differences of a scalar function at a point of any shape."""
+    gradient = np.zeros_like(point)
+    for index in np.ndindex(point.shape):
+        shift = np.zeros_like(point)
+        shift[index] = step
+        gradient[index] = (function(point + shift) - function(point - shift)) / (2 * step)
+    return gradient
+
+
+def no_float_trouble():
+    """Overflow, division by zero and NaN become errors; underflow to zero is right."""
+    return np.errstate(over="raise", divide="raise", invalid="raise")
+
+
+# --- sigmoid -------------------------------------------------------------------------------------------------
+
+
+def test_sigmoid_of_known_log_odds():
+    """Log-odds of 0, log 3 and -log 3 are probabilities of 1/2, 3/4 and 1/4."""
+    assert_close(
+        sigmoid(np.array([0.0, LOG3, -LOG3])),
+        [0.5, 0.75, 0.25],
+        "sigmoid([0, log 3, -log 3]): odds of 1:1, 3:1 and 1:3.",
+        rtol=1e-14,
+    )
+
+
+def test_sigmoid_at_the_extremes():
+    """The sigmoid of ±1000 is 0 and 1, with no overflow on the way."""
+    with no_float_trouble():
+        result = sigmoid(np.array([-1000.0, -np.inf, 1000.0, np.inf]))
+    assert_close(result, [0.0, 0.0, 1.0, 1.0], "sigmoid([-1000, -inf, 1000, inf])", rtol=0, atol=0)
+
+
+def test_sigmoid_is_accurate_in_the_left_tail():
+    """Far to the left the sigmoid is exp(z), to full relative precision and not rounded to zero."""
+    z = np.array([-40.0, -100.0, -600.0])
+    assert_close(sigmoid(z), np.exp(z), "sigmoid(z) for z = -40, -100, -600 equals exp(z)", rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (2, 3), (2, 1, 4)])
+def test_sigmoid_keeps_the_shape(shape):
+    """A scalar, an empty array and any number of axes come back in their own shape."""
+    assert_shape(sigmoid(np.zeros(shape)), shape, f"sigmoid of zeros of shape {shape}")
+    assert_close(sigmoid(np.zeros(shape)), np.full(shape, 0.5), "sigmoid of zeros is 1/2 everywhere")
+
+
+def test_sigmoid_takes_integers_and_lists():
+    """Integers, also small unsigned ones and lists of them, are treated as real numbers."""
+    assert_close(sigmoid([0, 2]), [0.5, 1 / (1 + np.exp(-2.0))], "sigmoid([0, 2]) of a list of integers")
+    assert_close(
+        sigmoid(np.array([0, 200], dtype=np.uint8)), [0.5, 1.0], "sigmoid of unsigned integers (-200 does not fit them)"
+    )
+    assert_close(
+        sigmoid(np.array([-60.0, 20.0], dtype=np.float32)),
+        1 / (1 + np.exp(-np.array([-60.0, 20.0]))),
+        "sigmoid of float32 is computed in float64",
+        rtol=1e-12,
+        atol=0,
+    )
+
+
+@given(st.floats(-700, 700))
+def test_sigmoid_is_symmetric(z):
+    """σ(z) + σ(-z) = 1: the probabilities of the two classes."""
+    assert_close(sigmoid(z) + sigmoid(-z), 1.0, f"sigmoid({z}) + sigmoid({-z})", rtol=1e-15)
+
+
+# --- binary cross-entropy ------------------------------------------------------------------------------------
+
+
+def test_binary_cross_entropy_by_hand():
+    """With p = 3/4 for a positive and p = 1/4 for a positive, the mean loss is (log 4/3 + log 4) / 2."""
+    expected = (np.log(4 / 3) + np.log(4)) / 2
+    assert_close(
+        binary_cross_entropy(np.array([LOG3, -LOG3]), np.array([1, 1])),
+        expected,
+        "logits [log 3, -log 3], labels [1, 1]",
+    )
+    assert_close(
+        binary_cross_entropy(np.array([LOG3, -LOG3, 0.0]), np.array([0, 0, 1])),
+        (np.log(4) + np.log(4 / 3) + np.log(2)) / 3,
+        "logits [log 3, -log 3, 0], labels [0, 0, 1]",
+    )
+
+
+def test_binary_cross_entropy_is_exact_at_the_extremes():
+    """A hopeless logit of ±1000 costs 1000 nats, a right one costs nothing, and nothing overflows."""
+    with no_float_trouble():
+        wrong = binary_cross_entropy(np.array([1000.0, -1000.0]), np.array([0, 1]))
+        right = binary_cross_entropy(np.array([1000.0, -1000.0]), np.array([1, 0]))
+    assert_close(wrong, 1000.0, "logits [1000, -1000] with the labels the other way round")
+    assert_close(right, 0.0, "logits [1000, -1000] with the right labels", atol=0)
+
+
+def test_binary_cross_entropy_keeps_small_losses():
+    """At a logit of 40 the loss of a right answer is exp(-40), not zero: 1 - p has already rounded away there."""
+    assert_close(
+        binary_cross_entropy(np.array([40.0]), np.array([1])), np.exp(-40.0), "logit 40, label 1", rtol=1e-12, atol=0
+    )
+    assert_close(
+        binary_cross_entropy(np.array([-40.0]), np.array([0])), np.exp(-40.0), "logit -40, label 0", rtol=1e-12, atol=0
+    )
+
+
+def test_binary_cross_entropy_takes_soft_labels_and_booleans():
+    """A label of 0.25 mixes the two losses; True counts as 1; the result is a plain float."""
+    mixed = 0.25 * np.log(4 / 3) + 0.75 * np.log(4)
+    assert_close(binary_cross_entropy([LOG3], [0.25]), mixed, "logit log 3, label 0.25")
+    assert_close(
+        binary_cross_entropy(np.array([LOG3, LOG3]), np.array([True, False])), np.log(16 / 3) / 2, "boolean labels"
+    )
+    assert isinstance(binary_cross_entropy([0.0], [1]), float), "binary_cross_entropy returns one float, the mean"
+
+
+def test_binary_cross_entropy_refuses_what_it_cannot_mean():
+    """Labels of -1 and 1, shapes that would broadcast, and no samples are errors."""
+    with pytest.raises(ValueError, match=r"labels must lie between 0 and 1, got -1.*Code the two classes as 0 and 1"):
+        binary_cross_entropy(np.array([1.0, 2.0]), np.array([1, -1]))
+    with pytest.raises(ValueError, match=r"labels must lie between 0 and 1, got 2"):
+        binary_cross_entropy(np.array([1.0, 2.0]), np.array([1, 2]))
+    with pytest.raises(ValueError, match=r"labels must lie between 0 and 1, got nan"):
+        binary_cross_entropy(np.array([1.0, 2.0]), np.array([1, np.nan]))
+    with pytest.raises(ValueError, match=r"labels must have the shape of logits, \(3, 1\); got \(3,\)"):
+        binary_cross_entropy(np.zeros((3, 1)), np.zeros(3))
+    with pytest.raises(ValueError, match=r"at least one value"):
+        binary_cross_entropy(np.zeros(0), np.zeros(0))
+
+
+# --- softmax and cross-entropy -------------------------------------------------------------------------------
+
+
+def test_softmax_by_hand():
+    """Scores log 1, log 2, log 5 are probabilities 1/8, 2/8, 5/8."""
+    assert_close(softmax(np.log([1.0, 2.0, 5.0])), [0.125, 0.25, 0.625], "softmax([log 1, log 2, log 5])", rtol=1e-14)
+
+
+def test_softmax_works_along_an_axis():
+    """Each row sums to one by default, each column with axis=0, and the shape stays."""
+    z = np.log(np.array([[1.0, 3.0], [2.0, 2.0], [6.0, 2.0]]))
+    assert_close(softmax(z), [[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]], "softmax of each row")
+    assert_close(softmax(z, axis=0), [[1 / 9, 3 / 7], [2 / 9, 2 / 7], [6 / 9, 2 / 7]], "softmax(z, axis=0)")
+    cube = softmax(np.arange(24.0).reshape(2, 3, 4), axis=1)
+    assert_close(cube.sum(axis=1), np.ones((2, 4)), "softmax(z, axis=1) of shape (2, 3, 4) sums to one over axis 1")
+    assert_close(softmax(np.array([[1, 2]])), softmax(np.array([[1.0, 2.0]])), "softmax of integers")
+    assert_close(softmax([7.0]), [1.0], "softmax of one score")
+
+
+def test_softmax_at_the_extremes():
+    """Scores of ±1000 and of -inf (a class ruled out) give probabilities, with no overflow."""
+    with no_float_trouble():
+        assert_close(softmax(np.array([1000.0, 0.0, -1000.0])), [1.0, 0.0, 0.0], "softmax([1000, 0, -1000])")
+        assert_close(softmax(np.array([-1000.0, -1000.0])), [0.5, 0.5], "softmax([-1000, -1000])")
+        assert_close(softmax(np.array([0.0, -np.inf, 0.0])), [0.5, 0.0, 0.5], "softmax([0, -inf, 0])")
+        rows = softmax(np.array([[2000.0, 2000.0], [-2000.0, -2000.0]]))
+    assert_close(rows, np.full((2, 2), 0.5), "rows of very different height: the largest score is taken for each row")
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=6), st.floats(-500, 500))
+def test_softmax_does_not_see_a_shift(scores, shift):
+    """Adding the same number to all scores changes nothing, and the probabilities sum to one."""
+    z = np.array(scores)
+    assert_close(softmax(z + shift), softmax(z), f"softmax of {scores} shifted by {shift}", rtol=1e-9)
+    assert_close(softmax(z).sum(), 1.0, f"sum of softmax({scores})", rtol=1e-12)
+
+
+def test_softmax_of_two_scores_is_the_sigmoid_of_their_difference():
+    """Binary logistic regression is softmax regression with two classes."""
+    z = np.array([[0.3, 1.7], [-2.0, 4.0], [5.0, -5.0]])
+    assert_close(softmax(z)[:, 1], sigmoid(z[:, 1] - z[:, 0]), "softmax([a, b])[1] equals sigmoid(b - a)")
+
+
+def test_cross_entropy_by_hand():
+    """The loss is minus the log of the right class's probability, averaged over the rows."""
+    z = np.log(np.array([[1.0, 2.0, 5.0], [6.0, 1.0, 1.0]]))
+    assert_close(
+        cross_entropy(z, np.array([2, 1])), (np.log(8 / 5) + np.log(8)) / 2, "right classes with p = 5/8 and p = 1/8"
+    )
+    assert_close(cross_entropy(z + 30.0, np.array([2, 1])), cross_entropy(z, np.array([2, 1])), "scores shifted by 30")
+    assert isinstance(cross_entropy(z.tolist(), [0, 0]), float), "cross_entropy returns one float, the mean"
+
+
+def test_cross_entropy_is_exact_at_the_extremes():
+    """Scores of ±1000 cost 0 or 2000 nats; a loss of exp(-30) is not rounded away by much."""
+    z = np.array([[1000.0, -1000.0], [-1000.0, 1000.0]])
+    with no_float_trouble():
+        assert_close(cross_entropy(z, np.array([0, 1])), 0.0, "the right classes at ±1000", atol=0)
+        assert_close(cross_entropy(z, np.array([1, 0])), 2000.0, "the wrong classes at ±1000")
+        uneven = cross_entropy(np.array([[900.0, 900.0], [-900.0, -900.0]]), np.array([0, 1]))
+    assert_close(uneven, np.log(2), "rows of very different height: each row has its own largest score")
+
+
+def test_cross_entropy_refuses_what_it_cannot_mean():
+    """Class numbers outside the columns, one-hot labels and float labels are errors."""
+    z = np.zeros((2, 3))
+    for labels in ([0, 3], [-1, 0], [0.0, 1.0]):
+        with pytest.raises(ValueError, match=r"labels must be whole numbers from 0 to 2"):
+            cross_entropy(z, np.array(labels))
+    for labels in (np.zeros((2, 3), dtype=int), np.zeros(3, dtype=int)):
+        with pytest.raises(ValueError, match=r"labels \(n_samples,\)"):
+            cross_entropy(z, labels)
+
+
+# --- objectives ----------------------------------------------------------------------------------------------
+
+
+def test_logistic_objective_by_hand():
+    """One feature, two samples, weight log 3 and no intercept: loss, penalty and gradient on paper."""
+    design = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    value, gradient = logistic_objective(np.array([LOG3, 0.0]), design, np.array([1, 0]), 2.0)
+    # p = 3/4 and 1/4, so both losses are log(4/3); the penalty is 2/2 · log²3 over n = 2.
+    assert_close(value, np.log(4 / 3) + LOG3**2 / 2, "J = mean loss + l2 / (2 n) · ‖w‖²")
+    # designᵀ(p - y) = (1·(-1/4) + (-1)·(1/4), -1/4 + 1/4) = (-1/2, 0); plus 2·log 3 on the weight; over n = 2.
+    assert_close(gradient, [(-0.5 + 2 * LOG3) / 2, 0.0], "gradient = (designᵀ(p - y) + l2·w) / n")
+
+
+@pytest.mark.parametrize("l2", [0.0, 3.0])
+def test_logistic_gradient_is_the_slope(rng, l2):
+    """The gradient equals central differences of the value, with a penalty and without."""
+    X, y = two_classes(rng, 17)
+    design, theta = add_intercept(X), rng.normal(size=4)
+    value, gradient = logistic_objective(theta, design, y, l2)
+    assert isinstance(value, float), "the first of the pair is one float"
+    assert_close(
+        gradient,
+        numerical_gradient(lambda t: logistic_objective(t, design, y, l2)[0], theta),
+        f"gradient of logistic_objective at a random point, l2={l2}, against finite differences",
+        rtol=1e-6,
+        atol=1e-8,
+    )
+
+
+def test_logistic_objective_does_not_penalise_the_intercept(rng):
+    """A large intercept costs no penalty, and l2 does not pull it."""
+    X, y = two_classes(rng, 20)
+    design, theta = add_intercept(X), np.array([0.0, 0.0, 0.0, 5.0])
+    free, gradient_free = logistic_objective(theta, design, y, 0.0)
+    penalised, gradient = logistic_objective(theta, design, y, 100.0)
+    assert_close(penalised, free, "the value with weights of zero and an intercept of 5, l2=100 against l2=0")
+    assert_close(gradient, gradient_free, "the gradient at the same point, l2=100 against l2=0")
+
+
+def test_logistic_objective_does_not_depend_on_the_order_or_number_of_copies(rng):
+    """Rows may be permuted; with every row (and l2) doubled, the mean is the same."""
+    X, y = two_classes(rng, 30)
+    design, theta, order = add_intercept(X), rng.normal(size=4), rng.permutation(30)
+    value, gradient = logistic_objective(theta, design, y, 2.0)
+    for rows, l2, what in ((order, 2.0, "rows permuted"), (np.tile(np.arange(30), 2), 4.0, "rows and l2 doubled")):
+        other, other_gradient = logistic_objective(theta, design[rows], y[rows], l2)
+        assert_close(other, value, f"value with {what}")
+        assert_close(other_gradient, gradient, f"gradient with {what}")
+
+
+def test_logistic_objective_leaves_its_arguments_alone(rng):
+    """Parameters, design and labels are unmodified, also where the logits are extreme."""
+    X, y = two_classes(rng, 10)
+    design, theta = add_intercept(1000 * X), rng.normal(size=4)
+    before = theta.copy(), design.copy(), y.copy()
+    with no_float_trouble():
+        value, gradient = logistic_objective(theta, design, y, 1.0)
+    assert np.isfinite(value), f"the value is finite with logits near ±1000, got {value}"
+    assert np.isfinite(gradient).all(), f"the gradient is finite with logits near ±1000, got {gradient}"
+    for name, now, then in zip(("parameters", "design", "labels"), (theta, design, y), before, strict=True):
+        assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
+
+
+def test_logistic_hessian_by_hand():
+    """At zero every p(1 - p) is 1/4, so the Hessian is designᵀdesign / 4n, plus l2/n on the weight only."""
+    design = np.array([[1.0, 1.0], [3.0, 1.0]])
+    assert_close(
+        logistic_hessian(np.zeros(2), design, 6.0),
+        np.array([[10.0 / 4 + 6.0, 4.0 / 4], [4.0 / 4, 2.0 / 4]]) / 2,
+        "Hessian at zero for features 1 and 3, l2=6",
+    )
+
+
+@pytest.mark.parametrize("l2", [0.0, 3.0])
+def test_logistic_hessian_is_the_slope_of_the_gradient(rng, l2):
+    """The Hessian equals central differences of the gradient, away from zero too."""
+    X, y = two_classes(rng, 17)
+    design, theta = add_intercept(X), rng.normal(size=4)
+    columns = [
+        (logistic_objective(theta + h, design, y, l2)[1] - logistic_objective(theta - h, design, y, l2)[1]) / 2e-6
+        for h in 1e-6 * np.eye(4)
+    ]
+    assert_close(
+        logistic_hessian(theta, design, l2),
+        np.array(columns),
+        f"Hessian at a random point, l2={l2}",
+        rtol=1e-6,
+        atol=1e-8,
+    )
+
+
+def test_logistic_hessian_keeps_the_tails(rng):
+    """With logits of 40 and -40 the curvature is exp(-40), the same on both sides: no 1 - p that rounds to zero."""
+    design = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    curvature = np.exp(-40.0)
+    with no_float_trouble():
+        result = logistic_hessian(np.array([40.0, 0.0]), design, 0.0)
+        assert np.isfinite(logistic_hessian(np.array([2000.0, 0.0]), design, 0.0)).all(), "finite at logits of ±2000"
+    assert_close(result, [[curvature, 0.0], [0.0, curvature]], "Hessian at logits of ±40", rtol=1e-10, atol=1e-30)
+
+
+def test_softmax_objective_by_hand():
+    """One sample with p = (1/8, 2/8, 5/8) and class 1: loss log 4, gradient x·(p - onehot)."""
+    theta = np.vstack([np.zeros(3), np.log([1.0, 2.0, 5.0])])
+    value, gradient = softmax_objective(theta, np.array([[2.0, 1.0]]), np.array([1]), 7.0)
+    assert_close(value, np.log(4), "the value is -log(2/8); intercepts carry no penalty")
+    assert_close(
+        gradient,
+        [[0.25, -1.5, 1.25], [0.125, -0.75, 0.625]],
+        "the gradient is the outer product of (2, 1) and p - onehot(1)",
+    )
+    theta[0] = [1.0, -2.0, 0.5]
+    penalised, _ = softmax_objective(theta, np.array([[0.0, 1.0]]), np.array([1]), 7.0)
+    assert_close(penalised - np.log(4), 7.0 / 2 * 5.25, "the penalty is l2 / (2 n) · (1 + 4 + 0.25)")
+
+
+@pytest.mark.parametrize("l2", [0.0, 3.0])
+def test_softmax_gradient_is_the_slope(rng, l2):
+    """The gradient equals central differences of the value, and the arguments are unmodified."""
+    X, y = three_classes(rng, 13)
+    design, theta = add_intercept(X), rng.normal(size=(3, 3))
+    before = theta.copy(), design.copy(), y.copy()
+    value, gradient = softmax_objective(theta, design, y, l2)
+    assert isinstance(value, float), "the first of the pair is one float"
+    assert_close(
+        gradient,
+        numerical_gradient(lambda t: softmax_objective(t, design, y, l2)[0], theta),
+        f"gradient of softmax_objective at a random point, l2={l2}, against finite differences",
+        rtol=1e-6,
+        atol=1e-8,
+    )
+    for name, now, then in zip(("parameters", "design", "labels"), (theta, design, y), before, strict=True):
+        assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
+
+
+def test_softmax_gradient_sums_to_zero_over_the_classes(rng):
+    """What one class gains the others lose: without a penalty each row of the gradient sums to zero."""
+    X, y = three_classes(rng, 25)
+    _, gradient = softmax_objective(rng.normal(size=(3, 3)), add_intercept(X), y, 0.0)
+    assert_close(gradient.sum(axis=1), np.zeros(3), "sum of the gradient over the classes", atol=1e-12)
+
+
+# --- two ways down -------------------------------------------------------------------------------------------
+
+
+def bowl(t):
+    """(t₀ - 3)² + 2·(t₁ + 1)² / 2, with its gradient."""
+    return float((t[0] - 3) ** 2 + (t[1] + 1) ** 2), np.array([2 * (t[0] - 3), 2 * (t[1] + 1)])
+
+
+def log_cosh(t):
+    """A convex function that is nearly straight away from zero: Newton's full step overshoots beyond |t| = 1.09."""
+    return float(np.logaddexp(t, -t).sum() - len(t) * np.log(2)), np.tanh(t)
+
+
+def log_cosh_hessian(t):
+    """Second derivatives of `log_cosh`."""
+    return np.diag(1 / np.cosh(t) ** 2)
+
+
+def test_gradient_descent_steps_by_hand():
+    """Two steps of 0.25 halve the distance to (3, -1) each time; the losses are those of the points visited."""
+    fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=2, tol=1e-9)
+    assert_close(fit.parameters, [4.0, 0.0], "after two steps from (7, 3) towards (3, -1)")
+    assert_close(fit.losses, [32.0, 8.0, 2.0], "the objective before the first step and after each of the two")
+    assert fit.converged is False, "two steps do not reach a gradient of 1e-9: converged is False"
+
+
+def test_gradient_descent_stops_when_the_gradient_is_small():
+    """It stops as soon as the largest entry of the gradient is within tol, and says so."""
+    fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=1000, tol=1.0)
+    assert_close(fit.losses, [32.0, 8.0, 2.0, 0.5], "gradient entries 8, 4, 2, 1: the fourth point is within tol=1")
+    assert fit.converged is True, "the last gradient is within tol: converged is True"
+    there = gradient_descent(bowl, np.array([3, -1]), learning_rate=0.25, max_iter=10, tol=0.0)
+    assert_close(there.losses, [0.0], "started at the minimum, no step is taken")
+    assert there.converged is True, "started at the minimum: converged is True"
+
+
+def test_gradient_descent_judges_the_largest_entry_by_its_size():
+    """A gradient of (-8, 0) is not small, although its sum and its largest signed entry are at most zero."""
+    fit = gradient_descent(bowl, np.array([-1.0, -1.0]), learning_rate=0.5, max_iter=100, tol=1e-6)
+    assert_close(fit.parameters, [3.0, -1.0], "from (-1, -1), where the gradient is (-8, 0)")
+    mixed = gradient_descent(bowl, np.array([7.0, -5.0]), learning_rate=0.5, max_iter=100, tol=1e-6)
+    assert_close(mixed.parameters, [3.0, -1.0], "from (7, -5), where the gradient is (8, -8)")
+
+
+def test_gradient_descent_leaves_the_start_alone():
+    """The start is not modified, may be integers, and may be a matrix."""
+    for start in (np.array([7.0, 3.0]), np.array([7, 3])):
+        before = start.copy()
+        fit = gradient_descent(bowl, start, learning_rate=0.3, max_iter=100, tol=1e-10)
+        assert_close(start, before, "start after the call", rtol=0, atol=0)
+        assert_close(fit.parameters, [3.0, -1.0], f"the minimum, from a start of type {start.dtype}", atol=1e-8)
+    matrix = gradient_descent(
+        lambda t: (float((t**2).sum()), 2 * t), np.ones((2, 3)), learning_rate=0.5, max_iter=9, tol=0
+    )
+    assert_close(matrix.parameters, np.zeros((2, 3)), "the minimum of Σt² from a matrix of ones")
+
+
+def test_gradient_descent_does_not_modify_what_the_objective_saw():
+    """Every point given to the objective is an array of its own: a history of them stays right."""
+    seen = []
+    gradient_descent(
+        lambda t: (seen.append(t), bowl(t))[1], np.array([7.0, 3.0]), learning_rate=0.25, max_iter=2, tol=0
+    )
+    assert_close(seen, [[7.0, 3.0], [5.0, 1.0], [4.0, 0.0]], "the points at which the objective was asked")
+
+
+def test_gradient_descent_with_a_step_of_zero_goes_nowhere():
+    """With learning_rate=0 the parameters stay where they were, and that is not convergence."""
+    fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.0, max_iter=5, tol=1e-9)
+    assert_close(fit.parameters, [7.0, 3.0], "the parameters after five steps of size zero")
+    assert fit.converged is False, "nothing was minimised: converged is False"
+
+
+def test_gradient_descent_says_when_the_step_is_too_large():
+    """A step that makes the objective overflow is an error naming learning_rate, not a NaN."""
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"learning_rate must be smaller, got 1e\+100"):
+        gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=1e100, max_iter=100, tol=1e-9)
+
+
+def test_newton_solves_a_parabola_in_one_step():
+    """On a quadratic the parabola is the function: one full step lands on the minimum."""
+    fit = newton(bowl, lambda t: 2 * np.eye(2), np.array([7, 3]), max_iter=50, tol=1e-9)
+    assert_close(fit.parameters, [3.0, -1.0], "the minimum, from (7, 3)")
+    assert_close(fit.losses, [32.0, 0.0], "the objective before and after the only step")
+    assert fit.converged is True, "the gradient is zero: converged is True"
+
+
+def test_newton_uses_the_whole_hessian():
+    """With a tilted bowl the step is H⁻¹g, not g divided by the diagonal."""
+    hessian = np.array([[3.0, 2.0], [2.0, 4.0]])
+    target = np.array([1.0, -2.0])
+
+    def tilted(t):
+        return float((t - target) @ hessian @ (t - target) / 2), hessian @ (t - target)
+
+    fit = newton(tilted, lambda t: hessian, np.zeros(2), max_iter=1, tol=1e-9)
+    assert_close(fit.parameters, target, "one step on ½(t - c)ᵀH(t - c) lands on c", atol=1e-12)
+
+
+def test_newton_halves_a_step_that_overshoots():
+    """From 2 and from 6 a full step on log cosh flies off; halved steps never raise the objective and arrive."""
+    for start in (np.array([2.0]), np.array([-6.0, 0.5])):
+        before = start.copy()
+        fit = newton(log_cosh, log_cosh_hessian, start, max_iter=60, tol=1e-10)
+        assert_close(fit.parameters, np.zeros(len(start)), f"the minimum of log cosh, from {start}", atol=1e-9)
+        assert fit.converged is True, f"converged, from {start}"
+        assert (np.diff(fit.losses) <= 1e-12).all(), f"the objective never rises; it went {fit.losses}"
+        assert_close(start, before, "start after the call", rtol=0, atol=0)
+
+
+def test_newton_halves_only_when_needed():
+    """From 2 the full step of -13.6 is halved twice, to -3.4, where the objective has fallen from 1.325 to 0.767."""
+    fit = newton(log_cosh, log_cosh_hessian, np.array([2.0]), max_iter=1, tol=1e-10)
+    full = np.tanh(2.0) * np.cosh(2.0) ** 2
+    assert_close(
+        fit.parameters, [2.0 - full / 4], "one step from 2: the largest of the halved steps that does not rise"
+    )
+    assert fit.converged is False, "one step is not enough: converged is False"
+    assert len(fit.losses) == 2, f"one step gives two losses, got {len(fit.losses)}"
+
+
+def test_newton_ends_where_no_step_goes_down():
+    """A slope that points the wrong way cannot be followed down: the search ends where it began instead of for ever."""
+    fit = newton(
+        lambda t: (float(t @ t), -2 * t), lambda t: 2 * np.eye(2), np.array([1.0, 2.0]), max_iter=10**9, tol=1e-9
+    )
+    assert_close(fit.parameters, [1.0, 2.0], "the point where a search along a wrong gradient ends")
+    assert_close(fit.losses, [5.0], "no step was taken")
+    assert fit.converged is False, "the gradient is (-2, -4) still: converged is False"
+
+
+def test_newton_takes_the_smallest_step_where_the_hessian_is_singular():
+    """When only the sum of two parameters matters, the step is shared equally instead of failing."""
+
+    def valley(t):
+        return float((t.sum() - 4) ** 2 / 2), np.full(2, t.sum() - 4)
+
+    fit = newton(valley, lambda t: np.ones((2, 2)), np.zeros(2), max_iter=5, tol=1e-9)
+    assert_close(fit.parameters, [2.0, 2.0], "the minimum of (t₀ + t₁ - 4)²/2 that is nearest to zero")
+
+
+def test_newton_stops_at_the_largest_entry():
+    """The tolerance is compared with the largest entry of the gradient by size; at the minimum no step is taken."""
+    there = newton(bowl, lambda t: 2 * np.eye(2), np.array([3.0, -1.0]), max_iter=5, tol=0.0)
+    assert_close(there.losses, [0.0], "started at the minimum, no step is taken")
+    near = newton(bowl, lambda t: 2 * np.eye(2), np.array([3.4, -1.0]), max_iter=5, tol=0.8)
+    assert_close(near.losses, [0.16], "gradient (0.8, 0) is within tol=0.8: no step", rtol=1e-6)
+    assert near.converged is True, "a gradient that equals tol has converged"
+    away = newton(bowl, lambda t: 2 * np.eye(2), np.array([-1.0, -1.0]), max_iter=5, tol=1e-6)
+    assert_close(away.parameters, [3.0, -1.0], "from (-1, -1), where the gradient is (-8, 0)")
+    seen = []
+    newton(lambda t: (seen.append(t), bowl(t))[1], lambda t: 2 * np.eye(2), np.array([7.0, 3.0]), max_iter=5, tol=1e-6)
+    assert_close(seen[0], [7.0, 3.0], "the first point at which the objective was asked, after the run")
+
+
+# --- LogisticRegression --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["newton", "gradient"])
+@pytest.mark.parametrize("l2", [0.1, 1.0, 25.0])
+def test_fit_agrees_with_scikit_learn(rng, solver, l2):
+    """Weights, intercept and probabilities equal those of scikit-learn with C = 1 / l2."""
+    X, y = two_classes(rng)
+    model = LogisticRegression(l2, solver=solver).fit(X, y)
+    reference = SklearnLogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000).fit(X, y)
+    assert_close(model.coef_, reference.coef_, f"coef_ with l2={l2}, solver={solver}", rtol=1e-5, atol=1e-5)
+    assert_close(model.intercept_, reference.intercept_, f"intercept_ with l2={l2}", rtol=1e-5, atol=1e-5)
+    assert_close(
+        model.predict_proba(X), reference.predict_proba(X), f"predict_proba with l2={l2}", rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("solver", ["newton", "gradient"])
+def test_fit_finds_the_hand_computed_minimum(solver):
+    """With one 0/1 column and no penalty the fit is the log-odds in each group: log(1/3) and log 3."""
+    X = np.array([[0], [0], [0], [0], [1], [1], [1], [1]])
+    y = np.array([0, 0, 0, 1, 0, 1, 1, 1])
+    model = LogisticRegression(0.0, solver=solver).fit(X, y)
+    assert_close(model.intercept_, [-LOG3], "intercept_: log-odds of 1 in 4", rtol=1e-5)
+    assert_close(model.coef_, [[2 * LOG3]], "coef_: from log-odds of 1 in 4 up to 3 in 4", rtol=1e-5)
+
+
+def test_fit_without_penalty_predicts_the_right_average(rng):
+    """Because the intercept is free, the predicted probabilities average to the share of positives, at any l2."""
+    X, y = two_classes(rng)
+    for l2 in (0.0, 50.0):
+        model = LogisticRegression(l2).fit(X + 10.0, y)
+        assert_close(model.predict_proba(X + 10.0)[:, 1].mean(), y.mean(), f"mean probability with l2={l2}", rtol=1e-6)
+
+
+def test_fit_follows_the_estimator_conventions(rng):
+    """Constructor arguments stay untouched, fit returns self, learned values have their names, shapes and types."""
+    X, y = two_classes(rng)
+    model = LogisticRegression(2, solver="gradient", learning_rate=0.25, max_iter=5000, tol=1e-6)
+    assert not hasattr(model, "coef_"), "nothing is learned before fit: coef_ must not exist"
+    assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
+    settings = (model.l2, model.solver, model.learning_rate, model.max_iter, model.tol)
+    assert settings == (2, "gradient", 0.25, 5000, 1e-6), f"settings after fit: {settings}"
+    assert_shape(model.coef_, (1, 3), "coef_ has shape (1, n_features)")
+    assert_shape(model.intercept_, (1,), "intercept_ has shape (1,)")
+    assert_close(model.classes_, [0, 1], "classes_ are the sorted labels")
+    assert model.n_features_in_ == 3, f"n_features_in_ is 3, got {model.n_features_in_}"
+    assert_shape(model.loss_curve_, (model.n_iter_ + 1,), "loss_curve_ has a value before and after each step")
+    assert_close(model.loss_curve_[0], np.log(2), "the first loss: from weights of zero every sample costs log 2")
+    assert (np.diff(model.loss_curve_) < 0).all(), "the loss falls with every step"
+
+
+def test_the_gradient_solver_uses_its_settings(rng):
+    """learning_rate, max_iter and tol reach gradient descent; Newton needs far fewer steps."""
+    X, y = two_classes(rng)
+    with pytest.warns(RuntimeWarning, match=r"did not converge in max_iter=1 steps"):
+        one = LogisticRegression(1.0, solver="gradient", learning_rate=0.125, max_iter=1).fit(X, y)
+    _, slope = logistic_objective(np.zeros(4), add_intercept(X), y, 1.0)
+    assert_close(np.append(one.coef_, one.intercept_), -0.125 * slope, "one step of 0.125 from zero")
+    assert one.n_iter_ == 1, f"n_iter_ with max_iter=1 is 1, got {one.n_iter_}"
+    loose = LogisticRegression(1.0, solver="gradient", tol=1e-2).fit(X, y).n_iter_
+    tight = LogisticRegression(1.0, solver="gradient", tol=1e-8).fit(X, y).n_iter_
+    quick = LogisticRegression(1.0, solver="newton").fit(X, y).n_iter_
+    assert quick < 10 < tight, f"Newton takes fewer than 10 steps and gradient descent more; got {quick} and {tight}"
+    assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
+    with pytest.warns(RuntimeWarning, match=r"did not converge in max_iter=2 steps"):
+        assert LogisticRegression(1.0, max_iter=2).fit(X, y).n_iter_ == 2, "Newton obeys max_iter as well"
+    assert LogisticRegression(1.0, tol=0.05).fit(X, y).n_iter_ < quick, "Newton obeys tol as well"
+
+
+@pytest.mark.parametrize("labels", [("crash", "healthy"), (-1, 1), (3, 7), (False, True), (0.5, 1.5)])
+def test_any_two_labels_will_do(rng, labels):
+    """Strings, ±1, other numbers and booleans are learned; the second in sorted order is the positive class."""
+    X, y = two_classes(rng)
+    reference = LogisticRegression().fit(X, y)
+    named = np.array(labels)[y]
+    model = LogisticRegression().fit(X, named)
+    assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
+    assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0 and 1")
+    predicted = model.predict(X)
+    assert predicted.dtype == named.dtype, (
+        f"predict returns the type of the labels, {named.dtype}; got {predicted.dtype}"
+    )
+    assert (predicted == np.array(labels)[reference.predict(X)]).all(), "predict returns the labels given to fit"
+
+
+def test_fit_does_not_depend_on_the_order_of_rows_and_leaves_the_data_alone(rng):
+    """Permuted rows give the same model; X and y are unmodified; a second fit forgets the first."""
+    X, y = two_classes(rng)
+    X_before, y_before, order = X.copy(), y.copy(), rng.permutation(len(X))
+    model = LogisticRegression().fit(X, y)
+    again = LogisticRegression().fit(-3 * X, 1 - y).fit(X[order], y[order])
+    assert_close(again.coef_, model.coef_, "coef_ with the rows permuted, after an unrelated fit", rtol=1e-6)
+    assert_close(X, X_before, "X after fit", rtol=0, atol=0)
+    assert_close(y, y_before, "y after fit", rtol=0, atol=0)
+
+
+def test_fit_takes_lists_and_integers_and_shares_weight_between_equal_columns(rng):
+    """Lists of integers are data too; a column given twice gets half the weight each time, also without a penalty."""
+    X, y = [[0], [1], [2], [3], [4], [5]], ["no", "no", "yes", "no", "yes", "yes"]
+    single = LogisticRegression(0.0).fit(X, y)
+    double = LogisticRegression(0.0).fit(np.repeat(X, 2, axis=1), y)
+    assert_close(double.coef_, np.repeat(single.coef_, 2, axis=1) / 2, "coef_ of a column given twice, l2=0", rtol=1e-5)
+
+
+def test_fit_refuses_labels_it_cannot_learn(rng):
+    """One class, three classes, a missing label and a wrong number of labels are errors that say so."""
+    X, y = two_classes(rng, 6)
+    with pytest.raises(ValueError, match=r"y must hold at least 2 classes, got only 'up'"):
+        LogisticRegression().fit(X, ["up"] * 6)
+    with pytest.raises(ValueError, match=r"y must hold exactly 2 classes, got 3.*SoftmaxRegression"):
+        LogisticRegression().fit(X, [0, 1, 2, 0, 1, 2])
+    with pytest.raises(ValueError, match=r"y must not hold NaN, got one at row 2"):
+        LogisticRegression().fit(X, [0, 1, np.nan, 0, 1, 1])
+    with pytest.raises(ValueError, match=r"y must have one label for each row of X, shape \(6,\); got \(5,\)"):
+        LogisticRegression().fit(X, y[:5])
+    with pytest.raises(ValueError, match=r"shape \(6,\); got \(6, 1\)"):
+        LogisticRegression().fit(X, y[:, None])
+
+
+def test_fit_refuses_features_it_cannot_use(rng):
+    """One-dimensional X, NaN, infinity, text and no rows are errors that name the place."""
+    X, y = two_classes(rng, 6)
+    broken = X.copy()
+    broken[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"X must be finite, got nan at row 3, column 1.*Impute"):
+        LogisticRegression().fit(broken, y)
+    broken[3, 1] = -np.inf
+    with pytest.raises(ValueError, match=r"X must be finite, got -inf at row 3, column 1"):
+        LogisticRegression().fit(broken, y)
+    with pytest.raises(ValueError, match=r"X must have shape \(n_samples, n_features\), got \(6,\)"):
+        LogisticRegression().fit(X[:, 0], y)
+    with pytest.raises(ValueError, match=r"X must hold numbers only"):
+        LogisticRegression().fit([["a"], ["b"]], [0, 1])
+    with pytest.raises(ValueError, match=r"at least one sample and one feature, got shape \(0, 3\)"):
+        LogisticRegression().fit(np.zeros((0, 3)), np.zeros(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("l2", -1.0), ("l2", np.nan), ("learning_rate", -0.1), ("tol", -1e-9), ("max_iter", 0), ("solver", "magic")],
+)
+def test_fit_refuses_settings_that_break_a_rule(rng, name, value):
+    """A setting is checked by fit, not by the constructor, and the message names it and its value."""
+    X, y = two_classes(rng, 20)
+    model = LogisticRegression(**{name: value})
+    with pytest.raises(ValueError, match=rf"{name} must be .*got {value!r}"):
+        model.fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["newton", "gradient"])
+def test_separable_classes_need_a_penalty(solver):
+    """Without a penalty the weights of separable classes grow for ever: an error. With one, a finite fit."""
+    X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+    with pytest.raises(ValueError, match=r"l2 must be above 0 here, got 0: a plane separates the two classes"):
+        LogisticRegression(0.0, solver=solver, max_iter=1000).fit(X, y)
+    model = LogisticRegression(0.1, solver=solver).fit(X, y)
+    assert (model.predict(X) == y).all(), f"with l2=0.1 the separable classes are told apart, got {model.predict(X)}"
+
+
+def test_unseparated_classes_need_no_penalty(rng):
+    """Where the classes overlap, l2=0 is the plain maximum-likelihood fit: the gradient vanishes there."""
+    X, y = two_classes(rng)
+    model = LogisticRegression(0).fit(X, y)
+    _, gradient = logistic_objective(np.append(model.coef_, model.intercept_), add_intercept(X), y, 0.0)
+    assert_close(gradient, np.zeros(4), "gradient at the fit with l2=0", atol=1e-8)
+
+
+def fitted(weight=1.0, intercept=0.0, classes=("down", "up")):
+    """A model of one feature whose weights are set by hand."""
+    model = LogisticRegression()
+    model.classes_, model.n_features_in_ = np.array(classes), 1
+    model.coef_, model.intercept_ = np.array([[weight]]), np.array([intercept])
+    return model
+
+
+def test_predict_proba_by_hand():
+    """Column 0 is the first class, column 1 the second; odds of 3:1 are probabilities 1/4 and 3/4."""
+    model = fitted(weight=2.0, intercept=-LOG3)
+    assert_close(
+        model.predict_proba(np.array([[LOG3], [0.0], [LOG3 / 2]])),
+        [[0.25, 0.75], [0.75, 0.25], [0.5, 0.5]],
+        "predict_proba with w = 2, b = -log 3, at x = log 3, 0 and log(3)/2",
+    )
+    assert_shape(model.predict_proba([[1.0]]), (1, 2), "predict_proba of one sample")
+
+
+def test_predict_proba_keeps_both_tails():
+    """Rows sum to one, and a probability of exp(-50) is not rounded to zero, in either column."""
+    with no_float_trouble():
+        p = fitted().predict_proba(np.array([[50.0], [-50.0], [1000.0]]))
+    assert_close(p.sum(axis=1), np.ones(3), "each row of predict_proba sums to one")
+    assert_close(p[0, 0], np.exp(-50.0), "the probability of the first class at log-odds of 50", rtol=1e-12, atol=0)
+    assert_close(p[1, 1], np.exp(-50.0), "the probability of the second class at log-odds of -50", rtol=1e-12, atol=0)
+
+
+def test_predict_by_hand():
+    """Positive log-odds are the second class, negative ones the first, and even odds the first."""
+    predicted = fitted(weight=2.0, intercept=-4.0).predict(np.array([[2.1], [1.9], [2.0]]))
+    assert predicted.tolist() == ["up", "down", "down"], f"log-odds of 0.2, -0.2 and 0: got {predicted}"
+    assert_shape(predicted, (3,), "predict returns one label for each row")
+    assert_shape(fitted().predict([[1.0]]), (1,), "predict of one sample")
+
+
+def test_predict_agrees_with_predict_proba(rng):
+    """The predicted label is the one with the larger probability."""
+    X, y = two_classes(rng)
+    model = LogisticRegression().fit(X, y)
+    likelier = model.classes_[model.predict_proba(X).argmax(axis=1)]
+    assert (model.predict(X) == likelier).all(), "predict differs from the column of the larger probability"
+    assert (model.predict(X) == y).mean() > 0.65, "the model is right more often than the majority class"
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+@pytest.mark.parametrize("estimator", [LogisticRegression, SoftmaxRegression])
+def test_prediction_refuses_what_fit_did_not_see(rng, estimator, method):
+    """Predicting before fit, with another number of columns, one row flat, or NaN is an error."""
+    X, y = two_classes(rng, 40)
+    with pytest.raises(ValueError, match=r"call fit before predicting"):
+        getattr(estimator(), method)(X)
+    predict = getattr(estimator().fit(X, y), method)
+    with pytest.raises(ValueError, match=r"X must have 3 features, as in fit; got 2"):
+        predict(X[:, :2])
+    with pytest.raises(ValueError, match=r"One sample: X.reshape\(1, -1\)"):
+        predict(X[0])
+    with pytest.raises(ValueError, match=r"X must be finite"):
+        predict(np.full((1, 3), np.nan))
+
+
+# --- SoftmaxRegression ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("l2", [0.5, 10.0])
+def test_softmax_regression_agrees_with_scikit_learn(rng, l2):
+    """Weights, intercepts and probabilities of three classes equal those of scikit-learn with C = 1 / l2."""
+    X, y = three_classes(rng)
+    names = np.array(["debug", "error", "warning"])[y]
+    model = SoftmaxRegression(l2).fit(X, names)
+    reference = SklearnLogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000).fit(X, names)
+    assert_close(model.coef_, reference.coef_, f"coef_ with l2={l2}", rtol=1e-5, atol=1e-5)
+    assert_close(
+        model.intercept_ - model.intercept_.mean(),
+        reference.intercept_ - reference.intercept_.mean(),
+        f"intercept_ with l2={l2}, up to a shift that softmax does not see",
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    assert_close(model.predict_proba(X), reference.predict_proba(X), "predict_proba", rtol=1e-5, atol=1e-5)
+    assert (model.predict(X) == reference.predict(X)).all(), "predict returns the labels given to fit"
+
+
+def test_softmax_regression_follows_the_estimator_conventions(rng):
+    """A fit returns self, leaves settings and data alone, and learned values have their names and shapes."""
+    X, y = three_classes(rng)
+    X_before = X.copy()
+    model = SoftmaxRegression(2.0, learning_rate=0.25, max_iter=5000, tol=1e-6)
+    assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
+    settings = (model.l2, model.learning_rate, model.max_iter, model.tol)
+    assert settings == (2.0, 0.25, 5000, 1e-6), f"settings after fit: {settings}"
+    assert_shape(model.coef_, (3, 2), "coef_ has shape (n_classes, n_features)")
+    assert_shape(model.intercept_, (3,), "intercept_ has shape (n_classes,)")
+    assert_close(model.classes_, [0, 1, 2], "classes_ are the sorted labels")
+    assert model.n_features_in_ == 2, f"n_features_in_ is 2, got {model.n_features_in_}"
+    assert_shape(model.loss_curve_, (model.n_iter_ + 1,), "loss_curve_ has a value before and after each step")
+    assert_close(model.loss_curve_[0], LOG3, "the first loss: from zero each of three classes has p = 1/3")
+    assert_close(model.coef_.sum(axis=0), np.zeros(2), "weights sum to zero over the classes", atol=1e-9)
+    assert_close(X, X_before, "X after fit", rtol=0, atol=0)
+
+
+def test_softmax_regression_uses_its_settings(rng):
+    """One step of learning_rate from zero; max_iter and tol are obeyed and a stop too early warns."""
+    X, y = three_classes(rng)
+    with pytest.warns(RuntimeWarning, match=r"SoftmaxRegression did not converge in max_iter=1 steps"):
+        one = SoftmaxRegression(1.0, learning_rate=0.125, max_iter=1).fit(X, y)
+    _, slope = softmax_objective(np.zeros((3, 3)), add_intercept(X), y, 1.0)
+    assert_close(np.vstack([one.coef_.T, one.intercept_]), -0.125 * slope, "one step of 0.125 from zero")
+    assert one.n_iter_ == 1, f"n_iter_ with max_iter=1 is 1, got {one.n_iter_}"
+    loose, tight = (SoftmaxRegression(tol=tol).fit(X, y).n_iter_ for tol in (1e-2, 1e-8))
+    assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
+
+
+def test_softmax_regression_of_two_classes_is_logistic_regression(rng):
+    """With two classes the probabilities are those of LogisticRegression at twice the penalty."""
+    X, y = two_classes(rng)
+    # The two weight vectors are ±w/2, so their squared norm is half of ‖w‖².
+    both = SoftmaxRegression(2.0).fit(X, y).predict_proba(X)
+    one = LogisticRegression(1.0).fit(X, y).predict_proba(X)
+    assert_close(both, one, "probabilities of SoftmaxRegression(2.0) and LogisticRegression(1.0)", rtol=1e-5, atol=1e-6)
+
+
+def test_softmax_regression_refuses_what_it_cannot_learn(rng):
+    """One class, NaN, a wrong number of labels and a broken setting are errors."""
+    X, y = three_classes(rng, 9)
+    with pytest.raises(ValueError, match=r"y must hold at least 2 classes, got only 1"):
+        SoftmaxRegression().fit(X, np.ones(9, dtype=int))
+    with pytest.raises(ValueError, match=r"X must be finite, got nan at row 0"):
+        SoftmaxRegression().fit(np.where(np.arange(9)[:, None] == 0, np.nan, X), y)
+    with pytest.raises(ValueError, match=r"y must have one label for each row of X"):
+        SoftmaxRegression().fit(X, y[:4])
+    with pytest.raises(ValueError, match=r"learning_rate must be a finite number of at least 0, got -1"):
+        SoftmaxRegression(learning_rate=-1).fit(X, y)

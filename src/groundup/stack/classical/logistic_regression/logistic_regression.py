@@ -1,0 +1,541 @@
+"""Logistic regression, binary and multi-class: stable losses, their gradients, gradient descent and Newton's method.
+
+The model is linear in the log-odds: log(p / (1 - p)) = x·w + b. Fitting minimises the objective
+
+    J(w, b) = 1/n · ( Σᵢ loss(xᵢ·w + b, yᵢ) + l2/2 · ‖w‖² )
+
+which is convex; the intercept b is not penalised. Multiplying by n/l2 gives scikit-learn's objective
+½‖w‖² + C · Σ loss, so C = 1/l2 there is `l2` here. Everything is computed in float64.
+
+Parameters travel as one array, the intercept last: shape (n_features + 1,), or (n_features + 1, n_classes) for
+softmax regression. `add_intercept` gives X the matching column of ones: the design matrix.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+class Fit(NamedTuple):
+    """Where a minimiser stopped.
+
+    Attributes:
+        parameters: the last point.
+        losses: the objective before the first step and after every step.
+        converged: whether the largest entry of the gradient, in absolute value, is at most `tol`.
+    """
+
+    parameters: np.ndarray
+    losses: np.ndarray
+    converged: bool
+
+
+# --- probabilities and losses, from logits -------------------------------------------------------------------
+
+
+def sigmoid(logits: ArrayLike) -> np.ndarray:
+    """Turn log-odds into probabilities, 1 / (1 + exp(-z)), without overflow at any z.
+
+    Args:
+        logits: log-odds of any shape.
+
+    Returns:
+        Probabilities of the same shape, in float64, accurate in both tails.
+    """
+    z = np.asarray(logits, dtype=float)
+    small = np.exp(-np.abs(z))  # in (0, 1]: the exponential of a positive number would overflow
+    return np.where(z >= 0, 1.0, small) / (1.0 + small)
+
+
+def binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Return the mean negative log-likelihood of `labels` given the log-odds.
+
+    For one sample it is log(1 + exp(z)) - y·z. Taken from logits it stays finite and exact where a probability
+    would have rounded to 0 or 1.
+
+    Args:
+        logits: log-odds of shape (n_samples,).
+        labels: 0 or 1, or a probability in between, of shape (n_samples,).
+
+    Returns:
+        The mean loss in nats.
+
+    Raises:
+        ValueError: the shapes differ, there is no sample, or a label is outside [0, 1].
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    return float(np.mean(np.maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))))
+
+
+def softmax(logits: ArrayLike, axis: int = -1) -> np.ndarray:
+    """Turn scores into probabilities that sum to one along `axis`: exp(zₖ) / Σⱼ exp(zⱼ).
+
+    Args:
+        logits: scores of any shape. -inf is allowed and gets probability 0, unless all along `axis` are.
+        axis: the axis of the classes.
+
+    Returns:
+        Probabilities of the same shape, in float64.
+    """
+    z = np.asarray(logits, dtype=float)
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))  # a shift changes no ratio, and the largest power is 1
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Return the mean negative log-probability that softmax gives to the right classes.
+
+    For one sample it is log(Σⱼ exp(zⱼ)) - z_y, with the largest score taken out before the exponential.
+
+    Args:
+        logits: scores of shape (n_samples, n_classes).
+        labels: class numbers 0 to n_classes - 1, of shape (n_samples,).
+
+    Returns:
+        The mean loss in nats.
+
+    Raises:
+        ValueError: the shapes do not match, or a label is not the number of a class.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    _check_class_numbers(z, y)
+    shifted = z - z.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]))
+
+
+# --- objectives and their derivatives ------------------------------------------------------------------------
+
+
+def add_intercept(X: np.ndarray) -> np.ndarray:
+    """Append a column of ones: the design matrix, of shape (n_samples, n_features + 1)."""
+    return np.column_stack([X, np.ones(len(X))])
+
+
+def logistic_objective(
+    parameters: np.ndarray, design: np.ndarray, labels: np.ndarray, l2: float
+) -> tuple[float, np.ndarray]:
+    """Return the penalised mean loss of logistic regression and its gradient.
+
+    Args:
+        parameters: weights, then the intercept, of shape (n_features + 1,).
+        design: features and a last column of ones, of shape (n_samples, n_features + 1).
+        labels: 0 or 1, of shape (n_samples,).
+        l2: strength of the penalty l2/2 · ‖w‖² on the sum of losses. The intercept is free.
+
+    Returns:
+        J, and its gradient of shape (n_features + 1,): 1/n · (designᵀ(p - y) + l2·w).
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = binary_cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(weights @ weights)
+    gradient = (design.T @ (sigmoid(logits) - labels) + l2 * weights) / len(labels)
+    return value, gradient
+
+
+def logistic_hessian(parameters: np.ndarray, design: np.ndarray, l2: float) -> np.ndarray:
+    """Return the matrix of second derivatives of `logistic_objective`, which does not depend on the labels.
+
+    Args:
+        parameters: weights, then the intercept, of shape (n_features + 1,).
+        design: features and a last column of ones, of shape (n_samples, n_features + 1).
+        l2: strength of the penalty.
+
+    Returns:
+        1/n · (designᵀ diag(p(1 - p)) design + l2·I without the intercept), of shape
+        (n_features + 1, n_features + 1).
+    """
+    logits = design @ parameters
+    curvature = sigmoid(logits) * sigmoid(-logits)  # p(1 - p), without the cancellation in 1 - p
+    penalty = l2 * _without_intercept(np.ones(len(parameters)))
+    return ((design.T * curvature) @ design + np.diag(penalty)) / len(design)
+
+
+def softmax_objective(
+    parameters: np.ndarray, design: np.ndarray, labels: np.ndarray, l2: float
+) -> tuple[float, np.ndarray]:
+    """Return the penalised mean loss of softmax regression and its gradient.
+
+    Args:
+        parameters: a column for each class, the intercepts in the last row, of shape (n_features + 1, n_classes).
+        design: features and a last column of ones, of shape (n_samples, n_features + 1).
+        labels: class numbers 0 to n_classes - 1, of shape (n_samples,).
+        l2: strength of the penalty l2/2 · ‖W‖² on the sum of losses. The intercepts are free.
+
+    Returns:
+        J, and its gradient of shape (n_features + 1, n_classes): 1/n · (designᵀ(P - Y) + l2·W), Y one-hot.
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(np.sum(weights**2))
+    errors = softmax(logits)
+    errors[np.arange(len(labels)), labels] -= 1.0  # P - Y
+    return value, (design.T @ errors + l2 * weights) / len(labels)
+
+
+# --- two ways down -------------------------------------------------------------------------------------------
+
+
+def gradient_descent(
+    objective: Objective, start: np.ndarray, *, learning_rate: float, max_iter: int, tol: float
+) -> Fit:
+    """Minimise by steps against the gradient: parameters ← parameters - learning_rate · gradient.
+
+    Args:
+        objective: returns the value and the gradient at a point.
+        start: the first point, of any shape; it is left unmodified.
+        learning_rate: step size.
+        max_iter: most steps taken.
+        tol: stop once no entry of the gradient exceeds this in absolute value, before any step if need be.
+
+    Raises:
+        ValueError: the objective stopped being finite, which is how too large a step ends.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        parameters = parameters - learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+def newton(
+    objective: Objective,
+    hessian: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    *,
+    max_iter: int,
+    tol: float,
+) -> Fit:
+    """Minimise a convex function by Newton's method: to the bottom of the parabola that fits here, and again.
+
+    A step that would raise the objective is halved until it does not; if nothing is left of it then, this is as low
+    as rounding allows and the search ends. Where the Hessian is singular (linearly dependent columns), the smallest
+    of the possible steps is taken. On logistic regression this is iteratively
+    reweighted least squares (Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 4.4.1).
+
+    Args:
+        objective: returns the value and the gradient at a point.
+        hessian: returns the matrix of second derivatives at a point.
+        start: the first point, of shape (n_parameters,); it is left unmodified.
+        max_iter: most steps taken.
+        tol: stop once no entry of the gradient exceeds this in absolute value, before any step if need be.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
+        while objective(parameters - step)[0] > value:
+            step = step / 2
+        if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+# --- estimators ----------------------------------------------------------------------------------------------
+
+
+class LogisticRegression:
+    """Binary classifier with log-odds linear in the features, and an L2 penalty on the weights.
+
+    Complete separation without a penalty is refused, because the weights would grow for ever. Quasi-complete
+    separation (a column that is non-zero in one class only) is not detected: a weight of 15 or more, on a column
+    of zeros and ones, is its sign.
+
+    Attributes:
+        classes_: the two labels, sorted; the second is the positive class, of shape (2,).
+        coef_: weights, of shape (1, n_features).
+        intercept_: of shape (1,).
+        n_features_in_: number of columns of X in `fit`.
+        n_iter_: steps taken.
+        loss_curve_: the objective before the first step and after every step, of shape (n_iter_ + 1,).
+    """
+
+    def __init__(
+        self,
+        l2: float = 1.0,
+        *,
+        solver: Literal["newton", "gradient"] = "newton",
+        learning_rate: float = 0.5,
+        max_iter: int = 5_000,
+        tol: float = 1e-8,
+    ) -> None:
+        """Store the settings; `fit` checks them.
+
+        Args:
+            l2: strength of the penalty, 1/C of scikit-learn.
+            solver: "newton", or "gradient" for gradient descent.
+            learning_rate: step size of gradient descent. Standardise the columns of X, or make it small.
+            max_iter: most steps.
+            tol: converged once no entry of the gradient of J exceeds this.
+        """
+        self.l2 = l2
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "LogisticRegression":
+        """Learn weights and intercept, starting from zero; returns the estimator itself.
+
+        Args:
+            X: features of shape (n_samples, n_features).
+            y: labels of two kinds (numbers, strings, booleans), of shape (n_samples,).
+
+        Raises:
+            ValueError: a setting, a shape or a value breaks a rule; or a plane separates the classes and l2 is 0.
+
+        Warns:
+            RuntimeWarning: `max_iter` steps were not enough.
+        """
+        _check_settings(self, solvers=("newton", "gradient"))
+        X, y = _check_training_data(X, y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        _check_two_classes(self.classes_)
+        design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
+
+        def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            return logistic_objective(parameters, design, labels, self.l2)
+
+        def hessian(parameters: np.ndarray) -> np.ndarray:
+            return logistic_hessian(parameters, design, self.l2)
+
+        if self.solver == "newton":
+            found = newton(objective, hessian, start, max_iter=self.max_iter, tol=self.tol)
+        else:
+            found = gradient_descent(
+                objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+            )
+        if self.l2 == 0:
+            _check_not_separated(design @ found.parameters, labels)
+        self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+        self.n_features_in_ = X.shape[1]
+        self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+        _warn_unless_converged(self, found)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return the log-odds of the positive class, of shape (n_samples,)."""
+        return (_check_features(X, fitted=self) @ self.coef_.T + self.intercept_)[:, 0]
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return the probability of each class, of shape (n_samples, 2), columns in the order of `classes_`."""
+        logits = self.decision_function(X)
+        return np.column_stack([sigmoid(-logits), sigmoid(logits)])
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the likelier label of each row, of shape (n_samples,); at even odds the first of `classes_`."""
+        logits = self.decision_function(X)
+        return self.classes_[(logits > 0).astype(int)]
+
+
+class SoftmaxRegression:
+    """Classifier for two or more classes: one linear score for each class, softmax, an L2 penalty on the weights.
+
+    It is fitted by gradient descent from zero, which keeps the weights of the classes (and their intercepts)
+    summing to zero: of the many parameters that give the same probabilities, the smallest.
+
+    Attributes:
+        classes_: the labels, sorted, of shape (n_classes,).
+        coef_: weights, of shape (n_classes, n_features).
+        intercept_: of shape (n_classes,).
+        n_features_in_: number of columns of X in `fit`.
+        n_iter_: steps taken.
+        loss_curve_: the objective before the first step and after every step, of shape (n_iter_ + 1,).
+    """
+
+    def __init__(
+        self, l2: float = 1.0, *, learning_rate: float = 0.5, max_iter: int = 5_000, tol: float = 1e-8
+    ) -> None:
+        """Store the settings; `fit` checks them.
+
+        Args:
+            l2: strength of the penalty, 1/C of scikit-learn.
+            learning_rate: step size. Standardise the columns of X, or make it small.
+            max_iter: most steps.
+            tol: converged once no entry of the gradient of J exceeds this.
+        """
+        self.l2 = l2
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "SoftmaxRegression":
+        """Learn weights and intercepts, starting from zero; returns the estimator itself.
+
+        Args:
+            X: features of shape (n_samples, n_features).
+            y: labels of at least two kinds (numbers, strings), of shape (n_samples,).
+
+        Raises:
+            ValueError: a setting, a shape or a value breaks a rule.
+
+        Warns:
+            RuntimeWarning: `max_iter` steps were not enough.
+        """
+        _check_settings(self)
+        X, y = _check_training_data(X, y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        _check_several_classes(self.classes_)
+        design = add_intercept(X)
+        found = gradient_descent(
+            lambda parameters: softmax_objective(parameters, design, labels, self.l2),
+            np.zeros((design.shape[1], len(self.classes_))),
+            learning_rate=self.learning_rate,
+            max_iter=self.max_iter,
+            tol=self.tol,
+        )
+        self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
+        self.n_features_in_ = X.shape[1]
+        self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+        _warn_unless_converged(self, found)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return one score for each class, of shape (n_samples, n_classes)."""
+        return _check_features(X, fitted=self) @ self.coef_.T + self.intercept_
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return the probability of each class, of shape (n_samples, n_classes), in the order of `classes_`."""
+        return softmax(self.decision_function(X))
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the likeliest label of each row, of shape (n_samples,)."""
+        scores = self.decision_function(X)
+        return self.classes_[np.argmax(scores, axis=1)]
+
+
+# --- what is refused -----------------------------------------------------------------------------------------
+
+
+def _without_intercept(parameters: np.ndarray) -> np.ndarray:
+    """Return a copy with the last row, the intercept, set to zero: what the penalty sees."""
+    weights = parameters.copy()
+    weights[-1] = 0.0
+    return weights
+
+
+def _check_binary_labels(logits: np.ndarray, labels: np.ndarray) -> None:
+    if logits.shape != labels.shape:
+        # (n, 1) against (n,) would broadcast to (n, n) and average nonsense.
+        raise ValueError(
+            f"labels must have the shape of logits, {logits.shape}; got {labels.shape}. Flatten them with .ravel()."
+        )
+    if logits.size == 0:
+        raise ValueError("logits must hold at least one value, got none: the mean over no samples is undefined.")
+    outside = ~((labels >= 0) & (labels <= 1))
+    if outside.any():
+        raise ValueError(
+            f"labels must lie between 0 and 1, got {labels[outside][0]:g}. Code the two classes as 0 and 1."
+        )
+
+
+def _check_class_numbers(logits: np.ndarray, labels: np.ndarray) -> None:
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or len(labels) == 0:
+        raise ValueError(
+            f"logits must have shape (n_samples, n_classes) and labels (n_samples,), with at least one sample; "
+            f"got {logits.shape} and {labels.shape}."
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(
+            f"labels must be whole numbers from 0 to {logits.shape[1] - 1}, one for each column of logits; "
+            f"got {labels.tolist()[:5]}. np.unique(y, return_inverse=True) makes them."
+        )
+
+
+def _check_settings(estimator: Any, solvers: tuple[str, ...] = ()) -> None:
+    for name in ("l2", "learning_rate", "tol"):
+        value = getattr(estimator, name)
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}.")
+    if estimator.max_iter < 1:
+        raise ValueError(f"max_iter must be at least 1, got {estimator.max_iter!r}.")
+    if solvers and estimator.solver not in solvers:
+        raise ValueError(f"solver must be one of {', '.join(solvers)}; got {estimator.solver!r}.")
+
+
+def _check_features(X: ArrayLike, fitted: Any = None) -> np.ndarray:
+    if fitted is not None and not hasattr(fitted, "coef_"):
+        raise ValueError(f"This {type(fitted).__name__} has not learned anything yet: call fit before predicting.")
+    try:
+        array = np.asarray(X, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"X must hold numbers only: {error}. Encode text columns first, for example one-hot."
+        ) from None
+    if array.ndim != 2:
+        raise ValueError(
+            f"X must have shape (n_samples, n_features), got {array.shape}. "
+            "One feature: X.reshape(-1, 1). One sample: X.reshape(1, -1)."
+        )
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise ValueError(
+            f"X must be finite, got {array[row, column]} at row {row}, column {column}. "
+            "Impute or drop missing values first."
+        )
+    if fitted is not None and array.shape[1] != fitted.n_features_in_:
+        raise ValueError(f"X must have {fitted.n_features_in_} features, as in fit; got {array.shape[1]}.")
+    return array
+
+
+def _check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    X, y = _check_features(X), np.asarray(y)
+    if 0 in X.shape:
+        raise ValueError(f"X must have at least one sample and one feature, got shape {X.shape}.")
+    if y.shape != (len(X),):
+        raise ValueError(f"y must have one label for each row of X, shape ({len(X)},); got {y.shape}.")
+    if (y != y).any():  # only NaN differs from itself
+        raise ValueError(
+            f"y must not hold NaN, got one at row {np.flatnonzero(y != y)[0]}. Drop the rows without a label."
+        )
+    return X, y
+
+
+def _check_several_classes(classes: np.ndarray) -> None:
+    if len(classes) < 2:
+        raise ValueError(f"y must hold at least 2 classes, got only {classes.tolist()[0]!r}: nothing to tell apart.")
+
+
+def _check_two_classes(classes: np.ndarray) -> None:
+    _check_several_classes(classes)
+    if len(classes) > 2:
+        raise ValueError(f"y must hold exactly 2 classes, got {len(classes)}. Use SoftmaxRegression.")
+
+
+def _check_not_separated(logits: np.ndarray, labels: np.ndarray) -> None:
+    if (logits * (2 * labels - 1) > 0).all():
+        raise ValueError(
+            "l2 must be above 0 here, got 0: a plane separates the two classes, so larger weights always fit better "
+            "and there is no minimum. Give l2=1.0, for example."
+        )
+
+
+def _check_finite_loss(value: float, learning_rate: float, step: int) -> None:
+    if not np.isfinite(value):
+        raise ValueError(
+            f"learning_rate must be smaller, got {learning_rate}: the objective was {value} after step {step}. "
+            "Standardise the columns of X, or divide learning_rate by 10."
+        )
+
+
+def _warn_unless_converged(estimator: Any, found: Fit) -> None:
+    if not found.converged:
+        warnings.warn(
+            f"{type(estimator).__name__} did not converge in max_iter={estimator.max_iter} steps. "
+            "Standardise the columns of X, raise max_iter or learning_rate, or loosen tol.",
+            RuntimeWarning,
+            stacklevel=3,
+        )

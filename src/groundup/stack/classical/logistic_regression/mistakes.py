@@ -1,0 +1,981 @@
+# pyright: basic
+"""Ways in which learners get logistic regression wrong, and right ways that differ from ours."""
+
+import numpy as np
+
+from groundup.anatomy import mistake, variant
+from groundup.stack.classical.logistic_regression.logistic_regression import (
+    Fit,
+    _check_binary_labels,
+    _check_class_numbers,
+    _check_finite_loss,
+    _check_not_separated,
+    _check_settings,
+    _check_several_classes,
+    _check_training_data,
+    _check_two_classes,
+    _warn_unless_converged,
+    _without_intercept,
+    add_intercept,
+    binary_cross_entropy,
+    cross_entropy,
+    gradient_descent,
+    logistic_hessian,
+    logistic_objective,
+    newton,
+    sigmoid,
+    softmax,
+    softmax_objective,
+)
+
+# --- sigmoid -------------------------------------------------------------------------------------------------
+
+
+@mistake("sigmoid")
+def sigmoid_overflows(logits):
+    """You wrote the formula 1 / (1 + exp(-z)) as it stands: for z = -1000 it computes exp(1000),
+    which overflows. Give `exp` only numbers that are not positive, -|z|, and choose between 1/(1 +
+    e) and e/(1 + e) by the sign of z.
+    """
+    z = np.asarray(logits, dtype=float)
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+@mistake("sigmoid")
+def sigmoid_the_other_exponential(logits):
+    """You wrote exp(z) / (1 + exp(z)): safe far to the left, but for z = 1000 it divides infinity
+    by infinity, which is NaN. Neither form is safe on both sides; use exp(-|z|) and choose the
+    numerator by the sign of z.
+    """
+    z = np.asarray(logits, dtype=float)
+    return np.exp(z) / (1.0 + np.exp(z))
+
+
+@mistake("sigmoid")
+def sigmoid_turned_around(logits):
+    """Your sigmoid falls where it should rise: it is the probability of the other class, 1 / (1 +
+    exp(+z)). Large log-odds must give a probability near 1; look at the sign in the exponent or at
+    which branch has which numerator.
+    """
+    z = np.asarray(logits, dtype=float)
+    small = np.exp(-np.abs(z))
+    return np.where(z >= 0, small, 1.0) / (1.0 + small)
+
+
+@mistake("sigmoid")
+def sigmoid_clips(logits):
+    """You cut the log-odds off, at ±30 or so, to keep `exp` from overflowing. It no longer
+    overflows, but every value further out is wrong: exp(-40) comes back as exp(-30). Rewrite the
+    formula; do not change its input.
+    """
+    z = np.clip(np.asarray(logits, dtype=float), -30.0, 30.0)
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+@mistake("sigmoid")
+def sigmoid_one_minus(logits):
+    """For negative z you return 1 - σ(|z|). That is right on paper, but σ(40) has rounded to 1
+    already, so that you return 0 instead of 4e-18. Compute the small side directly: e / (1 + e)
+    with e = exp(-|z|).
+    """
+    z = np.asarray(logits, dtype=float)
+    right = 1.0 / (1.0 + np.exp(-np.abs(z)))
+    return np.where(z >= 0, right, 1.0 - right)
+
+
+@mistake("sigmoid")
+def sigmoid_keeps_the_type(logits):
+    """You negate the input in the type in which it came. Unsigned integers have no negative numbers
+    (minus 200 as uint8 is 56), and float32 loses the tails. Start with np.asarray(logits,
+    dtype=float).
+    """
+    z = np.asarray(logits)
+    return np.exp(-np.logaddexp(0, -z))
+
+
+@variant("sigmoid")
+def sigmoid_by_logaddexp(logits):
+    """σ(z) = exp(-log(1 + exp(-z)))."""
+    return np.exp(-np.logaddexp(0.0, -np.asarray(logits, dtype=float)))
+
+
+@variant("sigmoid")
+def sigmoid_by_scipy(logits):
+    """SciPy's own."""
+    from scipy.special import expit
+
+    return expit(np.asarray(logits, dtype=float))
+
+
+# --- binary cross-entropy ------------------------------------------------------------------------------------
+
+
+@mistake("binary_cross_entropy")
+def loss_through_probabilities(logits, labels):
+    """You turned the logits into probabilities and took logarithms of them. At z = 1000 the
+    probability is exactly 1, and log(1 - 1) is minus infinity. Stay with the logits: the loss is
+    max(z, 0) - y·z + log(1 + exp(-|z|)).
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    p = sigmoid(z)
+    return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
+
+
+@mistake("binary_cross_entropy")
+def loss_with_clipped_probabilities(logits, labels):
+    """You clipped the probabilities so that the logarithm stays finite. Now a logit of 1000 on the
+    wrong side costs about 35 nats, as one of 36 does: the loss is flat where it should pull
+    hardest. Compute it from the logits.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    p = np.clip(sigmoid(z), 1e-15, 1 - 1e-15)
+    return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
+
+
+@mistake("binary_cross_entropy")
+def loss_summed(logits, labels):
+    """You added the losses of the samples up; asked for is their mean. With a sum the size of a
+    step grows with the number of samples.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    return float(np.sum(np.maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))))
+
+
+@mistake("binary_cross_entropy")
+def loss_of_positives_only(logits, labels):
+    """You counted -y·log(p) only, so that a sample of class 0 costs nothing whatever you predict
+    for it. The other half, -(1 - y)·log(1 - p), is missing.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    return float(np.mean(y * np.logaddexp(0.0, -z)))
+
+
+@mistake("binary_cross_entropy")
+def loss_broadcasts(logits, labels):
+    """Your formula is right, but nothing guards it: (n, 1) logits against (n,) labels broadcast to
+    (n, n) pairs, and labels of -1 give a number as well. Call `_check_binary_labels` before you
+    compute.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    return float(np.mean(np.maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))))
+
+
+@mistake("binary_cross_entropy")
+def loss_cancels(logits, labels):
+    """You computed log(1 + exp(z)) - y·z. It does not overflow with `logaddexp`, but at z = 40 and
+    y = 1 it subtracts 40 from 40 + 4e-18 and returns 0. Take the large part out first: max(z, 0) -
+    y·z is exact, and log1p keeps the rest.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    return float(np.mean(np.logaddexp(0.0, z) - y * z))
+
+
+@variant("binary_cross_entropy")
+def loss_of_both_sides(logits, labels):
+    """y·log(1 + exp(-z)) + (1 - y)·log(1 + exp(z))."""
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    _check_binary_labels(z, y)
+    return float(np.mean(y * np.logaddexp(0.0, -z) + (1 - y) * np.logaddexp(0.0, z)))
+
+
+# --- softmax and cross-entropy -------------------------------------------------------------------------------
+
+
+@mistake("softmax")
+def softmax_overflows(logits, axis=-1):
+    """You exponentiated the scores as they are: exp(1000) overflows. Softmax does not see a shift,
+    so subtract the largest score along the axis first.
+    """
+    powers = np.exp(np.asarray(logits, dtype=float))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@mistake("softmax")
+def softmax_shifts_by_the_largest_of_all(logits, axis=-1):
+    """You subtracted the largest score of the whole array. A row that lies 2000 below it underflows
+    to 0/0. Each row needs its own largest score: max(axis=axis, keepdims=True).
+    """
+    z = np.asarray(logits, dtype=float)
+    powers = np.exp(z - z.max())
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@mistake("softmax")
+def softmax_ignores_the_axis(logits, axis=-1):
+    """You always normalise along the last axis; `axis` says along which one the probabilities have
+    to sum to one. Pass it to both `max` and `sum`.
+    """
+    z = np.asarray(logits, dtype=float)
+    powers = np.exp(z - z.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@mistake("softmax")
+def softmax_normalises_everything(logits, axis=-1):
+    """Your probabilities sum to one over the whole array, not for each sample. Sum along `axis`,
+    with keepdims=True.
+    """
+    z = np.asarray(logits, dtype=float)
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))
+    return powers / powers.sum()
+
+
+@variant("softmax")
+def softmax_by_scipy(logits, axis=-1):
+    """Through the log-sum-exp of SciPy."""
+    from scipy.special import logsumexp
+
+    z = np.asarray(logits, dtype=float)
+    return np.exp(z - logsumexp(z, axis=axis, keepdims=True))
+
+
+@mistake("cross_entropy")
+def cross_entropy_through_probabilities(logits, labels):
+    """You took the logarithm of softmax. Where the right class got probability 0 (scores of ±1000)
+    that is the logarithm of zero. Work with logarithms throughout: log Σ exp(z - max) - (z_y -
+    max).
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    _check_class_numbers(z, y)
+    return float(-np.mean(np.log(softmax(z)[np.arange(len(y)), y])))
+
+
+@mistake("cross_entropy")
+def cross_entropy_of_every_class(logits, labels):
+    """You averaged the log-probabilities of all classes; the loss looks only at the right class of
+    each row: scores[np.arange(n), labels]. As scores[:, labels] it takes whole columns.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    _check_class_numbers(z, y)
+    shifted = z - z.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1, keepdims=True)) - shifted[:, y]))
+
+
+@mistake("cross_entropy")
+def cross_entropy_without_the_shift(logits, labels):
+    """Your formula is right on paper, but exp(1000) overflows. Take each row's largest score out
+    before the exponential.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    _check_class_numbers(z, y)
+    return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))
+
+
+@variant("cross_entropy")
+def cross_entropy_by_scipy(logits, labels):
+    """Through the log-sum-exp of SciPy."""
+    from scipy.special import log_softmax
+
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    _check_class_numbers(z, y)
+    return float(-log_softmax(z, axis=1)[np.arange(len(y)), y].mean())
+
+
+# --- objectives ----------------------------------------------------------------------------------------------
+
+
+@mistake("logistic_objective")
+def penalises_the_intercept(parameters, design, labels, l2):
+    """You penalise the intercept with the weights. It only says how common the positive class is:
+    pulled to zero, it biases every probability towards 1/2. Leave the last parameter out
+    (`_without_intercept`).
+    """
+    logits = design @ parameters
+    value = binary_cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(parameters @ parameters)
+    return value, (design.T @ (sigmoid(logits) - labels) + l2 * parameters) / len(labels)
+
+
+@mistake("logistic_objective")
+def gradient_of_the_likelihood(parameters, design, labels, l2):
+    """Your gradient has the wrong sign in front of the data: designᵀ(y - p) is the slope of the
+    log-likelihood, which one climbs. The loss is its negative, so it is designᵀ(p - y).
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = binary_cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(weights @ weights)
+    return value, (design.T @ (labels - sigmoid(logits)) + l2 * weights) / len(labels)
+
+
+@mistake("logistic_objective")
+def penalty_missing_in_the_gradient(parameters, design, labels, l2):
+    """The penalty is in your value but not in your gradient: the derivative of l2/2 · ‖w‖² is l2·w.
+    A minimiser that follows this gradient stops at the unpenalised fit.
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = binary_cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(weights @ weights)
+    return value, design.T @ (sigmoid(logits) - labels) / len(labels)
+
+
+@mistake("logistic_objective")
+def penalty_not_divided_by_n(parameters, design, labels, l2):
+    """You averaged the losses and added the whole penalty to the mean. `l2` belongs to the sum of
+    the losses, so that both are divided by n; as it is, your penalty is n times too strong (C would
+    be 1 / (n·l2)).
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = binary_cross_entropy(logits, labels) + l2 / 2 * float(weights @ weights)
+    return value, design.T @ (sigmoid(logits) - labels) / len(labels) + l2 * weights
+
+
+@mistake("logistic_objective")
+def gradient_not_averaged(parameters, design, labels, l2):
+    """Your gradient is that of the sum over the samples, n times the gradient of the mean that you
+    return as the value. Divide it by n.
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = binary_cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(weights @ weights)
+    return value, design.T @ (sigmoid(logits) - labels) + l2 * weights
+
+
+@mistake("logistic_objective")
+def penalty_twice(parameters, design, labels, l2):
+    """Your penalty is l2·‖w‖², without the half. Then the gradient is 2·l2·w and C = 1/(2·l2): half
+    of what was asked for.
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = binary_cross_entropy(logits, labels) + l2 / len(labels) * float(weights @ weights)
+    return value, (design.T @ (sigmoid(logits) - labels) + 2 * l2 * weights) / len(labels)
+
+
+@mistake("logistic_objective")
+def zeroes_the_callers_intercept(parameters, design, labels, l2):
+    """You set the intercept to zero in the caller's array while preparing the penalty. `parameters`
+    is not yours to change: copy it first, as `_without_intercept` does.
+    """
+    logits = design @ parameters
+    weights = parameters
+    weights[-1] = 0.0
+    value = binary_cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(weights @ weights)
+    return value, (design.T @ (sigmoid(logits) - labels) + l2 * weights) / len(labels)
+
+
+@variant("logistic_objective")
+def objective_by_parts(parameters, design, labels, l2):
+    """Weights and intercept apart, sums of rows rather than a product."""
+    n = len(labels)
+    weights, logits = parameters[:-1], design @ parameters
+    value = (n * binary_cross_entropy(logits, labels) + 0.5 * l2 * np.sum(weights**2)) / n
+    gradient = np.einsum("ij,i->j", design, sigmoid(logits) - labels)
+    gradient[:-1] += l2 * weights
+    return float(value), gradient / n
+
+
+@mistake("logistic_hessian")
+def hessian_without_the_curvature(parameters, design, l2):
+    """You left out the weights p(1 - p): designᵀdesign is the Hessian of least squares. Each sample
+    counts by how uncertain its prediction is.
+    """
+    penalty = l2 * _without_intercept(np.ones(len(parameters)))
+    return (design.T @ design + np.diag(penalty)) / len(design)
+
+
+@mistake("logistic_hessian")
+def hessian_penalises_the_intercept(parameters, design, l2):
+    """You added l2 to the whole diagonal. The intercept is not penalised, so that its entry, the
+    last, gets nothing.
+    """
+    logits = design @ parameters
+    curvature = sigmoid(logits) * sigmoid(-logits)
+    return ((design.T * curvature) @ design + l2 * np.eye(len(parameters))) / len(design)
+
+
+@mistake("logistic_hessian")
+def hessian_not_averaged(parameters, design, l2):
+    """Your Hessian is that of the sum over the samples; the objective is a mean, so divide by n. As
+    it is, each Newton step is n times too short.
+    """
+    logits = design @ parameters
+    curvature = sigmoid(logits) * sigmoid(-logits)
+    return (design.T * curvature) @ design + np.diag(l2 * _without_intercept(np.ones(len(parameters))))
+
+
+@mistake("logistic_hessian")
+def hessian_one_minus(parameters, design, l2):
+    """You computed the curvature as p·(1 - p). For log-odds above 37 p has rounded to 1 and the
+    curvature to 0, although on the other side, at -37, it survives. 1 - σ(z) is σ(-z): multiply
+    those.
+    """
+    p = sigmoid(design @ parameters)
+    penalty = l2 * _without_intercept(np.ones(len(parameters)))
+    return ((design.T * (p * (1 - p))) @ design + np.diag(penalty)) / len(design)
+
+
+@variant("logistic_hessian")
+def hessian_by_einsum(parameters, design, l2):
+    """One outer product for each row."""
+    z = design @ parameters
+    hessian = np.einsum("n,ni,nj->ij", sigmoid(z) * sigmoid(-z), design, design)
+    hessian[np.arange(len(z[:0]), len(parameters) - 1), np.arange(len(parameters) - 1)] += l2
+    return hessian / len(z)
+
+
+@mistake("softmax_objective")
+def softmax_penalises_the_intercepts(parameters, design, labels, l2):
+    """You penalise the last row, the intercepts, with the weights. They say how common each class
+    is; leave them out (`_without_intercept`).
+    """
+    logits = design @ parameters
+    value = cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(np.sum(parameters**2))
+    errors = softmax(logits)
+    errors[np.arange(len(labels)), labels] -= 1.0
+    return value, (design.T @ errors + l2 * parameters) / len(labels)
+
+
+@mistake("softmax_objective")
+def softmax_subtracts_from_every_row(parameters, design, labels, l2):
+    """errors[:, labels] -= 1 subtracts from whole columns, so that every row loses one for every
+    class that occurs. Take one entry in each row: errors[np.arange(n), labels] -= 1.
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(np.sum(weights**2))
+    errors = softmax(logits)
+    errors[:, labels] -= 1.0
+    return value, (design.T @ errors + l2 * weights) / len(labels)
+
+
+@mistake("softmax_objective")
+def softmax_forgets_the_right_class(parameters, design, labels, l2):
+    """Your gradient is designᵀP: the 1 of the right class was never subtracted, so that every score
+    is pushed down, the right one too. The error is P - Y.
+    """
+    logits = design @ parameters
+    weights = _without_intercept(parameters)
+    value = cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(np.sum(weights**2))
+    return value, (design.T @ softmax(logits) + l2 * weights) / len(labels)
+
+
+@variant("softmax_objective")
+def softmax_with_one_hot_rows(parameters, design, labels, l2):
+    """P - Y with Y written out."""
+    n, k = len(labels), parameters.shape[1]
+    scores, weights = design @ parameters, _without_intercept(parameters)
+    gradient = design.T @ (softmax(scores) - np.eye(k)[labels]) + l2 * weights
+    return cross_entropy(scores, labels) + float(l2 * (weights * weights).sum() / (2 * n)), gradient / n
+
+
+# --- two ways down -------------------------------------------------------------------------------------------
+
+
+@mistake("gradient_descent")
+def climbs(objective, start, *, learning_rate, max_iter, tol):
+    """You stepped along the gradient, which points uphill: the losses grow. Subtract it."""
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        parameters = parameters + learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("gradient_descent")
+def steps_in_place(objective, start, *, learning_rate, max_iter, tol):
+    """You update with -= on the array that came in: the caller's `start` moves as you do, and
+    integers cannot take a fraction of a step. Begin with a copy in float, and write parameters =
+    parameters - ...
+    """
+    parameters = start
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        parameters -= learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("gradient_descent")
+def takes_every_step(objective, start, *, learning_rate, max_iter, tol):
+    """You always take max_iter steps. Stop as soon as the largest entry of the gradient is within
+    tol; at the minimum that is before the first step.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    for _ in range(max_iter):
+        parameters = parameters - learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("gradient_descent")
+def forgets_that_slopes_can_be_negative(objective, start, *, learning_rate, max_iter, tol):
+    """You compare gradient.max() with tol without taking absolute values. A gradient of (-8, 0)
+    then counts as small and you stop in the middle of the slope.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while gradient.max() > tol and len(losses) <= max_iter:
+        parameters = parameters - learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(gradient.max() <= tol))
+
+
+@mistake("gradient_descent")
+def records_the_loss_before_the_step(objective, start, *, learning_rate, max_iter, tol):
+    """Your list of losses lacks the last one: you append the value and then step, so that the point
+    you return was never measured. Record the start, and then the value after each step.
+    """
+    parameters = np.array(start, dtype=float)
+    losses, converged = [], False
+    for _ in range(max_iter):
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+        converged = bool(np.abs(gradient).max() <= tol)
+        if converged:
+            break
+        parameters = parameters - learning_rate * gradient
+    return Fit(parameters, np.array(losses), converged)
+
+
+@mistake("gradient_descent")
+def says_converged_when_out_of_steps(objective, start, *, learning_rate, max_iter, tol):
+    """You report convergence whenever the loop ends, also when it merely ran out of steps.
+    `converged` is a fact about the last gradient: its largest entry is within tol.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        parameters = parameters - learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), True)
+
+
+@variant("gradient_descent")
+def descent_with_a_for_loop(objective, start, *, learning_rate, max_iter, tol):
+    """A loop that breaks, and one test of the gradient."""
+    point = np.asarray(start).astype(float)
+    losses = []
+    for step in range(max_iter + 1):
+        value, gradient = objective(point)
+        _check_finite_loss(value, learning_rate, step)
+        losses.append(value)
+        converged = bool(np.all(np.abs(gradient) <= tol))
+        if converged or step == max_iter:
+            break
+        point = point - learning_rate * gradient
+    return Fit(point, np.asarray(losses), converged)
+
+
+@mistake("newton")
+def newton_always_takes_the_full_step(objective, hessian, start, *, max_iter, tol):
+    """You take every Newton step whole. Where the function is nearly straight, its parabola reaches
+    far beyond the minimum and the objective rises. Halve the step while it would.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        parameters = parameters - np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
+        value, gradient = objective(parameters)
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("newton")
+def newton_needs_an_inverse(objective, hessian, start, *, max_iter, tol):
+    """You solve with a method that needs an invertible Hessian. Two equal columns make it singular,
+    and the fit stops with a LinAlgError or wanders off. np.linalg.lstsq (or pinv) takes the
+    smallest of the possible steps.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = np.linalg.solve(hessian(parameters), gradient)
+        while objective(parameters - step)[0] > value:
+            step = step / 2
+        if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("newton")
+def newton_with_the_diagonal_only(objective, hessian, start, *, max_iter, tol):
+    """You divided the gradient by the diagonal of the Hessian. That ignores how the parameters act
+    together: the step is H⁻¹g, the solution of a linear system.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = gradient / np.diag(hessian(parameters))
+        while objective(parameters - step)[0] > value:
+            step = step / 2
+        if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("newton")
+def newton_keeps_the_first_hessian(objective, hessian, start, *, max_iter, tol):
+    """You computed the Hessian once, at the start. The parabola has to be fitted anew at every
+    point, or the last steps are no better than those of gradient descent: move hessian(parameters)
+    into the loop.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses, first = [value], hessian(parameters)
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = np.linalg.lstsq(first, gradient, rcond=None)[0]
+        while objective(parameters - step)[0] > value:
+            step = step / 2
+        if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@variant("newton")
+def newton_with_the_pseudo_inverse(objective, hessian, start, *, max_iter, tol):
+    """The pseudo-inverse, and a factor that is halved instead of the step."""
+    point = np.array(start, dtype=float)
+    value, gradient = objective(point)
+    losses = [value]
+    for _ in range(max_iter):
+        if np.abs(gradient).max() <= tol:
+            break
+        direction, factor = np.linalg.pinv(hessian(point), hermitian=True) @ gradient, 1.0
+        while objective(point - factor * direction)[0] > value:
+            factor *= 0.5
+        if (point - factor * direction == point).all():
+            break
+        point = point - factor * direction
+        value, gradient = objective(point)
+        losses.append(value)
+    return Fit(point, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+# --- estimators ----------------------------------------------------------------------------------------------
+
+
+@mistake("LogisticRegression.fit")
+def fit_returns_nothing(self, X, y):
+    """Your fit learns but does not return the estimator, so that LogisticRegression().fit(X,
+    y).predict(X) fails on None. End it with `return self`.
+    """
+    _check_settings(self, solvers=("newton", "gradient"))
+    X, y = _check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_two_classes(self.classes_)
+    design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
+
+    def objective(parameters):
+        return logistic_objective(parameters, design, labels, self.l2)
+
+    def hessian(parameters):
+        return logistic_hessian(parameters, design, self.l2)
+
+    if self.solver == "newton":
+        found = newton(objective, hessian, start, max_iter=self.max_iter, tol=self.tol)
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+
+
+@mistake("LogisticRegression.fit")
+def fit_with_labels_as_they_are(self, X, y):
+    """You fitted the labels as they came. That works for 0 and 1 only: strings are no numbers, and
+    labels of -1 and 1 have another loss. np.unique(y, return_inverse=True) gives `classes_` and the
+    0/1 codes at once.
+    """
+    _check_settings(self, solvers=("newton", "gradient"))
+    X, labels = _check_training_data(X, y)
+    self.classes_ = np.unique(labels)
+    _check_two_classes(self.classes_)
+    design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
+
+    def objective(parameters):
+        return logistic_objective(parameters, design, labels, self.l2)
+
+    if self.solver == "newton":
+        found = newton(
+            objective, lambda t: logistic_hessian(t, design, self.l2), start, max_iter=self.max_iter, tol=self.tol
+        )
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("LogisticRegression.fit")
+def fit_without_an_intercept(self, X, y):
+    """You fitted no intercept: the design matrix lacks its column of ones, so that the boundary has
+    to pass through the origin. Use add_intercept(X), and take the last parameter as intercept_.
+    """
+    _check_settings(self, solvers=("newton", "gradient"))
+    X, y = _check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_two_classes(self.classes_)
+    design, start = np.column_stack([X, np.zeros(len(X))]), np.zeros(X.shape[1] + 1)
+
+    def objective(parameters):
+        return logistic_objective(parameters, design, labels, self.l2)
+
+    if self.solver == "newton":
+        found = newton(
+            objective, lambda t: logistic_hessian(t, design, self.l2), start, max_iter=self.max_iter, tol=self.tol
+        )
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("LogisticRegression.fit")
+def fit_standardises_and_forgets(self, X, y):
+    """You standardised X inside fit, but predict gets the features as they are: the weights belong
+    to other units than the data. Either leave scaling to the caller, as here, or undo it in coef_
+    and intercept_.
+    """
+    _check_settings(self, solvers=("newton", "gradient"))
+    X, y = _check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_two_classes(self.classes_)
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    design, start = add_intercept(scaled), np.zeros(X.shape[1] + 1)
+
+    def objective(parameters):
+        return logistic_objective(parameters, design, labels, self.l2)
+
+    if self.solver == "newton":
+        found = newton(
+            objective, lambda t: logistic_hessian(t, design, self.l2), start, max_iter=self.max_iter, tol=self.tol
+        )
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("LogisticRegression.fit")
+def fit_stores_c_for_l2(self, X, y):
+    """You treated l2 as scikit-learn's C. They are reciprocals: a large l2 means small weights, a
+    large C means large ones.
+    """
+    _check_settings(self, solvers=("newton", "gradient"))
+    X, y = _check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_two_classes(self.classes_)
+    design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
+    strength = 1 / self.l2 if self.l2 else 0.0
+
+    def objective(parameters):
+        return logistic_objective(parameters, design, labels, strength)
+
+    if self.solver == "newton":
+        found = newton(
+            objective, lambda t: logistic_hessian(t, design, strength), start, max_iter=self.max_iter, tol=self.tol
+        )
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@variant("LogisticRegression.fit")
+def fit_with_partial(self, X, y):
+    """Objective and Hessian made by `functools.partial` and a lambda; classes by hand."""
+    from functools import partial
+
+    _check_settings(self, solvers=("newton", "gradient"))
+    X, y = _check_training_data(X, y)
+    self.classes_ = np.unique(y)
+    _check_two_classes(self.classes_)
+    labels = (y == self.classes_[1]).astype(float)
+    design = add_intercept(X)
+    objective = partial(logistic_objective, design=design, labels=labels, l2=self.l2)
+    stop = {"max_iter": self.max_iter, "tol": self.tol}
+    if self.solver == "gradient":
+        found = gradient_descent(objective, np.zeros(design.shape[1]), learning_rate=self.learning_rate, **stop)
+    else:
+        found = newton(objective, lambda t: logistic_hessian(t, design, self.l2), np.zeros(design.shape[1]), **stop)
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    *weights, intercept = found.parameters
+    self.coef_, self.intercept_ = np.array([weights]), np.array([intercept])
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_ = found.losses
+    self.n_iter_ = len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("LogisticRegression.predict_proba")
+def columns_the_wrong_way_round(self, X):
+    """Your columns are the wrong way round: column k belongs to classes_[k], so the positive class,
+    classes_[1], comes second.
+    """
+    logits = self.decision_function(X)
+    return np.column_stack([sigmoid(logits), sigmoid(-logits)])
+
+
+@mistake("LogisticRegression.predict_proba")
+def one_probability_only(self, X):
+    """You returned the probability of the positive class only. The convention is one column for
+    each class, in the order of classes_: shape (n_samples, 2).
+    """
+    return sigmoid(self.decision_function(X))
+
+
+@mistake("LogisticRegression.predict_proba")
+def probability_by_subtraction(self, X):
+    """You computed the first column as 1 - p. At log-odds above 37 p is exactly 1 and you return 0,
+    although σ(-z) is a good small number there: whoever takes its logarithm gets minus infinity.
+    """
+    p = sigmoid(self.decision_function(X))
+    return np.column_stack([1 - p, p])
+
+
+@variant("LogisticRegression.predict_proba")
+def probabilities_by_softmax(self, X):
+    """Two scores, ±z/2, through softmax."""
+    half = self.decision_function(X) / 2
+    return softmax(np.stack([-half, half], axis=1))
+
+
+@mistake("LogisticRegression.predict")
+def predicts_codes(self, X):
+    """You returned the codes 0 and 1. The caller gave labels, perhaps strings, and expects them
+    back: use the code as an index into classes_.
+    """
+    return (self.decision_function(X) > 0).astype(int)
+
+
+@mistake("LogisticRegression.predict")
+def thresholds_the_log_odds_at_a_half(self, X):
+    """You compared the log-odds with 0.5. A probability of 0.5 is log-odds of 0: compare
+    decision_function with 0, or predict_proba with 0.5.
+    """
+    logits = self.decision_function(X)
+    return self.classes_[(logits > 0.5).astype(int)]
+
+
+@mistake("LogisticRegression.predict")
+def breaks_ties_upwards(self, X):
+    """At even odds you predict the second class; scikit-learn, and this library, predict the first:
+    > 0, not >= 0.
+    """
+    logits = self.decision_function(X)
+    return self.classes_[(logits >= 0).astype(int)]
+
+
+@variant("LogisticRegression.predict")
+def predicts_by_where(self, X):
+    """By probabilities."""
+    p = self.predict_proba(X)
+    return np.where(p[:, 1] > p[:, 0], self.classes_[1], self.classes_[0])
+
+
+@mistake("SoftmaxRegression.fit")
+def weights_not_transposed(self, X, y):
+    """Your coef_ has shape (n_features, n_classes), as the parameters have in the objective. The
+    convention is one row for each class: transpose it.
+    """
+    _check_settings(self)
+    X, y = _check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_several_classes(self.classes_)
+    design = add_intercept(X)
+    found = gradient_descent(
+        lambda parameters: softmax_objective(parameters, design, labels, self.l2),
+        np.zeros((design.shape[1], len(self.classes_))),
+        learning_rate=self.learning_rate,
+        max_iter=self.max_iter,
+        tol=self.tol,
+    )
+    self.coef_, self.intercept_ = found.parameters[:-1], found.parameters[-1]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("SoftmaxRegression.fit")
+def starts_from_ones(self, X, y):
+    """You did not start from zero. Softmax has directions in which the loss is flat (the same
+    number added to all intercepts), and a minimiser never moves along those: what you put in at the
+    start is in the result.
+    """
+    _check_settings(self)
+    X, y = _check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_several_classes(self.classes_)
+    design = add_intercept(X)
+    found = gradient_descent(
+        lambda parameters: softmax_objective(parameters, design, labels, self.l2),
+        np.ones((design.shape[1], len(self.classes_))),
+        learning_rate=self.learning_rate,
+        max_iter=self.max_iter,
+        tol=self.tol,
+    )
+    self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
