@@ -6,8 +6,7 @@ import pytest
 
 from groundup.course import roadmaps
 from groundup.course.catalogue import Catalogue
-from groundup.course.roadmaps import Item, Track, load_tracks
-from tests.tracks.helpers import by_document
+from groundup.course.roadmaps import Track, load_tracks
 
 TRACKS = load_tracks()
 CATALOGUE = Catalogue()
@@ -42,17 +41,6 @@ def test_every_roadmap_entry_of_a_unit_names_an_item_that_exists() -> None:
         if entry.item not in addresses.get(entry.document, {})
     ]
     assert not wrong, f"{wrong} name no item of a track"
-
-
-def test_a_unit_that_answers_to_an_item_is_one_of_its_units() -> None:
-    addresses = {track.document: track.addresses for track in TRACKS.values()}
-    for unit in CATALOGUE.units.values():
-        for entry in unit.roadmap:
-            place = addresses[entry.document][entry.item]
-            track = by_document(entry.document)
-            items = (place,) if isinstance(place, Item) else place.items
-            units = {u for item in items for u in track.units_of(item)}
-            assert unit.id in units, f"{unit.id} claims {entry.document} {entry.item}, which does not name it"
 
 
 def test_every_resource_of_the_shelf_is_used() -> None:
