@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, SupportsFloat, TypeVar
 
 T = TypeVar("T")
 
@@ -15,15 +15,15 @@ class Recorder(Protocol):
         """Iterate over `steps`, showing how far along the run is."""
         ...
 
-    def metric(self, name: str, value: float, *, step: float) -> None:
+    def metric(self, name: str, value: SupportsFloat, *, step: SupportsFloat) -> None:
         """One point of a curve."""
         ...
 
-    def baseline(self, metric: str, value: float, what: str) -> None:
+    def baseline(self, metric: str, value: SupportsFloat, what: str) -> None:
         """The trivial alternative's value of a result, and what that alternative is."""
         ...
 
-    def result(self, metric: str, value: float) -> None:
+    def result(self, metric: str, value: SupportsFloat) -> None:
         """A final figure, which expectations judge."""
         ...
 
