@@ -1,0 +1,95 @@
+"""Checks asked for by a page or by a saved file: one at a time for each unit, announced to every open page."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+
+from groundup.course.course import Course
+from groundup.course.verdict import Verdict
+from groundup.errors import GroundupError
+from groundup.site.live import Channel
+
+log = logging.getLogger(__name__)
+
+
+class Checks:
+    """Grades in the background.
+
+    Args:
+        course: the course.
+        channel: where `checking`, `verdict` and `trouble` are announced.
+    """
+
+    def __init__(self, course: Course, channel: Channel) -> None:
+        self.course, self.channel = course, channel
+        self.trouble: dict[str, str] = {}
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="check")
+        self._lock = Lock()
+        self._running: dict[str, Future[Verdict | None]] = {}
+        self._again: dict[str, Future[Verdict | None]] = {}
+
+    def running(self, unit_id: str) -> bool:
+        """Whether the unit is being graded now."""
+        return unit_id in self._running
+
+    def request(self, unit_id: str) -> Future[Verdict | None]:
+        """Grade the learner's file as it is from now on.
+
+        A file that is saved again while it is being graded is graded once more afterwards, however often it was saved.
+
+        Returns:
+            The verdict, or None where there was none (`trouble` says why).
+        """
+        with self._lock:
+            if unit_id in self._running:
+                return self._again.setdefault(unit_id, Future())
+            return self._begin(unit_id, Future())
+
+    def close(self) -> None:
+        """Take no more; what is being graded ends with the grader."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, unit_id: str, future: Future[Verdict | None]) -> Future[Verdict | None]:
+        self._running[unit_id] = future
+        self._threads.submit(self._work, unit_id, future)
+        return future
+
+    def _work(self, unit_id: str, future: Future[Verdict | None]) -> None:
+        self.channel.publish("checking", unit=unit_id)
+        verdict = None
+        try:
+            verdict = self.course.check(unit_id)
+            self.trouble.pop(unit_id, None)
+        except GroundupError as error:
+            self.trouble[unit_id] = str(error)
+        except Exception as error:
+            log.exception("Grading %s broke", unit_id)
+            self.trouble[unit_id] = f"Grading broke ({type(error).__name__}: {error}). The terminal has the details."
+        with self._lock:
+            del self._running[unit_id]
+            again = self._again.pop(unit_id, None)
+            if again is not None:
+                self._begin(unit_id, again)
+        future.set_result(verdict)
+        if verdict is None:
+            self.channel.publish("trouble", unit=unit_id, text=self.trouble[unit_id])
+        else:
+            title = self.course.catalogue.units[unit_id].title
+            self.channel.publish("verdict", unit=unit_id, outcome=verdict.verdict, text=f"{title}: {summary(verdict)}")
+
+
+def summary(verdict: Verdict) -> str:
+    """A verdict in a few words, for the page and for screen readers."""
+    passed = sum(check.outcome == "passed" for check in verdict.checks)
+    count = f"{passed} of {len(verdict.checks)} checks passed" if verdict.checks else ""
+    words = {
+        "passed": "Passed",
+        "failed": "Not yet",
+        "not_attempted": "Waiting for your code",
+        "timeout": "Stopped: it took too long",
+        "crashed": "Crashed",
+        "refused": "Refused",
+    }[verdict.verdict]
+    return f"{words}. {count}." if count else f"{words}."

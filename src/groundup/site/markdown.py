@@ -1,0 +1,218 @@
+"""MyST Markdown to HTML: mathematics as MathML, code by Pygments, HTML in the source never let through.
+
+What is written out carries no `style` attribute and no script, so that it lives under the site's policy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from html import escape, unescape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+VERSION = "1"
+"""Changes when the output for the same source changes: rendered lessons are cached by it."""
+
+DIRECTIVE = re.compile(r"^\{(?P<name>[\w-]+)\}\s*(?P<argument>.*)$")
+ADMONITIONS = {"note": "Note", "warning": "Careful", "tip": "Tip", "important": "Important"}
+
+UNKNOWN_ENVIRONMENTS = re.compile(r"\\(begin|end)\{(?:aligned|gathered|split)\}")
+MATH_ATTRIBUTES = frozenset(
+    "xmlns display stretchy fence form accent accentunder mathvariant mathcolor mathsize linethickness displaystyle "
+    "scriptlevel columnalign rowspacing columnspacing columnlines rowlines frame width height depth lspace rspace "
+    "minsize maxsize notation separator largeop movablelimits symmetric voffset linebreak columnspan rowspan".split()
+)
+
+Directive = Callable[[str, str], str]
+"""A directive's argument and body in, HTML out."""
+
+
+def render(text: str, directives: Mapping[str, Directive] | None = None) -> str:
+    """Markdown as HTML.
+
+    Args:
+        text: the source. `$…$` and `$$…$$` are mathematics; `:::{note}`, `:::{warning}` and `:::{dropdown} Title` are
+            blocks.
+        directives: how fences with other directives (as `{explorable}`) are rendered, by name.
+    """
+    return _parser().render(text, {"directives": dict(directives or {})})
+
+
+@lru_cache(maxsize=4096)
+def render_cached(text: str) -> str:
+    """Markdown without directives of a page, as HTML; remembered."""
+    return render(text)
+
+
+@lru_cache(maxsize=4096)
+def render_inline(text: str) -> str:
+    """One line of Markdown as HTML, without a paragraph around it; remembered."""
+    return _parser().renderInline(text.strip())
+
+
+def plain(text: str) -> str:
+    """The words of a Markdown text, for searching and for titles."""
+    words = re.sub(r"^\s*(```|:::).*$", " ", text, flags=re.MULTILINE)
+    words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", words)
+    return re.sub(r"\s+", " ", re.sub(r"[`*_#>|$]", "", words)).strip()
+
+
+def slug(text: str) -> str:
+    """A heading's text as an address within the page."""
+    return re.sub(r"[^\w]+", "-", plain(text).lower()).strip("-") or "section"
+
+
+def headings(text: str) -> list[tuple[str, str]]:
+    """The level-2 headings of a text: their address and their words."""
+    without_code = re.sub(r"^(```+|~~~+).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [(slug(h), plain(h)) for h in re.findall(r"^## +(.+?)\s*$", without_code, flags=re.MULTILINE)]
+
+
+def code(source: str, language: str = "python") -> str:
+    """A block of code, its tokens marked by Pygments classes."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import TextLexer, get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        lexer = get_lexer_by_name(language or "text")
+    except ClassNotFound:
+        lexer = TextLexer()
+    marked = highlight(source, lexer, HtmlFormatter(nowrap=True))
+    return f'<pre class="code" tabindex="0"><code>{marked}</code></pre>\n'
+
+
+@lru_cache(maxsize=4096)
+def math(latex: str, *, block: bool) -> str:
+    """A formula as MathML; one that cannot be converted is shown as it is written."""
+    from xml.etree.ElementTree import tostring
+
+    from latex2mathml.converter import convert_to_element
+
+    source = UNKNOWN_ENVIRONMENTS.sub(r"\\\1{align*}", latex.strip())
+    try:
+        made = convert_to_element(source, display="block" if block else "inline")
+    except Exception as error:  # the converter has no error class of its own: any failure is shown in place
+        return f'<code class="math-error" title="{escape(type(error).__name__)}">{escape(latex)}</code>'
+    # The converter's own text form lets `\text{<script>}` through, and `\href` and `\style` as they come.
+    for element in made.iter():
+        element.text = unescape(element.text or "")
+        for attribute in element.attrib.keys() - MATH_ATTRIBUTES:
+            del element.attrib[attribute]
+    return tostring(made, encoding="unicode", short_empty_elements=False)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.colon_fence import colon_fence_plugin
+    from mdit_py_plugins.deflist import deflist_plugin
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+    from mdit_py_plugins.footnote import footnote_plugin
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.use(colon_fence_plugin).use(deflist_plugin).use(footnote_plugin)
+    parser.use(dollarmath_plugin, allow_space=True, allow_digits=False, double_inline=True)
+    for name, rule in {
+        "fence": _fence,
+        "code_block": _fence,
+        "colon_fence": _colon_fence,
+        "math_inline": _math_inline,
+        "math_inline_double": _math_block,
+        "math_block": _math_block,
+        "math_block_label": _math_block,
+        "heading_open": _heading_open,
+        "image": _image,
+        "link_open": _link_open,
+        "table_open": _table_open,
+        "table_close": _table_close,
+        "th_open": _cell_open,
+        "td_open": _cell_open,
+    }.items():
+        parser.add_render_rule(name, rule)
+    return parser
+
+
+Tokens = Sequence["Token"]
+
+
+def _fence(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    token = tokens[index]
+    directive = DIRECTIVE.match(token.info.strip())
+    if directive is None:
+        return code(token.content, token.info.strip().split(" ")[0])
+    return _directive(directive["name"], directive["argument"], token.content, env)
+
+
+def _colon_fence(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    token = tokens[index]
+    directive = DIRECTIVE.match(token.info.strip())
+    name, argument = (directive["name"], directive["argument"]) if directive else ("note", "")
+    return _directive(name, argument, token.content, env)
+
+
+def _directive(name: str, argument: str, body: str, env: dict[str, Any]) -> str:
+    known: dict[str, Directive] = env.get("directives", {})
+    if name in known:
+        return known[name](argument, body)
+    if name == "dropdown":
+        title = _parser().renderInline(argument)
+        return f'<details class="dropdown"><summary>{title}</summary>\n{render(body, known)}</details>\n'
+    if name in ADMONITIONS:
+        title = _parser().renderInline(argument) if argument else ADMONITIONS[name]
+        inside = render(body, known)
+        return f'<aside class="admonition {name}"><p class="admonition-title">{title}</p>\n{inside}</aside>\n'
+    if name == "math":
+        return _block(body)
+    return code(body, "python" if name in ("literalinclude", "code-block") else argument or "text")
+
+
+def _math_inline(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    return math(tokens[index].content, block=False)
+
+
+def _math_block(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    return _block(tokens[index].content)
+
+
+def _block(latex: str) -> str:
+    return f'<span class="math-block" tabindex="0">{math(latex, block=True)}</span>\n'
+
+
+def _heading_open(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    token = tokens[index]
+    return f'<{token.tag} id="{escape(slug(tokens[index + 1].content))}">'
+
+
+def _image(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    # Nothing is loaded from elsewhere: a picture is a link that the reader may follow.
+    token = tokens[index]
+    words = escape(token.content or "picture")
+    return f'<a href="{escape(str(token.attrs.get("src", "")))}" rel="noreferrer">{words}</a>'
+
+
+def _link_open(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    target = str(tokens[index].attrs.get("href", ""))
+    rel = ' rel="noreferrer"' if "://" in target else ""
+    return f'<a href="{escape(target)}"{rel}>'
+
+
+def _table_open(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    return '<div class="scroll" tabindex="0"><table>\n'
+
+
+def _table_close(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    return "</table></div>\n"
+
+
+def _cell_open(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
+    # The parser says alignment by a `style` attribute, which the policy forbids; say it by a class.
+    token = tokens[index]
+    aligned = re.search(r"text-align:\s*(\w+)", str(token.attrs.get("style", "")))
+    return f'<{token.tag} class="{aligned[1]}">' if aligned else f"<{token.tag}>"

@@ -1,0 +1,49 @@
+"""The map, the static files and the event stream."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from groundup.course.catalogue import Entry
+from groundup.site.app import Site
+
+
+def map_page(site: Site, request: Request) -> Response:
+    """All phases and units with their state, and what to do next."""
+    course = site.course
+    states = course.states()
+    released = [state for state in states.values() if state.status != "planned"]
+    passed = sum(state.status == "passed" for state in released)
+    return site.page(
+        request,
+        "map.html",
+        catalogue=course.catalogue,
+        states=states,
+        released=len(released),
+        passed=passed,
+        next_entry=_next(site),
+        fresh=all(state.status == "new" for state in released),
+    )
+
+
+def _next(site: Site) -> Entry | None:
+    entries = site.course.next_up()
+    return entries[0] if entries else None
+
+
+def static(site: Site, request: Request) -> Response:
+    """A static file."""
+    return site.assets.answer(request)
+
+
+def events(site: Site, request: Request) -> Response:
+    """The stream of what happens."""
+    return site.channel.response(request)
+
+
+ROUTES = [
+    ("GET", "/", map_page),
+    ("GET", "/static/{name}", static),
+    ("GET", "/events", events),
+]

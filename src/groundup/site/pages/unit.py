@@ -1,0 +1,85 @@
+"""The page of a unit: lesson, explorables, exercise, labs, cards."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from groundup.course.unit import Control, Unit
+from groundup.errors import UsageError
+from groundup.site.app import Site, back
+from groundup.site.lessons import place_figures
+from groundup.site.pages.exercise import exercise_context
+
+
+def unit_page(site: Site, request: Request) -> Response:
+    """One unit, or what is known of it while it is only planned."""
+    catalogue = site.course.catalogue
+    unit_id = catalogue.resolve(unit_name(request))
+    entry = next(e for e in catalogue.entries if e.id == unit_id)
+    phase = next(p for p in catalogue.phases if p.name == entry.phase)
+    if not catalogue.released(unit_id):
+        return site.page(request, "planned.html", entry=entry, phase=phase)
+    unit = catalogue.unit(unit_id)
+    lesson = site.lessons.page(unit)
+    titles = {e.id: e.title for e in catalogue.entries}
+    return site.page(
+        request,
+        "unit.html",
+        unit=unit,
+        phase=phase,
+        titles=titles,
+        lesson=Markup(place_figures(lesson, lambda name: _explorable(site, unit, name))),
+        headings=lesson.headings,
+        other_figures=[f for f in unit.figures if f.name not in lesson.figures],
+        **exercise_context(site, unit),
+    )
+
+
+def short_name(site: Site, request: Request) -> Response:
+    """`/units/attention` leads to `/units/deep/attention`."""
+    return back(f"/units/{site.course.catalogue.resolve(request.path_params['unit'])}")
+
+
+def unit_name(request: Request) -> str:
+    """The unit that the address names; it is only ever looked up in the catalogue."""
+    return f"{request.path_params['phase']}/{request.path_params['unit']}"
+
+
+def _explorable(site: Site, unit: Unit, name: str) -> str:
+    return site.template("_explorable.html").module.explorable(unit, unit.figure(name))  # type: ignore[attr-defined]
+
+
+# Figures
+
+
+def draw(site: Site, request: Request) -> Response:
+    """A figure as Plotly JSON. It starts a process, so it is a POST with the page's token."""
+    unit = site.course.catalogue.unit(unit_name(request))
+    figure = unit.figure(request.path_params["figure"])
+    given = request.state.form
+    parameters = {c.name: _value(c, given[c.name]) for c in figure.controls if c.name in given}
+    return JSONResponse(site.course.draw(unit.id, figure.name, parameters))
+
+
+def _value(control: Control, given: object) -> object:
+    """What a control says, as its parameter's type. Raises UsageError."""
+    try:
+        if control.kind == "bool":
+            return given in (True, "true", "on", "1")
+        if control.kind == "choice":
+            return next(choice for choice in control.choices if str(choice) == str(given))
+        if control.kind == "int":
+            return int(str(given))
+        return float(str(given))
+    except (ValueError, StopIteration):
+        wanted = f"one of {', '.join(map(str, control.choices))}" if control.choices else f"of type {control.kind}"
+        raise UsageError(f"{control.name} must be {wanted}, not '{given}'.") from None
+
+
+ROUTES = [
+    ("GET", "/units/{unit}", short_name),
+    ("GET", "/units/{phase}/{unit}", unit_page),
+    ("POST", "/units/{phase}/{unit}/figures/{figure}", draw),
+]
