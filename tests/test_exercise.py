@@ -236,7 +236,7 @@ def test_whole_takes_decorators_signature_and_docstring():
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_reference_spliced_into_itself_is_itself(whole: bool):
     spliced = 0
-    for name in REAL_FILES:
+    for name in REAL_FILES[::4]:
         source = (STDLIB / name).read_text(encoding="utf-8")
         tree = ast.parse(source)
         for target in [n for n, node in definitions(tree) if isinstance(node, Function)][::40]:
@@ -244,7 +244,7 @@ def test_the_reference_spliced_into_itself_is_itself(whole: bool):
                 spliced += 1
                 result = splice(source, target, definition_text(source, target), reference=source, whole=whole)
                 assert ast.dump(ast.parse(result)) == ast.dump(tree), (name, target)
-    assert spliced > 50
+    assert spliced > 10
 
 
 def test_a_target_that_is_not_there_is_refused():

@@ -150,7 +150,7 @@ def splice(source: str, target: str, replacement: str, *, reference: str, whole:
             lines += _rename(_reheader(new_text, new, indent), new.name, node.name)
         if (doc := docstring_of(node)) is not None:
             lines.append(f"{inner}{text.of(doc)}\n")
-        lines += _body(new_text, new, inner)
+        lines += _body(new_text, new, inner) or ([] if doc else [f"{inner}pass\n"])
     lines += text.lines[node.end_lineno :]
     return _with_imports("".join(lines), new, source, reference)
 
@@ -229,7 +229,7 @@ def _body(text: Text, node: Function, inner: str) -> list[str]:
     """The statements of the body without the docstring, indented by `inner`."""
     statements = node.body[1:] if docstring_of(node) is not None else node.body
     if not statements:
-        return [f"{inner}pass\n"]
+        return []
     first = statements[0]
     if _own_line(text, first):
         return _reindent(text, node, first_line(first), node.end_lineno or 0, inner)
