@@ -95,12 +95,14 @@ def print_run(report: RunReport) -> None:
         baseline = result.get("baseline")
         table.add_row(
             result["metric"],
-            f"{result['mean']:.4g}",
-            f"±{result['spread']:.2g}",
+            "not finite" if result["mean"] is None else f"{result['mean']:.4g}",
+            "" if result["spread"] is None else f"±{result['spread']:.2g}",
             "" if baseline is None else f"{baseline:.4g}",
             result.get("baseline_what", ""),
         )
     out.print(table)
+    if report.message:
+        out.print(f"  {escape(report.message)}")
     for expectation in document["expectations"]:
         out.print(f"  {mark('passed' if expectation['passed'] else 'failed')} {escape(expectation['message'])}")
     for note in document.get("notes", []):

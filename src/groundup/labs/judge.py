@@ -50,7 +50,7 @@ def judge(
     """
 
     def outcome(passed: bool, message: str) -> Outcome:
-        return Outcome(expectation.metric, passed, f"{_bar_in_words(expectation)}: {message}", expectation.why)
+        return Outcome(expectation.metric, passed, f"{bar_in_words(expectation)}: {message}", expectation.why)
 
     problem = _problem("result", seeds, results)
     if not problem and expectation.beats_baseline_by is not None:
@@ -101,7 +101,8 @@ def _compared(
     return margins, expectation.beats_baseline_by, 1
 
 
-def _bar_in_words(expectation: Expectation) -> str:
+def bar_in_words(expectation: Expectation) -> str:
+    """What is expected, in words."""
     if expectation.at_least is not None:
         return f"{expectation.metric} at least {expectation.at_least:g}"
     if expectation.at_most is not None:

@@ -1,0 +1,281 @@
+"""Labs run in processes of their own, streamed while they run, judged, and kept.
+
+This module never imports a lab, a unit or MLflow: `labprocess` runs one seed, `recording` hands finished runs to MLflow
+in the background, and `runstore` reads what was kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from groundup.course.recording import start_recording
+from groundup.course.runstore import (
+    RunFolder,
+    RunReport,
+    RunSummary,
+    add_up,
+    compare,
+    curves,
+    list_runs,
+    load_figure,
+    load_run,
+    now,
+    this_process,
+)
+from groundup.course.unit import Unit, load_unit
+from groundup.course.verdict import sha256_text
+from groundup.errors import CannotJudge, ConfigError
+from groundup.labs.runner import seeds_from
+from groundup.labs.settings import choose_preset, parse_settings
+
+__all__ = [
+    "RunReport",
+    "RunSummary",
+    "compare",
+    "curves",
+    "list_runs",
+    "load_figure",
+    "load_run",
+    "run_lab",
+]
+
+Event = dict[str, Any]
+
+
+class _Stopped(Exception):
+    """The caller asked for the run to end."""
+
+
+@dataclass
+class _Run:
+    """A run under way: its folder, its report so far and its events."""
+
+    folder: RunFolder
+    report: RunReport
+    on_event: Callable[[Event], None]
+    stop: threading.Event
+    events: list[Event] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        """Keep an event, but for progress, and pass it on."""
+        if event["type"] == "figure":
+            event = self.folder.keep_figure(event)
+        if event["type"] != "progress":
+            self.events.append(event)
+            with self.folder.events_path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self.on_event(event)
+
+
+def run_lab(
+    workspace_dir: Path,
+    unit: Unit,
+    lab: str,
+    *,
+    preset: str = "laptop",
+    settings: Mapping[str, str] | None = None,
+    seeds: int | None = None,
+    overlay: Mapping[str, str] | None = None,
+    on_event: Callable[[Event], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> RunReport:
+    """Run a lab, each seed in a process of its own, keep everything and judge it.
+
+    Args:
+        workspace_dir: the learner's folder; the run is kept in its `.groundup/runs`, and MLflow's store beside it.
+        unit: the lab's unit.
+        lab: the lab's name.
+        preset: the preset to start from.
+        settings: changes to it as typed; `seed` is the first seed.
+        seeds: how many; what the lab asks for unless given.
+        overlay: the learner's sources that take the reference's place, by unit id.
+        on_event: receives every event as it comes: those of `groundup.labs.events`, and `run` (id, seeds), `start`,
+            `end` and `verdict`.
+        stop: set it from another thread to end the run, as Ctrl-C does.
+
+    Returns:
+        The report; `interrupted` after Ctrl-C or `stop`, `crashed` where the lab raised or its process died.
+
+    Raises:
+        UnknownName: there is no such lab or preset.
+        ConfigError: a setting that does not exist or is refused.
+        CannotJudge: the unit needs a package that is not installed.
+    """
+    info = unit.lab(lab)
+    values = parse_settings(lab, {f.name: f.annotation for f in info.fields}, settings or {})
+    choose_preset(lab, info.presets, preset)
+    chosen = seeds_from(values.pop("seed", 0), info.seeds if seeds is None else seeds)
+    _need_packages(unit)
+    started = now()
+    folder = RunFolder.new(workspace_dir, lab, started)
+    overlay = overlay or {}
+    report = RunReport(
+        id=folder.path.name,
+        unit=unit.id,
+        lab=lab,
+        title=info.title,
+        question=info.question,
+        preset=preset,
+        settings=values,
+        seeds=chosen,
+        started=started.isoformat(timespec="seconds"),
+        code_sha256=sha256_text(overlay.get(unit.id) or unit.implementation.read_text(encoding="utf-8")),
+        process=this_process(),
+    )
+    folder.write(report)
+    run = _Run(folder, report, on_event, stop or threading.Event())
+    job = {
+        "package": unit.package,
+        "folder": str(unit.folder),
+        "lab": lab,
+        "preset": preset,
+        "values": values,
+        "overlay": _overlay(workspace_dir, unit, overlay),
+    }
+    return _carry_out(workspace_dir, run, job)
+
+
+def _need_packages(unit: Unit) -> None:
+    if unit.runtime == "torch" and importlib.util.find_spec("torch") is None:
+        raise CannotJudge(f"The labs of {unit.id} need PyTorch. Install it: pip install 'groundup[{unit.extra}]'")
+
+
+def _overlay(workspace_dir: Path, unit: Unit, sources: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
+    """For each unit id: the module that the learner's source replaces, the path of their file, and the source."""
+    stack = unit.folder.parent.parent
+    found = {}
+    for unit_id, source in sources.items():
+        other = unit if unit_id == unit.id else load_unit(stack / unit_id)
+        path = Path(workspace_dir) / "exercises" / f"{unit_id}.py"
+        found[unit_id] = (other.implementation_module, str(path), source)
+    return found
+
+
+def _carry_out(workspace_dir: Path, run: _Run, job: dict[str, Any]) -> RunReport:
+    """Run the seeds one after the other; whatever happens, leave a whole record."""
+    start = time.perf_counter()
+    verdict, message = None, ""
+    try:
+        run.on_event({"type": "run", "id": run.report.id, "seeds": run.report.seeds, "lab": run.report.lab})
+        for seed in run.report.seeds:
+            message = _run_seed(run, {**job, "seed": seed})
+            if message:
+                verdict = "crashed"
+                break
+    except (KeyboardInterrupt, _Stopped):
+        verdict, message = "interrupted", "It was stopped before its end."
+    except ConfigError:
+        _remove(run.folder)
+        raise
+    except BaseException as error:
+        run.folder.write(_finished(run, "interrupted", f"It was broken off by {type(error).__name__}.", start))
+        raise
+    report = _finished(run, verdict, message, start)
+    run.folder.write(report)
+    start_recording(workspace_dir)
+    with contextlib.suppress(KeyboardInterrupt):
+        run.on_event({"type": "verdict", "id": report.id, "verdict": report.verdict, "message": report.message})
+    return report
+
+
+def _finished(run: _Run, verdict: Any, message: str, start: float) -> RunReport:
+    report = add_up(run.report, run.events, verdict)
+    return replace(report, message=message, seconds=round(time.perf_counter() - start, 3), process={})
+
+
+def _remove(folder: RunFolder) -> None:
+    import shutil
+
+    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _run_seed(run: _Run, job: dict[str, Any]) -> str:
+    """Run one seed to its end; why it crashed, or nothing. Raises ConfigError where the lab refuses its config."""
+    end: Event = {}
+    with run.folder.log_path(job["seed"]).open("wb") as log, _process(job, log) as child:
+        for event in _events_of(child, run.stop):
+            if event["type"] == "end":
+                end = event
+                break
+            run.take(event)
+    if end.get("outcome") == "refused":
+        raise ConfigError(end["message"])
+    if not end:
+        code = child.wait()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        end = {"type": "end", "seed": job["seed"], "outcome": "crashed", "mine": [], "seconds": 0.0}
+        end["message"] = f"The process of the lab {how}. {run.folder.log_path(job['seed'])} has what it printed."
+    run.take(end)
+    return "" if end["outcome"] == "done" else f"Seed {job['seed']}: {end['message']}"
+
+
+@contextlib.contextmanager
+def _process(job: dict[str, Any], log: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of one seed; it and everything that it started are gone afterwards."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "groundup.course.labprocess"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        # A group of its own, so that Ctrl-C in the terminal reaches the course only, which then ends the child.
+        start_new_session=sys.platform != "win32",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+    try:
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(json.dumps(job).encode() + b"\n")
+            child.stdin.flush()
+        yield child
+    finally:
+        _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        leader = psutil.Process(child.pid)
+        for process in [*leader.children(recursive=True), leader]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+    child.wait()
+
+
+def _events_of(child: subprocess.Popen[bytes], stop: threading.Event) -> Iterator[Event]:
+    """The child's events as they come. Read in a thread, so that Ctrl-C and `stop` are noticed at once everywhere."""
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    assert child.stdout is not None
+    output = child.stdout
+
+    def read() -> None:
+        with output:
+            for line in output:
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        if stop.is_set():
+            raise _Stopped
+        try:
+            line = lines.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        if line is None:
+            return
+        yield json.loads(line)
