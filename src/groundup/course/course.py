@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -232,8 +233,12 @@ class Course:
         seeds: int | None = None,
         mine: bool = False,
         on_event: Callable[[dict[str, Any]], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> RunReport:
-        """Run a lab, record it and judge it; `mine` puts the learner's code in wherever its evidence is current."""
+        """Run a lab, record it and judge it; `mine` puts the learner's code in wherever its evidence is current.
+
+        `stop`, set from another thread, ends it as Ctrl-C does.
+        """
         from groundup.course.runs import run_lab
 
         unit = self.catalogue.unit(name)
@@ -250,6 +255,7 @@ class Course:
             seeds=seeds,
             overlay=self.mine() if mine else {},
             on_event=on_event or (lambda _: None),
+            stop=stop,
         )
         self.ledger.append("run", unit.id, {"run": report.id, "lab": chosen, "verdict": report.verdict})
         return report

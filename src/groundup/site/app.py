@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -26,8 +27,10 @@ from groundup.course.progress import UnitState
 from groundup.errors import CannotJudge, GroundupError, UnknownName, UsageError, WorkspaceError
 from groundup.site.assets import Assets
 from groundup.site.checks import Checks, summary
+from groundup.site.jobs import Jobs
 from groundup.site.lessons import Lessons
 from groundup.site.live import Channel
+from groundup.site.search import Search
 from groundup.site.security import Guard, form_token, new_token
 from groundup.site.watch import watch
 
@@ -57,6 +60,8 @@ class Site:
         self.course, self.token = course, token
         self.channel = Channel(keep=500)
         self.checks = Checks(course, self.channel)
+        self.jobs = Jobs(course, lambda job: self.channel.publish("changed", unit=job.unit.id))
+        self.search = Search(course.catalogue)
         self.lessons = Lessons(course.workspace)
         self.assets = Assets()
         self._templates = _templates(self)
@@ -107,8 +112,9 @@ class Site:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def end_streams(self) -> None:
-        """Let go of every open page."""
+        """Let go of every open page, and stop the labs."""
         self.channel.close()
+        self.jobs.close()
 
     async def _warm(self) -> None:
         """Start the grader's workers for what the learner works on, once the first page is out."""
@@ -123,8 +129,8 @@ class Site:
         """Start a worker for each runtime that a started exercise needs."""
         course = self.course
         begun = [unit for unit in course.catalogue.units.values() if course.workspace.exercise(unit.id).exists()]
-        for unit in begun:
-            course.grader.warm(unit.runtime)
+        for runtime in sorted({unit.runtime for unit in begun}):
+            course.grader.warm(runtime)
 
 
 def create_app(course: Course, *, token: str | None = None, hosts: Iterable[str] = ()) -> Starlette:
@@ -239,7 +245,18 @@ def _templates(site: Site) -> Environment:
         undefined=StrictUndefined,
         auto_reload=False,
     )
-    environment.filters |= {"markdown": _markdown, "inline": _inline, "moment": _moment, "day": _day, "spoken": _spoken}
+    environment.filters |= {
+        "number": _number,
+        "span": _span,
+        "minutes": _minutes,
+        "tojson_text": _json,
+        "markdown": _markdown,
+        "inline": _inline,
+        "moment": _moment,
+        "when": _when,
+        "day": _day,
+        "spoken": _spoken,
+    }
     environment.globals |= {
         "asset": site.assets.url,
         "plotly": site.assets.plotly_url,
@@ -266,9 +283,34 @@ def _moment(at: datetime) -> str:
     return f"{local:%H:%M} today" if local.date() == date.today() else f"{local.day} {local:%B %Y, %H:%M}"
 
 
+def _when(at: datetime | str) -> str:
+    return _moment(datetime.fromisoformat(at) if isinstance(at, str) else at)
+
+
 def _day(day: date) -> str:
     return f"{day:%a} {day.day} {day:%b %Y}"
 
 
 def _spoken(check: str) -> str:
     return check.removeprefix("test_").replace("_", " ")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h".replace(".0 h", " h")
+
+
+def _span(after: timedelta) -> str:
+    """A time span in the largest unit that fits."""
+    seconds = after.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from groundup.site.pages import exercise, home, unit
+from groundup.site.pages import exercise, home, journal, progress, review, runs, search, tracks, unit
 
-ROUTES = [*home.ROUTES, *unit.ROUTES, *exercise.ROUTES]
+MODULES = (home, exercise, unit, runs, tracks, review, journal, progress, search)
+ROUTES = [route for module in MODULES for route in module.ROUTES]
 """Method, path and answer of every route. A GET changes nothing; whatever changes something is a POST."""
