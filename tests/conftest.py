@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+# For every process that a test starts: data from the cache, the mirror or a stand-in, and no MLflow in the background.
+os.environ["GROUNDUP_OFFLINE"] = "1"
+os.environ["GROUNDUP_MLFLOW"] = "off"
+
 
 @dataclass(frozen=True)
 class Ran:

@@ -67,14 +67,15 @@ def run(job: dict[str, Any], emit: Any) -> None:
         emit: receives the events.
     """
     seed = job["seed"]
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
 
     def end(outcome: str, message: str = "") -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         mine = sorted(unit for unit, (module, *_) in job["overlay"].items() if module in sys.modules)
-        seconds = round(time.perf_counter() - start, 3)
-        emit({"type": "end", "seed": seed, "outcome": outcome, "message": message, "mine": mine, "seconds": seconds})
+        event = {"type": "end", "seed": seed, "outcome": outcome, "message": message, "mine": mine}
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+        emit({**event, "seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)})
 
     from groundup.labs import runner
 
@@ -87,7 +88,7 @@ def run(job: dict[str, Any], emit: Any) -> None:
             return end("refused", str(error))
         expectations = [dataclasses.asdict(expectation) for expectation in lab.expectations]
         emit({"type": "start", "seed": seed, "config": dataclasses.asdict(config), "expectations": expectations})
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         runner.execute(lab, config, emit)
     except GroundupError as error:
         end("crashed", str(error))

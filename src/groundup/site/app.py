@@ -129,8 +129,8 @@ class Site:
         """Start a worker for each runtime that a started exercise needs."""
         course = self.course
         begun = [unit for unit in course.catalogue.units.values() if course.workspace.exercise(unit.id).exists()]
-        for runtime in sorted({unit.runtime for unit in begun}):
-            course.grader.warm(runtime)
+        for unit in begun:
+            course.grader.warm(unit.runtime)
 
 
 def create_app(course: Course, *, token: str | None = None, hosts: Iterable[str] = ()) -> Starlette:

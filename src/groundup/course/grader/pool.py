@@ -1,0 +1,158 @@
+"""The caller's side of the workers: start them, hand them requests, wait no longer than the limits allow, end them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from groundup.course.grader.limits import scrubbed_environment
+from groundup.course.grader.request import Request
+from groundup.course.unit import Runtime
+from groundup.errors import CannotJudge
+
+MARGIN_SECONDS = 10.0
+
+
+def command(runtime: str, *arguments: str) -> list[str]:
+    """The command line of a worker."""
+    return [sys.executable, "-P", "-m", "groundup.course.grader.worker", runtime, *arguments]
+
+
+def allowed_seconds(request: Request) -> float:
+    """How long the supervisor may take at most; beyond that it is broken itself."""
+    from groundup.course.grader.supervisor import START_SECONDS
+
+    return START_SECONDS + request["limits"]["seconds"] + request["diagnosis_seconds"] + MARGIN_SECONDS
+
+
+class Zygote:
+    """A process that has imported a runtime and forks for every request. Restarts by itself when it dies."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it lives."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Start the process unless it runs; returns at once, the imports happen meanwhile."""
+        with self._lock:
+            self._ensure()
+
+    def _ensure(self) -> socket.socket:
+        if self._control is not None and self.pid is not None:
+            return self._control
+        self._end()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                command(self.runtime, "serve", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                env=scrubbed_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._control = ours
+        return ours
+
+    def submit(self, request: Request) -> dict[str, Any]:
+        """Have one submission judged; the report. Raises CannotJudge when the workers keep dying."""
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            with ours:
+                try:
+                    with theirs, self._lock:
+                        socket.send_fds(self._ensure(), [b"r"], [theirs.fileno()])
+                except OSError:
+                    continue
+                report = exchange(ours, request)
+            if report is not None:
+                return report
+            time.sleep(0.05)
+        raise _dead(self.runtime)
+
+    def close(self) -> None:
+        """End the process and everything it started."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+def exchange(sock: socket.socket, request: Request) -> dict[str, Any] | None:
+    """Send a request and wait for its report; None when the other side is gone.
+
+    Interrupted, it sees to it that the child is ended first.
+    """
+    from groundup.course.grader import supervisor
+
+    sock.settimeout(allowed_seconds(request))
+    try:
+        supervisor.send(sock, request)
+        return supervisor.receive(sock)
+    except TimeoutError:
+        return {"events": [], "ending": {"kind": "timeout"}}
+    except OSError:
+        return None
+    except BaseException:
+        # Ctrl-C: closing our half tells the supervisor; it closes its own when nothing is left of the run.
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(5.0)
+            while sock.recv(2**16):
+                pass
+        raise
+
+
+def submit_fresh(runtime: Runtime, request: Request) -> dict[str, Any]:
+    """Judge one submission in a new process, on a system with fork."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                command(runtime, "once", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                env=scrubbed_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            report = exchange(ours, request)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if report is None:
+        raise _dead(runtime)
+    return report
+
+
+def _dead(runtime: str) -> CannotJudge:
+    extra = " It needs PyTorch: install the extra `deep`." if runtime == "torch" else ""
+    return CannotJudge(
+        f"The grader's {runtime} process ended before it answered.{extra} `groundup doctor` shows what is installed."
+    )

@@ -1,0 +1,109 @@
+"""What the grader asks of a worker: plain data, so that it travels as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from groundup.course.unit import Unit, load_unit
+from groundup.errors import CannotJudge
+
+# What the diagnosis of one verdict may take, in seconds.
+DIAGNOSIS_SECONDS = {"numpy": 2.0, "torch": 4.0}
+
+
+class Mine(TypedDict):
+    """A learner's file: the module that it takes the place of, the path that messages show, and its text."""
+
+    module: str
+    label: str
+    source: str
+
+
+class MistakeSource(TypedDict):
+    """A mistake, as the diagnosis substitutes it."""
+
+    name: str
+    target: str
+    source: str
+    diagnosis: str
+
+
+class Request(TypedDict):
+    """One submission to be judged."""
+
+    unit: str
+    package: str
+    folder: str
+    checks: str
+    submission: Mine
+    overlay: list[Mine]
+    reference: str
+    reference_path: str
+    write: list[str]
+    mistakes: list[MistakeSource]
+    limits: dict[str, Any]
+    seed: int
+    stop_at_first: bool
+    diagnosis_seconds: float
+    scratch: str
+
+
+def build_request(
+    unit: Unit,
+    source: str,
+    *,
+    overlay: Mapping[str, str],
+    seed: int,
+    diagnose: bool,
+    stop_at_first: bool,
+    scratch: str,
+) -> Request:
+    """Everything that a worker needs to know about one submission."""
+    others = {unit_id: text for unit_id, text in overlay.items() if unit_id != unit.id}
+    return {
+        "unit": unit.id,
+        "package": unit.package,
+        "folder": str(unit.folder.resolve()),
+        "checks": str(unit.checks.resolve()),
+        "submission": {"module": unit.implementation_module, "label": label(unit), "source": source},
+        "overlay": [_mine(_neighbour(unit, unit_id), text) for unit_id, text in others.items()],
+        "reference": unit.implementation.read_text(encoding="utf-8"),
+        "reference_path": str(unit.implementation.resolve()),
+        "write": list(unit.write),
+        "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
+        "limits": dict(vars(unit.limits)),
+        "seed": seed,
+        "stop_at_first": stop_at_first,
+        "diagnosis_seconds": DIAGNOSIS_SECONDS[unit.runtime] if diagnose else 0.0,
+        "scratch": scratch,
+    }
+
+
+def label(unit: Unit) -> str:
+    """The learner's file as messages name it: where it lies in a workspace."""
+    return f"exercises/{unit.id}.py"
+
+
+def _mine(unit: Unit, source: str) -> Mine:
+    return {"module": unit.implementation_module, "label": label(unit), "source": source}
+
+
+def _mistake(mistake: Any) -> MistakeSource:
+    return {
+        "name": mistake.name,
+        "target": mistake.target,
+        "source": mistake.source,
+        "diagnosis": mistake.diagnosis,
+    }
+
+
+def _neighbour(unit: Unit, unit_id: str) -> Unit:
+    from groundup.course.catalogue import STACK
+
+    for stack in (unit.folder.parent.parent, STACK):
+        folder: Path = stack / unit_id
+        if (folder / "unit.toml").exists():
+            return load_unit(folder)
+    raise CannotJudge(f"The overlay names the unit {unit_id}, which is not beside {unit.id} nor in this release.")

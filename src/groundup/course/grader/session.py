@@ -1,0 +1,342 @@
+"""One submission's run, inside the process that is given up to it: import, collect, run, report.
+
+The order matters, because the learner's file is the first stranger here: whatever the checks rely on is recorded
+before it is imported, compared after the import and after every check, and put back where it is mere state.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from types import CodeType, TracebackType
+from typing import Any
+
+import pytest
+
+from groundup.course.grader import guard, overlay
+from groundup.course.grader.channel import Emit
+from groundup.course.grader.request import Request
+from groundup.course.grader.stubs import functions, is_stub
+
+# Plugins of pytest that a verdict has no use for.
+OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise logging setuponly setupplan debugging
+legacypath threadexception unraisableexception capture""".split()
+REHEARSAL = """
+import numpy as np, pytest
+from hypothesis import given, strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from groundup.checking import assert_close, assert_shape
+
+@given(st.lists(st.floats(-1, 1)), st.integers(0, 9), st.booleans(), st.sampled_from([1, 2]))
+def test_values(values, count, flag, choice):
+    assert_close(sum(values), sum(values), "sum")
+
+@given(st.data(), arrays(np.float64, array_shapes(max_dims=2, max_side=3), elements=st.floats(-1, 1)))
+def test_arrays(data, array):
+    data.draw(st.text(max_size=2))
+    assert_shape(array, array.shape, "shape")
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_failure(x, rng, monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="a"):
+        raise ValueError("a")
+    with np.errstate(all="raise"):
+        assert_close(np.ones(3), np.zeros(3), "differs")
+"""
+LINES, CHARACTERS = 14, 1400
+
+
+def rehearse() -> None:
+    """Run a small check with pytest and Hypothesis, so that what is slow or patched the first time is behind us."""
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nothing:
+        path = Path(folder, "checks.py")
+        path.write_text(REHEARSAL, encoding="utf-8")
+        with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+            pytest.main(arguments(str(path), folder))
+
+
+def run(request: Request, emit: Emit, checks_code: CodeType) -> None:
+    """Judge one submission and emit what happened, ending with `done` (and `diagnosed` where checks failed)."""
+    Session(request, emit, checks_code).run()
+
+
+class Stop(Exception):
+    """The run ends here, with an outcome for the whole submission."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class Session:
+    """The run of one submission."""
+
+    def __init__(self, request: Request, emit: Emit, checks_code: CodeType) -> None:
+        self.request, self.emit, self.checks_code = request, emit, checks_code
+        self.where = Where(request)
+        self.functions = FunctionLines(request["submission"]["source"])
+
+    def run(self) -> None:
+        """Import the submission, run the checks, report."""
+        try:
+            self.guard = guard.Guard(self.request, self.where)
+            self._import_submission()
+            outcomes = _Plugin(self)
+            request = self.request
+            more = ("--seed", str(request["seed"]), *(("--maxfail=1",) if request["stop_at_first"] else ()))
+            code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[outcomes])
+            if outcomes.tampered:
+                raise outcomes.tampered
+            self.guard.verify()
+            if outcomes.error:
+                raise Stop("crashed", outcomes.error)
+            if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                raise Stop("crashed", f"The checks did not run to their end (pytest: {pytest.ExitCode(code).name}).")
+            self.emit({"kind": "done"})
+        except (Stop, guard.Tampered) as stop:
+            outcome = stop.outcome if isinstance(stop, Stop) else "refused"
+            self.emit({"kind": "stopped", "outcome": outcome, "message": str(stop)})
+            return
+        if self.request["diagnosis_seconds"] and outcomes.failed:
+            from groundup.course.grader.diagnosis import diagnose
+
+            for name, text in diagnose(self.request, outcomes.failed, self.where):
+                self.emit({"kind": "diagnosed", "check": name, "text": text})
+
+    def _import_submission(self) -> None:
+        request = self.request
+        overlay.add_unit_folder(request["package"], Path(request["folder"]))
+        files = [*request["overlay"], request["submission"]]
+        overlay.install({mine["module"]: (self.where.write_copy(mine), mine["source"]) for mine in files})
+        try:
+            importlib.import_module(request["submission"]["module"])
+            importlib.import_module(request["package"])
+        except BaseException as error:
+            if isinstance(error, NotImplementedError) and self.functions.unwritten(error, self.where):
+                raise Stop(
+                    "not_attempted", f"{self.where.place(error)}: this runs while the file is imported."
+                ) from None
+            self.guard.verify()
+            raise Stop("crashed", self._import_message(error)) from None
+        self.guard.verify()
+        self.guard.restore()
+
+    def _import_message(self, error: BaseException) -> str:
+        if isinstance(error, SyntaxError) and error.filename:
+            place = f"{self.where.relabel(error.filename)}:{error.lineno}"
+        else:
+            place = self.where.place(error) or self.request["submission"]["label"]
+        if isinstance(error, SystemExit):
+            return f"{place}: your code ended the program (`{describe(error)}`) while it was imported."
+        return f"{place}: {describe(error)} (while your file was imported)"
+
+
+def arguments(checks: str, scratch: str, *more: str) -> list[str]:
+    """The command line of a lean pytest: no configuration, no other plugin, nothing written outside `scratch`."""
+    return [
+        checks,
+        "-qq",
+        "--tb=no",
+        "--disable-warnings",
+        "--noconftest",
+        "-c", os.devnull,
+        "--rootdir", scratch,
+        "--basetemp", str(Path(scratch, "pytest")),
+        "-p", "groundup.checking",
+        "-W", "ignore::pytest.PytestAssertRewriteWarning",
+        "-o", "python_files=checks.py",
+        *(part for name in OFF for part in ("-p", f"no:{name}")),
+        *more,
+    ]  # fmt: skip
+
+
+class _Module(pytest.Module):
+    """The checks, run from code that the zygote has compiled (assertions rewritten) once."""
+
+    session_: Session
+
+    def _getobj(self) -> Any:
+        import types
+
+        name = self.session_.request["package"] + ".checks"
+        module = types.ModuleType(name)
+        module.__file__, module.__package__ = str(self.path), self.session_.request["package"]
+        sys.modules[name] = module
+        try:
+            exec(self.session_.checks_code, vars(module))
+        except BaseException as error:
+            where = self.session_.where
+            place = where.place(error) or where.relabel(str(self.path))
+            raise self.CollectError(f"{place}: {describe(error)} (while the checks were imported)") from None
+        return module
+
+
+class _Plugin:
+    """Turns pytest's reports into events."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.failed: list[tuple[pytest.Item, str]] = []
+        self.error = ""
+        self.tampered: guard.Tampered | None = None
+        self._result: dict[str, Any] = {}
+        self._phases_passed = 0
+
+    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module:
+        module: _Module = _Module.from_parent(parent, path=module_path)
+        module.session_ = self.session
+        return module
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.error:
+            self.error = str(report.longrepr)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._watch(session)
+        self.session.emit({"kind": "collected", "checks": [item.name for item in session.items]})
+
+    def _watch(self, session: pytest.Session) -> None:
+        try:
+            self.session.guard.verify(thorough=False)
+        except guard.Tampered as tampered:
+            self.tampered = tampered
+            session.shouldstop = "the submission changed what the checks rely on"
+        self.session.guard.restore()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        self.session.emit({"kind": "start", "check": item.name})
+        self._result = {"kind": "result", "check": item.name, "outcome": "passed", "message": "", "location": ""}
+        self._phases_passed = 0
+        start = time.perf_counter()
+        result = yield
+        if self._result["outcome"] == "passed" and self._phases_passed != 3:
+            self._result.update(outcome="failed", message="The check did not run to its end.")
+        self._result["seconds"] = time.perf_counter() - start
+        self._watch(item.session)
+        if self._result["outcome"] == "failed":
+            self.failed.append((item, self._result["message"]))
+        self.session.emit(self._result)
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        report: pytest.TestReport = yield
+        error = call.excinfo.value if call.excinfo is not None else None
+        if error is None:
+            self._phases_passed += 1
+        elif self._result["outcome"] == "passed":
+            self._result.update(failure(item, error, self.session.where, self.session.functions))
+        return report
+
+
+def failure(item: pytest.Item, error: BaseException, where: Where, functions: FunctionLines) -> dict[str, str]:
+    """Outcome, message and location of a check that ended in `error`."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    stub = functions.unwritten(error, where)
+    if stub:
+        return {"outcome": "not_attempted", "message": f"`{stub}` is not written yet.", "location": where.place(error)}
+    return {"outcome": "failed", "message": message(item, error, where), "location": where.place(error)}
+
+
+def message(item: pytest.Item, error: BaseException, where: Where) -> str:
+    """What the check said, short; for any other exception its type and text."""
+    text = describe(error)
+    if isinstance(error, pytest.skip.Exception):
+        text = f"The check was skipped: {error.msg}"
+    elif isinstance(error, pytest.fail.Exception):
+        text = str(error.msg)
+        if text.startswith("DID NOT RAISE"):
+            text = f"{_title(item)}\n  expected {_class_name(text)} to be raised, but nothing was"
+    elif isinstance(error, AssertionError):
+        said, found, detail = f"\n{error}".partition("\nassert ")
+        text = said.strip() or f"{_title(item)}\n  not true: {detail}" if found else str(error) or _title(item)
+    elif not where.place(error):
+        text = f"{_title(item)}\n  {text}"
+    example = next((n for n in getattr(error, "__notes__", ()) if n.startswith("Falsifying example")), "")
+    return shorten(text) + ("\n  " + " ".join(example.split()) if example else "")
+
+
+def _title(item: pytest.Item) -> str:
+    doc = (getattr(getattr(item, "obj", None), "__doc__", "") or "").strip()
+    return doc.split("\n\n")[0].replace("\n", " ") or item.name
+
+
+def _class_name(text: str) -> str:
+    return text.removeprefix("DID NOT RAISE ").removeprefix("<class '").removesuffix("'>")
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and text."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}" + (f": `{error.text.strip()}`" if error.text else "")
+    try:
+        text = str(error).strip()
+    except Exception:
+        text = "(its text cannot be shown)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shorten(text: str) -> str:
+    """At most a screenful of a message."""
+    lines = text.strip().splitlines()
+    kept = "\n".join([*lines[:LINES], "…"] if len(lines) > LINES else lines)
+    return kept if len(kept) <= CHARACTERS else kept[:CHARACTERS] + " …"
+
+
+class Where:
+    """Where the learner's files lie in this process, and what messages call them."""
+
+    def __init__(self, request: Request) -> None:
+        self.scratch = Path(request["scratch"])
+        self.submission = str(self.scratch / request["submission"]["label"])
+        self.reference = request["reference_path"]
+
+    def write_copy(self, mine: Any) -> Path:
+        """Write a learner's file into the scratch folder; it is run from memory, so that it may delete itself."""
+        path = self.scratch / mine["label"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(mine["source"], encoding="utf-8")
+        return path
+
+    def relabel(self, path: str) -> str:
+        """The name of a file for a message."""
+        inside = path.startswith(str(self.scratch))
+        return str(Path(path).relative_to(self.scratch)).replace("\\", "/") if inside else Path(path).name
+
+    def frames(self, error: BaseException) -> list[tuple[CodeType, int]]:
+        """The learner's frames in an exception's traceback, outermost first."""
+        tb: TracebackType | None = error.__traceback__
+        return [
+            (frame.f_code, line) for frame, line in traceback.walk_tb(tb) if frame.f_code.co_filename == self.submission
+        ]
+
+    def place(self, error: BaseException) -> str:
+        """`file:line` of the deepest of the learner's frames, or an empty string."""
+        frames = self.frames(error)
+        return f"{self.relabel(self.submission)}:{frames[-1][1]}" if frames else ""
+
+
+class FunctionLines:
+    """Which lines of the submission are bodies that are still to be written."""
+
+    def __init__(self, source: str) -> None:
+        self.stubs = {
+            line: name
+            for name, node in functions(ast.parse(source))
+            if is_stub(node)
+            for line in range(node.body[-1].lineno, (node.end_lineno or node.lineno) + 1)
+        }
+
+    def unwritten(self, error: BaseException, where: Where) -> str:
+        """The name of the function whose missing body raised `error`, or an empty string."""
+        frames = where.frames(error) if isinstance(error, NotImplementedError) else []
+        return self.stubs.get(frames[-1][1], "") if frames else ""

@@ -1,0 +1,198 @@
+"""The process that verdicts are forked from: `python -m groundup.course.grader.worker RUNTIME MODE DESCRIPTOR`.
+
+Modes: `serve` imports what checks need once and forks for every request (a zygote); `once` answers one request and
+imports in the child; `direct` is for systems without fork: request on standard input, signed events on standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from types import CodeType
+from typing import Any
+
+from groundup.course.grader import supervisor
+from groundup.course.grader.channel import Emit, emitter
+from groundup.course.grader.request import Request
+
+NEEDED = """numpy numpy.testing numpy.random pytest hypothesis hypothesis.extra.numpy hypothesis.strategies jaxtyping
+groundup.checking groundup.course.grader.session groundup.course.grader.diagnosis groundup.stack unittest.mock
+dataclasses typing collections.abc math json inspect itertools statistics fractions""".split()
+TORCH = ("torch", "torch.nn", "torch.nn.functional", "torch.autograd", "torch.testing", "torch.optim")
+# What many checks compare with; slow to import, so a second zygote imports it while the first one serves.
+LATER = """scipy.special scipy.stats scipy.optimize scipy.spatial.distance sklearn.linear_model sklearn.metrics
+sklearn.preprocessing sklearn.datasets""".split()
+IDLE_SECONDS = 0.3
+
+
+def preload(runtime: str) -> None:
+    """Import what checks need, run once what is slow the first time, and record it all as trusted."""
+    for name in NEEDED:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+    if runtime == "torch":
+        for name in TORCH:
+            importlib.import_module(name)
+        import torch
+
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+    from groundup.course.grader.session import rehearse
+
+    rehearse()
+    settle()
+
+
+def settle() -> None:
+    """Record what is trusted, and keep the collector from touching pages that forks share."""
+    from groundup.course.grader import guard
+
+    guard.record()
+    gc.collect()
+    gc.freeze()
+
+
+_compiled: dict[str, tuple[str, CodeType]] = {}
+
+
+def compile_checks(path: str) -> CodeType:
+    """The checks' code, assertions rewritten by pytest to explain themselves; kept while the file stays the same."""
+    import ast
+
+    from _pytest.assertion.rewrite import rewrite_asserts
+
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if _compiled.get(path, ("",))[0] != text:
+        tree = ast.parse(text, path)
+        rewrite_asserts(tree, text.encode(), path)
+        _compiled[path] = text, compile(tree, path, "exec", dont_inherit=True)
+    return _compiled[path][1]
+
+
+def judge(request: Request, emit: Emit) -> None:
+    """Judge one submission in this process."""
+    from groundup.course.grader.session import run
+
+    run(request, emit, compile_checks(request["checks"]))
+
+
+def serve(runtime: str, control: socket.socket) -> None:
+    """Fork a supervisor for every socket that arrives by `control`, until that is closed."""
+    preload(runtime)
+    successor: socket.socket | None = None
+    succeeded = False
+    while True:
+        watched = [control] if successor is None else [control, successor]
+        ready, _, _ = select.select(watched, [], [], IDLE_SECONDS)
+        collect_children()
+        if not ready and successor is None and runtime == "numpy":
+            successor = start_successor(control)
+        if successor in ready and successor is not None:
+            succeeded = bool(successor.recv(1))
+            if not succeeded:  # it could not import them; serve on without
+                successor.close()
+                successor = None
+                runtime = "numpy without more"
+        if control in ready:
+            _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not descriptors:
+                return
+            if succeeded and successor is not None:
+                socket.send_fds(successor, [b"r"], descriptors)
+                os.close(descriptors[0])
+            else:
+                fork_supervisor(descriptors[0], [control, *([successor] if successor else [])])
+
+
+def start_successor(control: socket.socket) -> socket.socket:
+    """Fork a second zygote, which imports the slow packages and then takes the requests handed to it."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        ours.close()
+        control.close()
+        for name in LATER:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        settle()
+        theirs.sendall(b"y")
+        while True:
+            ready, _, _ = select.select([theirs], [], [], 1.0)
+            collect_children()
+            if ready:
+                _, descriptors, _, _ = socket.recv_fds(theirs, 1, 1)
+                if not descriptors:
+                    os._exit(0)
+                fork_supervisor(descriptors[0], [theirs])
+    theirs.close()
+    return ours
+
+
+def fork_supervisor(descriptor: int, inherited: list[socket.socket]) -> None:
+    """Read the request that came by a socket and fork the process that will answer it."""
+    with socket.socket(fileno=descriptor) as sock:
+        request = supervisor.receive(sock)
+        if request is None:
+            return
+        with contextlib.suppress(SyntaxError, OSError):
+            compile_checks(request["checks"])
+        if os.fork():
+            return
+        for other in inherited:
+            other.close()
+        supervisor.serve(sock, request, lambda: None, judge)
+        os._exit(0)
+
+
+def collect_children() -> None:
+    """Collect supervisors that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def once(runtime: str, sock: socket.socket) -> None:
+    """Answer one request; the imports happen in the child, before its time counts."""
+    request = supervisor.receive(sock)
+    if request is not None:
+        supervisor.serve(sock, request, lambda: preload(runtime), judge)
+
+
+def direct(runtime: str) -> None:
+    """Judge one submission in this very process: the caller watches and ends it."""
+    from groundup.course.grader import limits
+
+    asked: dict[str, Any] = json.load(sys.stdin)
+    results = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    limits.move_into(asked["request"]["scratch"])
+    preload(runtime)
+    emit = emitter(results, bytes.fromhex(asked.pop("key")))
+    emit({"kind": "ready"})
+    judge(asked["request"], emit)
+    emit({"kind": "end"})
+    os._exit(0)
+
+
+def main(arguments: list[str]) -> None:
+    """The entry point."""
+    runtime, mode, *descriptor = arguments
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
+    if mode == "direct":
+        direct(runtime)
+        return
+    with socket.socket(fileno=int(descriptor[0])) as sock:
+        {"serve": serve, "once": once}[mode](runtime, sock)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,54 @@
+"""What the grader says of ordinary submissions."""
+
+import pytest
+
+from groundup.course.grader import Grader
+from groundup.course.unit import Unit
+from groundup.course.verdict import CheckResult, Verdict, sha256_text
+
+STUB = "    raise NotImplementedError\n"
+
+
+def outcomes(verdict: Verdict) -> dict[str, str]:
+    return {check.name: check.outcome for check in verdict.checks}
+
+
+def check(verdict: Verdict, name: str) -> CheckResult:
+    return next(c for c in verdict.checks if c.name == name)
+
+
+def test_the_reference_passes_every_check(grader: Grader, unit: Unit, reference: str):
+    verdict = grader.grade(unit, reference)
+    assert verdict.verdict == "passed", verdict
+    assert list(outcomes(verdict)) == [
+        "test_total_adds_up",
+        "test_total_refuses_matrices",
+        "test_total_agrees_with_python",
+        "test_softmax_sums_to_one[shape0]",
+        "test_softmax_sums_to_one[shape1]",
+        "test_softmax_is_stable",
+        "test_scale_in_place_changes_its_argument",
+        "test_running_mean",
+        "test_mean_of",
+    ]
+    assert set(outcomes(verdict).values()) == {"passed"}
+    assert verdict.code_sha256 == sha256_text(reference)
+    assert verdict.checks_sha256 == unit.checks_sha256
+    assert verdict.seconds > 0
+
+
+@pytest.mark.parametrize("start_method", ["fresh"])
+def test_a_fresh_process_gives_the_same_verdict(start_method, grader: Grader, unit: Unit, reference: str):
+    wrong = reference.replace("return values.sum()", "return values.sum() + 1")
+    with Grader(start_method=start_method) as fresh:
+        then, now = grader.grade(unit, wrong), fresh.grade(unit, wrong)
+    assert then.verdict == now.verdict == "failed"
+    assert [(c.name, c.outcome, c.message) for c in then.checks] == [(c.name, c.outcome, c.message) for c in now.checks]
+
+
+def test_a_failed_check_says_what_was_asked_and_what_came_back(grader: Grader, unit: Unit, reference: str):
+    verdict = grader.grade(unit, reference.replace("return values.sum()", "return values.sum() + 1"))
+    failed = check(verdict, "test_total_adds_up")
+    assert failed.outcome == "failed"
+    assert failed.message == "total([1, 2, 3]) is 6\n  expected 6.\n  got      7."
+    assert outcomes(verdict)["test_softmax_is_stable"] == "passed"

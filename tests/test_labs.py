@@ -1,0 +1,110 @@
+"""Every lab of the release: passes as it is, fails when it is sabotaged, and says what it measured on what.
+
+The normal suite runs each lab and its first sabotage with one seed; the slow one runs all of them with every seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup.course.catalogue import Catalogue
+from groundup.course.runs import RunReport, run_lab
+from groundup.course.runstore import RunFolder, runs_dir
+from groundup.course.unit import LabInfo, Unit
+from groundup.data import REGISTRY
+from groundup.labs.settings import check_names
+
+UNITS = Catalogue().units
+LABS = [(unit, info) for unit in UNITS.values() for info in unit.labs]
+SABOTAGES = [(unit, info, values) for unit, info in LABS for values in info.sabotage]
+SECONDS_OF_SMOKE = 10
+
+
+def name(value: Any) -> str:
+    return value.id if isinstance(value, Unit) else value.name if isinstance(value, LabInfo) else str(value)
+
+
+every_lab = pytest.mark.parametrize(("unit", "info"), LABS, ids=name)
+
+
+def run(tmp_path: Path, unit: Unit, info: LabInfo, values: dict[str, Any] | None = None, **more: Any) -> RunReport:
+    settings = {key: as_typed(value) for key, value in (values or {}).items()}
+    return run_lab(tmp_path, unit, info.name, preset="smoke", settings=settings, **more)
+
+
+def as_typed(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def problems(report: RunReport) -> Iterator[str]:
+    """What a sound report of a passing lab must not have."""
+    yield from (outcome["message"] for outcome in report.expectations if not outcome["passed"])
+    baselines = {result["metric"]: result["baseline"] for result in report.results}
+    judged = {outcome["metric"] for outcome in report.expectations}
+    yield from (f"{metric} has no baseline" for metric in judged if baselines.get(metric) is None)
+    if report.verdict != "passed":
+        yield f"{report.verdict}: {report.message}"
+
+
+@every_lab
+def test_a_lab_is_declared_consistently(unit: Unit, info: LabInfo) -> None:
+    fields = {field.name: field for field in info.fields}
+    assert fields["seed"].annotation == "int"
+    assert all(field.doc for field in info.fields), [f.name for f in info.fields if not f.doc]
+    for values in (*info.presets.values(), *info.sabotage):
+        check_names(info.name, fields, list(values))
+    assert info.question.endswith("?")
+    assert info.doc
+    assert info.seeds >= 3, "a lab is judged over several seeds"
+
+
+@every_lab
+def test_a_lab_passes_as_it_is_and_has_a_baseline_for_what_is_judged(unit: Unit, info: LabInfo, tmp_path: Path) -> None:
+    report = run(tmp_path, unit, info, seeds=1)
+    assert not list(problems(report))
+    assert {data["name"] for data in report.data} == set(info.data)
+
+
+@pytest.mark.parametrize(("unit", "info"), LABS, ids=name)
+def test_a_sabotaged_lab_fails(unit: Unit, info: LabInfo, tmp_path: Path) -> None:
+    report = run(tmp_path, unit, info, info.sabotage[0], seeds=1)
+    assert report.verdict == "failed", report.message
+
+
+@pytest.mark.slow
+@every_lab
+def test_a_lab_passes_over_all_its_seeds_within_its_time(unit: Unit, info: LabInfo, tmp_path: Path) -> None:
+    report = run(tmp_path, unit, info)
+    assert not list(problems(report))
+    ends = [e for e in RunFolder(runs_dir(tmp_path) / report.id).events() if e["type"] == "end"]
+    # Whichever is less: on a busy machine wall time is too long, and with two threads CPU time is.
+    assert min(min(end["seconds"], end["cpu_seconds"]) for end in ends) <= SECONDS_OF_SMOKE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("unit", "info", "values"), SABOTAGES, ids=name)
+def test_every_sabotage_fails_over_all_seeds(unit: Unit, info: LabInfo, values: dict[str, Any], tmp_path: Path) -> None:
+    report = run(tmp_path, unit, info, values)
+    assert report.verdict == "failed", report.message
+    assert any(not outcome["passed"] for outcome in report.expectations)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("unit", "info"),
+    [pair for pair in LABS if any(n in REGISTRY and not REGISTRY[n].synthetic for n in pair[1].data)],
+    ids=name,
+)
+def test_a_lab_on_a_stand_in_runs_and_says_so(
+    unit: Unit, info: LabInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GROUNDUP_DATA_MIRROR", raising=False)
+    monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path / "cache"))
+    report = run(tmp_path, unit, info)
+    assert report.verdict in ("passed", "failed"), report.message
+    assert report.stand_in
+    assert any(data["label"].startswith("STAND-IN") for data in report.data)
