@@ -301,9 +301,9 @@ class LogisticRegression:
             RuntimeWarning: `max_iter` steps were not enough.
         """
         _check_settings(self, solvers=("newton", "gradient"))
-        X, y = _check_training_data(X, y)
+        X, y = check_training_data(X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        _check_two_classes(self.classes_)
+        check_two_classes(self.classes_)
         design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
 
         def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -328,7 +328,7 @@ class LogisticRegression:
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return the log-odds of the positive class, of shape (n_samples,)."""
-        return (_check_features(X, fitted=self) @ self.coef_.T + self.intercept_)[:, 0]
+        return (check_features(X, fitted=self) @ self.coef_.T + self.intercept_)[:, 0]
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the probability of each class, of shape (n_samples, 2), columns in the order of `classes_`."""
@@ -386,7 +386,7 @@ class SoftmaxRegression:
             RuntimeWarning: `max_iter` steps were not enough.
         """
         _check_settings(self)
-        X, y = _check_training_data(X, y)
+        X, y = check_training_data(X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         _check_several_classes(self.classes_)
         design = add_intercept(X)
@@ -405,7 +405,7 @@ class SoftmaxRegression:
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return one score for each class, of shape (n_samples, n_classes)."""
-        return _check_features(X, fitted=self) @ self.coef_.T + self.intercept_
+        return check_features(X, fitted=self) @ self.coef_.T + self.intercept_
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the probability of each class, of shape (n_samples, n_classes), in the order of `classes_`."""
@@ -466,8 +466,17 @@ def _check_settings(estimator: Any, solvers: tuple[str, ...] = ()) -> None:
         raise ValueError(f"solver must be one of {', '.join(solvers)}; got {estimator.solver!r}.")
 
 
-def _check_features(X: ArrayLike, fitted: Any = None) -> np.ndarray:
-    if fitted is not None and not hasattr(fitted, "coef_"):
+def check_features(X: ArrayLike, fitted: Any = None) -> np.ndarray:
+    """Return X as float64 of shape (n_samples, n_features), or say what is wrong with it.
+
+    Args:
+        X: features.
+        fitted: the estimator that is to predict from X, which must have learned from as many features.
+
+    Raises:
+        ValueError: X is not a finite table of numbers, or `fitted` cannot predict from it.
+    """
+    if fitted is not None and not hasattr(fitted, "n_features_in_"):
         raise ValueError(f"This {type(fitted).__name__} has not learned anything yet: call fit before predicting.")
     try:
         array = np.asarray(X, dtype=float)
@@ -491,16 +500,20 @@ def _check_features(X: ArrayLike, fitted: Any = None) -> np.ndarray:
     return array
 
 
-def _check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    X, y = _check_features(X), np.asarray(y)
+def check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return X as `check_features` does and y as an array of one label for each row.
+
+    Raises:
+        ValueError: there is nothing to learn from, a label is missing, or their numbers differ.
+    """
+    X, y = check_features(X), np.asarray(y)
     if 0 in X.shape:
         raise ValueError(f"X must have at least one sample and one feature, got shape {X.shape}.")
     if y.shape != (len(X),):
         raise ValueError(f"y must have one label for each row of X, shape ({len(X)},); got {y.shape}.")
     if (y != y).any():  # only NaN differs from itself
-        raise ValueError(
-            f"y must not hold NaN, got one at row {np.flatnonzero(y != y)[0]}. Drop the rows without a label."
-        )
+        row = np.flatnonzero(y != y)[0]
+        raise ValueError(f"y must not hold NaN, got one at row {row}. Drop the rows without a label.")
     return X, y
 
 
@@ -509,7 +522,8 @@ def _check_several_classes(classes: np.ndarray) -> None:
         raise ValueError(f"y must hold at least 2 classes, got only {classes.tolist()[0]!r}: nothing to tell apart.")
 
 
-def _check_two_classes(classes: np.ndarray) -> None:
+def check_two_classes(classes: np.ndarray) -> None:
+    """Raise ValueError unless there are exactly two classes."""
     _check_several_classes(classes)
     if len(classes) > 2:
         raise ValueError(f"y must hold exactly 2 classes, got {len(classes)}. Use SoftmaxRegression.")

@@ -12,12 +12,12 @@ from groundup.stack.classical.logistic_regression.logistic_regression import (
     _check_not_separated,
     _check_settings,
     _check_several_classes,
-    _check_training_data,
-    _check_two_classes,
     _warn_unless_converged,
     _without_intercept,
     add_intercept,
     binary_cross_entropy,
+    check_training_data,
+    check_two_classes,
     cross_entropy,
     gradient_descent,
     logistic_hessian,
@@ -685,9 +685,9 @@ def fit_returns_nothing(self, X, y):
     y).predict(X) fails on None. End it with `return self`.
     """
     _check_settings(self, solvers=("newton", "gradient"))
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_two_classes(self.classes_)
+    check_two_classes(self.classes_)
     design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
 
     def objective(parameters):
@@ -717,9 +717,9 @@ def fit_with_labels_as_they_are(self, X, y):
     0/1 codes at once.
     """
     _check_settings(self, solvers=("newton", "gradient"))
-    X, labels = _check_training_data(X, y)
+    X, labels = check_training_data(X, y)
     self.classes_ = np.unique(labels)
-    _check_two_classes(self.classes_)
+    check_two_classes(self.classes_)
     design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
 
     def objective(parameters):
@@ -748,9 +748,9 @@ def fit_without_an_intercept(self, X, y):
     to pass through the origin. Use add_intercept(X), and take the last parameter as intercept_.
     """
     _check_settings(self, solvers=("newton", "gradient"))
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_two_classes(self.classes_)
+    check_two_classes(self.classes_)
     design, start = np.column_stack([X, np.zeros(len(X))]), np.zeros(X.shape[1] + 1)
 
     def objective(parameters):
@@ -780,9 +780,9 @@ def fit_standardises_and_forgets(self, X, y):
     and intercept_.
     """
     _check_settings(self, solvers=("newton", "gradient"))
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_two_classes(self.classes_)
+    check_two_classes(self.classes_)
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
     design, start = add_intercept(scaled), np.zeros(X.shape[1] + 1)
 
@@ -812,9 +812,9 @@ def fit_stores_c_for_l2(self, X, y):
     large C means large ones.
     """
     _check_settings(self, solvers=("newton", "gradient"))
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_two_classes(self.classes_)
+    check_two_classes(self.classes_)
     design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
     strength = 1 / self.l2 if self.l2 else 0.0
 
@@ -844,9 +844,9 @@ def fit_with_partial(self, X, y):
     from functools import partial
 
     _check_settings(self, solvers=("newton", "gradient"))
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_ = np.unique(y)
-    _check_two_classes(self.classes_)
+    check_two_classes(self.classes_)
     labels = (y == self.classes_[1]).astype(float)
     design = add_intercept(X)
     objective = partial(logistic_objective, design=design, labels=labels, l2=self.l2)
@@ -938,7 +938,7 @@ def weights_not_transposed(self, X, y):
     convention is one row for each class: transpose it.
     """
     _check_settings(self)
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
     _check_several_classes(self.classes_)
     design = add_intercept(X)
@@ -963,7 +963,7 @@ def starts_from_ones(self, X, y):
     start is in the result.
     """
     _check_settings(self)
-    X, y = _check_training_data(X, y)
+    X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
     _check_several_classes(self.classes_)
     design = add_intercept(X)
