@@ -65,6 +65,22 @@ def test_dot_of_small_integers_does_not_wrap():
     message = "dot of 8-bit pixels [200, 100] with themselves is 40000 + 10000 (see `as_floats`)"
     assert_close(dot(pixels, pixels), 50000.0, message)
     assert_close(dot(np.array([1, 2]), np.array([3, 4])), 11.0, "dot of integer vectors [1, 2] and [3, 4]")
+    message = "dot of 64-bit integers [4·10⁹] and [4·10⁹] is 1.6·10¹⁹, which no 64-bit integer holds (see `as_floats`)"
+    assert_close(dot(np.array([4_000_000_000]), np.array([4_000_000_000])), 1.6e19, message)
+
+
+def test_dot_shows_what_is_not_a_number():
+    """One entry that is not a number makes the sum not a number; it is not left out."""
+    message = "dot([nan, 1], [1, 1]) is nan: leaving the entry out hides a bug"
+    assert_close(dot(np.array([np.nan, 1.0]), np.array([1.0, 1.0])), np.nan, message)
+
+
+def test_dot_leaves_its_arguments_alone():
+    """Neither vector is written to."""
+    a, b = np.array([2.0, 3.0]), np.array([5.0, 7.0])
+    dot(a, b)
+    assert_close(a, [2.0, 3.0], "dot must not change its first argument")
+    assert_close(b, [5.0, 7.0], "dot must not change its second argument")
 
 
 def test_dot_keeps_single_precision():
@@ -183,8 +199,17 @@ def test_normalize_rows_leaves_zero_rows_zero():
 def test_normalize_rows_at_any_scale(scale):
     """Neither huge nor tiny rows lose their direction to the squares."""
     with np.errstate(all="ignore"):
-        unit = normalize_rows(np.array([[3.0 * scale, -4.0 * scale], [1.0, 0.0]]))
-    assert_close(unit, [[0.6, -0.8], [1.0, 0.0]], f"normalize_rows([[3, -4]]·{scale:g}): squares overflow or vanish")
+        unit = normalize_rows(np.array([[3.0 * scale, -4.0 * scale], [-3.0 * scale, -4.0 * scale], [1.0, 0.0]]))
+    message = f"normalize_rows of [3, -4] and [-3, -4], times {scale:g}, and [1, 0]: squares overflow or vanish"
+    assert_close(unit, [[0.6, -0.8], [-0.6, -0.8], [1.0, 0.0]], message)
+
+
+def test_normalize_rows_shows_what_is_not_a_number():
+    """A row with not-a-number in it has no direction that is known, and the other rows do not mind."""
+    with np.errstate(all="ignore"):
+        unit = normalize_rows(np.array([[np.nan, 1.0], [3.0, 4.0]]))
+    message = "normalize_rows([[nan, 1], [3, 4]]): the first row is not a number, the second is as ever"
+    assert_close(unit, [[np.nan, np.nan], [0.6, 0.8]], message)
 
 
 def test_normalize_rows_in_half_precision():
@@ -199,9 +224,12 @@ def test_normalize_rows_takes_integers_and_leaves_its_input_alone():
     """Counts are converted, and the caller's array is not written to."""
     counts = np.array([[3, 4], [200, 0]], dtype=np.uint8)
     assert_close(normalize_rows(counts), [[0.6, 0.8], [1.0, 0.0]], "normalize_rows of 8-bit counts")
-    rows = np.array([[3.0, 4.0]])
-    normalize_rows(rows)
-    assert_close(rows, [[3.0, 4.0]], "normalize_rows must not change the array that it was given")
+    for kept in ([[3.0, 4.0]], [[0.0, 0.0]], [[1.0, 0.0]]):
+        rows = np.array(kept)
+        unit = normalize_rows(rows)
+        assert_close(rows, kept, "normalize_rows must not change the array that it was given")
+        unit[0, 0] = 7.0
+        assert_close(rows, kept, f"normalize_rows({kept}) must be a new array, not its input or a view of it")
 
 
 def test_normalize_rows_of_no_rows():
@@ -225,8 +253,25 @@ def test_cosine_similarity_against_scipy(rng):
     """Every query is compared with every item: one minus SciPy's cosine distance."""
     queries, items = rng.normal(size=(4, 5)), rng.normal(size=(7, 5))
     expected = 1 - cdist(queries, items, "cosine")
-    assert_close(cosine_similarity(queries, items), expected, "cosine_similarity of 4 queries and 7 items")
+    message = "cosine_similarity of 4 queries and 7 items, against SciPy's"
+    assert_close(cosine_similarity(queries, items), expected, message, rtol=1e-12, atol=1e-12)
     assert_close(cosine_similarity(100 * queries, items), expected, "scaling the queries changes no cosine")
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-12, 1e-200])
+def test_cosine_similarity_at_any_scale(scale):
+    """The length of a row does not matter, however large or small it is."""
+    with np.errstate(all="ignore"):
+        got = cosine_similarity(np.array([[3.0 * scale, 4.0 * scale]]), np.array([[scale, 0.0], [0.0, 2.0]]))
+    message = f"cosine of [3, 4]·{scale:g} with [1, 0]·{scale:g} and [0, 2]: use `normalize_rows`"
+    assert_close(got, [[0.6, 0.8]], message)
+
+
+def test_cosine_similarity_shows_what_is_not_a_number():
+    """The cosine with a row that holds not-a-number is not a number."""
+    with np.errstate(all="ignore"):
+        got = cosine_similarity(np.array([[1.0, 0.0]]), np.array([[np.nan, 1.0], [2.0, 0.0]]))
+    assert_close(got, [[np.nan, 1.0]], "the cosine of [1, 0] with [nan, 1] and [2, 0] is nan and 1")
 
 
 def test_cosine_similarity_with_a_zero_row():
@@ -271,11 +316,38 @@ def test_pairwise_distances_against_scipy(rng):
 
 
 def test_pairwise_distances_far_from_the_origin():
-    """Points a millimetre apart are told apart a hundred kilometres from the origin."""
-    query, item = np.array([[1e8, 1e8]]), np.array([[1e8 + 0.003, 1e8 + 0.004]])
-    expected = cdist(query, item)
-    message = "points about 0.005 apart near [1e8, 1e8]: subtract first, then square"
-    assert_close(pairwise_distances(query, item), expected, message)
+    """Points that lie close together far from the origin are told apart, in two places at once."""
+    places = np.array([[1e8, 1e8], [-1e8, 1e8]])  # two, so that no shift brings all points near the origin
+    moved = places + np.array([0.003, 0.004])
+    expected = cdist(places, moved)
+    message = "points about 0.005 apart near [1e8, 1e8], and near [-1e8, 1e8]: subtract first, then square"
+    assert_close(pairwise_distances(places, moved), expected, message)
+
+
+def test_pairwise_distances_leaves_its_arguments_alone(rng):
+    """Neither table is written to."""
+    queries, items = rng.normal(size=(3, 2)), rng.normal(size=(4, 2))
+    kept = queries.copy(), items.copy()
+    pairwise_distances(queries, items)
+    assert_close(queries, kept[0], "pairwise_distances must not change the queries")
+    assert_close(items, kept[1], "pairwise_distances must not change the items")
+
+
+def test_pairwise_distances_is_at_least_10_times_as_fast_as_a_loop_over_pairs(rng):
+    """Broadcasting beats a Python loop over all pairs; one over the queries alone may do.
+
+    The loop's time is proportional to the pairs, so it is timed on 400 of the 10,000.
+    """
+    queries, items = rng.normal(size=(100, 4)), rng.normal(size=(100, 4))
+
+    def loop():
+        return [[np.sqrt(np.sum((q - i) ** 2)) for i in items[:20]] for q in queries[:20]]
+
+    ratio = 25 * speed_ratio(loop, lambda: pairwise_distances(queries, items), repeats=3)
+    assert ratio >= 10, (
+        "pairwise_distances of 100 queries and 100 items must be at least 10 times as fast as a loop over the pairs, "
+        f"and is {ratio:.1f} times as fast: is there still a Python loop over the pairs?"
+    )
 
 
 def test_pairwise_distances_are_symmetric_and_zero_on_the_diagonal(rng):
@@ -331,11 +403,12 @@ def test_relu_keeps_the_type_and_its_input():
     """The type stays, and the caller's array is not written to."""
     for dtype in (np.float32, np.float64, np.int64):
         assert_dtype(relu(np.array([-1, 2], dtype=dtype)), dtype, f"relu of {np.dtype(dtype)}")
-    x = np.array([-1.0, 2.0])
-    y = relu(x)
-    assert_close(x, [-1.0, 2.0], "relu must not change the array that it was given")
-    y[1] = 7.0
-    assert_close(x, [-1.0, 2.0], "relu must return a new array, not a view of its input")
+    for kept in ([-1.0, 2.0], [1.0, 2.0]):
+        x = np.array(kept)
+        y = relu(x)
+        assert_close(x, kept, "relu must not change the array that it was given")
+        y[1] = 7.0
+        assert_close(x, kept, f"relu({kept}) must be a new array, not its input or a view of it")
 
 
 def test_relu_takes_any_shape():
@@ -410,7 +483,10 @@ def test_forward_changes_nothing_but_its_result(rng):
     weights, bias, x = layer.weights.copy(), layer.bias.copy(), rng.normal(size=(4, 3))
     kept = x.copy()
     first = layer.forward(x)
-    assert_close(layer.forward(x), first, "a second forward of the same inputs")
+    assert_close(layer.forward(x), first, "a second forward of the same inputs", rtol=0, atol=0)
+    first_kept = first.copy()
+    layer.forward(2 * x)
+    assert_close(first, first_kept, "the first result, after forward of other inputs: it must be an array of its own")
     assert_close(x, kept, "forward must not change its inputs")
     assert_close(layer.weights, weights, "forward must not change the weights")
     assert_close(layer.bias, bias, "forward must not change the bias")

@@ -164,6 +164,30 @@ def adds_epsilon(rows):
 
 
 @mistake("normalize_rows")
+def takes_the_largest_signed_entry(rows):
+    """You divide by the largest entry, signs and all. In a row of negative entries that is not the one of the largest
+    size, so the squares still overflow or vanish. Take `np.abs(rows)` first.
+    """
+    rows = as_floats(rows)
+    with np.errstate(all="ignore"):
+        largest = np.max(rows, axis=1, keepdims=True, initial=0)
+        scaled = rows / np.where(largest == 0, 1, largest)
+        length = np.sqrt(np.sum(scaled**2, axis=1, keepdims=True))
+        return scaled / np.where(length == 0, 1, length)
+
+
+@mistake("normalize_rows")
+def replaces_not_a_number_by_zero(rows):
+    """You turn every not-a-number into 0 afterwards. That settles rows of zeros, and hides rows that were broken
+    before: they look like rows without a direction. Replace the divisor where it is 0 instead.
+    """
+    rows = as_floats(rows)
+    with np.errstate(all="ignore"):
+        scaled = rows / np.max(np.abs(rows), axis=1, keepdims=True, initial=0)
+        return np.nan_to_num(scaled / np.sqrt(np.sum(scaled**2, axis=1, keepdims=True)))
+
+
+@mistake("normalize_rows")
 def writes_into_its_input(rows):
     """You divide in place (`/=`), which changes the caller's table. Make a new array: `rows = rows / …`."""
     rows = as_floats(rows)
@@ -199,6 +223,27 @@ def lets_rounding_exceed_one(queries, items):
 
 
 @mistake("cosine_similarity")
+def divides_by_the_lengths_plus_epsilon(queries, items):
+    """You divide by the product of the lengths plus a small constant. For small rows the constant is larger than the
+    product, and the cosine comes out as nearly 0. Let `normalize_rows` take the lengths out: it knows zero rows.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    lengths = np.sqrt(np.sum(queries**2, axis=1))[:, None] * np.sqrt(np.sum(items**2, axis=1))
+    return np.clip(queries @ items.T / (lengths + 1e-10), -1, 1)
+
+
+@mistake("cosine_similarity")
+def divides_by_the_lengths(queries, items):
+    """You take the lengths of the rows as they are. The squares of large entries are infinite and those of tiny ones 0,
+    so the cosine is lost. `normalize_rows` has solved that already: normalise the rows of both, then multiply.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.sum(queries**2, axis=1))[:, None] * np.sqrt(np.sum(items**2, axis=1))
+        return np.clip(queries @ items.T / np.where(lengths == 0, 1, lengths), -1, 1)
+
+
+@mistake("cosine_similarity")
 def returns_the_distance(queries, items):
     """You return 1 minus the cosine, which is the cosine *distance*: 0 for the same direction. Similarity is the cosine
     itself: 1 for the same direction.
@@ -221,6 +266,31 @@ def expands_the_square(queries, items):
     queries, items = as_floats(queries), as_floats(items)
     squares = np.sum(queries**2, axis=1)[:, None] - 2 * queries @ items.T + np.sum(items**2, axis=1)[None, :]
     return np.sqrt(np.maximum(squares, 0))
+
+
+@mistake("pairwise_distances")
+def centres_and_expands_the_square(queries, items):
+    """You subtract the mean of the items and then use `|q|² - 2 q·i + |i|²`. That helps one cloud of points; with
+    two far apart, each is far from their mean and the digits are lost again. Subtract first, then square.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    centre = np.sum(items, axis=0) / max(len(items), 1)
+    queries, items = queries - centre, items - centre
+    squares = np.sum(queries**2, axis=1)[:, None] - 2 * queries @ items.T + np.sum(items**2, axis=1)
+    return np.sqrt(np.maximum(squares, 0))
+
+
+@mistake("pairwise_distances")
+def loops_over_the_pairs(queries, items):
+    """You loop over all pairs in Python. Two new axes make NumPy do it: `queries[:, None, :] - items[None, :, :]` has
+    every difference in it.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    distances = np.zeros((len(queries), len(items)), dtype=np.result_type(queries, items))
+    for row, query in enumerate(queries):
+        for column, item in enumerate(items):
+            distances[row, column] = np.sqrt(np.sum((query - item) ** 2))
+    return distances
 
 
 @mistake("pairwise_distances")
@@ -262,6 +332,14 @@ def zeroes_in_place(x):
     x = np.asarray(x)
     x[x < 0] = 0
     return x
+
+
+@mistake("relu")
+def returns_its_input_when_nothing_is_negative(x):
+    """Where nothing is negative you return the caller's own array. Whoever writes into the result changes the input
+    then. Return a new array in every case.
+    """
+    return x if np.all(x >= 0) else np.maximum(x, 0)
 
 
 @mistake("relu")
@@ -388,9 +466,9 @@ def skips_zero_rows_with_where(rows):
     """`np.divide` with `where` leaves the zero rows as they are."""
     rows = as_floats(rows)
     largest = abs(rows).max(axis=1, keepdims=True, initial=0)
-    scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
+    scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest != 0)
     length = np.linalg.norm(scaled, axis=1, keepdims=True)
-    return np.divide(scaled, length, out=np.zeros_like(rows), where=length > 0)
+    return np.divide(scaled, length, out=np.zeros_like(rows), where=length != 0)
 
 
 @variant("cosine_similarity")

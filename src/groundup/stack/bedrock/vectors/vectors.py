@@ -81,7 +81,8 @@ def normalize_rows(rows: Float[np.ndarray, "items features"]) -> Float[np.ndarra
     """Every row divided by its Euclidean length, so that only its direction is left; a row of zeros stays zeros.
 
     Each row is first divided by its largest entry, so that squaring neither overflows nor vanishes: in float16, as
-    embeddings are often stored, the square of 300 is already infinite.
+    embeddings are often stored, the square of 300 is already infinite. A new array; a row with not-a-number in it
+    becomes not-a-number.
     """
     rows = as_floats(rows)
     largest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0)  # (items, 1)
@@ -96,7 +97,7 @@ def cosine_similarity(
     """The cosine of the angle between every query and every item: 1 same direction, 0 at right angles, -1 opposite.
 
     A row of zeros has no direction, and its similarity to anything is 0. Values lie in [-1, 1] exactly, so that
-    `np.arccos` of them is always defined.
+    `np.arccos` of them is always defined. As in `normalize_rows`, rows may be of any length from tiny to huge.
     """
     return np.clip(normalize_rows(queries) @ normalize_rows(items).T, -1, 1)
 
@@ -108,6 +109,7 @@ def pairwise_distances(
 
     Differences are formed before they are squared. The cheaper `|q|² - 2 q·i + |i|²` loses every digit when points
     lie close together and far from the origin, as timestamps do. The price is memory: queries × items × features.
+    There is no Python loop over the pairs.
     """
     queries, items = as_floats(queries), as_floats(items)
     difference = queries[:, None, :] - items[None, :, :]  # (queries, items, features)
