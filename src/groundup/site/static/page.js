@@ -52,7 +52,7 @@ function take(html) {
 export async function post(address, fields) {
   const response = await fetch(address, {
     method: "POST",
-    headers: { "x-groundup-token": token(), accept: "application/json, text/html;q=0.5" },
+    headers: { "x-groundup-token": token(), accept: "application/json" },
     body: new URLSearchParams(fields),
   });
   if (!response.ok) {
@@ -69,12 +69,14 @@ export function enhance() {
     const form = event.target;
     if (!form.matches("[data-enhance]")) return;
     event.preventDefault();
-    const button = form.querySelector("button");
+    const button = event.submitter ?? form.querySelector("button");
     const words = button.textContent;
-    button.disabled = true;
+    // Not `disabled`, which would take the keyboard's focus away.
+    if (button.ariaDisabled === "true") return;
+    button.ariaDisabled = "true";
     if (button.dataset.busy) button.textContent = button.dataset.busy;
     try {
-      const response = await post(form.action, new FormData(form));
+      const response = await post(form.action, new FormData(form, event.submitter));
       const here = new URL(response.url);
       if (here.pathname === location.pathname) {
         notice("");
@@ -84,7 +86,7 @@ export function enhance() {
     } catch (error) {
       notice(error.message);
     } finally {
-      button.disabled = false;
+      button.ariaDisabled = "false";
       button.textContent = words;
     }
   });

@@ -1,7 +1,7 @@
 // Review from the keyboard: space turns the card, 1 to 4 rates it.
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const answer = document.getElementById("answer");
+  const answer = document.querySelector(".answer");
   if (!answer) return;
   if (event.key === " " && !event.target.closest("button, a, summary")) {
     event.preventDefault();

@@ -1,0 +1,174 @@
+"""Events reach every page once and in order, also after a lost connection; saving a file checks it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+from groundup.course.course import Course
+from groundup.site.app import Site
+from groundup.site.checks import Checks
+from groundup.site.live import Channel
+from groundup.site.watch import watch
+from tests.site.conftest import PretendGrader
+from tests.site.test_pages import PASSING
+
+UNIT = "bedrock/vectors"
+
+
+def read(channel: Channel, last: str = "") -> list[tuple[str, str]]:
+    """Kind and id of every event of a channel that is closed."""
+
+    async def collect() -> list[str]:
+        return [text async for text in channel.stream(last)]
+
+    found = []
+    for text in asyncio.run(collect()):
+        fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
+        found.append((fields["event"], fields["id"]))
+    return found
+
+
+def channel_with(*kinds: str, keep: int | None = None) -> Channel:
+    channel = Channel(keep)
+    for kind in kinds:
+        channel.publish(kind)
+    channel.close()
+    return channel
+
+
+def test_a_page_that_lost_its_connection_gets_what_it_missed():
+    channel = channel_with("a", "b", "c", keep=10)
+    assert [kind for kind, _ in read(channel, f"{channel.boot}-1")] == ["hello", "b", "c"]
+    assert [kind for kind, _ in read(channel, f"{channel.boot}-3")] == ["hello"]
+
+
+def test_a_new_page_gets_only_what_is_new():
+    assert [kind for kind, _ in read(channel_with("a", "b", keep=10))] == ["hello"]
+
+
+def test_a_late_page_of_a_run_gets_all_of_it():
+    assert [kind for kind, _ in read(channel_with("a", "b"))] == ["hello", "a", "b"]
+
+
+def test_a_page_is_told_to_start_anew_when_events_are_lost():
+    channel = channel_with("a", "b", "c", "d", keep=2)
+    assert [kind for kind, _ in read(channel, f"{channel.boot}-1")] == ["reset"]
+    assert read(channel, "otherboot-3")[0][0] == "reset"
+    assert read(channel, f"{channel.boot}-99")[0][0] == "reset"
+    assert read(channel, "nonsense")[0][0] == "reset"
+
+
+def test_ids_go_on_from_each_other():
+    channel = channel_with("a", "b", keep=5)
+    assert [ident for _, ident in read(channel, f"{channel.boot}-0")] == [f"{channel.boot}-{i}" for i in range(3)]
+
+
+def test_events_published_by_threads_reach_a_page_that_waits():
+    channel = Channel(keep=500)
+
+    async def page() -> list[str]:
+        texts = []
+        threads = [threading.Thread(target=channel.publish, args=(f"k{i}",)) for i in range(50)]
+        async for text in channel.stream():
+            texts.append(text)
+            if len(texts) == 1:
+                for thread in threads:
+                    thread.start()
+            if len(texts) == 51:
+                channel.close()
+        return texts
+
+    numbers = [int(text.split("-")[1].split("\n")[0]) for text in asyncio.run(asyncio.wait_for(page(), 10))]
+    assert numbers == list(range(51))
+
+
+class SlowGrader(PretendGrader):
+    """Waits until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def grade(self, *arguments, **options):  # type: ignore[no-untyped-def]
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return super().grade(*arguments, **options)
+
+
+def test_a_file_saved_while_it_is_graded_is_graded_once_more(course: Course):
+    grader = SlowGrader()
+    course.__dict__["grader"] = grader
+    course.workspace.create()
+    course.workspace.write_exercise(UNIT, "first")
+    checks = Checks(course, Channel(keep=100))
+    first = checks.request(UNIT)
+    assert grader.begun.wait(10)
+    course.workspace.write_exercise(UNIT, PASSING)
+    others = [checks.request(UNIT) for _ in range(5)]
+    grader.go_on.set()
+    assert [v and v.verdict for v in (first.result(10), *(other.result(10) for other in others))] == ["failed"] + [
+        "passed"
+    ] * 5
+    assert grader.graded == ["first", PASSING]
+    assert not checks.running(UNIT)
+
+
+def test_a_check_that_breaks_is_told_and_the_next_one_works(course: Course):
+    channel = Channel(keep=100)
+    checks = Checks(course, channel)
+    assert checks.request(UNIT).result(10) is None
+    assert "There is nothing to check" in checks.trouble[UNIT]
+    course.start("vectors")
+    assert checks.request(UNIT).result(10) is not None
+    assert UNIT not in checks.trouble
+    channel.close()
+    kinds = [kind for kind, _ in read(channel, f"{channel.boot}-0")]
+    assert kinds == ["hello", "checking", "trouble", "checking", "verdict"]
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_saving_checks_once_and_touching_checks_never(course: Course):
+    grader: PretendGrader = course.__dict__["grader"]
+    path = course.workspace.exercise(UNIT)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        checks = Checks(course, Channel(keep=100))
+        watching = asyncio.create_task(watch(course.workspace, course.catalogue, checks, stop))
+        # The workspace does not exist yet; starting the exercise makes it.
+        await asyncio.to_thread(course.start, "vectors")
+        await asyncio.to_thread(until, lambda: len(grader.graded) == 1)
+        path.touch()
+        path.write_text(path.read_text())
+        await asyncio.sleep(0.5)
+        assert len(grader.graded) == 1
+        course.workspace.write_exercise(UNIT, PASSING)
+        await asyncio.to_thread(until, lambda: len(grader.graded) == 2)
+        stop.set()
+        await asyncio.wait_for(watching, 5)
+
+    asyncio.run(run())
+    assert grader.graded[-1] == PASSING
+
+
+def test_the_site_warms_only_the_runtimes_that_were_begun(course: Course):
+    grader: PretendGrader = course.__dict__["grader"]
+
+    async def made() -> Site:
+        return Site(course, "token")
+
+    site = asyncio.run(made())
+    site.warm_started()
+    assert grader.warmed == []
+    course.start("vectors")
+    site.warm_started()
+    assert grader.warmed == ["numpy"]
