@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from groundup.course.course import Course
+from groundup.site import lessons
 from tests.site.conftest import HOST
 from tests.site.test_security import page_token
 
@@ -66,6 +68,39 @@ def test_the_lesson_has_mathematics_code_and_its_figure(client: TestClient):
     assert 'min="1" max="10" step="1" value="3"' in page
     assert "What is a dot product?" in page
     assert "&lt;b&gt;no HTML&lt;/b&gt;" in page
+
+
+def test_the_lesson_includes_code_by_name_and_folds_what_the_learner_writes(client: TestClient, course: Course):
+    page = client.get(UNIT).text
+    folded = re.search(r'<details class="dropdown reference">.*?</details>', page, flags=re.DOTALL)
+    assert folded
+    assert 'class="nf">dot</span>' in folded[0]
+    lesson = course.catalogue.unit("vectors").lesson
+    lesson.write_text(lesson.read_text().replace(":pyobject: dot", ":pyobject: dott"))
+    assert "There is no definition in bedrock/vectors/vectors.py called &#x27;dott&#x27;. Did you mean dot?" in (
+        client.get(UNIT).text
+    )
+
+
+def test_a_rendered_lesson_is_kept_and_made_again_only_when_a_source_changes(
+    client: TestClient, course: Course, monkeypatch: pytest.MonkeyPatch
+):
+    made = []
+    render = lessons.render_lesson
+    monkeypatch.setattr(lessons, "render_lesson", lambda unit: made.append(unit.id) or render(unit))
+    course.start("vectors")
+    for _ in range(3):
+        client.get(UNIT)
+    assert made == ["bedrock/vectors"]
+    fresh = lessons.Lessons(course.workspace)
+    assert fresh.page(course.catalogue.unit("vectors")) == client.app.state.site.lessons.page(  # type: ignore[attr-defined]
+        course.catalogue.unit("vectors")
+    )
+    assert len(made) == 1
+    implementation = course.catalogue.unit("vectors").implementation
+    implementation.write_text(implementation.read_text().replace("def dot(a, b)", "def dot(first, second)"))
+    assert "second" in client.get(UNIT).text
+    assert len(made) == 2
 
 
 def test_starting_writes_the_file_once(client: TestClient, course: Course):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import textwrap
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -10,9 +12,10 @@ from html import escape
 from pathlib import Path
 from threading import Lock
 
+from groundup.course.source import definitions, first_line, split_lines
 from groundup.course.unit import Unit
 from groundup.course.workspace import Workspace, write_atomically
-from groundup.errors import GroundupError
+from groundup.errors import GroundupError, UnknownName, UsageError
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def render_lesson(unit: Unit) -> Page:
 
     if not unit.lesson.exists():
         return Page("<p>This unit has no lesson yet.</p>", (), "", ())
-    text = _source(unit)
+    text = unit.lesson.read_text(encoding="utf-8")
     text = text.split("\n", 1)[1] if text.startswith("# ") else text  # the page has the title already
     placed: list[str] = []
 
@@ -91,12 +94,39 @@ def render_lesson(unit: Unit) -> Page:
         placed.append(name.strip())
         return _place(name.strip())
 
-    html = markdown.render(text, {"explorable": explorable})
+    html = markdown.render(text, {"explorable": explorable, "literalinclude": lambda *given: _included(unit, *given)})
     return Page(html, tuple(markdown.headings(text)), markdown.plain(text), tuple(placed))
 
 
-def _source(unit: Unit) -> str:
-    return unit.lesson.read_text(encoding="utf-8")
+def _included(unit: Unit, file: str, options: str) -> str:
+    """Code of the unit, by name. What the learner is to write is folded: the reader decides whether to look."""
+    from groundup.site import markdown
+
+    name = next((line.split(":", 2)[2].strip() for line in options.splitlines() if line.startswith(":pyobject:")), "")
+    try:
+        html = markdown.code(source_of(unit, file.strip(), name))
+    except UsageError as error:
+        return f'<p class="trouble">{escape(str(error))}</p>'
+    shown = f"<code>{escape(name or file)}</code>"
+    if name in unit.write:
+        summary = f"<summary>{shown} <span>you write it in the exercise; open to read ours</span></summary>"
+        return f'<details class="dropdown reference">{summary}{html}</details>'
+    return f'<p class="code-name">{shown}</p>{html}'
+
+
+def source_of(unit: Unit, file: str, name: str = "") -> str:
+    """The text of one definition, or of a whole file, of a unit. Raises UnknownName."""
+    files = {path.name: path for path in unit.folder.glob("*.py")}
+    if file not in files:
+        raise UnknownName(f"file in {unit.id}", file, files)
+    text = files[file].read_text(encoding="utf-8")
+    if not name:
+        return text
+    known = dict(definitions(ast.parse(text)))
+    if name not in known:
+        raise UnknownName(f"definition in {unit.id}/{file}", name, known)
+    node = known[name]
+    return textwrap.dedent("".join(split_lines(text)[first_line(node) - 1 : node.end_lineno]))
 
 
 def place_figures(page: Page, make: Callable[[str], str]) -> str:
