@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
-from groundup.checking import assert_close, assert_shape
+from groundup.checking import assert_close, assert_shape, speed_ratio
 from groundup.stack.classical.logistic_regression import (
     LogisticRegression,
     SoftmaxRegression,
@@ -100,6 +100,31 @@ def test_sigmoid_takes_integers_and_lists():
         rtol=1e-12,
         atol=0,
     )
+
+
+def test_probabilities_and_losses_leave_their_arguments_alone():
+    """Scores and labels are unmodified, also where they are infinite or very large."""
+    scores, classes = np.array([[1000.0, -3.0], [0.5, -np.inf]]), np.array([1, 0])
+    logits, labels = np.array([1000.0, -0.5]), np.array([0.25, 1.0])
+    sigmoid(scores)
+    softmax(scores)
+    cross_entropy(scores, classes)
+    binary_cross_entropy(logits, labels)
+    assert_close(scores, [[1000.0, -3.0], [0.5, -np.inf]], "scores after sigmoid, softmax and cross_entropy")
+    assert_close(logits, [1000.0, -0.5], "logits after binary_cross_entropy", rtol=0, atol=0)
+    for name, now, then in (("class numbers", classes, [1, 0]), ("labels", labels, [0.25, 1.0])):
+        assert_close(now, then, f"{name} after the loss was computed", rtol=0, atol=0)
+
+
+def test_probabilities_and_losses_show_what_is_not_a_number():
+    """Not-a-number goes in and comes out: replacing it or leaving it out would hide a broken run."""
+    with np.errstate(all="ignore"):
+        assert_close(sigmoid(np.array([np.nan, 0.0])), [np.nan, 0.5], "sigmoid([nan, 0])")
+        assert_close(softmax(np.array([[np.nan, 1.0], [2.0, 2.0]])), [[np.nan] * 2, [0.5] * 2], "softmax, nan in row 0")
+        mean = binary_cross_entropy(np.array([np.nan, 0.0]), np.array([1, 1]))
+        assert_close(mean, np.nan, "binary_cross_entropy of logits [nan, 0]")
+        mean = cross_entropy(np.array([[np.nan, 1.0], [2.0, 2.0]]), np.array([0, 0]))
+        assert_close(mean, np.nan, "cross_entropy of scores with a nan")
 
 
 @given(st.floats(-700, 700))
@@ -223,6 +248,9 @@ def test_softmax_at_the_extremes():
         assert_close(softmax(np.array([0.0, -np.inf, 0.0])), [0.5, 0.0, 0.5], "softmax([0, -inf, 0])")
         rows = softmax(np.array([[2000.0, 2000.0], [-2000.0, -2000.0]]))
     assert_close(rows, np.full((2, 2), 0.5), "rows of very different height: the largest score is taken for each row")
+    tail = softmax(np.array([0.0, -600.0]))[1]
+    message = "the probability of the second class in softmax([0, -600]) is exp(-600), not a floor and not 0"
+    assert_close(tail, np.exp(-600.0), message, rtol=1e-12, atol=0)
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=6), st.floats(-500, 500))
@@ -265,7 +293,7 @@ def test_cross_entropy_refuses_what_it_cannot_mean():
     for labels in ([0, 3], [-1, 0], [0.0, 1.0]):
         with pytest.raises(ValueError, match=r"labels must be whole numbers from 0 to 2"):
             cross_entropy(z, np.array(labels))
-    for labels in (np.zeros((2, 3), dtype=int), np.zeros(3, dtype=int)):
+    for labels in (np.zeros((2, 3), dtype=int), np.zeros(3, dtype=int), np.zeros((2, 1), dtype=int)):
         with pytest.raises(ValueError, match=r"labels \(n_samples,\)"):
             cross_entropy(z, labels)
 
@@ -281,6 +309,8 @@ def test_logistic_objective_by_hand():
     assert_close(value, np.log(4 / 3) + LOG3**2 / 2, "J = mean loss + l2 / (2 n) · ‖w‖²")
     # designᵀ(p - y) = (1·(-1/4) + (-1)·(1/4), -1/4 + 1/4) = (-1/2, 0); plus 2·log 3 on the weight; over n = 2.
     assert_close(gradient, [(-0.5 + 2 * LOG3) / 2, 0.0], "gradient = (designᵀ(p - y) + l2·w) / n")
+    _, steep = logistic_objective(np.zeros(2), 1000 * design, np.array([1, 0]), 0.0)
+    assert_close(steep, [-500.0, 0.0], "the gradient at zero with features ±1000: it is as large as it is")
 
 
 @pytest.mark.parametrize("l2", [0.0, 3.0])
@@ -340,6 +370,24 @@ def test_logistic_hessian_by_hand():
         logistic_hessian(np.zeros(2), design, 6.0),
         np.array([[10.0 / 4 + 6.0, 4.0 / 4], [4.0 / 4, 2.0 / 4]]) / 2,
         "Hessian at zero for features 1 and 3, l2=6",
+    )
+
+
+def test_logistic_hessian_makes_no_diagonal_matrix(rng):
+    """Curvature is one number for each sample: no matrix of n × n, which a million samples could not hold.
+
+    It is timed against making that matrix. Without it the time grows with n, with it with n².
+    """
+    design, theta = add_intercept(rng.normal(size=(1500, 3))), rng.normal(size=4)
+
+    def through_a_diagonal_matrix():
+        p = 1 / (1 + np.exp(-design @ theta))
+        return design.T @ np.diag(p * (1 - p)) @ design / len(design)
+
+    ratio = speed_ratio(through_a_diagonal_matrix, lambda: logistic_hessian(theta, design, 0.0))
+    assert ratio >= 4, (
+        "logistic_hessian of 1,500 samples must be at least 4 times as fast as with a 1,500 × 1,500 diagonal matrix, "
+        f"and is {ratio:.1f} times as fast: multiply the rows by their curvature instead, by broadcasting"
     )
 
 
@@ -499,6 +547,13 @@ def test_gradient_descent_with_a_step_of_zero_goes_nowhere():
     assert fit.converged is False, "nothing was minimised: converged is False"
 
 
+def test_gradient_descent_goes_on_while_the_objective_is_finite():
+    """A step that makes things worse is a step all the same: the curve shows it, and `converged` stays False."""
+    fit = gradient_descent(bowl, np.array([8.0, -1.0]), learning_rate=1.5, max_iter=2, tol=1e-9)
+    assert_close(fit.losses, [25.0, 100.0, 400.0], "a step of 1.5 doubles the distance to (3, -1) each time")
+    assert fit.converged is False, "the objective rises: converged is False"
+
+
 def test_gradient_descent_says_when_the_step_is_too_large():
     """A step that makes the objective overflow is an error naming learning_rate, not a NaN."""
     with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"learning_rate must be smaller, got 1e\+100"):
@@ -543,6 +598,9 @@ def test_newton_halves_only_when_needed():
     assert_close(
         fit.parameters, [2.0 - full / 4], "one step from 2: the largest of the halved steps that does not rise"
     )
+    once = newton(log_cosh, log_cosh_hessian, np.array([1.2]), max_iter=1, tol=1e-10)
+    full_step = np.tanh(1.2) * np.cosh(1.2) ** 2
+    assert_close(once.parameters, [1.2 - full_step / 2], "one step from 1.2: half of the full step, and not less")
     assert fit.converged is False, "one step is not enough: converged is False"
     assert len(fit.losses) == 2, f"one step gives two losses, got {len(fit.losses)}"
 
@@ -576,6 +634,8 @@ def test_newton_stops_at_the_largest_entry():
     assert near.converged is True, "a gradient that equals tol has converged"
     away = newton(bowl, lambda t: 2 * np.eye(2), np.array([-1.0, -1.0]), max_iter=5, tol=1e-6)
     assert_close(away.parameters, [3.0, -1.0], "from (-1, -1), where the gradient is (-8, 0)")
+    close = newton(bowl, lambda t: 2 * np.eye(2), np.array([3 + 1e-6, -1.0]), max_iter=5, tol=1e-9)
+    assert close.converged is True, "a last step of 1e-6 is still a step: only one that changes nothing ends the search"
     seen = []
     newton(lambda t: (seen.append(t), bowl(t))[1], lambda t: 2 * np.eye(2), np.array([7.0, 3.0]), max_iter=5, tol=1e-6)
     assert_close(seen[0], [7.0, 3.0], "the first point at which the objective was asked, after the run")
@@ -646,6 +706,11 @@ def test_the_gradient_solver_uses_its_settings(rng):
     quick = LogisticRegression(1.0, solver="newton").fit(X, y).n_iter_
     assert quick < 10 < tight, f"Newton takes fewer than 10 steps and gradient descent more; got {quick} and {tight}"
     assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
+    with pytest.warns(RuntimeWarning, match=r"did not converge in max_iter=1 steps"):
+        first = LogisticRegression(5.0, max_iter=1).fit(X, y)
+    start, design = np.zeros(4), add_intercept(X)
+    step = np.linalg.solve(logistic_hessian(start, design, 5.0), logistic_objective(start, design, y, 5.0)[1])
+    assert_close(np.append(first.coef_, first.intercept_), -step, "Newton's first step from zero, l2=5", rtol=1e-6)
     with pytest.warns(RuntimeWarning, match=r"did not converge in max_iter=2 steps"):
         assert LogisticRegression(1.0, max_iter=2).fit(X, y).n_iter_ == 2, "Newton obeys max_iter as well"
     assert LogisticRegression(1.0, tol=0.05).fit(X, y).n_iter_ < quick, "Newton obeys tol as well"
@@ -674,6 +739,7 @@ def test_fit_does_not_depend_on_the_order_of_rows_and_leaves_the_data_alone(rng)
     model = LogisticRegression().fit(X, y)
     again = LogisticRegression().fit(-3 * X, 1 - y).fit(X[order], y[order])
     assert_close(again.coef_, model.coef_, "coef_ with the rows permuted, after an unrelated fit", rtol=1e-6)
+    assert_close(again.loss_curve_, model.loss_curve_, "loss_curve_ of a second fit: it starts from zero", rtol=1e-6)
     assert_close(X, X_before, "X after fit", rtol=0, atol=0)
     assert_close(y, y_before, "y after fit", rtol=0, atol=0)
 
@@ -861,6 +927,18 @@ def test_softmax_regression_uses_its_settings(rng):
     assert one.n_iter_ == 1, f"n_iter_ with max_iter=1 is 1, got {one.n_iter_}"
     loose, tight = (SoftmaxRegression(tol=tol).fit(X, y).n_iter_ for tol in (1e-2, 1e-8))
     assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
+
+
+@pytest.mark.parametrize("labels", [(3, 5, 9), (-1, 0, 1), (0.5, 1.5, 2.5)])
+def test_softmax_regression_takes_any_labels(rng, labels):
+    """Numbers that are not 0, 1, 2 are labels too: they come back from predict, and y is unmodified."""
+    X, y = three_classes(rng, 60)
+    named = np.array(labels)[y]
+    model, reference = (SoftmaxRegression(tol=1e-3).fit(X, targets) for targets in (named, y))
+    assert_close(named, np.array(labels)[y], "y after fit", rtol=0, atol=0)
+    assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
+    assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0, 1 and 2")
+    assert (model.predict(X) == np.array(labels)[reference.predict(X)]).all(), "predict returns the labels given to fit"
 
 
 def test_softmax_regression_of_two_classes_is_logistic_regression(rng):

@@ -141,6 +141,8 @@ def logistic_objective(
 def logistic_hessian(parameters: np.ndarray, design: np.ndarray, l2: float) -> np.ndarray:
     """Return the matrix of second derivatives of `logistic_objective`, which does not depend on the labels.
 
+    Time and memory grow with the number of samples, not with its square.
+
     Args:
         parameters: weights, then the intercept, of shape (n_features + 1,).
         design: features and a last column of ones, of shape (n_samples, n_features + 1).

@@ -225,6 +225,27 @@ def softmax_normalises_everything(logits, axis=-1):
     return powers / powers.sum()
 
 
+@mistake("softmax")
+def softmax_has_a_floor(logits, axis=-1):
+    """You keep the probabilities away from 0 by a floor. They are then wrong in the tail and no longer sum to one.
+    Softmax needs no floor; a loss that takes a logarithm should start from the scores instead (`cross_entropy`).
+    """
+    z = np.asarray(logits, dtype=float)
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))
+    return np.clip(powers / powers.sum(axis=axis, keepdims=True), 1e-15, 1.0)
+
+
+@mistake("softmax")
+def softmax_shifts_in_place(logits, axis=-1):
+    """You subtract the largest score in place (`z -= …`). np.asarray does not copy an array of float64, so that the
+    caller's scores change. Write `z = z - …`.
+    """
+    z = np.asarray(logits, dtype=float)
+    z -= z.max(axis=axis, keepdims=True)
+    powers = np.exp(z)
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
 @variant("softmax")
 def softmax_by_scipy(logits, axis=-1):
     """Through the log-sum-exp of SciPy."""
@@ -399,6 +420,18 @@ def hessian_not_averaged(parameters, design, l2):
 
 
 @mistake("logistic_hessian")
+def hessian_through_a_diagonal_matrix(parameters, design, l2):
+    """You put the curvatures on the diagonal of an n × n matrix, as the formula is written. A million samples would
+    need 8 terabytes for it. Multiply each row of the design by its curvature instead: `design.T * curvature`
+    broadcasts.
+    """
+    logits = design @ parameters
+    penalty = l2 * _without_intercept(np.ones(len(parameters)))
+    curvature = np.diag(sigmoid(logits) * sigmoid(-logits))
+    return (design.T @ curvature @ design + np.diag(penalty)) / len(design)
+
+
+@mistake("logistic_hessian")
 def hessian_one_minus(parameters, design, l2):
     """You computed the curvature as p·(1 - p). For log-odds above 37 p has rounded to 1 and the
     curvature to 0, although on the other side, at -37, it survives. 1 - σ(z) is σ(-z): multiply
@@ -563,6 +596,22 @@ def says_converged_when_out_of_steps(objective, start, *, learning_rate, max_ite
     return Fit(parameters, np.array(losses), True)
 
 
+@mistake("gradient_descent")
+def ends_when_the_objective_rises(objective, start, *, learning_rate, max_iter, tol):
+    """You stop, or raise, as soon as the objective rises. Then the curve of losses ends before it can show what a
+    step that is too large does. Go on until max_iter; only an objective that is no longer finite is an error.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        parameters = parameters - learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value if value <= losses[-2] else np.inf, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
 @variant("gradient_descent")
 def descent_with_a_for_loop(objective, start, *, learning_rate, max_iter, tol):
     """A loop that breaks, and one test of the gradient."""
@@ -649,6 +698,27 @@ def newton_keeps_the_first_hessian(objective, hessian, start, *, max_iter, tol):
         while objective(parameters - step)[0] > value:
             step = step / 2
         if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("newton")
+def newton_ends_with_a_small_step(objective, hessian, start, *, max_iter, tol):
+    """You end the search when a step is merely small (np.allclose). Newton's last steps are small and worth the
+    most: each doubles the number of right digits. Only a step that changes no digit at all ends it
+    (np.array_equal).
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
+        while objective(parameters - step)[0] > value:
+            step = step / 2
+        if np.allclose(parameters - step, parameters):
             break
         parameters = parameters - step
         value, gradient = objective(parameters)
@@ -950,6 +1020,31 @@ def weights_not_transposed(self, X, y):
         tol=self.tol,
     )
     self.coef_, self.intercept_ = found.parameters[:-1], found.parameters[-1]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("SoftmaxRegression.fit")
+def softmax_fit_with_labels_as_they_are(self, X, y):
+    """You used integer labels as column numbers. That works for 0, 1, 2, …; labels such as 3, 5 and 9 are no columns.
+    np.unique(y, return_inverse=True) gives `classes_` and the column of each sample at once.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_several_classes(self.classes_)
+    columns = y if y.dtype.kind in "iu" else labels
+    design = add_intercept(X)
+    found = gradient_descent(
+        lambda parameters: softmax_objective(parameters, design, columns, self.l2),
+        np.zeros((design.shape[1], len(self.classes_))),
+        learning_rate=self.learning_rate,
+        max_iter=self.max_iter,
+        tol=self.tol,
+    )
+    self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
     _warn_unless_converged(self, found)
