@@ -131,6 +131,7 @@ def test_he_normal_keeps_the_size_of_signals(rng):
 
 def test_he_normal_draws_from_the_generator_given():
     """The same generator state gives the same weights, the next draw others, and global random state is not touched."""
+    np.random.random()  # so that the state is not one that a seed has just set
     state = global_state()
     generator = np.random.default_rng(3)
     first, second = he_normal(4, 3, rng=generator), he_normal(4, 3, rng=generator)
@@ -138,7 +139,7 @@ def test_he_normal_draws_from_the_generator_given():
         he_normal(4, 3, rng=np.random.default_rng(3)), first, "he_normal twice from the same state", rtol=0, atol=0
     )
     assert not np.allclose(first, second), "two draws from one generator are equal: does he_normal make its own?"
-    assert global_state() == state, "he_normal drew from NumPy's global random state: use `rng`"
+    assert global_state() == state, "he_normal drew from or seeded NumPy's global random state: use `rng`"
 
 
 def test_linear_by_hand():
@@ -196,6 +197,11 @@ def test_relu_backward_by_hand():
     assert_close(relu_backward(d_outputs, inputs), [[5.0, -6.0, 0.0, 0.0]], "inputs 2, 0.5, -3, 0", atol=0)
     assert_close(d_outputs, [[5.0, -6.0, 7.0, -8.0]], "d_outputs after the call", rtol=0, atol=0)
     assert_close(inputs, [[2.0, 0.5, -3.0, 0.0]], "inputs after the call", rtol=0, atol=0)
+    broken = relu_backward(np.array([[np.nan, 1.0]]), np.array([[1.0, 1.0]]))
+    assert_close(broken, [[np.nan, 1.0]], "a slope of not-a-number passes an open gate: hiding it hides a bug")
+    passed = relu_backward(d_outputs, np.ones((1, 4)))
+    assert_close(passed, d_outputs, "everything passes where all inputs are positive", rtol=0, atol=0)
+    assert not np.shares_memory(passed, d_outputs), "relu_backward returns a new array, also where everything passes"
 
 
 @given(st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10)), min_size=1, max_size=8))
@@ -218,6 +224,9 @@ def test_initialize_has_the_right_shapes(rng):
         assert_shape(array, shape, f"{name} of initialize(4, 7)")
     assert_close(parameters.b1, np.zeros(7), "b1 at the start", atol=0)
     assert_close(parameters.b2, np.zeros(1), "b2 at the start", atol=0)
+    for name, array, other in zip(NAMES, parameters, initialize(4, 7, rng=rng), strict=True):
+        assert array.dtype == np.float64, f"{name} of initialize(4, 7) is float64, got {array.dtype}"
+        assert not np.shares_memory(array, other), f"two networks share one {name}: make new arrays in every call"
 
 
 def test_initialize_breaks_the_symmetry_with_he_weights(rng):
@@ -377,7 +386,10 @@ def test_update_uses_each_gradient_for_its_own_parameter(rng):
     moved = update(parameters, gradients, 0.1)
     for name, now, then, gradient in zip(NAMES, moved, parameters, gradients, strict=True):
         assert_close(now, then - 0.1 * gradient, f"{name} after a step of 0.1")
-    assert_same(update(parameters, gradients, 0.0), parameters, "update with a learning rate of 0")
+    still = update(parameters, gradients, 0.0)
+    assert_same(still, parameters, "update with a learning rate of 0")
+    for name, now, then in zip(NAMES, still, parameters, strict=True):
+        assert not np.shares_memory(now, then), f"{name} after update is the old array: make new ones, at any step size"
 
 
 def test_train_is_forward_backward_update_again_and_again(rng):
@@ -395,6 +407,22 @@ def test_train_is_forward_backward_update_again_and_again(rng):
     for name, now, expected in zip(NAMES, trained, parameters, strict=True):
         assert_close(now, expected, f"{name} after three epochs", rtol=1e-4, atol=1e-6)
     assert_same(start, before, "the start after train")
+
+
+def test_train_takes_every_step():
+    """Neither a loss that rises nor one that stands still ends the training, and the last network is returned."""
+    start = Parameters(np.array([[1.0, -1.0]]), np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1))
+    X, y = np.array([[2.0], [1.0], [-1.0], [-2.0]]), np.array([1, 0, 1, 0])
+    parameters, losses = start, [loss(start, X, y)]
+    for epochs in range(1, 5):
+        parameters = update(parameters, backward(parameters, forward(parameters, X)[1], y), 30.0)
+        losses.append(loss(parameters, X, y))
+        trained, curve = train(start, X, y, learning_rate=30.0, epochs=epochs)
+        assert_close(curve, losses, f"the losses of {epochs} epochs with steps so large that the second makes it worse")
+        for name, now, expected in zip(NAMES, trained, parameters, strict=True):
+            assert_close(now, expected, f"{name} after {epochs} such epochs: the last network, not the best")
+    _, flat = train(start, X, y, learning_rate=0.0, epochs=30)
+    assert_close(flat, np.full(31, flat[0]), "the losses of 30 epochs with learning_rate=0")
 
 
 def test_train_can_go_on(rng):
@@ -481,9 +509,10 @@ def test_classifier_repeats_itself(rng):
 @pytest.mark.parametrize("labels", [("crash", "healthy"), (-1, 1), (False, True), (3, 7)])
 def test_classifier_takes_any_two_labels(rng, labels):
     """Strings, ±1, booleans and other numbers are learned; the second in sorted order is the positive class."""
-    X, y = two_moons(rng, 60)
+    X, y = (data[1:] for data in two_moons(rng, 61))  # the first sample is of the second class
     named = np.array(labels)[y]
     model, reference = (MLPClassifier(8, epochs=200).fit(X, targets) for targets in (named, y))
+    assert (named == np.array(labels)[y]).all(), f"y after fit with labels {labels} is as it was: got {named}"
     assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
     assert_same(model.parameters_, reference.parameters_, f"labels {labels} against 0 and 1")
     predicted = model.predict(X)

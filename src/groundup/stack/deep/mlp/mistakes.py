@@ -223,6 +223,15 @@ def gives_every_unit_the_same_weights(features, hidden, *, rng):
 
 
 @mistake("initialize")
+def makes_biases_of_integers(features, hidden, *, rng):
+    """Your biases are integers (`dtype=int`, or a list of 0). They cannot take a fraction of a step in place. Make them
+    with `np.zeros`, which is float64.
+    """
+    weights = he_normal(features, hidden, rng=rng)
+    return Parameters(weights, np.zeros(hidden, dtype=int), he_normal(hidden, 1, rng=rng), np.zeros(1, dtype=int))
+
+
+@mistake("initialize")
 def draws_the_biases(features, hidden, *, rng):
     """You drew the biases as well. They start at zero: the weights break the symmetry already, and
     a strongly negative bias can silence a unit before it has learned anything.
@@ -535,6 +544,39 @@ def one_sample_at_a_time(parameters, inputs, labels, *, learning_rate, epochs):
     return parameters, np.array(losses)
 
 
+@mistake("train")
+def stops_early(parameters, inputs, labels, *, learning_rate, epochs):
+    """You stop when the loss no longer falls. That is early stopping, judged by the training loss: another method. Take
+    all `epochs` steps, so that the curve shows what the learning rate did.
+    """
+    losses = []
+    for _ in range(epochs):
+        logits, cache = forward(parameters, inputs)
+        losses.append(binary_cross_entropy(logits, labels))
+        if len(losses) > 1 and losses[-1] >= losses[-2]:
+            break
+        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
+    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+    _check_losses(losses, learning_rate)
+    return parameters, np.array(losses)
+
+
+@mistake("train")
+def returns_the_best_network(parameters, inputs, labels, *, learning_rate, epochs):
+    """You return the network with the smallest training loss on the way. The last point of the curve no longer
+    belongs to it, and training cannot go on from there. Return the parameters after the last step.
+    """
+    losses, best = [], parameters
+    for _ in range(epochs):
+        logits, cache = forward(parameters, inputs)
+        losses.append(binary_cross_entropy(logits, labels))
+        best = parameters if losses[-1] <= min(losses) else best
+        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
+    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+    _check_losses(losses, learning_rate)
+    return (parameters if losses[-1] <= min(losses) else best), np.array(losses)
+
+
 @variant("train")
 def train_and_measure_after(parameters, inputs, labels, *, learning_rate, epochs):
     """The first forward pass before the loop, the others at its end."""
@@ -594,6 +636,22 @@ def fit_goes_on_from_last_time(self, X, y):
     self.parameters_, self.loss_curve_ = train(
         self.parameters_, X, labels, learning_rate=self.learning_rate, epochs=self.epochs
     )
+    self.n_features_in_ = X.shape[1]
+    return self
+
+
+@mistake("MLPClassifier.fit")
+def fit_numbers_labels_as_they_come(self, X, y):
+    """You number the labels in the order in which they occur in y. The second class then depends on the order of
+    the rows. np.unique sorts them: `self.classes_, labels = np.unique(y, return_inverse=True)`.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_ = np.array(list(dict.fromkeys(y.tolist())))
+    check_two_classes(self.classes_)
+    labels = (y == self.classes_[1]).astype(int)
+    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
+    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
     self.n_features_in_ = X.shape[1]
     return self
 

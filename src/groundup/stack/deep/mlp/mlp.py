@@ -97,7 +97,7 @@ def relu_backward(
 ) -> Float[np.ndarray, "batch hidden"]:
     """Carry the slope of the loss back through a ReLU: it passes where the input was positive, and nowhere else.
 
-    At exactly zero there is no slope; like PyTorch, this takes 0.
+    At exactly zero there is no slope; like PyTorch, this takes 0. The result is a new array.
     """
     return d_outputs * (inputs > 0)
 
@@ -170,7 +170,7 @@ def train(
         inputs: the features.
         labels: 0 or 1 for each row.
         learning_rate: step size.
-        epochs: how many steps.
+        epochs: how many steps, whatever the loss does on the way.
 
     Returns:
         The parameters after the last step, and the loss before the first step and after each.
