@@ -49,9 +49,9 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless; nothing is downloaded."""
+    """The system's Chromium, headless; nothing is downloaded. Its event loop ends with this module: others need one."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = os.environ.get("GROUNDUP_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None:

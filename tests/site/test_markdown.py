@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
 from groundup.course.catalogue import Catalogue
-from groundup.site.markdown import headings, math, plain, render, slug
+from groundup.site.markdown import headings, math, plain, render, render_inline, slug
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,26 @@ def test_headings_lead_to_their_place():
     assert headings(text) == [(slug("What is $x$?"), "What is x?"), ("two-words", "Two words")]
     for address, _ in headings(text):
         assert f'id="{address}"' in render(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "with `code`",
+        "`a` and `b`",
+        'a "quote"',
+        "half ` of it",
+        "CART: Gini",
+        "`x > y`",
+        "a *b* `c`",
+        "`` ` ``",
+        "a & b",
+    ],
+)
+def test_one_line_reads_the_same_by_the_short_way(text: str):
+    paragraph = render(text).strip().removeprefix("<p>").removesuffix("</p>")
+    assert unescape(render_inline(text)) == unescape(paragraph)
 
 
 def test_plain_leaves_the_words():

@@ -23,7 +23,6 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from groundup.course.course import Course
-from groundup.course.progress import UnitState
 from groundup.errors import CannotJudge, GroundupError, UnknownName, UsageError, WorkspaceError
 from groundup.site.assets import Assets
 from groundup.site.checks import Checks, summary
@@ -32,6 +31,7 @@ from groundup.site.lessons import Lessons
 from groundup.site.live import Channel
 from groundup.site.search import Search
 from groundup.site.security import Guard, form_token, new_token
+from groundup.site.standing import Standing
 from groundup.site.watch import watch
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class Site:
         self.channel = Channel(keep=500)
         self.checks = Checks(course, self.channel)
         self.jobs = Jobs(course, lambda job: self.channel.publish("changed", unit=job.unit.id))
+        self.standing = Standing(course)
         self.search = Search(course.catalogue)
         self.lessons = Lessons(course.workspace)
         self.assets = Assets()
@@ -85,10 +86,6 @@ class Site:
     def last_event(self) -> str:
         """The id of the newest event: a page follows the stream from where it was made."""
         return self.channel.position
-
-    def state(self, unit_id: str) -> UnitState:
-        """The state of one unit."""
-        return self.course.states()[unit_id]
 
     # The background
 

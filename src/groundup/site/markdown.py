@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-VERSION = "2"
+VERSION = "3"
 """Changes when the output for the same source changes: rendered lessons are cached by it."""
 
 DIRECTIVE = re.compile(r"^\{(?P<name>[\w-]+)\}\s*(?P<argument>.*)$")
 ADMONITIONS = {"note": "Note", "warning": "Careful", "tip": "Tip", "important": "Important"}
+
+BEYOND_CODE = re.compile(r"[*_$\[\]<>&\\~!\n]|``")
+LONG_FORMULA = 18
+"""Elements from which an inline formula may be wider than a narrow screen, and gets a place to scroll in."""
 
 UNKNOWN_ENVIRONMENTS = re.compile(r"\\(begin|end)\{(?:aligned|gathered|split)\}")
 MATH_ATTRIBUTES = frozenset(
@@ -52,6 +56,9 @@ def render_cached(text: str) -> str:
 @lru_cache(maxsize=4096)
 def render_inline(text: str) -> str:
     """One line of Markdown as HTML, without a paragraph around it; remembered."""
+    if not BEYOND_CODE.search(text):
+        # The map needs no more than this, and need not wait for the parser's import.
+        return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text.strip(), quote=False))
     return _parser().renderInline(text.strip())
 
 
@@ -105,7 +112,9 @@ def math(latex: str, *, block: bool) -> str:
         element.text = unescape(element.text or "")
         for attribute in element.attrib.keys() - MATH_ATTRIBUTES:
             del element.attrib[attribute]
-    return tostring(made, encoding="unicode", short_empty_elements=False)
+    html = tostring(made, encoding="unicode", short_empty_elements=False)
+    long = not block and sum(1 for _ in made.iter()) > LONG_FORMULA
+    return f'<span class="math-long">{html}</span>' if long else html
 
 
 @cache

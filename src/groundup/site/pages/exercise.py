@@ -25,7 +25,7 @@ def exercise_context(site: Site, unit: Unit) -> dict[str, Any]:
             name = event.payload["name"]
             given[name] = max(given[name], int(event.payload.get("stage", 0)))
     return {
-        "state": course.states()[unit.id],
+        "state": site.standing.states()[unit.id],
         "path_on_disk": course.workspace.exercise(unit.id),
         "started": course.workspace.exercise(unit.id).exists(),
         "checking": site.checks.running(unit.id),

@@ -12,7 +12,7 @@ from groundup.site.app import Site
 def map_page(site: Site, request: Request) -> Response:
     """All phases and units with their state, and what to do next."""
     course = site.course
-    states = course.states()
+    states = site.standing.states()
     released = [state for state in states.values() if state.status != "planned"]
     passed = sum(state.status == "passed" for state in released)
     return site.page(
@@ -28,7 +28,7 @@ def map_page(site: Site, request: Request) -> Response:
 
 
 def _next(site: Site) -> Entry | None:
-    entries = site.course.next_up()
+    entries = site.standing.next_up()
     return entries[0] if entries else None
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.journal import JournalConflict, parse_day
+from groundup.course.journal import JournalConflict, parse_day, questions_for
 from groundup.site.app import Site, back
 
 
@@ -23,7 +23,7 @@ def page(site: Site, request: Request) -> Response:
 
 def _page(site: Site, request: Request, day: date) -> Response:
     journal = site.course.journal
-    questions = site.course.questions(day)
+    questions = questions_for(site.standing.track_progress(), day)
     return site.page(
         request,
         "journal.html",

@@ -14,7 +14,7 @@ RECENT = 30
 def progress(site: Site, request: Request) -> Response:
     """What is proved, phase by phase; what is only reported; what happened last."""
     course = site.course
-    states = course.states()
+    states = site.standing.states()
     counts = course.ledger.counts()
     recent = course.ledger.last(RECENT, kinds=KINDS)
     return site.page(
@@ -24,7 +24,7 @@ def progress(site: Site, request: Request) -> Response:
         states=states,
         counts=counts,
         recent=[(event, _sentence(site, event)) for event in recent],
-        followed=course.track_progress(),
+        followed=site.standing.track_progress(),
         workspace=course.workspace,
     )
 

@@ -15,7 +15,7 @@ def review(site: Site, request: Request) -> Response:
     """The next card, with what each rating would do."""
     kind = "interview" if request.query_params.get("kind") == "interview" else None
     everything = request.query_params.get("all") == "yes"
-    cards = site.course.review(everything=everything)
+    cards = site.standing.review(everything=everything)
     now = datetime.now(UTC)
     due = cards.due(now, kind=kind)
     card = due[0] if due else None

@@ -15,7 +15,7 @@ from groundup.site.app import Site, back
 
 def tracks(site: Site, request: Request) -> Response:
     """All tracks, and the one that is followed."""
-    return site.page(request, "tracks.html", tracks=load_tracks(), followed=site.course.track_progress())
+    return site.page(request, "tracks.html", tracks=load_tracks(), followed=site.standing.track_progress())
 
 
 def track(site: Site, request: Request) -> Response:
@@ -55,17 +55,17 @@ def item(site: Site, request: Request) -> Response:
         progress=progress,
         followed=followed,
         titles=_titles(site),
-        states=site.course.states(),
+        states=site.standing.states(),
     )
 
 
 def _progress(site: Site, request: Request) -> tuple[Progress, bool]:
     """Planned against actual of the track of the address, and whether the learner follows it."""
     name = request.path_params["track"]
-    followed = site.course.track_progress()
+    followed = site.standing.track_progress()
     if followed and followed.track.name == name:
         return followed, True
-    shown = site.course.track_progress(name)
+    shown = site.standing.track_progress(name)
     assert shown is not None
     return shown, False
 

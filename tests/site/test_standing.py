@@ -1,0 +1,145 @@
+"""Pages are quick because little is worked out twice, and right because a change is always noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from groundup.course.catalogue import Catalogue
+from groundup.course.course import Course
+from groundup.course.verdict import CheckResult, Verdict, sha256_text
+from groundup.course.workspace import Workspace
+from groundup.site import create_app
+from groundup.site.standing import Standing
+from tests.site.conftest import HOST
+from tests.site.sample import write_sample_stack
+from tests.site.test_pages import PASSING
+
+UNIT = "bedrock/vectors"
+PAGE_MS = 25.0
+EVENTS = 10_000
+
+
+def test_nothing_is_worked_out_twice_while_nothing_changes(course: Course, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    states = course.states
+    monkeypatch.setattr(course, "states", lambda: asked.append(1) or states())
+    standing = Standing(course)
+    assert standing.states() is standing.states()
+    assert len(asked) == 1
+
+
+def test_a_saved_file_an_event_and_changed_checks_are_noticed(course: Course):
+    standing = Standing(course)
+    assert standing.states()[UNIT].status == "new"
+    course.start("vectors")
+    assert standing.states()[UNIT].status == "started"
+    course.workspace.write_exercise(UNIT, PASSING)
+    course.check("vectors")
+    assert standing.states()[UNIT].status == "passed"
+    course.workspace.write_exercise(UNIT, PASSING + "#")
+    assert standing.states()[UNIT].status == "stale"
+    course.workspace.write_exercise(UNIT, PASSING)
+    assert standing.states()[UNIT].status == "passed"
+    checks = course.catalogue.unit("vectors").checks
+    checks.write_text(checks.read_text() + "\n# another\n")
+    assert standing.states()[UNIT].status == "stale"
+    course.workspace.exercise(UNIT).unlink()
+    assert "is gone" in standing.states()[UNIT].detail
+
+
+def test_a_chosen_track_and_a_rated_card_are_noticed(course: Course):
+    standing = Standing(course)
+    assert standing.track_progress() is None
+    course.choose_track("devops", date.today(), 8)
+    followed = standing.track_progress()
+    assert followed is not None
+    assert followed.track.name == "devops"
+    course.start("vectors")
+    due = standing.review().due(datetime.now(UTC))
+    course.answer(course.review(), due[0].card.id, "easy")
+    assert standing.review().counts(datetime.now(UTC)).done_today == 1
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A site with every unit of the catalogue in the release, each begun, and ten thousand events."""
+    folder = tmp_path_factory.mktemp("crowded")
+    stack = write_sample_stack(folder / "stack")
+    for entry in Catalogue().entries:
+        unit = stack / entry.id
+        if not unit.exists():
+            shutil.copytree(stack / UNIT, unit)
+            (unit / "vectors.py").rename(unit / f"{unit.name}.py")
+    with Course(Workspace(folder / "learner"), catalogue=Catalogue(stack)) as course:
+        fill(course)
+        with TestClient(create_app(course), base_url=HOST) as client:
+            yield client
+
+
+def fill(course: Course) -> None:
+    course.workspace.create()
+    checks = tuple(CheckResult(f"test_{i}", "failed" if i % 3 else "passed", "message " * 5) for i in range(15))
+    units = course.catalogue.units
+    for unit in units.values():
+        course.workspace.write_exercise(unit.id, PASSING)
+        verdict = Verdict(unit.id, "failed", checks, "", sha256_text(PASSING), unit.checks_sha256)
+        course.ledger.record(verdict, PASSING)
+    course.choose_track("mastery", date.today() - timedelta(30), 8)
+    copied = course.ledger.last(1, kinds=["verdict"])[0]
+    review, now = course.review(), datetime.now(UTC)
+    cards, rows = list(review.cards), []
+    for i in range(EVENTS):
+        unit = list(units)[i % len(units)]
+        if i % 5 < 2:
+            outcome = "passed" if i % 2 else "failed"
+            payload = {**copied.payload, "unit": unit, "verdict": outcome}
+            rows.append(("verdict", unit, outcome, sha256_text(str(i % 300)), copied.checks_sha256, payload))
+        elif i % 5 == 2 and i < 5000:
+            rows.append(("review", unit, "", "", "", review.answer(cards[i % len(cards)], "good", now)))
+        elif i % 5 == 3:
+            rows.append(("hint", unit, "", "", "", {"name": "dot", "stage": 1}))
+        else:
+            rows.append(("report", "", "", "", "", {"track": "mastery", "item": "L1", "done": True}))
+    with course.ledger._engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO events (learner, at, kind, unit, outcome, code_sha256, checks_sha256, payload) "
+            "VALUES ('', ?, ?, ?, ?, ?, ?, ?)",
+            [(now.isoformat(), *row[:-1], json.dumps(row[-1])) for row in rows],
+        )
+    assert course.ledger.last_id() > EVENTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        f"/units/{UNIT}",
+        "/tracks",
+        "/tracks/mastery",
+        "/tracks/devops",
+        "/tracks/mastery/L1",
+        "/runs",
+        "/review",
+        "/journal",
+        "/progress",
+        "/search?q=dot",
+        "/search?q=vector+layer",
+    ],
+)
+def test_every_page_takes_at_most_25_ms_with_all_units_and_ten_thousand_events(crowded: TestClient, path: str):
+    assert crowded.get(path).status_code == 200
+    times = []
+    for _ in range(15):
+        start = time.perf_counter()
+        crowded.get(path)
+        times.append(1000 * (time.perf_counter() - start))
+    assert statistics.median(times) <= PAGE_MS, f"{path}: median {statistics.median(times):.1f} ms"
