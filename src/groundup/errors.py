@@ -5,6 +5,7 @@
     │   ├── UnknownName      a unit, lab, figure, track or card that does not exist; suggests the nearest
     │   └── ConfigError      a lab setting or a file of ours that breaks a rule
     ├── CannotJudge          no verdict was possible: something needed is not installed    (exit 3)
+    ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
 
@@ -45,6 +46,12 @@ class ConfigError(UsageError):
 
 class CannotJudge(GroundupError):
     """No verdict was possible, for a reason that is not the learner's."""
+
+    exit_code = 3
+
+
+class CannotDraw(GroundupError):
+    """A figure could not be drawn or written, although it was asked for correctly."""
 
     exit_code = 3
 

@@ -95,5 +95,5 @@ def add_unit_folder(package: str, folder: Path) -> None:
         sys.modules[phase] = module
         setattr(stack, phase.rpartition(".")[2], module)
     where = str(folder.parent)
-    if where not in module.__path__:
-        module.__path__ = [where, *module.__path__]
+    if module.__path__[:1] != [where]:
+        module.__path__ = [where, *(path for path in module.__path__ if path != where)]

@@ -6,8 +6,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from groundup.course.unit import Control, Unit
-from groundup.errors import UsageError
+from groundup.course.figures import parse_parameters
+from groundup.course.unit import Unit
 from groundup.site.app import Site, back
 from groundup.site.lessons import place_figures
 from groundup.site.pages.exercise import exercise_context
@@ -58,24 +58,9 @@ def draw(site: Site, request: Request) -> Response:
     """A figure as Plotly JSON. It starts a process, so it is a POST with the page's token."""
     unit = site.course.catalogue.unit(unit_name(request))
     figure = unit.figure(request.path_params["figure"])
-    given = request.state.form
-    parameters = {c.name: _value(c, given[c.name]) for c in figure.controls if c.name in given}
-    return JSONResponse(site.course.draw(unit.id, figure.name, parameters))
-
-
-def _value(control: Control, given: object) -> object:
-    """What a control says, as its parameter's type. Raises UsageError."""
-    try:
-        if control.kind == "bool":
-            return given in (True, "true", "on", "1")
-        if control.kind == "choice":
-            return next(choice for choice in control.choices if str(choice) == str(given))
-        if control.kind == "int":
-            return int(str(given))
-        return float(str(given))
-    except (ValueError, StopIteration):
-        wanted = f"one of {', '.join(map(str, control.choices))}" if control.choices else f"of type {control.kind}"
-        raise UsageError(f"{control.name} must be {wanted}, not '{given}'.") from None
+    names = {control.name for control in figure.controls}
+    given = {name: str(value) for name, value in request.state.form.items() if name in names}
+    return JSONResponse(site.course.draw(unit.id, figure.name, parse_parameters(figure, given)))
 
 
 ROUTES = [
