@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,7 +178,7 @@ def print_verdict(course: Course, verdict: Verdict) -> None:
     if verdict.message:
         out.print(f"  {escape(indent(verdict.message))}")
     for check in verdict.checks:
-        if check.outcome == "passed":
+        if check.outcome not in ("failed", "not_run"):
             continue
         out.print(f"  {mark(check.outcome)} [bold]{escape(check.name)}[/]  {styled(check.outcome)}")
         for text, style in (
@@ -188,6 +189,10 @@ def print_verdict(course: Course, verdict: Verdict) -> None:
             if text:
                 body = escape(indent(text, 6))
                 out.print(f"      [{style}]{body}[/]" if style else f"      {body}")
+    waiting = Counter(check.message for check in verdict.checks if check.outcome == "not_attempted")
+    for message, count in waiting.items():
+        checks = "1 check waits" if count == 1 else f"{count} checks wait"
+        out.print(f"  {mark('not_attempted')} {escape(message)}  [dim]{checks} for it[/]")
     passed = sum(check.outcome == "passed" for check in verdict.checks)
     out.print(f"  {passed} of {len(verdict.checks)} checks passed.")
     name = verdict.unit.split("/")[1]
