@@ -27,9 +27,9 @@ def command(runtime: str, *arguments: str) -> list[str]:
 
 def allowed_seconds(request: Request) -> float:
     """How long the supervisor may take at most; beyond that it is broken itself."""
-    from groundup.course.grader.supervisor import START_SECONDS
+    from groundup.course.grader.supervisor import BUSY, START_SECONDS
 
-    return START_SECONDS + request["limits"]["seconds"] + request["diagnosis_seconds"] + MARGIN_SECONDS
+    return START_SECONDS + request["limits"]["seconds"] + BUSY * request["diagnosis_seconds"] + MARGIN_SECONDS
 
 
 class Zygote:

@@ -22,8 +22,11 @@ import pytest
 
 from groundup.course.grader import guard, overlay
 from groundup.course.grader.channel import Emit
+from groundup.course.grader.diagnosis import Diagnosis
+from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
 from groundup.course.grader.stubs import functions, is_stub
+from groundup.course.grader.substitute import Substituter
 
 # Plugins of pytest that a verdict has no use for.
 OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise logging setuponly setupplan debugging
@@ -81,34 +84,30 @@ class Session:
     def __init__(self, request: Request, emit: Emit, checks_code: CodeType) -> None:
         self.request, self.emit, self.checks_code = request, emit, checks_code
         self.where = Where(request)
+        mine = [*request["overlay"], request["submission"]]
+        self.modules = frozenset(file["module"] for file in mine)
         self.functions = FunctionLines(request["submission"]["source"])
 
     def run(self) -> None:
         """Import the submission, run the checks, report."""
+        request = self.request
+        outcomes = _Plugin(self)
         try:
-            self.guard = guard.Guard(self.request, self.where)
+            self.guard = guard.Guard(request, self.where)
             self._import_submission()
-            outcomes = _Plugin(self)
-            request = self.request
             more = ("--seed", str(request["seed"]), *(("--maxfail=1",) if request["stop_at_first"] else ()))
             code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[outcomes])
+            if outcomes.done:
+                return
             if outcomes.tampered:
                 raise outcomes.tampered
             self.guard.verify()
-            if outcomes.error:
-                raise Stop("crashed", outcomes.error)
-            if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-                raise Stop("crashed", f"The checks did not run to their end (pytest: {pytest.ExitCode(code).name}).")
-            self.emit({"kind": "done"})
+            raise Stop(
+                "crashed", outcomes.error or f"The checks did not run to their end (pytest: exit status {code})."
+            )
         except (Stop, guard.Tampered) as stop:
             outcome = stop.outcome if isinstance(stop, Stop) else "refused"
             self.emit({"kind": "stopped", "outcome": outcome, "message": str(stop)})
-            return
-        if self.request["diagnosis_seconds"] and outcomes.failed:
-            from groundup.course.grader.diagnosis import diagnose
-
-            for name, text in diagnose(self.request, outcomes.failed, self.where):
-                self.emit({"kind": "diagnosed", "check": name, "text": text})
 
     def _import_submission(self) -> None:
         request = self.request
@@ -183,7 +182,8 @@ class _Plugin:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.failed: list[tuple[pytest.Item, str]] = []
+        self.results: list[tuple[pytest.Item, float, str]] = []  # with processor seconds and outcome
+        self.done = False
         self.error = ""
         self.tampered: guard.Tampered | None = None
         self._result: dict[str, Any] = {}
@@ -211,18 +211,62 @@ class _Plugin:
         self.session.guard.restore()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
-        self.session.emit({"kind": "start", "check": item.name})
+    def pytest_runtestloop(self, session: pytest.Session) -> Any:
+        """Vouch for the results once all checks have run, then look for what is behind the failures."""
+        try:
+            result = yield
+        except session.Failed:  # stopped at the first failure, as asked
+            result = True
+        if self.error or self.tampered:
+            return result
+        self.session.guard.verify()
+        self.done = True
+        self.session.emit({"kind": "done"})
+        if self.session.request["diagnosis_seconds"]:
+            self._diagnose()
+        return result
+
+    def _diagnose(self) -> None:
+        quickest_first = sorted(self.results, key=lambda result: result[1])
+        failed = [(item, seconds) for item, seconds, outcome in quickest_first if outcome == "failed"]
+        passed = [item for item, _, outcome in quickest_first if outcome == "passed"]
+        if not failed:
+            return
+        where, request = self.session.where, self.session.request
+        module = sys.modules[request["submission"]["module"]]
+        substituter = Substituter(module, where.submission, request["reference"])
+        diagnosis = Diagnosis(request, self.observe, substituter)
+        for name, text in diagnosis.run(failed, passed):
+            self.session.emit({"kind": "diagnosed", "check": name, "text": text})
+
+    def observe(self, item: pytest.Item) -> Observation:
+        """Run a check again and record what it sees."""
+        self.session.guard.restore()
+        self._begin(item)
+        item._initrequest()  # type: ignore[attr-defined]
+        recorder = Recorder(self.session.where.submission, self.session.modules)
+        with recorder:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        return Observation(self._result["outcome"], self._result["message"], recorder.calls, recorder.ran)
+
+    def _begin(self, item: pytest.Item) -> None:
         self._result = {"kind": "result", "check": item.name, "outcome": "passed", "message": "", "location": ""}
         self._phases_passed = 0
-        start = time.perf_counter()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        if self.done:  # seen again, for the diagnosis
+            return (yield)
+        self.session.emit({"kind": "start", "check": item.name})
+        self._begin(item)
+        start, start_cpu = time.perf_counter(), time.process_time()
         result = yield
+        cpu_seconds = time.process_time() - start_cpu
         if self._result["outcome"] == "passed" and self._phases_passed != 3:
             self._result.update(outcome="failed", message="The check did not run to its end.")
         self._result["seconds"] = time.perf_counter() - start
         self._watch(item.session)
-        if self._result["outcome"] == "failed":
-            self.failed.append((item, self._result["message"]))
+        self.results.append((item, cpu_seconds, self._result["outcome"]))
         self.session.emit(self._result)
         return result
 
@@ -258,6 +302,7 @@ def message(item: pytest.Item, error: BaseException, where: Where) -> str:
             text = f"{_title(item)}\n  expected {_class_name(text)} to be raised, but nothing was"
     elif isinstance(error, AssertionError):
         said, found, detail = f"\n{error}".partition("\nassert ")
+        detail = detail.partition("\n +")[0]  # what follows names objects by their addresses
         text = said.strip() or f"{_title(item)}\n  not true: {detail}" if found else str(error) or _title(item)
     elif not where.place(error):
         text = f"{_title(item)}\n  {text}"

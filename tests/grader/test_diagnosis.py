@@ -1,0 +1,90 @@
+"""A failing check names the mistake that was made."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from groundup.course.catalogue import STACK
+from groundup.course.exercise import splice
+from groundup.course.grader import Grader
+from groundup.course.unit import MistakeInfo, Unit, load_unit
+from tests.grader.conftest import SUMS
+
+UNIT = load_unit(SUMS)
+
+
+def diagnoses(verdict) -> set[str]:
+    return {check.diagnosis for check in verdict.checks if check.outcome == "failed"}
+
+
+@pytest.mark.parametrize("mistake", [m for m in UNIT.mistakes if m.kind == "mistake"], ids=lambda m: m.name)
+def test_every_mistake_is_named(mistake: MistakeInfo, grader: Grader, unit: Unit, reference: str):
+    verdict = grader.grade(unit, splice(reference, mistake.target, mistake.source, reference=reference))
+    assert verdict.verdict == "failed"
+    assert mistake.diagnosis in diagnoses(verdict)
+
+
+def test_a_mistake_in_other_words_is_named(grader: Grader, unit: Unit, reference: str):
+    body = "    exps = [np.exp(s) for s in np.asarray(scores, dtype=float)]\n    return np.array(exps) / np.sum(exps)\n"
+    start = reference.index("    shifted =")
+    end = reference.index("def scale_in_place")
+    verdict = grader.grade(unit, reference[:start] + body + "\n\n" + reference[end:])
+    named = {c.name: c.diagnosis for c in verdict.checks if c.outcome == "failed"}
+    assert "overflow to infinity" in named["test_softmax_is_stable"]
+
+
+def test_two_wrong_functions_are_told_apart(grader: Grader, unit: Unit, reference: str):
+    wrong = reference.replace("return values.sum()", "return values.mean()").replace(
+        "scores - np.max", "scores - 0 * np.max"
+    )
+    verdict = grader.grade(unit, wrong)
+    named = {c.name: c.diagnosis for c in verdict.checks if c.outcome == "failed"}
+    assert "that is the mean" in named["test_total_adds_up"]
+    assert "large scores overflow" in named["test_softmax_is_stable"]
+
+
+def test_an_unknown_mistake_names_the_function_at_fault(grader: Grader, unit: Unit, reference: str):
+    verdict = grader.grade(unit, reference.replace("return values.sum()", "return values.sum() + 1"))
+    named = {c.name: c.diagnosis for c in verdict.checks if c.outcome == "failed"}
+    assert named["test_total_adds_up"] == named["test_mean_of"] == "The fault is in `total`."
+
+
+def test_a_diagnosis_can_be_left_out(grader: Grader, unit: Unit, reference: str):
+    wrong = reference.replace("return values.sum()", "return values.mean()")
+    assert diagnoses(grader.grade(unit, wrong, diagnose=False)) == {""}
+
+
+def test_the_same_submission_gets_the_same_words(grader: Grader, unit: Unit, reference: str):
+    wrong = reference.replace("return values.sum()", "return values.mean() + np.random.default_rng(0).normal()")
+    first, second = (grader.grade(unit, wrong, seed=3) for _ in range(2))
+    words = [[(c.name, c.outcome, c.message, c.location) for c in v.checks] for v in (first, second)]
+    assert words[0] == words[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", sorted(p.parent for p in STACK.glob("*/*/unit.toml")), ids=lambda p: p.name)
+@pytest.mark.timeout(1800)
+def test_most_mistakes_of_a_unit_get_their_own_diagnosis(folder: Path, grader: Grader):
+    unit = load_unit(folder)
+    named, unnamed = diagnosed_mistakes(unit, grader)
+    assert len(named) >= 0.8 * (len(named) + len(unnamed)) > 0, f"not named: {unnamed}"
+
+
+def diagnosed_mistakes(unit: Unit, grader: Grader) -> tuple[list[str], list[str]]:
+    """The failing mistakes, submitted as a learner would: those that get their own diagnosis, and those that do not."""
+    reference = unit.implementation.read_text(encoding="utf-8")
+    answers: dict[bool, list[str]] = {True: [], False: []}
+    for mistake in unit.mistakes:
+        if mistake.kind == "mistake":
+            verdict = grader.grade(unit, splice(reference, mistake.target, mistake.source, reference=reference))
+            if not verdict.passed:
+                answers[mistake.diagnosis in diagnoses(verdict)].append(mistake.name)
+    return answers[True], answers[False]
+
+
+if __name__ == "__main__":  # prints the shares: python -m tests.grader.test_diagnosis [UNIT …]
+    with Grader() as own:
+        for path in [STACK / name for name in sys.argv[1:]] or sorted(p.parent for p in STACK.glob("*/*/unit.toml")):
+            named, unnamed = diagnosed_mistakes(load_unit(path), own)
+            print(f"{path.parent.name}/{path.name}: {len(named)} of {len(named) + len(unnamed)}", *unnamed, flush=True)
