@@ -188,10 +188,15 @@ def _torch_state() -> list[Any]:
 
     dtype, generator = torch.get_default_dtype(), torch.get_rng_state()
     deterministic = torch.are_deterministic_algorithms_enabled()
+
+    def put_deterministic() -> None:
+        if torch.are_deterministic_algorithms_enabled() != deterministic:  # the call imports the compiler: seconds
+            torch.use_deterministic_algorithms(deterministic)
+
     return [
         lambda: torch.set_default_dtype(dtype),
         lambda: torch.set_rng_state(generator),
         lambda: torch.set_grad_enabled(True),
         lambda: torch.set_num_threads(1),
-        lambda: torch.use_deterministic_algorithms(deterministic),
+        put_deterministic,
     ]

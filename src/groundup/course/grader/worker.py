@@ -7,6 +7,7 @@ imports in the child; `direct` is for systems without fork: request on standard 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -44,10 +45,26 @@ def preload(runtime: str) -> None:
 
         torch.set_num_threads(1)
         torch.manual_seed(0)
+        keep_manual_seed(torch)
     from groundup.course.grader.session import rehearse
 
     rehearse()
     settle()
+
+
+def keep_manual_seed(torch: Any) -> None:
+    """Make `torch.manual_seed` something that torch itself will not replace later.
+
+    PyTorch's compiler, which the first optimizer imports, wraps it if it is still `torch.random.manual_seed`, and that
+    would look like tampering by the submission. Importing the compiler here would take more than a second.
+    """
+    original = torch.manual_seed
+
+    @functools.wraps(original)
+    def manual_seed(seed: int) -> Any:
+        return original(seed)
+
+    torch.manual_seed = manual_seed
 
 
 def settle() -> None:
