@@ -1,0 +1,746 @@
+# pyright: basic
+"""How attention goes wrong in practice, and other ways of getting it right."""
+
+import math
+
+import torch
+from torch import nn
+
+from groundup.anatomy import mistake, variant
+from groundup.stack.deep.attention.attention import _check_shapes, attend, masked_softmax
+
+# causal_mask
+
+
+@mistake("causal_mask")
+def sees_the_future(tokens):
+    """Your mask is the upper triangle: every token sees itself and the future, and is blind to the past. Rows are
+    queries and columns are keys, so the past of query t is columns 0 to t: the lower triangle.
+    """
+    return torch.ones(tokens, tokens, dtype=torch.bool).triu()
+
+
+@mistake("causal_mask")
+def true_means_hidden(tokens):
+    """Your mask is True where a query may *not* look. That is the convention of `nn.MultiheadAttention`; here, as
+    in PyTorch's functional attention, True means "may look". Invert it.
+    """
+    return torch.ones(tokens, tokens, dtype=torch.bool).triu(diagonal=1)
+
+
+@mistake("causal_mask")
+def blind_to_itself(tokens):
+    """Your tokens do not see themselves: the diagonal is False. The first token is then left with nothing to look
+    at. Position t may look at all keys up to and including t.
+    """
+    return torch.ones(tokens, tokens, dtype=torch.bool).tril(diagonal=-1)
+
+
+@mistake("causal_mask")
+def adds_minus_infinity(tokens):
+    """You made a mask of numbers to be added to the scores (0 and -inf). It is a common form, but here a mask is
+    boolean: True where the query may look.
+    """
+    return torch.full((tokens, tokens), -math.inf).triu(diagonal=1)
+
+
+@mistake("causal_mask")
+def numbers_for_truth(tokens):
+    """Your mask has the right triangle, but of the numbers 0 and 1 and not of truth values: `~mask` and
+    `masked_fill` need dtype=torch.bool.
+    """
+    return torch.ones(tokens, tokens).tril()
+
+
+@variant("causal_mask")
+def compares_positions(tokens):
+    """Positions compared."""
+    positions = torch.arange(tokens)
+    return positions[:, None] >= positions[None, :]
+
+
+# masked_softmax
+
+
+@mistake("masked_softmax")
+def overflows(scores, mask=None):
+    """You take exp of the raw scores: in float32 it overflows from 89 on, and inf / inf is NaN. Subtract each row's
+    largest score first; the weights stay the same, because softmax only knows differences.
+    """
+    exponentials = scores.exp()
+    if mask is not None:
+        exponentials = exponentials.masked_fill(~mask, 0.0)
+    total = exponentials.sum(dim=-1, keepdim=True)
+    return exponentials / total.masked_fill(total == 0, 1.0)
+
+
+@mistake("masked_softmax")
+def one_peak_for_all(scores, mask=None):
+    """You subtract the largest score of the whole tensor. A row whose scores are all far below it then underflows
+    to 0 / 0. Subtract each row's own largest score: `amax(dim=-1, keepdim=True)`.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    exponentials = (scores - scores.detach().max().clamp_min(-1e38)).exp()
+    total = exponentials.sum(dim=-1, keepdim=True)
+    return exponentials / total.masked_fill(total == 0, 1.0)
+
+
+@mistake("masked_softmax")
+def normalises_over_queries(scores, mask=None):
+    """Your softmax runs over the queries (`dim=-2`): columns sum to 1. Each query shares out its weight over the
+    keys, so every row must sum to 1: `dim=-1`.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return torch.softmax(scores, dim=-2).nan_to_num(0.0)
+
+
+@mistake("masked_softmax")
+def masks_after_softmax(scores, mask=None):
+    """You set the masked weights to 0 after the softmax, so what is left no longer sums to 1, and a masked key
+    still takes weight from the others. Mask the scores, with -inf, before.
+    """
+    weights = torch.softmax(scores, dim=-1)
+    return weights if mask is None else weights.masked_fill(~mask, 0.0)
+
+
+@mistake("masked_softmax")
+def masks_what_is_allowed(scores, mask=None):
+    """You hide the keys where the mask is True. True means "may look": fill the scores where `~mask`."""
+    if mask is not None:
+        scores = scores.masked_fill(mask, -math.inf)
+    peak = scores.detach().amax(dim=-1, keepdim=True)
+    exponentials = (scores - peak.masked_fill(peak == -math.inf, 0.0)).exp()
+    total = exponentials.sum(dim=-1, keepdim=True)
+    return exponentials / total.masked_fill(total == 0, 1.0)
+
+
+@mistake("masked_softmax")
+def hides_with_a_large_number(scores, mask=None):
+    """You fill masked scores with a large negative number and not with -inf. In a row that is masked everywhere,
+    all scores are then equal and softmax makes a mean of what must not be seen. Half precision cannot even hold
+    -1e9.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e9)
+    return torch.softmax(scores, dim=-1)
+
+
+@mistake("masked_softmax")
+def nan_where_all_is_masked(scores, mask=None):
+    """In a row that is masked everywhere, your softmax computes -inf - (-inf), which is NaN; one such row makes NaN
+    of the whole model. Decide what it should be (zeros), and do not divide by a sum of 0.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return torch.softmax(scores, dim=-1)
+
+
+@mistake("masked_softmax")
+def hides_with_zero(scores, mask=None):
+    """You set masked scores to 0, but a score of 0 is an ordinary score: exp(0) is 1, and the masked keys get
+    weight. Only -inf becomes 0.
+    """
+    if mask is not None:
+        scores = scores * mask
+    return torch.softmax(scores, dim=-1)
+
+
+@mistake("masked_softmax")
+def forgets_the_mask(scores, mask=None):
+    """Your softmax never looks at the mask, so that every query sees every key."""
+    return torch.softmax(scores, dim=-1)
+
+
+@mistake("masked_softmax")
+def masks_in_place(scores, mask=None):
+    """You fill the scores in place (`masked_fill_`), so that the caller's tensor is ruined. Use `masked_fill`,
+    without the underscore.
+    """
+    if mask is not None:
+        scores.masked_fill_(~mask, -math.inf)
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+@variant("masked_softmax")
+def softmax_then_zeros(scores, mask=None):
+    """The library's softmax, with NaN-free rows."""
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    empty = ~mask.any(dim=-1, keepdim=True)
+    hidden = ~mask & ~empty
+    return torch.softmax(scores.masked_fill(hidden, -math.inf), dim=-1).masked_fill(~mask, 0.0)
+
+
+# attend
+
+
+@mistake("attend")
+def forgets_to_scale(queries, keys, values, mask=None, dropout=0.0):
+    """You did not divide the scores by sqrt(dim). Their variance grows with dim, softmax then puts all weight on
+    one key, and its gradient vanishes.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def divides_by_dim(queries, keys, values, mask=None, dropout=0.0):
+    """You divide the scores by dim and not by its square root. The standard deviation of a dot product grows with
+    sqrt(dim); divided by dim, the scores shrink to nothing and all keys get the same weight.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / queries.shape[-1], mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def scales_by_the_number_of_keys(queries, keys, values, mask=None, dropout=0.0):
+    """You divide by the square root of the number of keys. What makes a dot product large is the number of its
+    terms: the size of the last axis of queries and keys.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(keys.shape[-2]), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def scales_by_the_values(queries, keys, values, mask=None, dropout=0.0):
+    """You divide by the square root of the values' dimension. The values have no part in the dot product: it is the
+    last axis of queries and keys that counts, and the values' may differ.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(values.shape[-1]), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def scales_the_weights(queries, keys, values, mask=None, dropout=0.0):
+    """You divide by sqrt(dim) after the softmax: rows sum to 1 / sqrt(dim), and the softmax has seen the unscaled
+    scores. Divide the scores.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1), mask) / math.sqrt(queries.shape[-1])
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def fetches_keys(queries, keys, values, mask=None, dropout=0.0):
+    """You average the keys. Keys are what is searched; what is fetched by the weights is the values."""
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return nn.functional.dropout(weights, dropout) @ keys, weights
+
+
+@mistake("attend")
+def drops_the_mask(queries, keys, values, mask=None, dropout=0.0):
+    """You do not hand the mask on to `masked_softmax`: every query sees every key, the future included."""
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]))
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def scales_in_place(queries, keys, values, mask=None, dropout=0.0):
+    """You scale the queries in place (`/=`), which changes the caller's tensor, and autograd refuses it for a leaf.
+    Write `queries / math.sqrt(…)`.
+    """
+    _check_shapes(queries, keys, values, mask)
+    queries /= math.sqrt(queries.shape[-1])
+    weights = masked_softmax(queries @ keys.transpose(-2, -1), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def returns_dropped_weights(queries, keys, values, mask=None, dropout=0.0):
+    """You return the weights after dropout. The output uses those; what is returned for looking at is the weights
+    before, whose rows sum to 1.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    weights = nn.functional.dropout(weights, dropout)
+    return weights @ values, weights
+
+
+@mistake("attend")
+def never_drops(queries, keys, values, mask=None, dropout=0.0):
+    """You do not use `dropout`: nothing is ever dropped. Apply `nn.functional.dropout` to the weights before they
+    meet the values.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return weights @ values, weights
+
+
+@mistake("attend")
+def checks_nothing(queries, keys, values, mask=None, dropout=0.0):
+    """You left out `_check_shapes(queries, keys, values, mask)`, the first line: shapes that disagree now end in an
+    error of matrix multiplication that names nothing, or in no error at all.
+    """
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def output_only(queries, keys, values, mask=None, dropout=0.0):
+    """You return the output alone. Two things are asked for: the output and the weights, in this order."""
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return nn.functional.dropout(weights, dropout) @ values
+
+
+@variant("attend")
+def scales_both_sides(queries, keys, values, mask=None, dropout=0.0):
+    """The square root divided fairly, and the sums written with einsum."""
+    _check_shapes(queries, keys, values, mask)
+    root = queries.shape[-1] ** 0.25
+    scores = torch.einsum("...qd,...kd->...qk", queries / root, keys / root)
+    weights = masked_softmax(scores, mask)
+    used = torch.nn.functional.dropout(weights, p=dropout, training=True)
+    return torch.einsum("...qk,...kv->...qv", used, values), weights
+
+
+# MultiHeadAttention.split_heads and merge_heads
+
+
+@mistake("MultiHeadAttention.split_heads")
+def views_without_transposing(self, inputs):
+    """You reshaped (batch, tokens, dim) to (batch, heads, tokens, head_dim) directly. The shape is right, but the
+    numbers are not: a head gets whole vectors of some tokens. Split the last axis first, then swap tokens and
+    heads.
+    """
+    batch, tokens, dim = inputs.shape
+    return inputs.reshape(batch, self.heads, tokens, dim // self.heads)
+
+
+@mistake("MultiHeadAttention.split_heads")
+def deals_dimensions_like_cards(self, inputs):
+    """Your head h gets the dimensions h, h + heads, h + 2·heads, …: the last axis was split into (head_dim, heads).
+    Each head gets a contiguous piece: split it into (heads, head_dim).
+    """
+    return inputs.unflatten(-1, (-1, self.heads)).permute(0, 3, 1, 2)
+
+
+@mistake("MultiHeadAttention.split_heads")
+def leaves_heads_behind_tokens(self, inputs):
+    """You split the vectors but left the axes as (batch, tokens, heads, head_dim). Attention would then run over
+    the heads of one token. Swap tokens and heads.
+    """
+    return inputs.unflatten(-1, (self.heads, -1))
+
+
+@mistake("MultiHeadAttention.split_heads")
+def folds_heads_into_the_batch(self, inputs):
+    """You folded the heads into the batch: (batch · heads, tokens, head_dim). Heads have an axis of their own here,
+    the second.
+    """
+    return inputs.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+
+
+@variant("MultiHeadAttention.split_heads")
+def stacks_slices(self, inputs):
+    """Slices, stacked."""
+    return torch.stack(inputs.chunk(self.heads, dim=-1), dim=1)
+
+
+@mistake("MultiHeadAttention.merge_heads")
+def merges_without_transposing(self, inputs):
+    """You reshaped the heads away without swapping heads and tokens back, so that pieces of different tokens end up
+    in one vector. Transpose first.
+    """
+    batch, heads, tokens, head_dim = inputs.shape
+    return inputs.reshape(batch, tokens, heads * head_dim)
+
+
+@mistake("MultiHeadAttention.merge_heads")
+def interleaves_heads(self, inputs):
+    """You interleaved the heads: the first dimension of every head, then the second of every head, … A head's piece
+    must stay together, head 0 first.
+    """
+    return inputs.permute(0, 2, 3, 1).flatten(2)
+
+
+@mistake("MultiHeadAttention.merge_heads")
+def views_what_is_not_contiguous(self, inputs):
+    """`view` cannot change the shape of a transposed tensor, because its numbers no longer lie in that order in
+    memory. Use `reshape` or `flatten`, which copy when they must.
+    """
+    batch, heads, tokens, head_dim = inputs.shape
+    return inputs.transpose(1, 2).view(batch, tokens, heads * head_dim)
+
+
+@mistake("MultiHeadAttention.merge_heads")
+def averages_heads(self, inputs):
+    """You averaged the heads. Each has found something else: lay their pieces end to end, and let the output
+    projection mix them.
+    """
+    return inputs.mean(dim=1).repeat(1, 1, self.heads)
+
+
+@variant("MultiHeadAttention.merge_heads")
+def concatenates_heads(self, inputs):
+    """The heads one by one, concatenated."""
+    return torch.cat([inputs[:, head] for head in range(self.heads)], dim=-1)
+
+
+# MultiHeadAttention.forward
+
+
+@mistake("MultiHeadAttention.forward")
+def forgets_the_output_projection(self, inputs, context, mask=None):
+    """You return the merged heads without the last projection, `self.out`. Without it the heads never mix."""
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.merge_heads(output), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def drops_in_evaluation_too(self, inputs, context, mask=None):
+    """You drop weights in evaluation mode as well, so that answers are random. A function knows no mode: give
+    `attend` `self.dropout` only `if self.training`, and 0 otherwise.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def drops_in_evaluation_only(self, inputs, context, mask=None):
+    """Your dropout is the wrong way round: on in evaluation, off in training. `self.training` is True while
+    training.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, 0.0 if self.training else self.dropout)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def forgets_dropout(self, inputs, context, mask=None):
+    """Your layer never drops: `self.dropout` is not handed to `attend`, in training either."""
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    output, weights = attend(queries, keys, values, None if mask is None else mask.unsqueeze(-3))
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def looks_at_itself(self, inputs, context, mask=None):
+    """You take keys and values from `inputs`, so that it is always self-attention and `context` is never read."""
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(inputs)), self.split_heads(self.value(inputs))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def asks_from_the_context(self, inputs, context, mask=None):
+    """You swapped the roles: queries come from `context`, keys and values from `inputs`. It is `inputs` that asks."""
+    queries = self.split_heads(self.query(context))
+    keys, values = self.split_heads(self.key(inputs)), self.split_heads(self.value(inputs))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def reuses_the_key_projection(self, inputs, context, mask=None):
+    """You project the values by `self.key`. What a token is found by and what it has to say are different things,
+    with different weights: use `self.value`.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.key(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def ignores_the_mask(self, inputs, context, mask=None):
+    """You never hand the mask to `attend`: the future and the padding stay visible."""
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    output, weights = attend(queries, keys, values, None, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def mask_without_an_axis_for_heads(self, inputs, context, mask=None):
+    """Your mask of shape (batch, queries, keys) meets weights of shape (batch, heads, queries, keys), and its batch
+    falls on the heads. Give it an axis for the heads: `mask.unsqueeze(-3)`.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def one_big_head(self, inputs, context, mask=None):
+    """You never split the heads: one attention over all of `dim`, and weights without an axis for heads."""
+    output, weights = attend(
+        self.query(inputs), self.key(context), self.value(context), mask, self.dropout if self.training else 0.0
+    )
+    return self.out(output), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def splits_before_projecting(self, inputs, context, mask=None):
+    """You leave out the projections of queries, keys and values: every head compares raw pieces of the vectors, and
+    three of the four weight matrices get no gradient.
+    """
+    queries, keys, values = self.split_heads(inputs), self.split_heads(context), self.split_heads(context)
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@variant("MultiHeadAttention.forward")
+def head_by_head(self, inputs, context, mask=None):
+    """A loop over the heads, as the paper writes it."""
+    rate = self.dropout if self.training else 0.0
+    pieces = [
+        projected.chunk(self.heads, dim=-1)
+        for projected in (self.query(inputs), self.key(context), self.value(context))
+    ]
+    found = [attend(q, k, v, mask, rate) for q, k, v in zip(*pieces, strict=True)]
+    return self.out(torch.cat([output for output, _ in found], dim=-1)), torch.stack([w for _, w in found], dim=1)
+
+
+# positional_encoding
+
+
+@mistake("positional_encoding")
+def sines_then_cosines(tokens, dim):
+    """You laid all sines before all cosines. Some models do, but section 3.5 interleaves them: columns 0, 2, 4, …
+    are sines, columns 1, 3, 5, … cosines.
+    """
+    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def a_frequency_for_every_column(tokens, dim):
+    """You gave every column a frequency of its own, 10000^(-column/dim). A sine and its cosine share one: with
+    `torch.arange(0, dim, 2)`, columns 2i and 2i + 1 both have 10000^(-2i/dim).
+    """
+    frequencies = 10_000.0 ** (-torch.arange(dim) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.where(torch.arange(dim) % 2 == 0, angles.sin(), angles.cos())
+
+
+@mistake("positional_encoding")
+def half_the_exponent(tokens, dim):
+    """Your exponent is i/dim, where i counts the pairs. It is 2i/dim: the frequencies must run from 1 to nearly
+    1/10000, and yours stop at 1/100.
+    """
+    frequencies = 10_000.0 ** (-torch.arange((dim + 1) // 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def cosines_first(tokens, dim):
+    """You put the cosine before the sine. Even columns are sines: position 0 reads 0, 1, 0, 1 and so on."""
+    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.stack((angles.cos(), angles.sin()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def counts_from_one(tokens, dim):
+    """Your positions start at 1. They start at 0, where every sine is 0 and every cosine 1."""
+    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(1, tokens + 1)[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def multiplies_by_the_wavelength(tokens, dim):
+    """You multiply the position by 10000^(2i/dim) and do not divide by it: the angles race where they should crawl."""
+    wavelengths = 10_000.0 ** (torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(tokens)[:, None] * wavelengths
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def needs_an_even_dimension(tokens, dim):
+    """With an odd dim there is one sine more than there are cosines, and your cosines do not fit their columns. Cut
+    the last one off.
+    """
+    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    encoding = torch.zeros(tokens, dim)
+    encoding[:, 0::2] = angles.sin()
+    encoding[:, 1::2] = angles.cos()
+    return encoding
+
+
+@variant("positional_encoding")
+def column_by_column(tokens, dim):
+    """The formula, a column at a time, by logarithms."""
+    encoding = torch.empty(tokens, dim)
+    positions = torch.arange(tokens, dtype=torch.float64)
+    for column in range(dim):
+        angles = positions * math.exp(-math.log(10_000.0) * (column - column % 2) / dim)
+        encoding[:, column] = torch.cos(angles) if column % 2 else torch.sin(angles)
+    return encoding
+
+
+# Transformer.generate
+
+
+@mistake("Transformer.generate")
+def reads_the_first_position(self, source, start, end, limit):
+    """You take the logits of the first position. Position t predicts the token after t, so the next token is in the
+    last: `logits[:, -1]`.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, 0].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def shows_the_last_token_only(self, source, start, end, limit):
+    """You show the decoder only the token written last. It keeps no memory between calls: it must see everything
+    written so far, or it does not even know where it is.
+    """
+    memory = self.encode(source)
+    last = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    written = last[:, :0]
+    for _ in range(limit):
+        best = self.decode(last, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        last = best[:, None]
+        written = torch.cat((written, last), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written
+
+
+@mistake("Transformer.generate")
+def keeps_the_start(self, source, start, end, limit):
+    """You return the start token as well. It only sets the decoder going: leave out the first column."""
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written
+
+
+@mistake("Transformer.generate")
+def writes_on_after_the_end(self, source, start, end, limit):
+    """A sequence that has ended goes on being written while others are not finished. Remember which have ended, and
+    give them padding.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def stops_with_the_first(self, source, start, end, limit):
+    """You stop as soon as one sequence has ended, and cut the others off. Go on until all have: `ended.all()`."""
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.any():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def stops_only_if_all_end_together(self, source, start, end, limit):
+    """You look only at the tokens of this step: sequences that end at different steps never end together. Remember
+    the ones that have ended: `ended = ended | (best == end)`.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = best == end
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def never_stops(self, source, start, end, limit):
+    """You always write `limit` tokens. When every sequence has ended there is nothing left to write: stop."""
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def samples(self, source, start, end, limit):
+    """You draw the next token at random by its probability. Greedy decoding always takes the most probable:
+    `argmax`.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(limit):
+        probabilities = self.decode(written, memory, source)[0][:, -1].softmax(dim=-1)
+        drawn = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+        best = drawn.masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@variant("Transformer.generate")
+def by_whole_forward_passes(self, source, start, end, limit):
+    """No memory kept: the whole model at every step; rows that have ended are found by looking back."""
+    written = source.new_full((len(source), 1), start)
+    while written.shape[1] <= limit:
+        ended = (written[:, 1:] == end).any(dim=1)
+        if ended.all() and len(source):
+            break
+        best = self(source, written)[:, -1].argmax(dim=-1)
+        best[ended] = self.padding
+        written = torch.cat([written, best.unsqueeze(1)], dim=1)
+    return written[:, 1:]
