@@ -1,0 +1,679 @@
+"""Checks of automatic differentiation."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundup.checking import assert_close, assert_shape
+from groundup.stack.bedrock.autograd import Tensor, gradcheck, numerical_gradient, topological_order, unbroadcast
+
+
+def differences(function, arrays, weights):
+    """The gradients of `(function(*arrays) * weights).sum()` by central differences: the oracle, plain NumPy only."""
+    gradients = []
+    for array in arrays:
+        gradient = np.empty_like(array)
+        for i in np.ndindex(array.shape):
+            kept, values = array[i], []
+            for step in (1e-5, -1e-5):
+                array[i] = kept + step
+                values.append(float(np.sum(function(*arrays) * weights)))
+            array[i] = kept
+            gradient[i] = (values[0] - values[1]) / 2e-5
+        gradients.append(gradient)
+    return gradients
+
+
+def assert_differentiates(what, function, *arrays, plain=None):
+    """Fail unless `function` of tensors has the values of `plain` on the arrays, and its gradients by differences."""
+    plain = plain or function
+    tensors = [Tensor(array.copy()) for array in arrays]
+    result = function(*tensors)
+    assert isinstance(result, Tensor), f"{what}: the result should be a Tensor, got {type(result).__name__}"
+    assert_close(result.data, plain(*arrays), f"{what}: the values are those of NumPy")
+    weights = np.random.default_rng(1).normal(size=result.shape)
+    result.backward(weights)
+    for name, tensor, expected in zip("abc", tensors, differences(plain, arrays, weights), strict=False):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        message = f"{what} of shapes {shapes}: the gradient of {name}, against finite differences"
+        assert_close(grad_of(tensor, message), expected, message, rtol=1e-6, atol=1e-8)
+
+
+def grad_of(tensor, what):
+    """The gradient, or a failure that says that there is none."""
+    assert tensor.grad is not None, f"{what}: no gradient arrived (grad is None)"
+    return tensor.grad
+
+
+def tensors(*values):
+    return [Tensor(np.array(value, dtype=np.float64)) for value in values]
+
+
+# unbroadcast
+
+
+def test_unbroadcast_by_hand():
+    """Axes that broadcasting added are summed away; axes that it stretched are summed to size 1."""
+    gradient = np.arange(6.0).reshape(2, 3)
+    message = "a gradient [[0, 1, 2], [3, 4, 5]] for an operand of shape "
+    assert_close(unbroadcast(gradient, (3,)), [3, 5, 7], message + "(3,): add up the rows")
+    assert_close(unbroadcast(gradient, (1, 3)), [[3, 5, 7]], message + "(1, 3): add up the rows, keep the axis")
+    assert_close(unbroadcast(gradient, (2, 1)), [[3], [12]], message + "(2, 1): add up along each row")
+    assert_close(unbroadcast(gradient, (1, 1)), [[15]], message + "(1, 1): add everything up")
+    assert_close(unbroadcast(gradient, ()), 15.0, message + "(): add everything up")
+
+
+def test_unbroadcast_leaves_what_was_not_stretched():
+    """A gradient of the right shape keeps its values, and an axis whose result also has size 1 stays."""
+    gradient = np.arange(6.0).reshape(2, 3)
+    assert_close(unbroadcast(gradient, (2, 3)), gradient, "a gradient that has the operand's shape already")
+    assert_close(unbroadcast(np.ones((4, 1, 3)), (1, 3)), [[4, 4, 4]], "shape (4, 1, 3) for an operand of shape (1, 3)")
+
+
+@given(st.lists(st.integers(0, 3), max_size=3).map(tuple), st.data())
+def test_unbroadcast_is_the_adjoint_of_broadcasting(shape, data):
+    """For any shape that stretches: ⟨broadcast(x), g⟩ = ⟨x, unbroadcast(g)⟩."""
+    front = data.draw(st.lists(st.integers(0, 3), max_size=2).map(tuple))
+    stretched = front + tuple(data.draw(st.integers(0, 3)) if size == 1 else size for size in shape)
+    rng = np.random.default_rng(0)
+    x, gradient = rng.normal(size=shape), rng.normal(size=stretched)
+    back = unbroadcast(gradient, shape)
+    assert_shape(back, shape, f"unbroadcast of a gradient of shape {stretched} to shape {shape}")
+    total = np.sum(np.broadcast_to(x, stretched) * gradient)
+    assert_close(np.sum(x * back), total, f"from {stretched} to {shape}: every copy's gradient must be counted once")
+
+
+def test_unbroadcast_leaves_its_argument_alone():
+    """The gradient that comes in is not written to."""
+    gradient = np.ones((2, 3))
+    unbroadcast(gradient, (1, 3))
+    assert_close(gradient, np.ones((2, 3)), "unbroadcast must not change its argument")
+
+
+# backward
+
+
+def test_backward_by_hand():
+    """A whole expression: f = (a·b + c)², with every intermediate slope by the chain rule."""
+    a, b, c = tensors(2.0, -3.0, 10.0)
+    product = a * b
+    inner = product + c
+    loss = inner**2
+    loss.backward()
+    assert_close(loss.data, 16.0, "(2 · -3 + 10)² is 16")
+    assert_close(grad_of(loss, "loss"), 1.0, "d loss / d loss is 1")
+    assert_close(grad_of(inner, "inner"), 8.0, "d loss / d (a·b + c) is 2 · 4 = 8")
+    assert_close(grad_of(product, "a·b"), 8.0, "a sum passes the gradient on: d loss / d (a·b) is 8")
+    assert_close(grad_of(a, "a"), -24.0, "d loss / d a is 8 · b = -24")
+    assert_close(grad_of(b, "b"), 16.0, "d loss / d b is 8 · a = 16")
+    assert_close(grad_of(c, "c"), 8.0, "d loss / d c is 8")
+
+
+def test_a_tensor_used_twice_collects_both_gradients():
+    """A value that feeds two operations is the sum of two paths."""
+    (x,) = tensors(3.0)
+    (x * x + x).backward()
+    assert_close(grad_of(x, "x"), 7.0, "d (x² + x) / dx at 3 is 2·3 + 1 = 7: add up what comes from each use")
+
+
+def test_a_node_passes_on_only_what_is_complete():
+    """In a diamond, the shared value sends its gradient down once, after all of it has arrived."""
+    (x,) = tensors(2.0)
+    shared = x * x
+    near, far = shared * 3, ((shared + 1) * 1) * 5
+    (near + far).backward()
+    message = "y = x², z = 3y + 5(y + 1): dz/dy = 8 and dz/dx = 8 · 2x"
+    assert_close(grad_of(shared, "y"), 8.0, message)
+    assert_close(
+        grad_of(x, "x"), 32.0, message + " = 32 at 2; y must wait for both paths before it sends anything down"
+    )
+
+
+def test_sixty_doublings_take_sixty_steps():
+    """A value that is used twice at each of sixty levels: 2⁶⁰ paths, sixty nodes."""
+    (x,) = tensors(1.0)
+    y = x
+    for _ in range(60):
+        y = y + y
+    count = len(topological_order(y))
+    assert count == 61, f"doubling x sixty times makes 61 tensors, and topological_order lists {count}"
+    y.backward()
+    assert_close(grad_of(x, "x"), 2.0**60, "doubled sixty times, the gradient is 2⁶⁰")
+
+
+def test_gradients_accumulate_until_zero_grad():
+    """A second backward adds to the first; zero_grad starts afresh."""
+    (x,) = tensors([1.0, -2.0])
+    (x * x).sum().backward()
+    assert_close(grad_of(x, "x"), [2, -4], "the gradient of Σx² at [1, -2] is 2x")
+    (x * 3).sum().backward()
+    assert_close(grad_of(x, "x"), [5, -1], "a second loss, 3Σx, adds 3 to each gradient")
+    x.zero_grad()
+    (x * 3).sum().backward()
+    assert_close(grad_of(x, "x"), [3, 3], "after zero_grad only the last loss counts")
+
+
+def test_backward_twice_through_one_graph_doubles():
+    """Going back through the same graph again adds the same gradients again, and not more."""
+    (x,) = tensors(3.0)
+    loss = (x * x) * x
+    loss.backward()
+    loss.backward()
+    message = "two backward calls on x³ at 3 give 2 · 27: what an earlier call left in `grad` must not flow again"
+    assert_close(grad_of(x, "x"), 54.0, message)
+    assert_close(grad_of(loss, "loss"), 2.0, "two backward calls leave 1 + 1 on the loss itself")
+
+
+def test_a_graph_ten_thousand_deep():
+    """No recursion: Python's stack ends at about a thousand calls."""
+    (x,) = tensors(1.0)
+    y = x
+    for _ in range(10_000):
+        y = y + 1
+    try:
+        y.backward()
+    except RecursionError:
+        pytest.fail(
+            "backward through 10,000 operations hit the recursion limit: use a loop with a stack", pytrace=False
+        )
+    assert_close(grad_of(x, "x"), 1.0, "adding 1 ten thousand times has slope 1")
+
+
+def test_the_way_back_costs_about_as_much_as_the_way_there():
+    """Each operation's way back is taken once, however many paths lead through it."""
+    calls = []
+
+    def way(gradient):
+        calls.append(1)
+        return gradient
+
+    (x,) = tensors(1.0)
+    counted = Tensor(x.data, parents=((x, way),))
+    y = counted
+    for _ in range(8):
+        y = y + y
+    y.backward()
+    assert len(calls) == 1, (
+        f"one operation below 2⁸ paths: its way back should be taken once, and was {len(calls)} times"
+    )
+    assert_close(grad_of(x, "x"), 256.0, "doubled eight times, the gradient is 256")
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (0,)])
+def test_backward_of_many_numbers_needs_a_gradient(shape):
+    """Without a seed only a single number has a gradient; the error says what to do."""
+    result = Tensor(np.ones(shape)) * 2
+    with pytest.raises(ValueError, match=r"sum|gradient") as raised:
+        result.backward()
+    assert str(shape) in str(raised.value), f"the error should name the shape {shape}; it said: {raised.value}"
+
+
+def test_backward_of_one_number_in_brackets():
+    """A tensor of shape (1, 1) is one number, whose gradient is 1."""
+    (x,) = tensors([[3.0]])
+    (x * x).backward()
+    assert_close(grad_of(x, "x"), [[6.0]], "backward of a tensor of shape (1, 1) needs no gradient")
+
+
+def test_backward_with_a_gradient():
+    """The gradient that is passed in is where the chain rule starts."""
+    (x,) = tensors([1.0, 2.0, 3.0])
+    (x * x).backward([1.0, 0.0, -2.0])
+    assert_close(grad_of(x, "x"), [2.0, 0.0, -12.0], "backward([1, 0, -2]) of x² at [1, 2, 3] is [1, 0, -2] · 2x")
+
+
+@pytest.mark.parametrize("wrong", [(2,), (1,), (1, 3), ()])
+def test_backward_refuses_a_gradient_of_another_shape(wrong):
+    """The seed is not broadcast: another shape is an error naming both."""
+    with pytest.raises(ValueError, match="shape") as raised:
+        (Tensor(np.ones(3)) * 2).backward(np.ones(wrong))
+    for shape in ((3,), wrong):
+        assert str(shape) in str(raised.value), f"the error should name the shape {shape}; it said: {raised.value}"
+
+
+def test_backward_of_a_constant_is_an_error():
+    """What needs no gradient has no way back."""
+    constant = Tensor([1.0, 2.0], requires_grad=False)
+    with pytest.raises(ValueError, match="requires_grad"):
+        (constant * 2).sum().backward()
+
+
+def test_constants_receive_no_gradient():
+    """Gradients go only where they are wanted, and what is detached stops them."""
+    x, y = tensors(3.0, 4.0)
+    constant = Tensor(5.0, requires_grad=False)
+    (x * constant + y.detach() * x).backward()
+    assert_close(grad_of(x, "x"), 9.0, "d (5x + 4x) / dx is 9")
+    assert constant.grad is None, "a tensor with requires_grad=False should have no gradient"
+    assert y.grad is None, "no gradient should go back through detach()"
+
+
+def test_gradients_are_not_shared():
+    """Each tensor has a gradient array of its own, and so does the caller."""
+    a, b = tensors([1.0, 2.0], [3.0, 4.0])
+    seed = np.array([1.0, 1.0])
+    total = a + b
+    total.backward(seed)
+    for tensor, name in ((a, "a"), (total, "a + b")):
+        grad_of(tensor, name)[:] = 99.0
+    assert_close(grad_of(b, "b"), [1.0, 1.0], "writing into a.grad must not change b.grad")
+    assert_close(seed, [1.0, 1.0], "writing into a gradient must not change what backward was called with")
+    total.backward(seed)
+    assert_close(grad_of(b, "b"), [2.0, 2.0], "a second backward adds to b.grad")
+    assert_close(seed, [1.0, 1.0], "backward must not change the gradient that it is called with")
+
+
+def test_backward_makes_new_gradients():
+    """A gradient kept from an earlier step stays what it was."""
+    (x,) = tensors([1.0, 2.0])
+    (x * x).sum().backward()
+    kept = grad_of(x, "x")
+    before = kept.copy()
+    (x * x).sum().backward()
+    assert_close(kept, before, "a second backward must not write into the array that the first one left in grad")
+
+
+def test_gradients_have_the_precision_of_their_tensor():
+    """float32 parameters get float32 gradients, also next to float64 data."""
+    weights, data = Tensor(np.ones((3, 2), dtype=np.float32)), np.ones((4, 3))
+    (data @ weights).sum().backward()
+    got = grad_of(weights, "weights").dtype
+    assert got == np.float32, f"the gradient of float32 weights should be float32, got {got}"
+    weights.backward(np.ones((3, 2)))
+    got = grad_of(weights, "weights").dtype
+    assert got == np.float32, f"a float64 gradient passed to backward should be taken in float32, got {got}"
+    x = Tensor(np.array([1.0, 2.0], dtype=np.float32))
+    result = (((x * 2 + 1) ** 2).tanh().relu() ** np.float64(0.5)).sum()
+    assert result.data.dtype == np.float32, f"plain numbers should leave float32 as it is, got {result.data.dtype}"
+
+
+# topological_order
+
+
+def test_topological_order_by_hand():
+    """Every tensor once, after what it was computed from, and the root last."""
+    a, b = tensors(1.0, 2.0)
+    c = a * b
+    d = c + a
+    order = topological_order(d)
+    assert len(order) == 4, f"d = a·b + a is made of four tensors, and the order has {len(order)}"
+    assert order[-1] is d, "the root comes last"
+    assert order[-2] is c, "a·b comes before the root and after a and b"
+    assert {id(t) for t in order[:2]} == {id(a), id(b)}, "the inputs a and b come first"
+
+
+def test_topological_order_of_an_input():
+    """A tensor that was computed from nothing is its own order."""
+    (x,) = tensors(1.0)
+    order = topological_order(x)
+    assert len(order) == 1, f"an input alone has an order of one tensor, got {len(order)}"
+    assert order[0] is x, "the order of an input is that input"
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=25))
+def test_in_any_graph_parents_come_first(edges):
+    """Whatever the graph: each tensor once, each after its parents."""
+    nodes = tensors(1.0, 2.0)
+    for left, right in edges:
+        nodes.append(nodes[left % len(nodes)] + nodes[right % len(nodes)])
+    order = topological_order(nodes[-1])
+    place = {id(node): i for i, node in enumerate(order)}
+    assert len(place) == len(order), "a tensor is in the order twice"
+    for node in order:
+        for parent, _ in node.parents:
+            assert id(parent) in place, "a parent of a tensor in the order is missing from it"
+            assert place[id(parent)] < place[id(node)], "a tensor comes before one that it was computed from"
+
+
+# Operations
+
+
+OPERANDS = [((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((2, 2, 2), (2, 1))]
+
+
+@pytest.mark.parametrize("shapes", OPERANDS, ids=str)
+@pytest.mark.parametrize("symbol", ["+", "-", "*", "/"])
+def test_arithmetic_with_broadcasting(symbol, shapes, rng):
+    """Sum, difference, product and quotient, with operands of one shape and of shapes that broadcast."""
+    operations = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b}
+    a, b = (rng.uniform(0.5, 2.0, size=shape) for shape in shapes)
+    assert_differentiates(f"a {symbol} b", operations[symbol], a, b)
+
+
+def test_a_product_by_hand():
+    """Each factor receives the gradient times the other factor."""
+    a, b = tensors([1.0, 2.0], [5.0, 7.0])
+    (a * b).backward([1.0, 10.0])
+    assert_close(grad_of(a, "a"), [5.0, 70.0], "the gradient of a in a·b is g·b")
+    assert_close(grad_of(b, "b"), [1.0, 20.0], "the gradient of b in a·b is g·a")
+
+
+def test_plain_arrays_and_numbers_are_constants(rng):
+    """A NumPy array or a number may stand on either side of an operator."""
+    array = rng.uniform(0.5, 2.0, size=(2, 3))
+    x = rng.uniform(0.5, 2.0, size=3)
+    for what, function in {
+        "x * 3": lambda x: x * 3,
+        "3 * x": lambda x: 3 * x,
+        "array * x": lambda x: array * x,
+        "x * array": lambda x: x * array,
+        "1 - x": lambda x: 1 - x,
+        "1 / x": lambda x: 1 / x,
+        "array @ x": lambda x: array @ x,
+        "x @ array": lambda x: x @ array.T,
+        "array - x": lambda x: array - x,
+        "-x": lambda x: -x,
+    }.items():
+        assert_differentiates(what, function, x)
+
+
+@pytest.mark.parametrize("exponent", [3, 2, 1, 0, -1, 0.5, -1.5])
+def test_powers(exponent, rng):
+    """Whole, broken and negative exponents."""
+    assert_differentiates(f"a ** {exponent}", lambda a: a**exponent, rng.uniform(0.5, 2.0, size=(2, 3)))
+
+
+def test_powers_of_zero_and_of_negative_numbers():
+    """x² has slope 2x for negative x too, and at 0 the slopes of x⁰, x¹ and x² are 0, 1 and 0."""
+    for exponent, slopes in {0: [0.0, 0.0], 1: [1.0, 1.0], 2: [-4.0, 0.0], 3: [12.0, 0.0]}.items():
+        (x,) = tensors([-2.0, 0.0])
+        (x**exponent).sum().backward()
+        assert_close(grad_of(x, "x"), slopes, f"the slopes of x**{exponent} at -2 and 0")
+
+
+def test_a_power_must_be_a_number():
+    """A tensor as the exponent is an error that says how to write it."""
+    a, b = tensors(2.0, 3.0)
+    with pytest.raises(TypeError, match=r"exponent.*Tensor"):
+        pow(a, b)  # type: ignore[operator]
+
+
+MATRICES = [
+    ((2, 3), (3, 4)),
+    ((1, 3), (3, 1)),
+    ((5, 2, 3), (5, 3, 2)),
+    ((5, 2, 3), (3, 2)),
+    ((2, 3), (5, 3, 2)),
+    ((2, 1, 2, 3), (4, 3, 2)),
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (3, 2)),
+    ((5, 2, 3), (3,)),
+    ((3,), (5, 3, 2)),
+]
+
+
+@pytest.mark.parametrize("shapes", MATRICES, ids=str)
+def test_matrix_products(shapes, rng):
+    """Matrices, batches of matrices that broadcast, and vectors on either side."""
+    a, b = (rng.normal(size=shape) for shape in shapes)
+    assert_differentiates("a @ b", lambda a, b: a @ b, a, b)
+
+
+def test_a_matrix_product_by_hand():
+    """With ones as the gradient, dA is the row sums of B and dB the column sums of A."""
+    a, b = tensors([[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]])
+    (a @ b).sum().backward()
+    assert_close(grad_of(a, "a"), [[11, 15], [11, 15]], "d Σ(AB) / dA: in each row, the sums of B's rows")
+    assert_close(grad_of(b, "b"), [[4, 4], [6, 6]], "d Σ(AB) / dB: in each column, the sums of A's columns")
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "relu"])
+def test_functions_of_every_number(name, rng):
+    """exp, log, tanh and relu have NumPy's values and the slopes of their differences."""
+    a = rng.uniform(0.3, 2.0, size=(2, 3))
+    if name != "log":
+        a *= np.array([[1, -1, 1], [-1, 1, -1]])
+    plain = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}[name]
+    assert_differentiates(f"a.{name}()", lambda a: getattr(a, name)(), a, plain=plain)
+
+
+def test_tanh_and_relu_multiply_the_gradient_that_arrives():
+    """The chain rule multiplies: a gradient of 10 leaves ten times as large as a gradient of 1."""
+    for name, slope in {"tanh": 1 - np.tanh(0.5) ** 2, "relu": 1.0}.items():
+        (x,) = tensors([0.5])
+        getattr(x, name)().backward([10.0])
+        assert_close(grad_of(x, "x"), [10 * slope], f"{name} at 0.5 with a gradient of 10 from above")
+
+
+def test_relu_at_zero_and_below():
+    """ReLU stops the gradient at 0 and below it, and lets not-a-number be seen."""
+    (x,) = tensors([-1.0, 0.0, 2.0])
+    x.relu().backward([7.0, 7.0, 7.0])
+    assert_close(grad_of(x, "x"), [0.0, 0.0, 7.0], "relu at [-1, 0, 2] passes the gradient at 2 only")
+    assert_close(Tensor([np.nan]).relu().data, [np.nan], "relu of nan is nan: turning it into 0 hides a bug")
+    values = np.array([1.0, 2.0])
+    Tensor(values).relu().data[0] = 9.0
+    assert_close(values, [1.0, 2.0], "relu returns a new array, also where nothing is negative")
+
+
+def test_tanh_far_out():
+    """Saturated: the value is 1 and the slope is 0, without an overflow."""
+    (x,) = tensors([800.0, -800.0])
+    y = x.tanh()
+    y.sum().backward()
+    assert_close(y.data, [1.0, -1.0], "tanh(±800) is ±1")
+    assert_close(grad_of(x, "x"), [0.0, 0.0], "the slope of tanh at ±800 is 0")
+
+
+AXES = [None, 0, 1, 2, -1, -2, (0, 2), (0, -1), (1, 0), (0, 1, 2), ()]
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", AXES, ids=str)
+def test_sums_and_means(axis, keepdims, rng):
+    """Over one axis, several, counted from the end, none or all; with the axes kept or not."""
+    a = rng.normal(size=(2, 3, 4))
+    what = f"a.sum(axis={axis}, keepdims={keepdims})"
+    assert_differentiates(what, lambda a: a.sum(axis=axis, keepdims=keepdims), a)
+    assert_differentiates(what.replace("sum", "mean"), lambda a: a.mean(axis=axis, keepdims=keepdims), a)
+
+
+def test_a_sum_by_hand():
+    """Every summand receives the gradient of its sum."""
+    (x,) = tensors([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    x.sum(axis=1).backward([10.0, 20.0])
+    assert_close(
+        grad_of(x, "x"), [[10, 10, 10], [20, 20, 20]], "row sums with gradients 10 and 20: each row gets its own"
+    )
+    square = Tensor(np.eye(2))
+    square.sum(axis=1).backward([10.0, 20.0])
+    assert_close(
+        grad_of(square, "x"), [[10, 10], [20, 20]], "row sums of a 2 × 2 matrix: 10 goes to row 0, not column 0"
+    )
+
+
+def test_sums_and_means_of_nothing():
+    """An empty sum is 0; an empty mean is an error."""
+    empty = Tensor(np.ones((0, 3)))
+    total = empty.sum()
+    assert_close(total.data, 0.0, "the sum of no numbers is 0")
+    total.backward()
+    assert_shape(grad_of(empty, "empty"), (0, 3), "the gradient of no numbers")
+    with pytest.raises(ValueError, match=r"\(0, 3\)"):
+        empty.mean()
+
+
+@pytest.mark.parametrize("axes", [(), (0, 1, 2), (2, 0, 1), (1, 2, 0), (0, 2, 1), (-1, 0, 1), (1, -1, 0)], ids=str)
+def test_transposes(axes, rng):
+    """Any order of the axes, counted from either end; reversed when none is given."""
+    assert_differentiates(f"a.transpose{axes}", lambda a: a.transpose(*axes), rng.normal(size=(2, 3, 4)))
+
+
+def test_transposing_an_empty_or_flat_tensor():
+    """Nothing to turn is no error."""
+    for shape in ((), (3,), (0, 2)):
+        x = Tensor(np.ones(shape))
+        y = x.transpose()
+        y.sum().backward()
+        assert_shape(y, shape[::-1], f"the transpose of a tensor of shape {shape}")
+        assert_shape(grad_of(x, "x"), shape, f"the gradient through the transpose of a tensor of shape {shape}")
+
+
+def test_reshaping(rng):
+    """The gradient takes the old shape again."""
+    a = rng.normal(size=(2, 6))
+    assert_differentiates("a.reshape(3, 4)", lambda a: a.reshape(3, 4), a)
+    assert_differentiates("a.reshape(-1)", lambda a: a.reshape(-1), a)
+
+
+INDICES = {
+    "[1]": 1,
+    "[-1]": -1,
+    "[1:]": slice(1, None),
+    "[:, ::2]": (slice(None), slice(None, None, 2)),
+    "[1, 2]": (1, 2),
+    "[..., None]": (..., None),
+    "[[0, 2, 0]]": [0, 2, 0],
+    "[[0, 1, 0], [2, 3, 2]]": ([0, 1, 0], [2, 3, 2]),
+    "[mask]": np.arange(12).reshape(3, 4) % 2 == 0,
+}
+
+
+@pytest.mark.parametrize("index", INDICES.values(), ids=list(INDICES))
+def test_indexing(index, rng):
+    """Numbers, slices, new axes, lists with repetitions and masks."""
+    assert_differentiates("a[…]", lambda a: a[index], rng.normal(size=(3, 4)))
+
+
+def test_what_is_read_twice_collects_twice():
+    """An entry that an index names twice receives both gradients."""
+    (x,) = tensors([1.0, 2.0, 3.0])
+    x[[0, 0, 2]].backward([10.0, 100.0, 1000.0])
+    message = "x[[0, 0, 2]] with gradients 10, 100, 1000: entry 0 was read twice, entry 1 never"
+    assert_close(grad_of(x, "x"), [110.0, 0.0, 1000.0], message)
+
+
+def test_operations_leave_their_operands_alone(rng):
+    """Neither the values of an operand nor those of a result change on the way back."""
+    x = Tensor(rng.uniform(0.5, 2.0, size=(3, 3)))
+    values = x.data.copy()
+    y = (((x @ x) * x).tanh().relu() ** 2).transpose()[0] + x.sum(axis=0)
+    result = y.data.copy()
+    y.sum().backward()
+    assert_close(x.data, values, "the operand's values must not change")
+    assert_close(y.data, result, "the result's values must not change on the way back")
+
+
+def test_cross_entropy_has_the_known_gradient(rng):
+    """The closed form: the gradient of softmax cross-entropy in the logits is (probabilities - one-hot) / batch."""
+    scores, labels = rng.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
+    logits = Tensor(scores)
+    chosen = logits[np.arange(5), labels]
+    ((logits.exp().sum(axis=1)).log() - chosen).mean().backward()
+    softmax = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = (softmax - np.eye(3)[labels]) / 5
+    assert_close(grad_of(logits, "logits"), expected, "softmax cross-entropy: (probabilities - one-hot) / batch")
+
+
+def test_least_squares_has_the_known_gradient(rng):
+    """The closed form: the gradient of the mean squared error in the weights is 2 Xᵀ(Xw - y) / n."""
+    X, y, w = rng.normal(size=(20, 3)), rng.normal(size=(20, 1)), rng.normal(size=(3, 1))
+    weights = Tensor(w)
+    ((X @ weights - y) ** 2).mean().backward()
+    assert_close(grad_of(weights, "w"), 2 * X.T @ (X @ w - y) / 20, "mean squared error: 2 Xᵀ(Xw - y) / n")
+
+
+def test_a_two_layer_network(rng):
+    """Everything together: batch, weights and biases of a network with a tanh and a ReLU."""
+
+    def network(W1, b1, W2):
+        return (X @ W1 + b1).tanh() @ W2
+
+    def plain(W1, b1, W2):
+        return np.tanh(X @ W1 + b1) @ W2
+
+    X = rng.normal(size=(6, 3))
+    parameters = rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(4, 2))
+    assert_differentiates("tanh(XW₁ + b₁)W₂", network, *parameters, plain=plain)
+
+
+# numerical_gradient and gradcheck
+
+
+def test_numerical_gradient_by_hand():
+    """The gradient of x² + 3y at (2, 5) is (4, 3)."""
+    gradient = numerical_gradient(lambda p: p[0] ** 2 + 3 * p[1], [2.0, 5.0])
+    assert_close(gradient, [4.0, 3.0], "the gradient of x² + 3y at (2, 5)", rtol=1e-8)
+
+
+def test_numerical_gradient_is_central():
+    """Central differences are exact for a parabola whatever the step; one-sided ones are off by the step."""
+    for step in (0.1, 0.01):
+        gradient = numerical_gradient(lambda p: float(np.sum(p**2)), [0.5, -0.25], step=step)
+        message = f"the gradient of Σx² at [0.5, -0.25] with step {step}: (f(x + h) - f(x - h)) / 2h is exact here"
+        assert_close(gradient, [1.0, -0.5], message, rtol=1e-10)
+
+
+def test_numerical_gradient_uses_the_step():
+    """For x³ the central difference is 3x² + h²: the step shows in the result."""
+    for step in (0.1, 0.2):
+        gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.5], step=step)
+        assert_close(gradient, [0.75 + step**2], f"x³ at 0.5 with step {step} gives 3x² + h²", rtol=1e-9)
+    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [-0.5])
+    assert_close(gradient, [0.75], "x³ at -0.5: steps are not negative and not lost", rtol=1e-8)
+
+
+@pytest.mark.parametrize("point", [3e8, -3e8])
+def test_numerical_gradient_far_from_zero(point):
+    """Where numbers are large, so is the step: 3·10⁸ + 10⁻⁵ would be 3·10⁸ again."""
+    gradient = numerical_gradient(lambda p: float(p[0] ** 2), [point])
+    assert_close(gradient, [2 * point], f"x² at {point:g}: the step must grow with the size of x", rtol=1e-6)
+
+
+def test_numerical_gradient_near_zero():
+    """Where numbers are tiny the step is still `step`."""
+    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.0], step=0.1)
+    assert_close(gradient, [0.01], "x³ at 0 with step 0.1 gives h² = 0.01", rtol=1e-9)
+    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.0])
+    assert_close(gradient * 1e10, [1.0], "x³ at 0 with the step left out gives h² = 10⁻¹⁰, here times 10¹⁰")
+
+
+def test_numerical_gradient_of_any_shape(rng):
+    """The gradient has the point's shape, matrices and single numbers included; the point is left alone."""
+    A = rng.normal(size=(2, 3))
+    for shape in ((2, 3), (), (0,)):
+        point = np.ones(shape)
+        weights = A if shape == (2, 3) else np.full(shape, 4.0)
+        gradient = numerical_gradient(lambda p, w=weights: float(np.sum(p * w)), point)
+        assert_close(gradient, weights, f"the gradient of Σwx at a point of shape {shape} is w", rtol=1e-8)
+        assert_close(point, np.ones(shape), "numerical_gradient must not change the point")
+
+
+def test_numerical_gradient_at_integers():
+    """Whole numbers are taken as floats: 2 + 10⁻⁵ must not become 2."""
+    assert_close(numerical_gradient(lambda p: float(p[0] ** 2), np.array([2])), [4.0], "x² at the integer 2", rtol=1e-8)
+
+
+def test_numerical_gradient_may_be_given_a_function_that_writes():
+    """A function that spoils its argument spoils nothing else."""
+
+    def spoils(p):
+        value = float(np.sum(p**2))
+        p[:] = 0.0
+        return value
+
+    assert_close(numerical_gradient(spoils, [1.0, 2.0]), [2.0, 4.0], "Σx² by a function that overwrites x", rtol=1e-8)
+
+
+def test_gradcheck_tells_right_from_wrong(rng):
+    """The disagreement is tiny for right derivatives and large for a wrong one."""
+    a, b = rng.normal(size=(2, 3)), rng.normal(size=(3, 2))
+    error = gradcheck(lambda a, b: ((a @ b).tanh() * 2).sum(axis=0), a, b)
+    assert error < 1e-6, f"gradcheck of Σ 2·tanh(AB) should be below 1e-6, got {error:.2g}"
+
+    def cubes_with_a_wrong_slope(x):
+        return Tensor(x.data**3, requires_grad=x.requires_grad, parents=((x, lambda g: g * 2 * x.data),))
+
+    error = gradcheck(cubes_with_a_wrong_slope, np.array([1.0, 2.0]))
+    assert error > 0.1, f"gradcheck should find that the slope of x³ is not 2x; it reported {error:.2g}"
+
+
+def test_gradcheck_shows_what_is_not_a_number():
+    """A derivative that is not a number is not agreement."""
+
+    def broken(x):
+        return Tensor(x.data, requires_grad=x.requires_grad, parents=((x, lambda g: g * np.nan),))
+
+    assert np.isnan(gradcheck(broken, np.array([1.0]))), "gradcheck of a derivative that is nan should be nan"
