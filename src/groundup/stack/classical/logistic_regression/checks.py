@@ -207,6 +207,19 @@ def test_losses_and_softmax_take_small_and_narrow_types():
     )
 
 
+def test_probabilities_and_losses_leave_their_arguments_alone(rng):
+    """Logits and labels are unmodified, also when they are float64 already and need no conversion."""
+    logits, labels, scores = rng.normal(size=5), np.array([0.0, 1.0, 1.0, 0.0, 0.5]), rng.normal(size=(5, 3))
+    before = logits.copy(), labels.copy(), scores.copy()
+    sigmoid(logits)
+    binary_cross_entropy(logits, labels)
+    softmax(scores)
+    softmax(scores, axis=0)
+    cross_entropy(scores, np.array([0, 1, 2, 0, 1]))
+    for name, now, then in zip(("logits", "labels", "scores"), (logits, labels, scores), before, strict=True):
+        assert_close(now, then, f"{name} after the calls", rtol=0, atol=0)
+
+
 def test_binary_cross_entropy_refuses_what_it_cannot_mean():
     """Labels of -1 and 1, shapes that would broadcast, and no samples are errors."""
     with pytest.raises(ValueError, match=r"labels must lie between 0 and 1, got -1.*Code the two classes as 0 and 1"):
@@ -365,12 +378,14 @@ def test_logistic_objective_leaves_its_arguments_alone(rng):
 
 def test_logistic_hessian_by_hand():
     """At zero every p(1 - p) is 1/4, so the Hessian is designᵀdesign / 4n, plus l2/n on the weight only."""
-    design = np.array([[1.0, 1.0], [3.0, 1.0]])
+    design, parameters = np.array([[1.0, 1.0], [3.0, 1.0]]), np.zeros(2)
     assert_close(
-        logistic_hessian(np.zeros(2), design, 6.0),
+        logistic_hessian(parameters, design, 6.0),
         np.array([[10.0 / 4 + 6.0, 4.0 / 4], [4.0 / 4, 2.0 / 4]]) / 2,
         "Hessian at zero for features 1 and 3, l2=6",
     )
+    assert_close(design, [[1.0, 1.0], [3.0, 1.0]], "the design after the call", rtol=0, atol=0)
+    assert_close(parameters, [0.0, 0.0], "the parameters after the call", rtol=0, atol=0)
 
 
 def test_logistic_hessian_makes_no_diagonal_matrix(rng):
@@ -483,17 +498,17 @@ def test_gradient_descent_steps_by_hand():
     fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=2, tol=1e-9)
     assert_close(fit.parameters, [4.0, 0.0], "after two steps from (7, 3) towards (3, -1)")
     assert_close(fit.losses, [32.0, 8.0, 2.0], "the objective before the first step and after each of the two")
-    assert fit.converged is False, "two steps do not reach a gradient of 1e-9: converged is False"
+    assert not fit.converged, "two steps do not reach a gradient of 1e-9: converged is False"
 
 
 def test_gradient_descent_stops_when_the_gradient_is_small():
     """It stops as soon as the largest entry of the gradient is within tol, and says so."""
     fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=1000, tol=1.0)
     assert_close(fit.losses, [32.0, 8.0, 2.0, 0.5], "gradient entries 8, 4, 2, 1: the fourth point is within tol=1")
-    assert fit.converged is True, "the last gradient is within tol: converged is True"
+    assert fit.converged, "the last gradient is within tol: converged is True"
     there = gradient_descent(bowl, np.array([3, -1]), learning_rate=0.25, max_iter=10, tol=0.0)
     assert_close(there.losses, [0.0], "started at the minimum, no step is taken")
-    assert there.converged is True, "started at the minimum: converged is True"
+    assert there.converged, "started at the minimum: converged is True"
 
 
 def test_gradient_descent_judges_the_largest_entry_by_its_size():
@@ -515,6 +530,16 @@ def test_gradient_descent_leaves_the_start_alone():
         lambda t: (float((t**2).sum()), 2 * t), np.ones((2, 3)), learning_rate=0.5, max_iter=9, tol=0
     )
     assert_close(matrix.parameters, np.zeros((2, 3)), "the minimum of Σt² from a matrix of ones")
+
+
+def test_converged_is_about_the_largest_entry_by_its_size():
+    """One entry of the gradient at zero and the other far below it is not convergence, for either method."""
+    slow = gradient_descent(bowl, np.array([-1.0, -1.0]), learning_rate=0.25, max_iter=1, tol=1e-6)
+    assert not slow.converged, "after one step the gradient is (-4, 0): not converged"
+    fast = newton(log_cosh, log_cosh_hessian, np.array([2.0, 0.0]), max_iter=1, tol=1e-6)
+    assert not fast.converged, "after one halved step the gradient is (-0.9, 0): not converged"
+    for fit in (slow, fast):
+        assert isinstance(fit.losses, np.ndarray), f"losses is an array, got a {type(fit.losses).__name__}"
 
 
 @pytest.mark.parametrize("method", ["gradient_descent", "newton"])
@@ -544,19 +569,22 @@ def test_gradient_descent_with_a_step_of_zero_goes_nowhere():
     """With learning_rate=0 the parameters stay where they were, and that is not convergence."""
     fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.0, max_iter=5, tol=1e-9)
     assert_close(fit.parameters, [7.0, 3.0], "the parameters after five steps of size zero")
-    assert fit.converged is False, "nothing was minimised: converged is False"
+    assert not fit.converged, "nothing was minimised: converged is False"
 
 
 def test_gradient_descent_goes_on_while_the_objective_is_finite():
     """A step that makes things worse is a step all the same: the curve shows it, and `converged` stays False."""
     fit = gradient_descent(bowl, np.array([8.0, -1.0]), learning_rate=1.5, max_iter=2, tol=1e-9)
     assert_close(fit.losses, [25.0, 100.0, 400.0], "a step of 1.5 doubles the distance to (3, -1) each time")
-    assert fit.converged is False, "the objective rises: converged is False"
+    assert not fit.converged, "the objective rises: converged is False"
 
 
 def test_gradient_descent_says_when_the_step_is_too_large():
     """A step that makes the objective overflow is an error naming learning_rate, not a NaN."""
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"learning_rate must be smaller, got 1e\+100"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match=r"learning_rate must be smaller, got 1e\+100.*after step 2"),
+    ):
         gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=1e100, max_iter=100, tol=1e-9)
 
 
@@ -565,7 +593,7 @@ def test_newton_solves_a_parabola_in_one_step():
     fit = newton(bowl, lambda t: 2 * np.eye(2), np.array([7, 3]), max_iter=50, tol=1e-9)
     assert_close(fit.parameters, [3.0, -1.0], "the minimum, from (7, 3)")
     assert_close(fit.losses, [32.0, 0.0], "the objective before and after the only step")
-    assert fit.converged is True, "the gradient is zero: converged is True"
+    assert fit.converged, "the gradient is zero: converged is True"
 
 
 def test_newton_uses_the_whole_hessian():
@@ -586,7 +614,7 @@ def test_newton_halves_a_step_that_overshoots():
         before = start.copy()
         fit = newton(log_cosh, log_cosh_hessian, start, max_iter=60, tol=1e-10)
         assert_close(fit.parameters, np.zeros(len(start)), f"the minimum of log cosh, from {start}", atol=1e-9)
-        assert fit.converged is True, f"converged, from {start}"
+        assert fit.converged, f"converged, from {start}"
         assert (np.diff(fit.losses) <= 1e-12).all(), f"the objective never rises; it went {fit.losses}"
         assert_close(start, before, "start after the call", rtol=0, atol=0)
 
@@ -601,7 +629,7 @@ def test_newton_halves_only_when_needed():
     once = newton(log_cosh, log_cosh_hessian, np.array([1.2]), max_iter=1, tol=1e-10)
     full_step = np.tanh(1.2) * np.cosh(1.2) ** 2
     assert_close(once.parameters, [1.2 - full_step / 2], "one step from 1.2: half of the full step, and not less")
-    assert fit.converged is False, "one step is not enough: converged is False"
+    assert not fit.converged, "one step is not enough: converged is False"
     assert len(fit.losses) == 2, f"one step gives two losses, got {len(fit.losses)}"
 
 
@@ -612,7 +640,7 @@ def test_newton_ends_where_no_step_goes_down():
     )
     assert_close(fit.parameters, [1.0, 2.0], "the point where a search along a wrong gradient ends")
     assert_close(fit.losses, [5.0], "no step was taken")
-    assert fit.converged is False, "the gradient is (-2, -4) still: converged is False"
+    assert not fit.converged, "the gradient is (-2, -4) still: converged is False"
 
 
 def test_newton_takes_the_smallest_step_where_the_hessian_is_singular():
@@ -629,13 +657,13 @@ def test_newton_stops_at_the_largest_entry():
     """The tolerance is compared with the largest entry of the gradient by size; at the minimum no step is taken."""
     there = newton(bowl, lambda t: 2 * np.eye(2), np.array([3.0, -1.0]), max_iter=5, tol=0.0)
     assert_close(there.losses, [0.0], "started at the minimum, no step is taken")
-    near = newton(bowl, lambda t: 2 * np.eye(2), np.array([3.4, -1.0]), max_iter=5, tol=0.8)
-    assert_close(near.losses, [0.16], "gradient (0.8, 0) is within tol=0.8: no step", rtol=1e-6)
-    assert near.converged is True, "a gradient that equals tol has converged"
+    near = newton(bowl, lambda t: 2 * np.eye(2), np.array([3.5, -1.0]), max_iter=5, tol=1.0)
+    assert_close(near.losses, [0.25], "gradient (1, 0) is within tol=1: no step")
+    assert near.converged, "a gradient that equals tol has converged"
     away = newton(bowl, lambda t: 2 * np.eye(2), np.array([-1.0, -1.0]), max_iter=5, tol=1e-6)
     assert_close(away.parameters, [3.0, -1.0], "from (-1, -1), where the gradient is (-8, 0)")
     close = newton(bowl, lambda t: 2 * np.eye(2), np.array([3 + 1e-6, -1.0]), max_iter=5, tol=1e-9)
-    assert close.converged is True, "a last step of 1e-6 is still a step: only one that changes nothing ends the search"
+    assert close.converged, "a last step of 1e-6 is still a step: only one that changes nothing ends the search"
     seen = []
     newton(lambda t: (seen.append(t), bowl(t))[1], lambda t: 2 * np.eye(2), np.array([7.0, 3.0]), max_iter=5, tol=1e-6)
     assert_close(seen[0], [7.0, 3.0], "the first point at which the objective was asked, after the run")

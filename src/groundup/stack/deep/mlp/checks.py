@@ -158,12 +158,14 @@ def test_linear_by_hand():
 
 def test_linear_backward_by_hand():
     """Two samples through two inputs and one output, on paper."""
-    d_inputs, d_weights, d_bias = linear_backward(
-        np.array([[1.0], [-2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([[10.0], [20.0]])
-    )
+    arguments = np.array([[1.0], [-2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([[10.0], [20.0]])
+    before = [array.copy() for array in arguments]
+    d_inputs, d_weights, d_bias = linear_backward(*arguments)
     assert_close(d_inputs, [[10.0, 20.0], [-20.0, -40.0]], "d_inputs = d_outputs · weightsᵀ")
     assert_close(d_weights, [[3.0 - 10.0], [4.0 - 12.0]], "d_weights = inputsᵀ · d_outputs, added up over the batch")
     assert_close(d_bias, [-1.0], "d_bias = d_outputs added up over the batch")
+    for name, now, then in zip(("d_outputs", "inputs", "weights"), arguments, before, strict=True):
+        assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("batch", "fan_in", "fan_out"), [(4, 3, 2), (1, 3, 2), (4, 1, 1), (3, 3, 3)])
