@@ -1,12 +1,14 @@
 """Checks of logistic regression: hand computation, finite differences, scikit-learn and invariants."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
-from groundup.checking import assert_close, assert_shape, speed_ratio
+from groundup.checking import assert_close, assert_shape
 from groundup.stack.classical.logistic_regression import (
     LogisticRegression,
     SoftmaxRegression,
@@ -67,11 +69,12 @@ def test_sigmoid_of_known_log_odds():
     )
 
 
-def test_sigmoid_at_the_extremes():
+@pytest.mark.parametrize(("far", "expected"), [([-1000.0, -np.inf], [0.0, 0.0]), ([1000.0, np.inf], [1.0, 1.0])])
+def test_sigmoid_at_the_extremes(far, expected):
     """The sigmoid of ±1000 is 0 and 1, with no overflow on the way."""
     with no_float_trouble():
-        result = sigmoid(np.array([-1000.0, -np.inf, 1000.0, np.inf]))
-    assert_close(result, [0.0, 0.0, 1.0, 1.0], "sigmoid([-1000, -inf, 1000, inf])", rtol=0, atol=0)
+        result = sigmoid(np.array(far))
+    assert_close(result, expected, f"sigmoid({far})", rtol=0, atol=0)
 
 
 def test_sigmoid_is_accurate_in_the_left_tail():
@@ -205,19 +208,6 @@ def test_losses_and_softmax_take_small_and_narrow_types():
     assert_close(
         cross_entropy(narrow[None, :], [2]), cross_entropy(wide[None, :], [2]), f"loss {message}", rtol=1e-12, atol=0
     )
-
-
-def test_probabilities_and_losses_leave_their_arguments_alone(rng):
-    """Logits and labels are unmodified, also when they are float64 already and need no conversion."""
-    logits, labels, scores = rng.normal(size=5), np.array([0.0, 1.0, 1.0, 0.0, 0.5]), rng.normal(size=(5, 3))
-    before = logits.copy(), labels.copy(), scores.copy()
-    sigmoid(logits)
-    binary_cross_entropy(logits, labels)
-    softmax(scores)
-    softmax(scores, axis=0)
-    cross_entropy(scores, np.array([0, 1, 2, 0, 1]))
-    for name, now, then in zip(("logits", "labels", "scores"), (logits, labels, scores), before, strict=True):
-        assert_close(now, then, f"{name} after the calls", rtol=0, atol=0)
 
 
 def test_binary_cross_entropy_refuses_what_it_cannot_mean():
@@ -389,20 +379,17 @@ def test_logistic_hessian_by_hand():
 
 
 def test_logistic_hessian_makes_no_diagonal_matrix(rng):
-    """Curvature is one number for each sample: no matrix of n × n, which a million samples could not hold.
-
-    It is timed against making that matrix. Without it the time grows with n, with it with n².
-    """
+    """Curvature is one number for each sample: no matrix of n × n, which a million samples could not hold."""
     design, theta = add_intercept(rng.normal(size=(1500, 3))), rng.normal(size=4)
-
-    def through_a_diagonal_matrix():
-        p = 1 / (1 + np.exp(-design @ theta))
-        return design.T @ np.diag(p * (1 - p)) @ design / len(design)
-
-    ratio = speed_ratio(through_a_diagonal_matrix, lambda: logistic_hessian(theta, design, 0.0))
-    assert ratio >= 4, (
-        "logistic_hessian of 1,500 samples must be at least 4 times as fast as with a 1,500 × 1,500 diagonal matrix, "
-        f"and is {ratio:.1f} times as fast: multiply the rows by their curvature instead, by broadcasting"
+    tracemalloc.start()
+    try:
+        logistic_hessian(theta, design, 0.0)
+        megabytes = tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+    assert megabytes < 4, (
+        "logistic_hessian of 1,500 samples must need less than 4 MB on the way, where a 1,500 × 1,500 matrix has 18; "
+        f"it needed {megabytes:.1f} MB: multiply the rows by their curvature instead, by broadcasting"
     )
 
 
