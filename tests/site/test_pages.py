@@ -178,7 +178,7 @@ def test_a_figure_gets_the_parameters_as_their_types(
     assert asked == [("bedrock/vectors", "race", {"size": 4, "batch": 200, "shape": "bars", "noisy": True})]
     answer = client.post(f"{UNIT}/figures/race", json={"size": "x"}, headers={**headers, "accept": "application/json"})
     assert answer.status_code == 400
-    assert "size must be of type int, not 'x'" in answer.json()["error"]
+    assert "'size' must be a whole number from 1 to 10, not 'x'" in answer.json()["error"]
 
 
 def test_static_files_are_cached_by_content(client: TestClient):
