@@ -66,13 +66,15 @@ def replay_command(as_json: bool) -> int:
 @click.option(
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
+@click.option("--quick", is_flag=True, help="Leave out the mutants and the labs, which take minutes.")
 @json_option
 @workspace_option
-def verify_command(units: tuple[str, ...], stack: str | None, as_json: bool) -> int:
+def verify_command(units: tuple[str, ...], stack: str | None, quick: bool, as_json: bool) -> int:
     """Judge the UNITs themselves: the author's gate (all units when none is named).
 
-    The stub must fail, every mistake must fail with its own diagnosis, every variant must pass, the checks must kill
-    at least 95 % of the automatic mutants, and lesson, figures, hints and cards must be whole.
+    What is not written must not pass, every mistake must fail and nearly every one be named by its own diagnosis, every
+    variant must pass, forbidden names must be refused, the checks must notice at least 95 % of the automatic mutants,
+    labs must fail when sabotaged, and lesson, figures, hints and cards must be whole.
     """
     from groundup.course.catalogue import Catalogue
     from groundup.course.grader import Grader
@@ -88,7 +90,7 @@ def verify_command(units: tuple[str, ...], stack: str | None, as_json: bool) -> 
             def advance(done: int, total: int, task: object = task) -> None:
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
-            reports.append(verify_unit(unit, grader, on_progress=advance))
+            reports.append(verify_unit(unit, grader, quick=quick, on_progress=advance))
             bar.remove_task(task)
             if not as_json:
                 console().print(escape(reports[-1].table()))

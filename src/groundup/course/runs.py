@@ -89,6 +89,7 @@ def run_lab(
     overlay: Mapping[str, str] | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     stop: threading.Event | None = None,
+    record: bool = True,
 ) -> RunReport:
     """Run a lab, each seed in a process of its own, keep everything and judge it.
 
@@ -103,6 +104,7 @@ def run_lab(
         on_event: receives every event as it comes: those of `groundup.labs.events`, and `run` (id, seeds), `start`,
             `end` and `verdict`.
         stop: set it from another thread to end the run, as Ctrl-C does.
+        record: hand the finished run to MLflow, in the background.
 
     Returns:
         The report; `interrupted` after Ctrl-C or `stop`, `crashed` where the lab raised or its process died.
@@ -143,7 +145,12 @@ def run_lab(
         "values": values,
         "overlay": _overlay(workspace_dir, unit, overlay),
     }
-    return _carry_out(workspace_dir, run, job)
+    report = _carry_out(run, job)
+    if record:
+        start_recording(workspace_dir)
+    with contextlib.suppress(KeyboardInterrupt):
+        on_event({"type": "verdict", "id": report.id, "verdict": report.verdict, "message": report.message})
+    return report
 
 
 def _need_packages(unit: Unit) -> None:
@@ -162,7 +169,7 @@ def _overlay(workspace_dir: Path, unit: Unit, sources: Mapping[str, str]) -> dic
     return found
 
 
-def _carry_out(workspace_dir: Path, run: _Run, job: dict[str, Any]) -> RunReport:
+def _carry_out(run: _Run, job: dict[str, Any]) -> RunReport:
     """Run the seeds one after the other; whatever happens, leave a whole record."""
     start = time.perf_counter()
     verdict, message = None, ""
@@ -183,9 +190,6 @@ def _carry_out(workspace_dir: Path, run: _Run, job: dict[str, Any]) -> RunReport
         raise
     report = _finished(run, verdict, message, start)
     run.folder.write(report)
-    start_recording(workspace_dir)
-    with contextlib.suppress(KeyboardInterrupt):
-        run.on_event({"type": "verdict", "id": report.id, "verdict": report.verdict, "message": report.message})
     return report
 
 

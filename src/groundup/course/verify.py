@@ -1,0 +1,302 @@
+"""The author's gate: a unit is judged by what its checks and labs do to right and to wrong code.
+
+A check that cannot fail is a defect, and so is one that fails right code. So every claim that a unit makes is tried:
+the reference passes with several seeds; the exercise, and the reference with any one function left unwritten, does
+not; every mistake fails, and is named by its own diagnosis; every variant passes; nearly all automatic mutants are
+noticed; every forbidden name is refused; and every lab passes as it is and fails when it is sabotaged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from groundup.course.exercise import remove_bodies, splice, write_exercise
+from groundup.course.grader import Grader
+from groundup.course.mutants import mutants
+from groundup.course.unit import Forbidden, LabInfo, MistakeInfo, Unit
+from groundup.course.verdict import Verdict
+from groundup.errors import GroundupError
+
+KILLED_SHARE = 0.95
+NAMED_SHARE = 0.8
+SEEDS = 3
+MUTANT_SECONDS = 6.0  # a mutant that loops for ever is noticed too; the reference takes less than half of this
+
+Kind = Literal["reference", "unwritten", "mistake", "variant", "forbidden", "mutant", "equivalent", "lab", "file"]
+KINDS: dict[Kind, str] = {
+    "reference": "the reference passes with every seed",
+    "unwritten": "what is not written does not pass",
+    "mistake": "mistakes fail",
+    "variant": "variants pass",
+    "forbidden": "forbidden names are refused",
+    "mutant": "mutants are noticed",
+    "equivalent": "mutants listed as equivalent exist, and are not noticed",
+    "lab": "labs pass, and fail when sabotaged",
+    "file": "lesson, figures, hints and cards are whole",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing that was tried.
+
+    Attributes:
+        kind: what it was.
+        name: which one.
+        ok: whether it came out as it should.
+        detail: what came out, where that is not as it should be or worth knowing.
+        named: for a mistake, whether the verdict named it by its own diagnosis.
+    """
+
+    kind: Kind
+    name: str
+    ok: bool
+    detail: str = ""
+    named: bool | None = None
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """What `verify_unit` found out about one unit."""
+
+    unit: str
+    trials: tuple[Trial, ...]
+    seconds: float
+    left_out: tuple[Kind, ...] = field(default=())
+
+    def of(self, kind: Kind) -> list[Trial]:
+        """The trials of one kind."""
+        return [trial for trial in self.trials if trial.kind == kind]
+
+    @property
+    def killed_share(self) -> float:
+        """The share of the mutants that the checks noticed, those listed as equivalent left out."""
+        return _share(self.of("mutant"), lambda trial: trial.ok)
+
+    @property
+    def named_share(self) -> float:
+        """The share of the mistakes that were named by their own diagnosis."""
+        return _share(self.of("mistake"), lambda trial: bool(trial.named))
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that keeps the unit from passing, a line each."""
+        found = [
+            f"{trial.kind} {trial.name}: {trial.detail}"
+            for trial in self.trials
+            if not trial.ok and trial.kind != "mutant"  # a few mutants may live
+        ]
+        if self.killed_share < KILLED_SHARE:
+            found += [f"mutant {trial.name}: {trial.detail}" for trial in self.of("mutant") if not trial.ok]
+        if self.named_share < NAMED_SHARE:
+            found += [f"mistake {t.name}: {t.detail}" for t in self.of("mistake") if t.ok and not t.named]
+        return found
+
+    @property
+    def passed(self) -> bool:
+        """Whether the unit may be released."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "unit": self.unit,
+            "passed": self.passed,
+            "mutants": {
+                "tried": len(self.of("mutant")),
+                "killed": sum(trial.ok for trial in self.of("mutant")),
+                "killed_share": round(self.killed_share, 4),
+                "equivalent": len(self.of("equivalent")),
+            },
+            "mistakes": {
+                "tried": len(self.of("mistake")),
+                "failed": sum(trial.ok for trial in self.of("mistake")),
+                "named_share": round(self.named_share, 4),
+            },
+            "left_out": list(self.left_out),
+            "problems": self.problems,
+            "trials": [dataclasses.asdict(trial) for trial in self.trials],
+            "seconds": round(self.seconds, 1),
+        }
+
+    def table(self) -> str:
+        """The report for the terminal: a line for each kind of trial, then what is wrong."""
+        lines = [f"{self.unit}: {'passed' if self.passed else 'FAILED'} in {self.seconds:.0f} s"]
+        for kind, words in KINDS.items():
+            trials = self.of(kind)
+            if kind in self.left_out:
+                lines.append(f"  {'-':>9}  {words}: left out")
+            elif trials:
+                lines.append(f"  {sum(t.ok for t in trials):>4}/{len(trials):<4}  {words}{self._more(kind)}")
+        lines += [f"  ! {problem}" for problem in self.problems]
+        alive = [trial for trial in self.of("mutant") if not trial.ok]
+        if alive and self.killed_share >= KILLED_SHARE:
+            lines += [f"    not noticed: {trial.name}: {trial.detail}" for trial in alive]
+        return "\n".join(lines)
+
+    def _more(self, kind: Kind) -> str:
+        if kind == "mistake":
+            return f", {self.named_share:.0%} named by their own diagnosis"
+        if kind == "mutant":
+            return f" ({self.killed_share:.1%})"
+        return ""
+
+
+def _share(trials: list[Trial], test: Callable[[Trial], bool]) -> float:
+    return sum(map(test, trials)) / len(trials) if trials else 1.0
+
+
+Job = Callable[[], Trial]
+Progress = Callable[[int, int], None]
+
+
+def verify_unit(
+    unit: Unit,
+    grader: Grader,
+    *,
+    quick: bool = False,
+    workers: int = 2,
+    on_progress: Progress = lambda done, total: None,
+) -> UnitReport:
+    """Try everything that a unit claims.
+
+    Args:
+        unit: the unit.
+        grader: judges the code; give it as many workers.
+        quick: leave out the mutants and the labs, which take minutes.
+        workers: how many trials run at once.
+        on_progress: told how many of how many trials are done.
+    """
+    start = time.perf_counter()
+    left_out: tuple[Kind, ...] = ("mutant", "equivalent", "lab") if quick else ()
+    jobs = list(_jobs(unit, grader, left_out))
+    trials = _run(jobs, workers, on_progress)
+    trials += [Trial("file", problem, False, "see docs/units.md") for problem in _file_problems(unit)]
+    return UnitReport(unit.id, tuple(trials), time.perf_counter() - start, left_out)
+
+
+def _file_problems(unit: Unit) -> list[str]:
+    return []
+
+
+def _run(jobs: list[Job], workers: int, on_progress: Progress) -> list[Trial]:
+    """Run the jobs, several at once, and give the trials in the order of the jobs."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures: list[Future[Trial]] = [pool.submit(job) for job in jobs]
+        left = set(futures)
+        on_progress(0, len(futures))
+        while left:
+            _, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
+            on_progress(len(futures) - len(left), len(futures))
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _jobs(unit: Unit, grader: Grader, left_out: tuple[Kind, ...]) -> Iterator[Job]:
+    reference = unit.implementation.read_text(encoding="utf-8")
+    for seed in range(SEEDS):
+        yield lambda seed=seed: _reference(unit, grader, reference, seed)
+    yield lambda: _unwritten(unit, grader, "the exercise as `start` writes it", write_exercise(unit))
+    if len(unit.write) > 1:
+        for name in unit.write:
+            yield lambda name=name: _unwritten(unit, grader, name, remove_bodies(reference, [name]))
+    for mistake in unit.mistakes:
+        yield lambda mistake=mistake: _other(unit, grader, reference, mistake)
+    for forbidden in unit.forbidden:
+        yield lambda forbidden=forbidden: _forbidden(unit, grader, reference, forbidden)
+    if "mutant" not in left_out:
+        yield from _mutant_jobs(unit, grader, reference)
+    if "lab" not in left_out:
+        for lab in unit.labs:
+            yield lambda lab=lab: _lab(unit, lab, None)
+            for values in lab.sabotage:
+                yield lambda lab=lab, values=values: _lab(unit, lab, values)
+
+
+def _reference(unit: Unit, grader: Grader, reference: str, seed: int) -> Trial:
+    verdict = grader.grade(unit, reference, seed=seed, diagnose=False)
+    return Trial("reference", f"with seed {seed}", verdict.passed, "" if verdict.passed else _first_failure(verdict))
+
+
+def _unwritten(unit: Unit, grader: Grader, name: str, source: str) -> Trial:
+    verdict = grader.grade(unit, source, diagnose=False, stop_at_first=True)
+    detail = "passes without it: no check of it can fail" if verdict.passed else ""
+    return Trial("unwritten", name, not verdict.passed, detail)
+
+
+def _other(unit: Unit, grader: Grader, reference: str, other: MistakeInfo) -> Trial:
+    """A mistake or a variant, submitted as a learner would."""
+    source = splice(reference, other.target, other.source, reference=reference)
+    verdict = grader.grade(unit, source, diagnose=other.kind == "mistake")
+    if other.kind == "variant":
+        return Trial("variant", other.name, verdict.passed, "" if verdict.passed else _first_failure(verdict))
+    if verdict.passed:
+        return Trial("mistake", other.name, False, f"passes the checks of `{other.target}`", named=False)
+    told = [check.diagnosis for check in verdict.checks if check.diagnosis]
+    named = any(other.diagnosis in text for text in told)
+    other_words = told[0].replace("\n", " ") if told else f"nothing (verdict: {verdict.verdict})"
+    return Trial("mistake", other.name, True, "" if named else f"is told: {other_words}", named=named)
+
+
+def _forbidden(unit: Unit, grader: Grader, reference: str, forbidden: Forbidden) -> Trial:
+    module, _, name = forbidden.name.rpartition(".")
+    line = f"from {module} import {name} as borrowed" if module else f"import {name} as borrowed"
+    verdict = grader.grade(unit, f"{reference}\n{line}\n", diagnose=False)
+    ok = verdict.verdict == "refused"
+    return Trial("forbidden", forbidden.name, ok, "" if ok else f"`{line}` is not refused: {verdict.verdict}")
+
+
+def _mutant_jobs(unit: Unit, grader: Grader, reference: str) -> Iterator[Job]:
+    limits = dataclasses.replace(unit.limits, seconds=min(unit.limits.seconds, MUTANT_SECONDS))
+    hurried = dataclasses.replace(unit, limits=limits)
+    found = {mutant.id: mutant for mutant in mutants(reference, unit.write)}
+    for name in unit.equivalent_mutants.keys() - found.keys():
+        yield lambda name=name: Trial("equivalent", name, False, "there is no such mutant: take it off the list")
+    for mutant in found.values():
+        equivalent = mutant.id in unit.equivalent_mutants
+
+        def judge(mutant: Any = mutant, equivalent: bool = equivalent) -> Trial:
+            verdict = grader.grade(hurried, mutant.source, diagnose=False, stop_at_first=True)
+            if equivalent:
+                told = "" if verdict.passed else "the checks notice it, so it is not equivalent: take it off the list"
+                return Trial("equivalent", mutant.id, verdict.passed, told)
+            return Trial("mutant", mutant.id, not verdict.passed, mutant.description)
+
+        yield judge
+
+
+def _lab(unit: Unit, lab: LabInfo, values: dict[str, Any] | None) -> Trial:
+    from groundup.course.runs import run_lab
+
+    wanted = "passed" if values is None else "failed"
+    name = lab.name if values is None else f"{lab.name} with {', '.join(f'{k}={v}' for k, v in values.items())}"
+    settings = {key: _as_typed(value) for key, value in (values or {}).items()}
+    with tempfile.TemporaryDirectory(prefix="groundup-") as workspace:
+        try:
+            report = run_lab(Path(workspace), unit, lab.name, preset="smoke", settings=settings, record=False)
+        except GroundupError as error:
+            return Trial("lab", name, False, str(error))
+    if report.verdict == wanted:
+        return Trial("lab", name, True)
+    missed = next((o["message"] for o in report.expectations if not o["passed"]), report.message)
+    return Trial("lab", name, False, f"{report.verdict} instead of {wanted}{f': {missed}' if missed else ''}")
+
+
+def _as_typed(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _first_failure(verdict: Verdict) -> str:
+    failed = [check for check in verdict.checks if check.outcome == "failed"]
+    if not failed:
+        return f"{verdict.verdict}: {verdict.message}"
+    return f"{failed[0].name}: {failed[0].message}".replace("\n", " ")

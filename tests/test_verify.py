@@ -1,0 +1,178 @@
+"""The author's gate: a sound unit passes it, and every way to spoil a unit is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from groundup.course.catalogue import Catalogue
+from groundup.course.grader import Grader
+from groundup.course.unit import load_unit
+from groundup.course.verify import UnitReport, verify_unit
+from tests.conftest import Ran
+
+SCALING = Path(__file__).parent / "sample_stack" / "bedrock" / "scaling"
+STRONGER = '''
+
+def test_fit_is_learned_again():
+    """Fitting again forgets the first mean."""
+    assert_close(Scaler().fit([1.0]).fit([5.0]).mean_, 5.0, "the mean of the last fit")
+
+
+@pytest.mark.parametrize("values", [[0.0], [1.0, 3.0], [-2.0, 5.0, 9.0, 1.0]])
+def test_mean_is_numpys(values):
+    """The mean is NumPy's."""
+    assert_close(mean(values), np.mean(values), "the mean")
+    assert_close(mean([int(v) for v in values]), np.mean(values), "the mean of integers")
+
+
+def test_precision_is_double():
+    """Half precision, which ends at 65,504, is left behind before anything is added up."""
+    assert_close(mean(np.array([60000, 60000], dtype=np.float16)), 60000.0, "the mean in half precision", rtol=1e-3)
+    assert Scaler().fit([2]).transform(np.array([1], dtype=np.float32)).dtype == float
+'''
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(workers=2) as shared:
+        yield shared
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the sample unit with checks that let no mutant live."""
+    copy = tmp_path / "bedrock" / "scaling"
+    shutil.copytree(SCALING, copy)
+    checks = copy / "checks.py"
+    checks.write_text(checks.read_text(encoding="utf-8") + STRONGER, encoding="utf-8")
+    return copy
+
+
+def edit(folder: Path, name: str, *changes: tuple[str, str]) -> None:
+    path = folder / name
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+def exercise_problems(report: UnitReport) -> list[str]:
+    """What is wrong with the unit apart from its lesson and cards, which are a sample's."""
+    return [problem for problem in report.problems if not problem.startswith("file ")]
+
+
+def test_a_sound_unit_has_no_problem_and_says_what_was_tried(folder: Path, grader: Grader) -> None:
+    seen: list[tuple[int, int]] = []
+    report = verify_unit(load_unit(folder), grader, on_progress=lambda done, total: seen.append((done, total)))
+    assert exercise_problems(report) == []
+    assert report.killed_share >= 0.95
+    assert len(report.of("mutant")) > 5
+    assert report.named_share == 1.0
+    assert seen[0][0] == 0
+    assert seen[-1][0] == seen[-1][1] > 20
+    document = json.loads(json.dumps(report.to_json()))
+    assert document["mutants"]["tried"] == len(report.of("mutant"))
+    assert "2/2     mistakes fail, 100% named" in report.table()
+
+
+SPOILED: list[tuple[str, str, str, str, str]] = [
+    (
+        "checks that cannot fail",
+        "checks.py",
+        "assert_close(",
+        "(lambda *_, **__: None)(",
+        "mutant Scaler.transform:",
+    ),
+    (
+        "a mistake that is right",
+        "mistakes.py",
+        "return float(array.sum())",
+        "return float(array.mean())",
+        "mistake forgets_to_divide: passes the checks of `mean`",
+    ),
+    (
+        "a variant that is wrong",
+        "mistakes.py",
+        "np.mean(values)",
+        "np.median(values)",
+        "variant by_numpy: test_mean_by_hand",
+    ),
+    (
+        "a reference that is wrong",
+        "scaling.py",
+        "array.sum() / array.size",
+        "array.sum()",
+        "reference with seed 0: test_mean_by_hand",
+    ),
+    (
+        "a list of equivalent mutants that is out of date",
+        "unit.toml",
+        "[hints]",
+        '[equivalent_mutants]\n"mean:gone:1" = "It never was."\n\n[hints]',
+        "equivalent mean:gone:1: there is no such mutant",
+    ),
+    (
+        "a mutant that is not equivalent",
+        "unit.toml",
+        "[hints]",
+        '[equivalent_mutants]\n"mean:mul-for-div:1" = "It is."\n\n[hints]',
+        "equivalent mean:mul-for-div:1: the checks notice it",
+    ),
+    (
+        "a sabotage that does not spoil its lab",
+        "labs.py",
+        'sabotage=[{"count": 1}]',
+        'sabotage=[{"count": 5000}]',
+        "lab noise with count=5000: passed instead of failed",
+    ),
+    ("a lab that fails as it is", "labs.py", "at_most=0.2", "at_most=1e-9", "lab noise: failed instead of passed"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "expected"), [s[1:] for s in SPOILED], ids=[s[0] for s in SPOILED])
+def test_whatever_spoils_a_unit_is_named(
+    name: str, old: str, new: str, expected: str, folder: Path, grader: Grader
+) -> None:
+    edit(folder, name, (old, new))
+    report = verify_unit(load_unit(folder), grader)
+    assert not report.passed
+    assert any(problem.startswith(expected) for problem in report.problems), report.problems
+
+
+def test_a_function_that_no_check_needs_is_named(folder: Path, grader: Grader) -> None:
+    edit(folder, "unit.toml", ('write = ["mean", ', 'write = ["mean", "unused", '))
+    edit(folder, "scaling.py", ("class Scaler:", 'def unused():\n    """Nothing."""\n    return 1\n\n\nclass Scaler:'))
+    report = verify_unit(load_unit(folder), grader, quick=True)
+    assert any(problem.startswith("unwritten unused: passes without it") for problem in report.problems)
+
+
+def test_the_command_reports_and_exits_1_where_a_unit_is_not_whole(
+    groundup: Callable[..., Ran], tmp_path: Path
+) -> None:
+    unit = tmp_path / "stack" / "bedrock" / "vectors"  # a name that the catalogue has
+    shutil.copytree(SCALING, unit)
+    (unit / "scaling.py").rename(unit / "vectors.py")
+    for path in unit.glob("*.py"):
+        path.write_text(path.read_text(encoding="utf-8").replace("scaling", "vectors"), encoding="utf-8")
+    edit(unit, "mistakes.py", ("np.mean(values)", "np.median(values)"))
+    ran = groundup("verify", "vectors", "--stack", str(tmp_path / "stack"), "--quick", "--json")
+    assert ran.code == 1
+    (report,) = ran.json["units"]
+    assert report["unit"] == "bedrock/vectors"
+    assert report["left_out"] == ["mutant", "equivalent", "lab"]
+    assert any("forgets_to_divide" == t["name"] and t["ok"] for t in report["trials"])
+    assert groundup("verify", "no-such-unit").code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("unit_id", list(Catalogue().units))
+def test_every_unit_of_the_release_passes(unit_id: str, grader: Grader) -> None:
+    report = verify_unit(Catalogue().unit(unit_id), grader)
+    assert report.passed, "\n" + report.table()
