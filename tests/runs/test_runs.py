@@ -157,7 +157,7 @@ def test_a_unit_that_needs_what_is_not_installed_cannot_be_judged(
     from dataclasses import replace
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CannotJudge, match=r"need PyTorch. Install it: pip install 'groundup\[deep\]'"):
+    with pytest.raises(CannotJudge, match=r"needs PyTorch, which is not installed: pip install 'groundup\[deep\]'"):
         run_lab(workspace, replace(unit, runtime="torch"), "fit")
 
 

@@ -7,7 +7,6 @@ in the background, and `runstore` reads what was kept.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import queue
 import subprocess
@@ -33,9 +32,9 @@ from groundup.course.runstore import (
     now,
     this_process,
 )
-from groundup.course.unit import Unit, load_unit
+from groundup.course.unit import Unit, load_unit, need_packages
 from groundup.course.verdict import sha256_text
-from groundup.errors import CannotJudge, ConfigError
+from groundup.errors import ConfigError
 from groundup.labs.runner import seeds_from
 from groundup.labs.settings import choose_preset, parse_settings
 
@@ -118,7 +117,7 @@ def run_lab(
     values = parse_settings(lab, {f.name: f.annotation for f in info.fields}, settings or {})
     choose_preset(lab, info.presets, preset)
     chosen = seeds_from(values.pop("seed", 0), info.seeds if seeds is None else seeds)
-    _need_packages(unit)
+    need_packages(unit)
     started = now()
     folder = RunFolder.new(workspace_dir, lab, started)
     overlay = overlay or {}
@@ -151,11 +150,6 @@ def run_lab(
     with contextlib.suppress(KeyboardInterrupt):
         on_event({"type": "verdict", "id": report.id, "verdict": report.verdict, "message": report.message})
     return report
-
-
-def _need_packages(unit: Unit) -> None:
-    if unit.runtime == "torch" and importlib.util.find_spec("torch") is None:
-        raise CannotJudge(f"The labs of {unit.id} need PyTorch. Install it: pip install 'groundup[{unit.extra}]'")
 
 
 def _overlay(workspace_dir: Path, unit: Unit, sources: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:

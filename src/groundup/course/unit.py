@@ -7,6 +7,7 @@ costs milliseconds and runs none of their code.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundup.course.verdict import sha256_text
-from groundup.errors import ConfigError, UnknownName
+from groundup.errors import CannotJudge, ConfigError, UnknownName
 
 Runtime = Literal["numpy", "torch"]
 
@@ -258,6 +259,12 @@ def load_unit(folder: Path) -> Unit:
         )
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{path}: {error} is missing or not a key that unit.toml may have.") from error
+
+
+def need_packages(unit: Unit) -> None:
+    """Raise CannotJudge, with what to install, where the unit needs a package that is not there."""
+    if unit.runtime == "torch" and importlib.util.find_spec("torch") is None:
+        raise CannotJudge(f"{unit.id} needs PyTorch, which is not installed: pip install 'groundup[{unit.extra}]'")
 
 
 def _toml(path: Path) -> dict[str, Any]:

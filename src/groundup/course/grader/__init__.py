@@ -17,7 +17,7 @@ from typing import Any, Literal
 from groundup.course.grader import pool
 from groundup.course.grader.judgement import finished, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label
-from groundup.course.unit import Runtime, Unit
+from groundup.course.unit import Runtime, Unit, need_packages
 from groundup.course.verdict import Verdict
 
 __all__ = ["Grader"]
@@ -75,8 +75,9 @@ class Grader:
             stop_at_first: whether the first failing check ends the run.
 
         Raises:
-            CannotJudge: the workers cannot start, or keep dying.
+            CannotJudge: the unit needs a package that is not installed, or the workers keep dying.
         """
+        need_packages(unit)
         start = time.perf_counter()
         mine = tuple(sorted(unit_id for unit_id in overlay or {} if unit_id != unit.id))
         verdict = _cannot_run(unit, source) or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first)

@@ -152,7 +152,6 @@ def submit_fresh(runtime: Runtime, request: Request) -> dict[str, Any]:
 
 
 def _dead(runtime: str) -> CannotJudge:
-    extra = " It needs PyTorch: install the extra `deep`." if runtime == "torch" else ""
     return CannotJudge(
-        f"The grader's {runtime} process ended before it answered.{extra} `groundup doctor` shows what is installed."
+        f"The grader's {runtime} process ended before it answered. `groundup doctor` shows what is installed."
     )
