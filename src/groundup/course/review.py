@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,6 +73,7 @@ class Review:
         self.enable_fuzzing = enable_fuzzing
         self.cards = {card.id: card for card in cards}
         self._states: dict[str, str] = {}
+        self._due: dict[str, datetime] = {}
         self._reviews: dict[str, list[datetime]] = {}
         for event in events:
             if event.kind == "review":
@@ -89,8 +90,8 @@ class Review:
         """How many cards wait, how many of today's new ones are left, and how many reviews were done today."""
         cards = self.due(now, kind=kind)
         new = sum(card.due is None for card in cards)
-        today = _local_day(now)
-        done = sum(_local_day(at) == today for times in self._reviews.values() for at in times)
+        start, end = _local_today(now)
+        done = sum(start <= at < end for times in self._reviews.values() for at in times)
         available = sum(kind in (None, card.kind) for card in self.cards.values())
         return Counts(len(cards) - new, new, done, available)
 
@@ -113,9 +114,9 @@ class Review:
     def standing(self, card_id: str) -> ReviewCard:
         """Where one card stands. Raises UnknownName."""
         card = self._known(card_id)
-        state = self._states.get(card_id)
-        due = datetime.fromisoformat(json.loads(state)["due"]) if state else None
-        return ReviewCard(card, due, len(self._reviews.get(card_id, ())))
+        if card_id in self._states and card_id not in self._due:  # read when first asked for: a page asks often
+            self._due[card_id] = datetime.fromisoformat(json.loads(self._states[card_id])["due"])
+        return ReviewCard(card, self._due.get(card_id), len(self._reviews.get(card_id, ())))
 
     def answer(self, card_id: str, rating: str | int, now: datetime) -> dict[str, Any]:
         """Review a card: schedule it, and return the payload of the `review` event to append.
@@ -177,11 +178,12 @@ class Review:
 
     def _keep(self, payload: Mapping[str, Any]) -> None:
         self._states[payload["card"]] = payload["after"]
+        self._due.pop(payload["card"], None)
         self._reviews.setdefault(payload["card"], []).append(datetime.fromisoformat(payload["at"]))
 
     def _new_left(self, now: datetime) -> int:
-        today = _local_day(now)
-        begun = sum(_local_day(times[0]) == today for times in self._reviews.values())
+        start, end = _local_today(now)
+        begun = sum(start <= times[0] < end for times in self._reviews.values())
         return max(0, self.new_per_day - begun)
 
 
@@ -206,6 +208,12 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise UsageError(f"now must have a time zone (`datetime.now(UTC)`), got {moment.isoformat()}.")
     return moment.astimezone(UTC)
+
+
+def _local_today(now: datetime) -> tuple[datetime, datetime]:
+    """When the learner's day began and when it ends: one conversion, however many reviews are compared with it."""
+    midnight = datetime.combine(_local_day(now), time.min)
+    return midnight.astimezone(UTC), (midnight + timedelta(days=1)).astimezone(UTC)
 
 
 def _local_day(moment: datetime) -> date:

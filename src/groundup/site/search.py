@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 
 from groundup.course.catalogue import Catalogue, Entry
 
 LONGEST, MOST = 200, 30
 AROUND = 90
+ENOUGH = 5  # so that a long lesson does not win by its length
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class Search:
         words = re.findall(r"\w+", query.lower()[:LONGEST])
         if not words:
             return []
-        patterns = [re.compile(rf"\b{re.escape(word)}") for word in words]
-        hits = [hit for document in self._all() if (hit := _match(document, patterns))]
+        hits = [hit for document in self._all() if (hit := _match(document, words))]
         return sorted(hits, key=lambda hit: -hit.score)[:MOST]
 
     def _all(self) -> list[Document]:
@@ -86,15 +87,21 @@ class Search:
         return Document(entry, True, unit.title, tuple((w, text.lower()) for w, text in fields), shown)
 
 
-def _match(document: Document, patterns: list[re.Pattern[str]]) -> Hit | None:
+def _match(document: Document, words: list[str]) -> Hit | None:
+    patterns = [re.compile(rf"\b{re.escape(word)}") for word in words]
     score = 0.0
-    for pattern in patterns:
-        found = sum(weight * min(len(pattern.findall(text)), 5) for weight, text in document.fields)
+    for word, pattern in zip(words, patterns, strict=True):
+        found = sum(weight * _count(word, pattern, text) for weight, text in document.fields)
         if not found:
             return None
         score += found
     score += 5.0 if document.released else 0.0
     return Hit(document.entry, document.released, document.title, _excerpt(document.words, patterns), score)
+
+
+def _count(word: str, pattern: re.Pattern[str], text: str) -> int:
+    """How often the word begins a word of the text, up to `ENOUGH`. Most texts are ruled out by a plain search."""
+    return sum(1 for _ in islice(pattern.finditer(text), ENOUGH)) if word in text else 0
 
 
 def _excerpt(words: str, patterns: list[re.Pattern[str]]) -> str:

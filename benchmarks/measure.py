@@ -1,0 +1,78 @@
+"""What every benchmark gives: figures with a bar where one was promised, and a peer measured in the same run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        what: what was measured, on what.
+        value: the figure, in `unit`.
+        unit: `ms`, `s` or `×`.
+        bar: the most it may be (the least, for a ratio); None where nothing was promised.
+        peer: the figure of the peer, in the same unit.
+        peer_is: what the peer is.
+        runs: how many times it was measured.
+    """
+
+    what: str
+    value: float
+    unit: str
+    bar: float | None = None
+    peer: float | None = None
+    peer_is: str = ""
+    runs: int = 1
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the bar is cleared; None where there is none."""
+        if self.bar is None:
+            return None
+        return self.value >= self.bar if self.unit == "×" else self.value <= self.bar
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the figure goes into the peer's: above 1, the figure is the better one."""
+        return None if self.peer is None or self.unit == "×" else self.peer / self.value
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def side_by_side(ours: Callable[[], Any], peer: Callable[[], Any], repeats: int = 7) -> tuple[float, float]:
+    """The median seconds of both, called in turn so that a slow spell of the machine hits both. Both are warmed up."""
+    ours()
+    peer()
+    pairs = [(seconds(ours), seconds(peer)) for _ in range(repeats)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "load_before": load,
+    }

@@ -1,0 +1,39 @@
+"""The benchmarks' arithmetic, and that what they compare computes the same."""
+
+import pytest
+
+from benchmarks.__main__ import NAMES, document_of, main, table
+from benchmarks.measure import Figure, quantile
+from benchmarks.units import run as run_units
+
+
+def test_a_quantile_is_a_measured_value_that_enough_others_do_not_exceed() -> None:
+    values = list(range(1, 21))
+    assert [quantile(values, share) for share in (0.05, 0.5, 0.95, 1.0)] == [1, 10, 19, 20]
+    assert quantile([3.0], 0.95) == 3.0
+
+
+def test_a_time_must_stay_under_its_bar_and_a_ratio_over_it() -> None:
+    assert Figure("a", 0.2, "s", 0.3, 1.0, "b").met is True
+    assert Figure("a", 0.4, "s", 0.3).met is False
+    assert Figure("a", 19.0, "×", 20.0).met is False
+    assert Figure("a", 1.0, "s").met is None
+    assert Figure("a", 0.5, "s", None, 1.0, "b").ratio == 2.0
+    assert document_of(Figure("a", 0.5, "s", None, 1.0, "b"))["peer_over_figure"] == 2.0
+
+
+def test_the_implementations_compute_what_their_peers_do_and_each_is_timed_beside_one() -> None:
+    figures = list(run_units())
+    assert len(figures) >= 7
+    assert all(figure.peer and figure.peer_is and figure.value > 0 for figure in figures)
+    assert len(table(figures).rows) == len(figures)
+
+
+def test_a_name_that_is_none_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks", "verdict"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert ", ".join(NAMES) in capsys.readouterr().err
