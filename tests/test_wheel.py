@@ -88,7 +88,7 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
         port = free.getsockname()[1]
     with subprocess.Popen([command, "serve", "--no-browser", "--port", str(port)], cwd=away, env=clean) as server:
         try:
-            for page in ("/", "/units/bedrock/vectors", "/tracks/museum", "/static/site.css"):
+            for page in ("/", "/units/bedrock/vectors", "/tracks/mastery", "/static/site.css"):
                 assert answer(f"http://127.0.0.1:{port}{page}") == 200
         finally:
             server.terminate()

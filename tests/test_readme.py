@@ -1,0 +1,89 @@
+"""The front door: every command of the README's tour does what it says, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from groundup.course.catalogue import Catalogue
+from groundup.course.exercise import splice
+from tests.conftest import Ran
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOUR = README[README.index("## Five minutes") : README.index("## What is in this release")]
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", TOUR, flags=re.DOTALL)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_tour_can_be_followed_word_for_word(
+    groundup: Callable[..., Ran], learner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    vectors = Catalogue().unit("vectors")
+    exercise = learner / "exercises" / "bedrock" / "vectors.py"
+    said: dict[str, list[Ran]] = {}
+    for kind, text in BLOCKS:
+        if kind == "python":
+            source = exercise.read_text(encoding="utf-8")
+            assert source.count("def relu(") == 1
+            body = f"def relu(x):\n    {text}"
+            reference = vectors.implementation.read_text(encoding="utf-8")
+            exercise.write_text(splice(source, "relu", body, reference=reference), encoding="utf-8")
+            continue
+        for line in text.splitlines():
+            assert line.startswith("uv run groundup "), line
+            arguments = shlex.split(line)[3:]
+            ran = groundup(*arguments)
+            assert "Traceback" not in ran.err, f"{line}\n{ran.err}"
+            said.setdefault(" ".join(arguments), []).append(ran)
+    first, wrong, right = said["check vectors"]
+    assert [ran.code for ran in (first, wrong, right)] == [1, 1, 1], (
+        "a unit with functions still to write is not passed"
+    )
+    assert "Nothing is written yet" in first.out
+    assert "You return the absolute value: -3 became 3. ReLU cuts negative entries off" in " ".join(wrong.out.split())
+    assert "`relu` is not written yet" in first.out
+    assert "✗" not in right.out.replace("✗ bedrock/vectors", ""), "the checks of relu pass"
+    assert "`relu` is not written yet" not in right.out
+    assert "hint 1 of 3" in said["hint vectors relu"][0].out
+    assert said["run vectors/neighbours --preset smoke"][0].code == 0
+    assert said["run vectors/neighbours --preset smoke --set shuffle_labels=true"][0].code == 1
+    assert (tmp_path / "transformation.html").stat().st_size > 1000
+    assert "devops" in said["track"][0].out
+    assert said["track devops --start today --hours 8"][0].code == 0
+    assert "groundup check vectors" in said["next"][0].out
+    assert "on plan" in said["status"][0].out
+
+
+def test_the_two_commands_are_those_of_the_readme() -> None:
+    assert "pip install uv && uv run groundup " in README
+    assert "pip install uv && uv run pytest" in README
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "uv && uv run pytest" in ci
+
+
+def test_the_readme_counts_the_units_of_this_release_right() -> None:
+    catalogue = Catalogue()
+    words = {5: "five"}
+    assert f"{words[len(catalogue.units)]} of {len(catalogue.entries)}" in README
+    assert all(f"`{unit}`" in README for unit in catalogue.units)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http", "#"))]
+    missing = [link for link in links if not (document.parent / link.split("#")[0]).exists()]
+    assert missing == []
+
+
+def test_every_command_is_documented_somewhere_a_person_reads() -> None:
+    from groundup.cli import COMMANDS
+
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    assert [name for name in COMMANDS if not re.search(rf"groundup {name}\b|`{name}`", text)] == []
