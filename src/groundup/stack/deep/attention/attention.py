@@ -321,7 +321,9 @@ class Transformer(nn.Module):
     def generate(
         self, source: Int[Tensor, "batch source"], start: int, end: int, limit: int
     ) -> Int[Tensor, "batch written"]:
-        """Greedy decoding: write the most probable token, append it, and ask again. Call `eval()` before.
+        """Greedy decoding: write the most probable token, append it, and ask again, on the device of the source.
+
+        The model's mode is left as it is: call `eval()` before.
 
         Args:
             source: the sequences to transform.

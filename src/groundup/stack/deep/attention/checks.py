@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,9 +39,9 @@ def multi_head(rng: np.random.Generator, dim: int, heads: int, dropout: float = 
     return layer.eval()
 
 
-def small_transformer(rng: np.random.Generator, vocabulary: int = 7) -> Transformer:
-    """A transformer in evaluation mode, its weights drawn from `rng`."""
-    model = Transformer(vocabulary, dim=8, heads=2, layers=2, dropout=0.1, max_tokens=12, padding=PADDING).double()
+def small_transformer(rng: np.random.Generator, padding: int = PADDING) -> Transformer:
+    """A transformer of seven tokens in evaluation mode, its weights drawn from `rng`."""
+    model = Transformer(7, dim=8, heads=2, layers=2, dropout=0.1, max_tokens=12, padding=padding).double()
     for parameter in model.parameters():
         parameter.data = normal(rng, *parameter.shape) / 2
     return model.eval()
@@ -63,7 +64,7 @@ def test_causal_mask_is_boolean() -> None:
     assert mask.dtype == torch.bool, f"causal_mask(2) must have dtype torch.bool, got {mask.dtype}"
 
 
-@pytest.mark.parametrize("tokens", [0, 1, 6])
+@pytest.mark.parametrize("tokens", [0, 1, 6, 300])
 def test_causal_mask_counts(tokens: int) -> None:
     """Query t sees t + 1 keys, in masks of every size, also of one token or none."""
     mask = causal_mask(tokens)
@@ -118,7 +119,17 @@ def test_masked_softmax_survives_large_scores(size: float) -> None:
     """Large scores of either sign overflow nothing."""
     scores = torch.tensor([[size, 0.0], [-size, -size], [0.0, -size]])
     expected = [[1.0, 0.0], [0.5, 0.5], [1.0, 0.0]]
-    assert_close(masked_softmax(scores), expected, f"masked_softmax([[s, 0], [-s, -s], [0, -s]]) with s = {size:g}")
+    message = f"masked_softmax([[s, 0], [-s, -s], [0, -s]]) with s = {size:g}"
+    assert_close(masked_softmax(scores), expected, message, **FLOAT32)
+
+
+@pytest.mark.parametrize("shift", [-1e6, -1e3, 1e3, 1e6])
+def test_masked_softmax_knows_differences_only(shift: float) -> None:
+    """Scores a million away from 0 keep their differences: they are shifted, not cut off at some largest value."""
+    scores = torch.tensor([[0.0, math.log(3.0), 0.0]], dtype=torch.float64) + shift
+    weights = masked_softmax(scores, torch.tensor([[True, True, False]]))
+    message = f"masked_softmax([[s, s + ln 3, s]]) with s = {shift:g} and the last key masked"
+    assert_close(weights, [[0.25, 0.75, 0.0]], message, rtol=1e-6)
 
 
 def test_masked_softmax_ignores_a_large_masked_score() -> None:
@@ -165,10 +176,12 @@ def test_masked_softmax_broadcasts_its_mask(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_masked_softmax_keeps_the_dtype(dtype: torch.dtype) -> None:
-    """Half precision stays half precision, and masks do not overflow it."""
-    weights = masked_softmax(torch.tensor([[1.0, 1.0, 9.0]], dtype=dtype), torch.tensor([[True, True, False]]))
+    """Half precision stays half precision; its masks do not overflow, and its rows without keys are zeros as well."""
+    scores = torch.tensor([[1.0, 1.0, 9.0], [1.0, 1.0, 9.0]], dtype=dtype)
+    weights = masked_softmax(scores, torch.tensor([[True, True, False], [False, False, False]]))
     assert weights.dtype == dtype, f"masked_softmax of {dtype} must be {dtype}, got {weights.dtype}"
-    assert_close(weights.double(), [[0.5, 0.5, 0.0]], f"masked_softmax([[1, 1, 9]]) of {dtype} with the 9 masked")
+    message = f"masked_softmax([[1, 1, 9], [1, 1, 9]]) of {dtype}, masked: the first row's 9, the whole second row"
+    assert_close(weights.double(), [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], message, rtol=2 * torch.finfo(dtype).eps)
 
 
 def test_masked_softmax_leaves_its_inputs_alone(rng: np.random.Generator) -> None:
@@ -329,13 +342,21 @@ def test_attend_broadcasts_its_mask(rng: np.random.Generator) -> None:
         )
 
 
-def test_attend_keeps_the_dtype_and_takes_any_layout(rng: np.random.Generator) -> None:
-    """float32 stays float32, and tensors that are not contiguous do as well."""
-    q, k, v = (normal(rng, 4, 3, 2, dtype=torch.float32).transpose(0, 1) for _ in range(3))
-    output, weights = attend(q, k, v)
-    assert output.dtype == weights.dtype == torch.float32, f"got {output.dtype} and {weights.dtype} from float32"
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_attend_keeps_the_dtype(rng: np.random.Generator, dtype: torch.dtype) -> None:
+    """Output and weights have the dtype of the queries, also in half precision."""
+    q, k, v = normal(rng, 3, 4, dtype=dtype), normal(rng, 5, 4, dtype=dtype), normal(rng, 5, 2, dtype=dtype)
+    output, weights = attend(q, k, v, torch.ones(3, 5, dtype=torch.bool))
+    assert output.dtype == weights.dtype == dtype, f"attend of {dtype} gave {output.dtype} and {weights.dtype}"
+    expected = nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    assert_close(output.double(), expected, f"attend of {dtype}", rtol=8 * torch.finfo(dtype).eps, atol=0.05)
+
+
+def test_attend_takes_any_layout(rng: np.random.Generator) -> None:
+    """Tensors that are not contiguous do as well."""
+    q, k, v = (normal(rng, 4, 3, 2).transpose(0, 1) for _ in range(3))
     expected, _ = attend(q.contiguous(), k.contiguous(), v.contiguous())
-    assert_close(output, expected, "attend with transposed (not contiguous) inputs", **FLOAT32)
+    assert_close(attend(q, k, v)[0], expected, "attend with transposed (not contiguous) inputs")
 
 
 def test_attend_leaves_its_inputs_alone(rng: np.random.Generator) -> None:
@@ -359,6 +380,21 @@ def test_attend_dropout(rng: np.random.Generator) -> None:
     kept = output != 0
     message = "attend with dropout=0.2: the weights that remain are divided by 0.8, so that the mean stays"
     assert_close(output[kept], weights[kept] / 0.8, message)
+
+
+def test_attend_drops_single_weights(rng: np.random.Generator) -> None:
+    """What is dropped is one key for one query: not a key for all queries, nor an entry of the output."""
+    torch.manual_seed(int(rng.integers(1 << 30)))
+    q, k = normal(rng, 40, 3), normal(rng, 50, 3)
+    output, _ = attend(q, k, torch.eye(50, dtype=torch.float64), dropout=0.5)  # the output is the weights used
+    lost = (output == 0).double()
+    assert lost.mean(0).max() < 0.95, "attend with dropout=0.5: a key is lost to all queries; drop weights, not values"
+    assert lost.mean(1).max() < 0.95, "attend with dropout=0.5: a query has lost all its keys; drop single weights"
+    output, _ = attend(q, k, torch.ones(50, 2, dtype=torch.float64), dropout=0.5)
+    message = (
+        "attend with dropout=0.5 and values of ones: both columns add the same weights up; drop those, not outputs"
+    )
+    assert_close(output[:, 0], output[:, 1], message)
 
 
 def test_attend_without_dropout_is_deterministic(rng: np.random.Generator) -> None:
@@ -499,22 +535,30 @@ def test_multi_head_drops_in_training_only(rng: np.random.Generator) -> None:
     plain = multi_head(rng, 6, 2)
     plain.load_state_dict(layer.state_dict())
     expected, expected_weights = plain(x, x)
-    assert_close(layer(x, x)[0], expected, "MultiHeadAttention with dropout=0.5 after eval(): nothing is dropped")
     layer.train()
     first, second = layer(x, x)[0], layer(x, x)[0]
     assert not torch.allclose(first, second), "with dropout=0.5 in training mode, two calls must differ: what dropped?"
     assert_close(layer(x, x)[1], expected_weights, "MultiHeadAttention in training: the weights from before dropout")
     assert_close(plain.train()(x, x)[0], expected, "MultiHeadAttention with dropout=0 in training mode")
+    layer.eval()
+    assert_close(layer(x, x)[0], expected, "MultiHeadAttention with dropout=0.5 after eval(): nothing is dropped")
 
 
-def test_multi_head_dropout_has_the_given_probability(rng: np.random.Generator) -> None:
-    """With dropout=0.9, about nine tenths of the weights are dropped: the mean over calls is the output without."""
+def test_multi_head_drops_weights_with_the_given_probability(rng: np.random.Generator) -> None:
+    """`dropout` is the share of weights dropped, in each head by itself; nothing else is dropped."""
     torch.manual_seed(int(rng.integers(1 << 30)))
-    layer, x = MultiHeadAttention(2, 1, dropout=0.9).double(), normal(rng, 64, 4, 2)
-    for projection in (layer.value, layer.out):
-        projection.weight.data, projection.bias.data = torch.eye(2, dtype=torch.float64), torch.zeros(2).double()
-    share = (layer(x, x)[0] == 0).all(dim=-1).double().mean().item()
-    assert 0.5 < share < 0.8, f"4 weights dropped with p=0.9 each leave 0.9^4 = 66% of outputs 0, got {share:.0%}"
+    layer, x = MultiHeadAttention(4, 2, dropout=0.75).double(), normal(rng, 64, 4, 4)
+    # Every value is 1 and `out` changes nothing, so that an output is the sum of the weights that remained.
+    layer.value.weight.data, layer.value.bias.data = torch.zeros(4, 4).double(), torch.ones(4).double()
+    layer.out.weight.data, layer.out.bias.data = torch.eye(4).double(), torch.zeros(4).double()
+    output = layer(x, x)[0]
+    share = (output == 0).double().mean().item()
+    assert 0.23 < share < 0.41, f"4 weights dropped with p=0.75 each leave 0.75^4 = 32% of outputs 0, got {share:.0%}"
+    message = (
+        "MultiHeadAttention with dropout=0.75 and values of ones: both dimensions of head 0, which drops weights only"
+    )
+    assert_close(output[..., 0], output[..., 1], message)
+    assert not torch.allclose(output[..., 0], output[..., 2]), "each head must drop weights of its own"
 
 
 def test_multi_head_gradients_flow_everywhere(rng: np.random.Generator) -> None:
@@ -546,14 +590,19 @@ def test_multi_head_refuses_heads_that_do_not_divide(dim: int, heads: int) -> No
         MultiHeadAttention(dim, heads)
 
 
-def test_self_attention_looks_at_itself(rng: np.random.Generator) -> None:
-    """Self-attention is multi-head attention whose context is its input."""
-    layer, x = SelfAttention(6, 3).double().eval(), normal(rng, 2, 4, 6)
+def test_self_attention_agrees_with_torch(rng: np.random.Generator) -> None:
+    """Queries, keys and values of self-attention all come from one sequence, with and without a mask."""
+    layer, x = SelfAttention(6, 3), normal(rng, 2, 4, 6)
+    layer.attention = multi_head(rng, 6, 3)
     for allowed in (None, causal_mask(4)):
+        hidden = None if allowed is None else ~allowed
+        expected, expected_weights = reference_of(layer.attention, 6)(
+            x, x, x, attn_mask=hidden, average_attn_weights=False
+        )
         output, weights = layer(x, allowed)
-        expected, expected_weights = layer.attention(x, x, allowed)
-        assert_close(output, expected, "SelfAttention(x): the output")
-        assert_close(weights, expected_weights, "SelfAttention(x): the weights")
+        case = "SelfAttention(6, 3) " + ("without a mask" if allowed is None else "under the causal mask")
+        assert_close(weights, expected_weights, f"{case}: the weights")
+        assert_close(output, expected, f"{case}: the output")
 
 
 # Positions.
@@ -567,17 +616,17 @@ def test_positional_encoding_by_hand() -> None:
     )
 
 
-@pytest.mark.parametrize(("tokens", "dim"), [(50, 16), (7, 1), (7, 2), (9, 5), (1, 6), (0, 4)])
+@pytest.mark.parametrize(("tokens", "dim"), [(50, 16), (7, 1), (7, 2), (9, 5), (1, 6), (0, 4), (1000, 6)])
 def test_positional_encoding_agrees_with_the_formula(tokens: int, dim: int) -> None:
     """Every entry is the formula of the paper, also with an odd dimension, whose last sine has no cosine."""
-    expected = np.empty((tokens, dim))
-    for position in range(tokens):
-        for column in range(dim):
-            angle = position / 10_000 ** (2 * (column // 2) / dim)
-            expected[position, column] = math.cos(angle) if column % 2 else math.sin(angle)
+    position, column = np.arange(tokens)[:, None], np.arange(dim)
+    angles = position / 10_000 ** (2 * (column // 2) / dim)
+    expected = np.where(column % 2, np.cos(angles), np.sin(angles))
     encoding = positional_encoding(tokens, dim)
-    assert_close(encoding, expected, f"positional_encoding({tokens}, {dim})", rtol=1e-4, atol=1e-5)
+    # An angle of 1000 in float32 is known to about 6e-5.
+    assert_close(encoding, expected, f"positional_encoding({tokens}, {dim})", rtol=1e-4, atol=1e-5 + 1e-6 * tokens)
     assert encoding.dtype == torch.float32, f"positional_encoding must be float32, got {encoding.dtype}"
+    assert not encoding.requires_grad, "positional_encoding is constant: it must not ask for a gradient"
 
 
 def test_positional_encoding_similarity_depends_on_distance() -> None:
@@ -595,6 +644,43 @@ def test_positional_encoding_similarity_depends_on_distance() -> None:
 # The encoder-decoder. Its blocks are given; they work if your parts do, and `generate` is yours.
 
 
+def copy_block(block: Any, reference: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> None:
+    """Give PyTorch's layer of an encoder or decoder the weights of ours."""
+    reference.self_attn = reference_of(block.self_attention.attention, 8)
+    if isinstance(reference, nn.TransformerDecoderLayer):
+        reference.multihead_attn = reference_of(block.cross_attention, 8)
+    reference.linear1.load_state_dict(block.feed_forward[0].state_dict())
+    reference.linear2.load_state_dict(block.feed_forward[2].state_dict())
+    for number, norm in enumerate(block.norms, start=1):
+        getattr(reference, f"norm{number}").load_state_dict(norm.state_dict())
+
+
+def test_transformer_agrees_with_torch(rng: np.random.Generator) -> None:
+    """PyTorch's own layers (pre-norm), with the same weights and in the same order, give the same logits."""
+    model, source = small_transformer(rng), torch.tensor([[3, 4, 5, 6], [6, 5, PADDING, PADDING]])
+    target, padding = torch.tensor([[START, 3, 4], [START, 6, 5]]), source == PADDING
+    settings: Any = {
+        "dim_feedforward": 32,
+        "dropout": 0.0,
+        "batch_first": True,
+        "norm_first": True,
+        "dtype": torch.float64,
+    }
+    memory = model.embedding(source) + model.positions[:4]
+    for block in model.encoder:
+        layer = nn.TransformerEncoderLayer(8, 2, **settings)
+        copy_block(block, layer)
+        memory = layer(memory, src_key_padding_mask=padding)
+    memory = model.norms[0](memory)
+    assert_close(model.encode(source), memory, "Transformer.encode: what each token of the source has become")
+    hidden = model.embedding(target) + model.positions[:3]
+    for block in model.decoder:
+        layer = nn.TransformerDecoderLayer(8, 2, **settings)
+        copy_block(block, layer)
+        hidden = layer(hidden, memory, tgt_mask=~causal_mask(3), memory_key_padding_mask=padding)
+    assert_close(model(source, target), model.out(model.norms[1](hidden)), "Transformer: the logits")
+
+
 def test_transformer_is_causal(rng: np.random.Generator) -> None:
     """The logits at t do not depend on the target after t."""
     model = small_transformer(rng)
@@ -607,11 +693,13 @@ def test_transformer_is_causal(rng: np.random.Generator) -> None:
     assert not torch.allclose(after[:, 2:], before[:, 2:]), "Transformer: the logits must depend on the target"
 
 
-def test_transformer_ignores_padding(rng: np.random.Generator) -> None:
-    """Padding behind a source, or more of it, changes no logit."""
-    model, target = small_transformer(rng), torch.tensor([[START, 3, 4]])
-    short, padded = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 4, 5, PADDING, PADDING]])
-    assert_close(model(padded, target), model(short, target), "Transformer: a source with padding and without")
+@pytest.mark.parametrize("padding", [PADDING, 6])
+def test_transformer_ignores_padding(rng: np.random.Generator, padding: int) -> None:
+    """Padding behind a source, or more of it, changes no logit, whichever token it is."""
+    model, target = small_transformer(rng, padding), torch.tensor([[START, 3, 4]])
+    short, padded = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 4, 5, padding, padding]])
+    message = f"Transformer with padding={padding}: a source with padding and without"
+    assert_close(model(padded, target), model(short, target), message)
 
 
 def test_transformer_knows_order(rng: np.random.Generator) -> None:
@@ -649,7 +737,7 @@ def test_transformer_refuses_long_sequences(rng: np.random.Generator) -> None:
 
 
 class Scripted(Transformer):
-    """A transformer that would write `script` one token after another, and keeps what it was shown.
+    """A transformer that would write `script` one token after another, and keeps what it was shown and has read.
 
     At a position that it was not asked about, it votes for `decoy`: only the last position counts.
     """
@@ -657,14 +745,16 @@ class Scripted(Transformer):
     def __init__(self, script: list[list[int]], decoy: int = 3) -> None:
         super().__init__(vocabulary=10, dim=4, heads=1, layers=1)
         self.script, self.decoy, self.shown = torch.tensor(script), decoy, list[Tensor]()
+        self.read = list[tuple[Tensor, Tensor]]()
 
     def decode(self, target: Tensor, memory: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits that vote for the script."""
         self.shown.append(target.clone())
-        length = target.shape[1]
-        votes = torch.full(target.shape, self.decoy)
-        votes[:, -1] = self.script[:, length - 1]
-        return nn.functional.one_hot(votes, 10) * 0.5 - 1.0, torch.zeros(1, len(target), 1, length, source.shape[1])
+        self.read.append((memory, source))
+        votes = torch.full_like(target, self.decoy)
+        votes[:, -1] = self.script[:, target.shape[1] - 1]
+        maps = memory.new_zeros(1, len(target), 1, target.shape[1], source.shape[1])
+        return nn.functional.one_hot(votes, 10) * 0.5 - 1.0, maps
 
 
 def test_generate_by_hand() -> None:
@@ -681,6 +771,15 @@ def test_generate_shows_everything_written_so_far() -> None:
     shown = [tokens.tolist() for tokens in model.shown]
     expected = [[[START]], [[START, 5]], [[START, 5, 6]]]
     assert shown == expected, f"generate must show the decoder {expected}, step by step, but showed {shown}"
+
+
+def test_generate_reads_the_source() -> None:
+    """At each step the decoder is given what `encode` made of the whole source, and the source itself."""
+    model, source = Scripted([[5, 6], [7, 8]]), torch.tensor([[4, 5], [6, PADDING]])
+    model.generate(source, START, END, 2)
+    for memory, read in model.read:
+        assert_close(read, source, "generate: the source that the decoder is given", atol=0)
+        assert_close(memory, model.encode(source), "generate: the memory that the decoder is given", **FLOAT32)
 
 
 def test_generate_ends() -> None:
@@ -719,6 +818,25 @@ def test_generate_uses_start_and_end_as_given() -> None:
     )
 
 
+def test_generate_ends_with_the_end_only() -> None:
+    """A padding token that the model chose is a token like others, and a start that equals the end does not end."""
+    written = Scripted([[PADDING, 5, END, 7]]).generate(torch.tensor([[4]]), START, END, 4)
+    assert_close(written, [[PADDING, 5, END]], "generate when the model votes for padding, 5, end", atol=0)
+    written = Scripted([[5, END, 7]]).generate(torch.tensor([[4]]), start=END, end=END, limit=3)
+    assert_close(written, [[5, END]], "generate with one token for start and end, as GPT-2 has", atol=0)
+
+
+def test_generate_works_where_the_source_is() -> None:
+    """Tensors are made on the device of the source: here, whatever names no device lands on one without memory."""
+    model, source = Scripted([[5, END], [6, 7]]), torch.tensor([[4], [4]])
+    try:
+        with torch.device("meta"):
+            written = model.generate(source, START, END, 2)
+    except (RuntimeError, NotImplementedError) as error:
+        pytest.fail(f"generate: a tensor was made without device=source.device, which fails on a GPU\n  {error}")
+    assert_close(written, [[5, END], [6, 7]], "generate when another device is the default", atol=0)
+
+
 def test_generate_agrees_with_forward(rng: np.random.Generator) -> None:
     """Every token written is the most probable one, given the source and all before it."""
     model, source = small_transformer(rng), torch.tensor([[3, 4, 5], [6, 3, PADDING], [4, 4, 4]])
@@ -739,6 +857,8 @@ def test_generate_leaves_the_model_alone(rng: np.random.Generator) -> None:
     written = model.generate(source, START, END, 3)
     assert not written.requires_grad, "generate must not track gradients"
     assert not model.training, "generate must not switch the model to training mode"
+    model.train().generate(source, START, END, 1)
+    assert model.training, "generate must not leave a model that was training in evaluation mode: that is the caller's"
     assert_close(source, kept, "generate must not change the source", atol=0)
     for name, value in model.state_dict().items():
         assert_close(value, before[name], f"generate must not change {name}", atol=0)

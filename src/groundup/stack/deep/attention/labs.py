@@ -58,7 +58,7 @@ class ReversalConfig:
 @lab(
     title="Strings reversed",
     question="Can attention learn to read a string backwards, from examples alone?",
-    data=[],
+    data=["random strings"],
     presets={
         "smoke": {"letters": 8, "longest": 6, "steps": 350},
         "laptop": {"letters": 26, "longest": 10, "strings": 20_000, "dim": 64, "heads": 4, "steps": 3000},
@@ -69,7 +69,7 @@ class ReversalConfig:
             "dim": 128,
             "heads": 4,
             "layers": 2,
-            "steps": 20_000,
+            "steps": 3000,
             "learning_rate": 2e-3,
         },
     },

@@ -37,6 +37,15 @@ def blind_to_itself(tokens):
 
 
 @mistake("causal_mask")
+def sees_one_ahead(tokens):
+    """Your tokens see one token ahead: the diagonal above the main one is True as well. Trained like this, a
+    model reads the answer off its own input, and has nothing to read when it writes. Query t sees the keys up to
+    t.
+    """
+    return torch.ones(tokens, tokens, dtype=torch.bool).tril(diagonal=1)
+
+
+@mistake("causal_mask")
 def adds_minus_infinity(tokens):
     """You made a mask of numbers to be added to the scores (0 and -inf). It is a common form, but here a mask is
     boolean: True where the query may look.
@@ -154,6 +163,76 @@ def forgets_the_mask(scores, mask=None):
 
 
 @mistake("masked_softmax")
+def renormalises_afterwards(scores, mask=None):
+    """You take the softmax over all keys, set the masked weights to 0 and divide by what is left. Where a masked
+    score is far larger than the others, these have underflowed to 0 before you divide. Mask the scores, with
+    -inf, before.
+    """
+    weights = torch.softmax(scores, dim=-1)
+    if mask is not None:
+        weights = weights * mask
+        total = weights.sum(dim=-1, keepdim=True)
+        weights = weights / total.masked_fill(total == 0, 1.0)
+    return weights
+
+
+@mistake("masked_softmax")
+def adds_the_mask(scores, mask=None):
+    """You add the mask to the scores, where True counts as 1 and False as 0: a masked key only weighs e times less. To
+    be added, a mask would have to be 0 and -inf; a boolean one is for `masked_fill`.
+    """
+    if mask is not None:
+        scores = scores + mask
+    return torch.softmax(scores, dim=-1)
+
+
+@mistake("masked_softmax")
+def adds_a_tiny_number_below(scores, mask=None):
+    """You add a tiny number to the sum so as not to divide by 0. Half precision rounds it to 0, and a row that is
+    masked everywhere is NaN there. Say what you mean: where the sum is 0, divide by 1.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    peak = scores.detach().amax(dim=-1, keepdim=True)
+    exponentials = (scores - peak.masked_fill(peak == -math.inf, 0.0)).exp()
+    return exponentials / (exponentials.sum(dim=-1, keepdim=True) + 1e-9)
+
+
+@mistake("masked_softmax")
+def cuts_scores_off(scores, mask=None):
+    """You cut the scores off so that exp cannot overflow. Scores beyond the limit all become equal, although they were
+    not. Shift them: subtract each row's largest score, which changes no weight.
+    """
+    exponentials = scores.clamp(-80, 80).exp()
+    if mask is not None:
+        exponentials = exponentials.masked_fill(~mask, 0.0)
+    total = exponentials.sum(dim=-1, keepdim=True)
+    return exponentials / total.masked_fill(total == 0, 1.0)
+
+
+@mistake("masked_softmax")
+def subtracts_the_logarithm(scores, mask=None):
+    """You take exp(scores - logsumexp(scores)). On paper that is softmax; but next to a large score the logarithm
+    of the sum is rounded away, and the weights no longer sum to 1. Subtract the largest score, then divide by the
+    sum.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    logarithm = scores.logsumexp(dim=-1, keepdim=True)
+    return (scores - logarithm.masked_fill(logarithm == -math.inf, 0.0)).exp()
+
+
+@mistake("masked_softmax")
+def always_float32(scores, mask=None):
+    """Your weights are float32 whatever the scores were. Computing in float32 is fine; cast back to `scores.dtype`, or
+    the next matrix product refuses to multiply them by the values.
+    """
+    wide = scores.float() if mask is None else scores.float().masked_fill(~mask, -math.inf)
+    weights = torch.softmax(wide, dim=-1)
+    return weights if mask is None else weights.masked_fill(~mask, 0.0)
+
+
+@mistake("masked_softmax")
 def masks_in_place(scores, mask=None):
     """You fill the scores in place (`masked_fill_`), so that the caller's tensor is ruined. Use `masked_fill`,
     without the underscore.
@@ -171,6 +250,19 @@ def softmax_then_zeros(scores, mask=None):
     empty = ~mask.any(dim=-1, keepdim=True)
     hidden = ~mask & ~empty
     return torch.softmax(scores.masked_fill(hidden, -math.inf), dim=-1).masked_fill(~mask, 0.0)
+
+
+@variant("masked_softmax")
+def in_double_precision(scores, mask=None):
+    """Computed in float64 by `where`, cast back at the end."""
+    wide = scores.double()
+    if mask is not None:
+        wide = torch.where(mask, wide, torch.full_like(wide, -1e300))
+    exponentials = torch.exp(wide - wide.max(dim=-1, keepdim=True).values)
+    if mask is not None:
+        exponentials = exponentials * mask
+    total = exponentials.sum(dim=-1, keepdim=True)
+    return (exponentials / torch.where(total > 0, total, torch.ones_like(total))).to(scores.dtype)
 
 
 # attend
@@ -275,6 +367,63 @@ def never_drops(queries, keys, values, mask=None, dropout=0.0):
 
 
 @mistake("attend")
+def drops_the_output(queries, keys, values, mask=None, dropout=0.0):
+    """You drop entries of the output. What is to be dropped is weights, before they meet the values: a query then does
+    without some of its keys.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return nn.functional.dropout(weights @ values, dropout), weights
+
+
+@mistake("attend")
+def drops_the_values(queries, keys, values, mask=None, dropout=0.0):
+    """You drop entries of the values, for all queries at once. Drop weights: each query does without keys of its
+    own.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return weights @ nn.functional.dropout(values, dropout), weights
+
+
+@mistake("attend")
+def drops_the_scores(queries, keys, values, mask=None, dropout=0.0):
+    """You drop scores before the softmax. A score of 0 is an ordinary score, so that its key is not dropped at all.
+    Apply dropout to the weights.
+    """
+    _check_shapes(queries, keys, values, mask)
+    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
+    weights = masked_softmax(nn.functional.dropout(scores, dropout), mask)
+    return weights @ values, weights
+
+
+@mistake("attend")
+def multiplies_by_the_root(queries, keys, values, mask=None, dropout=0.0):
+    """You multiply the scores by sqrt(dim). They are too large already: divide."""
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) * math.sqrt(queries.shape[-1]), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def transposes_the_first_axes(queries, keys, values, mask=None, dropout=0.0):
+    """You transpose the first two axes of the keys. With a batch (and heads) in front, the tokens and the dimension are
+    the last two: `keys.transpose(-2, -1)`.
+    """
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(0, 1) / math.sqrt(queries.shape[-1]), mask)
+    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake("attend")
+def weights_first(queries, keys, values, mask=None, dropout=0.0):
+    """You return the weights before the output. The order is the output, then the weights."""
+    _check_shapes(queries, keys, values, mask)
+    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
+    return weights, nn.functional.dropout(weights, dropout) @ values
+
+
+@mistake("attend")
 def checks_nothing(queries, keys, values, mask=None, dropout=0.0):
     """You left out `_check_shapes(queries, keys, values, mask)`, the first line: shapes that disagree now end in an
     error of matrix multiplication that names nothing, or in no error at all.
@@ -300,6 +449,20 @@ def scales_both_sides(queries, keys, values, mask=None, dropout=0.0):
     weights = masked_softmax(scores, mask)
     used = torch.nn.functional.dropout(weights, p=dropout, training=True)
     return torch.einsum("...qk,...kv->...qv", used, values), weights
+
+
+@variant("attend")
+def in_three_axes(queries, keys, values, mask=None, dropout=0.0):
+    """All leading axes made one, for `baddbmm` and `bmm`."""
+    _check_shapes(queries, keys, values, mask)
+    *batch, tokens, dim = queries.shape
+    count, value_dim = values.shape[-2:]
+    q, k, v = queries.reshape(-1, tokens, dim), keys.reshape(-1, count, dim), values.reshape(-1, count, value_dim)
+    nothing = torch.zeros((), dtype=q.dtype)
+    scores = torch.baddbmm(nothing, q, k.transpose(1, 2), beta=0, alpha=dim**-0.5).reshape(*batch, tokens, count)
+    weights = masked_softmax(scores, mask)
+    used = nn.Dropout(dropout)(weights).reshape(-1, tokens, count)
+    return torch.bmm(used, v).reshape(*batch, tokens, value_dim), weights
 
 
 # MultiHeadAttention.split_heads and merge_heads
@@ -337,6 +500,14 @@ def folds_heads_into_the_batch(self, inputs):
     the second.
     """
     return inputs.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+
+
+@mistake("MultiHeadAttention.split_heads")
+def leaves_tokens_last(self, inputs):
+    """Your tokens are the last axis: (batch, heads, head_dim, tokens). Only the keys are transposed like this, and that
+    is the work of `attend`. Every head has a row for each token: (batch, heads, tokens, head_dim).
+    """
+    return inputs.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1)
 
 
 @variant("MultiHeadAttention.split_heads")
@@ -503,6 +674,105 @@ def splits_before_projecting(self, inputs, context, mask=None):
     return self.out(self.merge_heads(output)), weights
 
 
+@mistake("MultiHeadAttention.forward")
+def scales_again(self, inputs, context, mask=None):
+    """You divide the queries by the root of the head's dimension, and `attend` divides the scores by it once
+    more. It is done there; here it would be twice.
+    """
+    queries = self.split_heads(self.query(inputs))
+    queries = queries / math.sqrt(queries.shape[-1])
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def scales_by_the_whole_dimension(self, inputs, context, mask=None):
+    """You scale by the root of `dim`. Each dot product sums over one head only: it is the head's dimension, dim /
+    heads, that counts, and `attend` takes it from the shape.
+    """
+    queries = self.split_heads(self.query(inputs)) / math.sqrt(self.heads)
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def averages_the_weights(self, inputs, context, mask=None):
+    """You average the weights over the heads, as `nn.MultiheadAttention` does unless told otherwise. Here each head's
+    weights are returned: (batch, heads, queries, keys).
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights.mean(dim=1)
+
+
+@mistake("MultiHeadAttention.forward")
+def drops_after_the_projection(self, inputs, context, mask=None):
+    """You apply dropout to the output. That is the work of the block around this layer; here `attend` drops weights, at
+    the rate that it is given.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    output, weights = attend(queries, keys, values, None if mask is None else mask.unsqueeze(-3))
+    return nn.functional.dropout(self.out(self.merge_heads(output)), self.dropout, self.training), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def fetches_from_the_inputs(self, inputs, context, mask=None):
+    """You take the keys from `context` and the values from `inputs`. A key is found in order to fetch its own value:
+    both come from `context`.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(inputs))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def adds_the_inputs(self, inputs, context, mask=None):
+    """You add the inputs to the output. The residual connection belongs to the block around this layer, which would add
+    them a second time.
+    """
+    queries = self.split_heads(self.query(inputs))
+    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return inputs + self.out(self.merge_heads(output)), weights
+
+
+@mistake("MultiHeadAttention.forward")
+def forgets_the_biases(self, inputs, context, mask=None):
+    """You multiply by the weights of the linear layers and leave their biases out. Call the layer:
+    `self.query(inputs)`.
+    """
+    queries = self.split_heads(inputs @ self.query.weight.T)
+    keys, values = self.split_heads(context @ self.key.weight.T), self.split_heads(context @ self.value.weight.T)
+    mask = None if mask is None else mask.unsqueeze(-3)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    return self.merge_heads(output) @ self.out.weight.T, weights
+
+
+@mistake("MultiHeadAttention.forward")
+def gives_masks_to_other_sequences(self, inputs, context, mask=None):
+    """You fold the heads into the batch and `repeat` the masks: 0, 1, 0, 1. The folded batch has all heads of
+    sequence 0 first, then all of sequence 1, and needs 0, 0, 1, 1 (`repeat_interleave`). Simpler: an axis of 1
+    for the heads.
+    """
+    projected = self.query(inputs), self.key(context), self.value(context)
+    queries, keys, values = (self.split_heads(tensor).flatten(0, 1) for tensor in projected)
+    if mask is not None and mask.dim() == 3:
+        mask = mask.expand(len(inputs), -1, -1).repeat(self.heads, 1, 1)
+    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
+    output, weights = (tensor.unflatten(0, (-1, self.heads)) for tensor in (output, weights))
+    return self.out(self.merge_heads(output)), weights
+
+
 @variant("MultiHeadAttention.forward")
 def head_by_head(self, inputs, context, mask=None):
     """A loop over the heads, as the paper writes it."""
@@ -513,6 +783,40 @@ def head_by_head(self, inputs, context, mask=None):
     ]
     found = [attend(q, k, v, mask, rate) for q, k, v in zip(*pieces, strict=True)]
     return self.out(torch.cat([output for output, _ in found], dim=-1)), torch.stack([w for _, w in found], dim=1)
+
+
+@variant("MultiHeadAttention.forward")
+def one_fused_projection(self, inputs, context, mask=None):
+    """Keys and values by one matrix product, and the whole of attention by einsum."""
+    weight, bias = torch.cat((self.key.weight, self.value.weight)), torch.cat((self.key.bias, self.value.bias))
+    keys, values = nn.functional.linear(context, weight, bias).unflatten(-1, (2, self.heads, -1)).unbind(2)
+    queries = self.query(inputs).unflatten(-1, (self.heads, -1))
+    scores = torch.einsum("bqhd,bkhd->bhqk", queries, keys) / math.sqrt(queries.shape[-1])
+    weights = masked_softmax(scores, None if mask is None else mask.unsqueeze(-3))
+    used = nn.functional.dropout(weights, self.dropout, self.training)
+    return self.out(torch.einsum("bhqk,bkhd->bqhd", used, values).flatten(2)), weights
+
+
+# SelfAttention.forward
+
+
+@mistake("SelfAttention.forward")
+def hides_nothing(self, inputs, mask=None):
+    """You do not hand the mask on: a decoder would see the future, and everybody the padding."""
+    return self.attention(inputs, inputs)
+
+
+@mistake("SelfAttention.forward")
+def keeps_the_weights(self, inputs, mask=None):
+    """You return the output alone. The weights are wanted as well: return both, as `self.attention` does."""
+    return self.attention(inputs, inputs, mask)[0]
+
+
+@variant("SelfAttention.forward")
+def by_name(self, inputs, mask=None):
+    """The arguments by name."""
+    output, weights = self.attention(inputs=inputs, context=inputs, mask=mask)
+    return output, weights
 
 
 # positional_encoding
@@ -544,6 +848,45 @@ def half_the_exponent(tokens, dim):
     1/10000, and yours stop at 1/100.
     """
     frequencies = 10_000.0 ** (-torch.arange((dim + 1) // 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def doubles_the_exponent(tokens, dim):
+    """Your exponent is doubled: `torch.arange(0, dim, 2)` counts 0, 2, 4, …, so that it is 2i already, and you multiply
+    it by 2 again. The frequencies then fall to 1 / 10000 in the middle and go on falling.
+    """
+    frequencies = 10_000.0 ** (-2 * torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def adds_a_batch_axis(tokens, dim):
+    """You return (1, tokens, dim). The table is (tokens, dim); added to a batch, it broadcasts by itself."""
+    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[None, :, :dim]
+
+
+@mistake("positional_encoding")
+def reaches_the_last_frequency(tokens, dim):
+    """Your frequencies run from 1 to exactly 1/10000, because you divide by the number of pairs less one. Some programs
+    do; section 3.5 divides by dim, and stops just before.
+    """
+    pairs = (dim + 1) // 2
+    frequencies = 10_000.0 ** (-torch.arange(pairs) / max(pairs - 1, 1))
+    angles = torch.arange(tokens)[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
+
+
+@mistake("positional_encoding")
+def returns_double_precision(tokens, dim):
+    """Your encoding is float64. Computing in it is fine; but added to float32 embeddings it makes everything after it
+    float64, twice the memory. Cast at the end.
+    """
+    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
     angles = torch.arange(tokens)[:, None] * frequencies
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
@@ -594,6 +937,14 @@ def column_by_column(tokens, dim):
         angles = positions * math.exp(-math.log(10_000.0) * (column - column % 2) / dim)
         encoding[:, column] = torch.cos(angles) if column % 2 else torch.sin(angles)
     return encoding
+
+
+@variant("positional_encoding")
+def cosines_as_shifted_sines(tokens, dim):
+    """Sines only: a cosine is a sine a quarter turn ahead."""
+    column = torch.arange(dim)
+    angles = torch.arange(tokens).double()[:, None] * 10_000.0 ** (-(column - column % 2).double() / dim)
+    return torch.sin(angles + column % 2 * math.pi / 2).float()
 
 
 # Transformer.generate
@@ -713,6 +1064,136 @@ def never_stops(self, source, start, end, limit):
 
 
 @mistake("Transformer.generate")
+def throws_the_end_away(self, source, start, end, limit):
+    """You leave the end token out. It is returned: without it nobody can tell a sequence that has ended from one that
+    was cut off by the limit.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+        written = torch.cat((written, best.masked_fill(ended, self.padding)[:, None]), dim=1)
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def hides_the_end(self, source, start, end, limit):
+    """You write padding in place of the end token itself, because you mark a sequence as ended before you write. Only
+    what stands behind the end is padding.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1)
+        ended = ended | (best == end)
+        written = torch.cat((written, best.masked_fill(ended, self.padding)[:, None]), dim=1)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def repeats_the_end(self, source, start, end, limit):
+    """You fill a sequence that has ended up with its end token. Behind the end there is padding: `self.padding`."""
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, end)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def counts_the_start(self, source, start, end, limit):
+    """You count the start token as written, and stop one token too soon. `limit` is how many tokens you add to it."""
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    while written.shape[1] < limit:
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def padding_ends_too(self, source, start, end, limit):
+    """You take a padding token for an end. The model may choose it like any other token; only `end` ends."""
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end) | (best == self.padding)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def start_may_end(self, source, start, end, limit):
+    """You look for the end among all tokens, the start included. Where one token is both, as in GPT-2, nothing is ever
+    written. Look only at what you wrote.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    for _ in range(limit):
+        ended = (written == end).any(dim=1)
+        if ended.all():
+            break
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def stays_on_the_processor(self, source, start, end, limit):
+    """You make a tensor without saying where. It lands on the processor, and with a model on a GPU the next operation
+    refuses to mix the two. Say `device=source.device`.
+    """
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start)
+    ended = torch.zeros(len(source), dtype=torch.bool)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
+def changes_the_mode(self, source, start, end, limit):
+    """You call `self.eval()` and leave it at that. A model in the middle of its training would go on without
+    dropout and nobody would notice: the mode is the caller's business.
+    """
+    self.eval()
+    memory = self.encode(source)
+    written = torch.full((len(source), 1), start, device=source.device)
+    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
+    for _ in range(limit):
+        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
+        written = torch.cat((written, best[:, None]), dim=1)
+        ended = ended | (best == end)
+        if ended.all():
+            break
+    return written[:, 1:]
+
+
+@mistake("Transformer.generate")
 def samples(self, source, start, end, limit):
     """You draw the next token at random by its probability. Greedy decoding always takes the most probable:
     `argmax`.
@@ -744,3 +1225,19 @@ def by_whole_forward_passes(self, source, start, end, limit):
         best[ended] = self.padding
         written = torch.cat([written, best.unsqueeze(1)], dim=1)
     return written[:, 1:]
+
+
+@variant("Transformer.generate")
+def into_a_table_of_padding(self, source, start, end, limit):
+    """A table of padding, filled column by column for the rows that are still alive; argmax of probabilities."""
+    memory = self.encode(source)
+    table = source.new_full((len(source), limit + 1), self.padding)
+    table[:, 0] = start
+    alive, length = source.new_ones(len(source), dtype=torch.bool), 0
+    while length < limit and alive.any():
+        logits, _ = self.decode(table[:, : length + 1], memory, source)
+        best = logits[:, -1].softmax(dim=-1).max(dim=-1).indices
+        length += 1
+        table[alive, length] = best[alive]
+        alive = alive & (best != end)
+    return table[:, 1 : length + 1]
