@@ -135,13 +135,9 @@ def test_the_learners_text_takes_the_implementations_place_only() -> None:
 
 def test_code_that_is_not_there_is_named_with_what_is() -> None:
     unit = sample_unit()
-    with pytest.raises(
-        UnknownName, match="There is no file in bedrock/scaling called 'scalling.py'. Did you mean"
-    ):
+    with pytest.raises(UnknownName, match="There is no file in bedrock/scaling called 'scalling.py'. Did you mean"):
         source_of(unit, "scalling.py")
-    with pytest.raises(
-        UnknownName, match="no definition in bedrock/scaling/scaling.py called 'means'. Did you mean"
-    ):
+    with pytest.raises(UnknownName, match="no definition in bedrock/scaling/scaling.py called 'means'. Did you mean"):
         source_of(unit, "scaling.py", "means")
 
 

@@ -218,7 +218,7 @@ def source_of(unit: Unit, file: str, name: str = "", *, mine: str | None = None)
     text = files[file].read_text(encoding="utf-8") if replaced is None else replaced
     if not name:
         return text
-    known = dict(definitions(ast.parse(text)))
+    known = dict(definitions(ast.parse(text, file)))
     if name not in known:
         raise UnknownName(f"definition in {unit.id}/{file}", name, known, see=f"{unit.id}/{file}")
     node = known[name]
