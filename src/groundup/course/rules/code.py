@@ -20,9 +20,9 @@ MAY_IMPORT = {
 """What a companion may import of groundup, beside its own unit and earlier ones."""
 
 LEFT_BEHIND = {
-    r"\b(?:TODO|FIXME|XXX)\b": "a {found}: finish it, or take it out",
+    r"\b(?:TODO|FIXME|XXX)\b(?:.*[\w.:?])?": "left to do: {found}",
     r"(?<![\w.:/~-])/(?:home|root|Users|tmp|work|mnt|private)/[\w./-]*\w|\b[A-Z]:\\+[\w\\.-]*\w": (
-        "the absolute path {found}, which is on one machine only"
+        "the absolute path {found} is on one machine only."
     ),
 }
 
@@ -141,4 +141,4 @@ def leftovers(unit: Unit) -> Iterator[str]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for pattern, what in LEFT_BEHIND.items():
                 for found in re.findall(pattern, line):
-                    yield f"{path.relative_to(unit.folder)}:{number}: {what.format(found=found)}."
+                    yield f"{path.relative_to(unit.folder)}:{number}: {what.format(found=found)}"
