@@ -48,6 +48,7 @@ def folder(tmp_path: Path) -> Path:
     """A copy of the sample unit with checks that let no mutant live."""
     copy = tmp_path / "bedrock" / "scaling"
     shutil.copytree(SCALING, copy)
+    (copy / "figures.py").unlink()  # some of them hang or crash, for other tests
     checks = copy / "checks.py"
     checks.write_text(checks.read_text(encoding="utf-8") + STRONGER, encoding="utf-8")
     return copy
@@ -63,7 +64,7 @@ def edit(folder: Path, name: str, *changes: tuple[str, str]) -> None:
 
 
 def exercise_problems(report: UnitReport) -> list[str]:
-    """What is wrong with the unit apart from its lesson and cards, which are a sample's."""
+    """What is wrong with the unit apart from its lesson, figures and cards, which are a sample's."""
     return [problem for problem in report.problems if not problem.startswith("file ")]
 
 
@@ -150,6 +151,15 @@ def test_a_function_that_no_check_needs_is_named(folder: Path, grader: Grader) -
     edit(folder, "scaling.py", ("class Scaler:", 'def unused():\n    """Nothing."""\n    return 1\n\n\nclass Scaler:'))
     report = verify_unit(load_unit(folder), grader, quick=True)
     assert any(problem.startswith("unwritten unused: passes without it") for problem in report.problems)
+
+
+def test_what_its_files_lack_is_named_by_the_rules(folder: Path, grader: Grader) -> None:
+    edit(folder, "lesson.md", ("3.0\n>>> two", "3.5\n>>> two"))
+    report = verify_unit(load_unit(folder), grader)
+    assert "file files: figures.py: is not there." in report.problems
+    assert "file cards: cards.toml: at least 10 cards, not 1." in report.problems
+    assert "file snippets: lesson.md:11: `mean([1, 2, 6])` printed 3.0, not 3.5." in report.problems
+    assert "pasted code" in [trial.name for trial in report.of("file") if trial.ok]
 
 
 def test_the_command_reports_and_exits_1_where_a_unit_is_not_whole(

@@ -32,17 +32,6 @@ def test_every_unit_and_every_system_is_reached_by_a_track() -> None:
     assert {system.name for system in CATALOGUE.systems} == reached
 
 
-def test_every_roadmap_entry_of_a_unit_names_an_item_that_exists() -> None:
-    addresses = {track.document: track.addresses for track in TRACKS.values()}
-    wrong = [
-        f"{unit.id}: {entry.document} {entry.item}"
-        for unit in CATALOGUE.units.values()
-        for entry in unit.roadmap
-        if entry.item not in addresses.get(entry.document, {})
-    ]
-    assert not wrong, f"{wrong} name no item of a track"
-
-
 def test_every_resource_of_the_shelf_is_used() -> None:
     shelf = roadmaps._resources(roadmaps.FOLDER / "resources.toml")
     assert set(shelf) == {resource.id for track in TRACKS.values() for resource in track.all_resources}

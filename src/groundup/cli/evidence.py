@@ -1,7 +1,5 @@
 """Commands about evidence: replay for the learner, verify and new-unit for the author."""
 
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -66,7 +64,7 @@ def replay_command(as_json: bool) -> int:
 @click.option(
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
-@click.option("--quick", is_flag=True, help="Leave out the mutants and the labs, which take minutes.")
+@click.option("--quick", is_flag=True, help="Leave out what takes minutes: mutants, labs, snippets, figures.")
 @json_option
 @workspace_option
 def verify_command(units: tuple[str, ...], stack: str | None, quick: bool, as_json: bool) -> int:
@@ -101,15 +99,15 @@ def verify_command(units: tuple[str, ...], stack: str | None, quick: bool, as_js
 
 @click.command("new-unit", epilog='Example: groundup new-unit classical/trees --title "Decision trees"')
 @click.argument("unit")
-@click.option("--title", help="The unit's title; its name otherwise.")
+@click.option("--title", help="The unit's title; the catalogue's otherwise.")
 @click.option(
     "--stack", type=click.Path(file_okay=False), help="The stack folder to write to; the built-in one otherwise."
 )
 def new_unit_command(unit: str, title: str | None, stack: str | None) -> None:
-    """Write the skeleton of a new UNIT, with every file that a unit has."""
+    """Write the skeleton of a new UNIT (PHASE/UNIT): a small whole one, with every file that a unit has."""
     from groundup.course.catalogue import STACK
     from groundup.course.new_unit import new_unit
 
-    name = unit.rsplit("/", 1)[-1]
-    folder = new_unit(Path(stack) if stack else STACK, unit, title or name.replace("_", " ").capitalize())
-    console().print(f"Wrote {folder}\nThen: [bold]groundup verify {unit}[/] says what is left to write.")
+    folder = new_unit(Path(stack) if stack else STACK, unit, title)
+    where = f" --stack {stack}" if stack else ""
+    console().print(f"Wrote {folder}\nThen: [bold]groundup verify {unit}{where}[/] says what is left to write.")

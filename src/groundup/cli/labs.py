@@ -1,10 +1,7 @@
 """Commands that run a unit: run, figure, notebook."""
 
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,22 +135,25 @@ def figure_command(figure: str, settings: tuple[tuple[str, str], ...], output: s
 
 @click.command("notebook", epilog="Example: groundup notebook vectors -o vectors.ipynb")
 @click.argument("unit", type=UNIT)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="The notebook file.")
-@click.option("--mine", is_flag=True, help="With your own code in place of the reference.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; UNIT.ipynb here otherwise.")
+@click.option("--mine", is_flag=True, help="With your own code in place of ours.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @workspace_option
-def notebook_command(unit: str, output: str, mine: bool, force: bool) -> None:
-    """Write UNIT as a Jupyter notebook: lesson, code, figures and lab."""
-    from groundup.course.lessons import notebook
-    from groundup.course.workspace import write_atomically
+def notebook_command(unit: str, output: str | None, mine: bool, force: bool) -> None:
+    """Write UNIT as a Jupyter notebook: lesson, figures, exercise, labs, cards.
 
+    What you write in the exercise is quoted without its body until you have passed, or looked at the solution.
+    """
     course = open_course()
-    found = course.catalogue.unit(unit)
-    path = Path(output)
+    name = course.catalogue.unit(unit).name
+    path = Path(output or f"{name}.ipynb")
+    if path.suffix != ".ipynb":
+        raise click.UsageError(f"The file must end in .ipynb, not '{path.name}'.")
     if path.exists() and not force:
-        raise click.UsageError(f"{path} is there already. --force overwrites it.")
-    source = course.workspace.read_exercise(found.id) if mine else None
-    if mine and source is None:
-        raise click.UsageError(f"You have no file for {found.id} yet. `groundup start {found.name}` writes it.")
-    write_atomically(path, json.dumps(notebook(found, source), ensure_ascii=False, indent=1) + "\n")
-    console().print(f"Wrote {output}")
+        raise click.UsageError(f"{path} is there already. --force overwrites it, -o FILE writes another.")
+    text = course.notebook(name, mine=mine)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from error
+    console().print(f"Wrote {path}")

@@ -139,6 +139,29 @@ class Course:
         self.workspace.commit(f"Start {unit.id}", [path, *([backup] if backup else [])])
         return path, True
 
+    def save(self, name: str, text: str) -> str:
+        """Make a text the learner's file of a unit, as a notebook's cell does, and say what was done.
+
+        The exercise as it was handed out never takes the place of a file, and a file that differs is kept in
+        `exercises/.backup/`.
+        """
+        unit = self.catalogue.unit(name)
+        from groundup.course.exercise import write_exercise
+
+        text = text.strip("\n") + "\n"
+        path, before = self.workspace.exercise(unit.id), self.workspace.read_exercise(unit.id)
+        if before is not None and before.strip() == text.strip():
+            return f"{path} is like this already."
+        if before is not None and text.strip() == write_exercise(unit).strip():
+            return f"{path} is left as it is: nothing is written in this cell yet."
+        self.workspace.create()
+        backup = self.workspace.back_up(unit.id)
+        self.workspace.write_exercise(unit.id, text)
+        if before is None:
+            self.ledger.append("started", unit.id)
+        self.workspace.commit(f"Save {unit.id}", [path, *([backup] if backup else [])])
+        return f"Saved as {path}." + (f" What was there is kept as {backup}." if backup else "")
+
     def check(self, name: str, *, mine: bool = False) -> Verdict:
         """Grade the learner's file of a unit as it is on disk, and record the verdict.
 
@@ -220,6 +243,22 @@ class Course:
         """Whether the unit has ever passed, whatever happened to its file since."""
         record = self.ledger.units().get(unit_id)
         return bool(record and record.passes)
+
+    def notebook(self, name: str, *, mine: bool = False) -> str:
+        """The text of a unit's notebook. It quotes the solution to those who know it: who passed, or looked.
+
+        Args:
+            name: the unit.
+            mine: quote, and go on with, the learner's own code.
+        """
+        unit = self.catalogue.unit(name)
+        from groundup.course.notebook import notebook
+
+        source = self.workspace.read_exercise(unit.id) if mine else None
+        if mine and source is None:
+            raise UsageError(f"You have no file for {unit.id} yet. `groundup start {unit.name}` writes it.")
+        looked = bool(self.ledger.events(kinds=["solution"], unit=unit.id))
+        return notebook(unit, source, reveal=looked or self.has_passed(unit.id))
 
     # Labs and figures
 

@@ -42,7 +42,7 @@ def functions_named(tree: ast.Module, name: str) -> list[Function]:
 
 def main_function(tree: ast.Module, name: str) -> Function | None:
     """The one definition that `name` means: of a property its getter, of several the last."""
-    found = [node for node in functions_named(tree, name) if not _is_accessor(node)]
+    found = [node for node in functions_named(tree, name) if not is_accessor(node)]
     return found[-1] if found else None
 
 
@@ -51,7 +51,8 @@ def is_overload(node: Function) -> bool:
     return any(ast.unparse(d).split(".")[-1] == "overload" for d in node.decorator_list)
 
 
-def _is_accessor(node: Function) -> bool:
+def is_accessor(node: Function) -> bool:
+    """Whether the function is a property's setter or deleter."""
     return any(ast.unparse(d).endswith((".setter", ".deleter")) for d in node.decorator_list)
 
 

@@ -203,6 +203,10 @@ class Unit:
         if not path.exists():
             return ()
         entries = _toml(path).get("card", [])
+        for number, entry in enumerate(entries, 1):
+            for key in ("id", "front", "back"):
+                if not isinstance(entry.get(key), str):
+                    raise ConfigError(f"{path}: card {number} needs `{key}`, a text.")
         return tuple(
             Card(f"{self.id}#{e['id']}", e["front"].strip(), e["back"].strip(), e.get("kind", "recall"))
             for e in entries
@@ -285,7 +289,7 @@ def _marked(path: Path, *marks: str) -> Iterator[tuple[ast.FunctionDef, ast.Call
     """The top-level functions decorated with one of `marks`, with the decorator call and its name."""
     if not path.exists():
         return
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in ast.parse(path.read_text(encoding="utf-8"), path.name).body:
         if not isinstance(node, ast.FunctionDef):
             continue
         for decorator in node.decorator_list:
@@ -303,6 +307,15 @@ def _literal(node: ast.expr, path: Path) -> Any:
         raise ConfigError(f"{path}:{node.lineno}: `{ast.unparse(node)}` must be a literal.") from error
 
 
+def _argument(call: ast.Call, name: str, path: Path) -> str:
+    """The one argument of a mark, which is a text."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == name)]
+    value = _literal(given[0], path) if given else None
+    if not isinstance(value, str):
+        raise ConfigError(f"{path}:{call.lineno}: `{ast.unparse(call)}` needs its {name}, a text.")
+    return value
+
+
 def _first_paragraph(node: ast.FunctionDef | ast.ClassDef) -> str:
     return (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
 
@@ -317,7 +330,7 @@ def _read_figures(path: Path) -> Iterator[FigureInfo]:
             _control(argument, _literal(default, path), path)
             for argument, default in zip(arguments, defaults, strict=True)
         )
-        yield FigureInfo(node.name, _literal(call.args[0], path), _first_paragraph(node), controls)
+        yield FigureInfo(node.name, _argument(call, "title", path), _first_paragraph(node), controls)
 
 
 def _control(argument: ast.arg, default: Any, path: Path) -> Control:
@@ -347,10 +360,17 @@ def _control(argument: ast.arg, default: Any, path: Path) -> Control:
 def _read_labs(path: Path) -> Iterator[LabInfo]:
     if not path.exists():
         return
-    classes = {n.name: n for n in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(n, ast.ClassDef)}
+    tree = ast.parse(path.read_text(encoding="utf-8"), path.name)
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node, call, _ in _marked(path, "lab"):
         declared = {k.arg: k.value for k in call.keywords if k.arg}
-        config = classes[ast.unparse(node.args.args[0].annotation or ast.Constant(""))]
+        annotation = node.args.args[0].annotation if node.args.args else None
+        config = classes.get(ast.unparse(annotation)) if annotation else None
+        if config is None:
+            raise ConfigError(f"{path}:{node.lineno}: `{node.name}` must take its config first, a class of this file.")
+        for name in ("title", "question", "presets"):
+            if name not in declared:
+                raise ConfigError(f"{path}:{node.lineno}: the lab `{node.name}` needs `{name}`.")
         given = {
             name: _literal(value, path)
             for name, value in declared.items()
@@ -364,12 +384,12 @@ def _read_labs(path: Path) -> Iterator[LabInfo]:
             presets={name: dict(values) for name, values in given["presets"].items()},
             sabotage=tuple(given.get("sabotage", ())),
             seeds=given.get("seeds", 3),
-            fields=tuple(_config_fields(config)),
+            fields=tuple(_config_fields(config, path)),
             doc=ast.get_docstring(node) or "",
         )
 
 
-def _config_fields(config: ast.ClassDef) -> Iterator[ConfigField]:
+def _config_fields(config: ast.ClassDef, path: Path) -> Iterator[ConfigField]:
     docs = {}
     for line in (ast.get_docstring(config) or "").splitlines():
         name, colon, text = line.strip().partition(":")
@@ -377,14 +397,14 @@ def _config_fields(config: ast.ClassDef) -> Iterator[ConfigField]:
             docs[name] = text.strip()
     for statement in config.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            default = ast.literal_eval(statement.value) if statement.value is not None else None
+            default = _literal(statement.value, path) if statement.value is not None else None
             name = statement.target.id
             yield ConfigField(name, ast.unparse(statement.annotation), default, docs.get(name, ""))
 
 
 def _read_mistakes(path: Path) -> Iterator[MistakeInfo]:
     for node, call, kind in _marked(path, "mistake", "variant"):
-        target = _literal(call.args[0], path)
+        target = _argument(call, "target", path)
         lines = path.read_text(encoding="utf-8").splitlines()
         source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
         yield MistakeInfo(node.name, kind, target, ast.get_docstring(node) or "", source)  # type: ignore[arg-type]

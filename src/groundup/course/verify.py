@@ -3,7 +3,8 @@
 A check that cannot fail is a defect, and so is one that fails right code. So every claim that a unit makes is tried:
 the reference passes with several seeds; the exercise, and the reference with any one function left unwritten, does
 not; every mistake fails, and is named by its own diagnosis; every variant passes; nearly all automatic mutants are
-noticed; every forbidden name is refused; and every lab passes as it is and fails when it is sabotaged.
+noticed; every forbidden name is refused; every lab passes as it is and fails when it is sabotaged; and the rest of the
+unit (lesson, figures, hints, cards …) is whole, by the rules in `groundup.course.rules`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Literal
 from groundup.course.exercise import remove_bodies, splice, write_exercise
 from groundup.course.grader import Grader
 from groundup.course.mutants import mutants
+from groundup.course.rules import RULES, STATIC, problems
 from groundup.course.unit import Forbidden, LabInfo, MistakeInfo, Unit
 from groundup.course.verdict import Verdict
 from groundup.errors import GroundupError
@@ -39,7 +41,7 @@ KINDS: dict[Kind, str] = {
     "mutant": "mutants are noticed",
     "equivalent": "mutants listed as equivalent exist, and are not noticed",
     "lab": "labs pass, and fail when sabotaged",
-    "file": "lesson, figures, hints and cards are whole",
+    "file": "rules of the unit's files hold",
 }
 
 
@@ -170,7 +172,7 @@ def verify_unit(
     Args:
         unit: the unit.
         grader: judges the code; give it as many workers.
-        quick: leave out the mutants and the labs, which take minutes.
+        quick: leave out what takes minutes: mutants, labs, and running the lesson's snippets and the figures.
         workers: how many trials run at once.
         on_progress: told how many of how many trials are done.
     """
@@ -178,12 +180,13 @@ def verify_unit(
     left_out: tuple[Kind, ...] = ("mutant", "equivalent", "lab") if quick else ()
     jobs = list(_jobs(unit, grader, left_out))
     trials = _run(jobs, workers, on_progress)
-    trials += [Trial("file", problem, False, "see docs/units.md") for problem in _file_problems(unit)]
+    trials += [trial for rule in (STATIC if quick else RULES) for trial in _rule(unit, rule)]
     return UnitReport(unit.id, tuple(trials), time.perf_counter() - start, left_out)
 
 
-def _file_problems(unit: Unit) -> list[str]:
-    return []
+def _rule(unit: Unit, rule: str) -> list[Trial]:
+    """A rule that holds, or each way in which it does not."""
+    return [Trial("file", rule, False, problem) for problem in problems(unit, [rule])] or [Trial("file", rule, True)]
 
 
 def _run(jobs: list[Job], workers: int, on_progress: Progress) -> list[Trial]:

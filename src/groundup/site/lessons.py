@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import textwrap
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -12,19 +10,28 @@ from html import escape
 from pathlib import Path
 from threading import Lock
 
-from groundup.course.source import definitions, first_line, split_lines
+from groundup.course.lessons import (
+    Box,
+    Code,
+    Explorable,
+    Include,
+    Part,
+    Prose,
+    Snippet,
+    read_lesson,
+    source_of,
+)
 from groundup.course.unit import Unit
 from groundup.course.workspace import Workspace, write_atomically
-from groundup.errors import GroundupError, UnknownName, UsageError
+from groundup.errors import GroundupError, UsageError
 
 
 @dataclass(frozen=True)
 class Page:
-    """A rendered lesson: its HTML (with a place for each figure), headings (address, words) and plain words."""
+    """A rendered lesson: its HTML (with a place for each figure), headings (address, words) and figures."""
 
     html: str
     headings: tuple[tuple[str, str], ...]
-    words: str
     figures: tuple[str, ...]
 
 
@@ -54,7 +61,7 @@ class Lessons:
     def _from_disk(self, unit: Unit) -> Page | None:
         try:
             kept = json.loads(self._file(unit).read_text(encoding="utf-8"))
-            return Page(kept["html"], tuple(map(tuple, kept["headings"])), kept["words"], tuple(kept["figures"]))
+            return Page(kept["html"], tuple(map(tuple, kept["headings"])), tuple(kept["figures"]))
         except (OSError, ValueError, KeyError):
             return None
 
@@ -85,48 +92,46 @@ def render_lesson(unit: Unit) -> Page:
     from groundup.site import markdown
 
     if not unit.lesson.exists():
-        return Page("<p>This unit has no lesson yet.</p>", (), "", ())
-    text = unit.lesson.read_text(encoding="utf-8")
-    text = text.split("\n", 1)[1] if text.startswith("# ") else text  # the page has the title already
-    placed: list[str] = []
-
-    def explorable(name: str, _: str) -> str:
-        placed.append(name.strip())
-        return _place(name.strip())
-
-    html = markdown.render(text, {"explorable": explorable, "literalinclude": lambda *given: _included(unit, *given)})
-    return Page(html, tuple(markdown.headings(text)), markdown.plain(text), tuple(placed))
+        return Page("<p>This unit has no lesson yet.</p>", (), ())
+    lesson = read_lesson(unit)  # the page has its title already
+    return Page(
+        html="".join(_html(unit, part) for part in lesson.parts),
+        headings=tuple((markdown.slug(heading), markdown.plain(heading)) for heading in lesson.headings()),
+        figures=tuple(part.name for part in lesson.walk() if isinstance(part, Explorable)),
+    )
 
 
-def _included(unit: Unit, file: str, options: str) -> str:
+def _html(unit: Unit, part: Part) -> str:
+    from groundup.site import markdown
+
+    match part:
+        case Prose(text=text):
+            return markdown.render(text)
+        case Include():
+            return _included(unit, part)
+        case Explorable(name=name):
+            return _place(name)
+        case Snippet(text=text):
+            return markdown.code(text, "pycon")
+        case Code(language=language, text=text):
+            return markdown.code(text, language)
+        case Box(kind=kind, title=title, parts=parts):
+            return markdown.box(kind, title, "".join(_html(unit, inner) for inner in parts))
+
+
+def _included(unit: Unit, include: Include) -> str:
     """Code of the unit, by name. What the learner is to write is folded: the reader decides whether to look."""
     from groundup.site import markdown
 
-    name = next((line.split(":", 2)[2].strip() for line in options.splitlines() if line.startswith(":pyobject:")), "")
     try:
-        html = markdown.code(source_of(unit, file.strip(), name))
+        html = markdown.code(source_of(unit, include.file, include.name))
     except UsageError as error:
         return f'<p class="trouble">{escape(str(error))}</p>'
-    shown = f"<code>{escape(name or file)}</code>"
-    if name in unit.write:
+    shown = f"<code>{escape(include.name or include.file)}</code>"
+    if include.name in unit.write:
         summary = f"<summary>{shown} <span>you write it in the exercise; open to read ours</span></summary>"
         return f'<details class="dropdown reference">{summary}{html}</details>'
     return f'<p class="code-name">{shown}</p>{html}'
-
-
-def source_of(unit: Unit, file: str, name: str = "") -> str:
-    """The text of one definition, or of a whole file, of a unit. Raises UnknownName."""
-    files = {path.name: path for path in unit.folder.glob("*.py")}
-    if file not in files:
-        raise UnknownName(f"file in {unit.id}", file, files)
-    text = files[file].read_text(encoding="utf-8")
-    if not name:
-        return text
-    known = dict(definitions(ast.parse(text)))
-    if name not in known:
-        raise UnknownName(f"definition in {unit.id}/{file}", name, known)
-    node = known[name]
-    return textwrap.dedent("".join(split_lines(text)[first_line(node) - 1 : node.end_lineno]))
 
 
 def place_figures(page: Page, make: Callable[[str], str]) -> str:

@@ -6,10 +6,14 @@ What is written out carries no `style` attribute and no script, so that it lives
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any
+
+from groundup.course.lessons import ADMONITIONS, DIRECTIVE, grammar, mathml
+from groundup.course.lessons import headings as all_headings
+from groundup.errors import ConfigError
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -18,38 +22,29 @@ if TYPE_CHECKING:
 VERSION = "3"
 """Changes when the output for the same source changes: rendered lessons are cached by it."""
 
-DIRECTIVE = re.compile(r"^\{(?P<name>[\w-]+)\}\s*(?P<argument>.*)$")
-ADMONITIONS = {"note": "Note", "warning": "Careful", "tip": "Tip", "important": "Important"}
-
 BEYOND_CODE = re.compile(r"[*_$\[\]<>&\\~!\n]|``")
 LONG_FORMULA = 18
 """Elements from which an inline formula may be wider than a narrow screen, and gets a place to scroll in."""
 
-UNKNOWN_ENVIRONMENTS = re.compile(r"\\(begin|end)\{(?:aligned|gathered|split)\}")
 MATH_ATTRIBUTES = frozenset(
     "xmlns display stretchy fence form accent accentunder mathvariant mathcolor mathsize linethickness displaystyle "
     "scriptlevel columnalign rowspacing columnspacing columnlines rowlines frame width height depth lspace rspace "
     "minsize maxsize notation separator largeop movablelimits symmetric voffset linebreak columnspan rowspan".split()
 )
 
-Directive = Callable[[str, str], str]
-"""A directive's argument and body in, HTML out."""
 
-
-def render(text: str, directives: Mapping[str, Directive] | None = None) -> str:
+def render(text: str) -> str:
     """Markdown as HTML.
 
-    Args:
-        text: the source. `$…$` and `$$…$$` are mathematics; `:::{note}`, `:::{warning}` and `:::{dropdown} Title` are
-            blocks.
-        directives: how fences with other directives (as `{explorable}`) are rendered, by name.
+    `$…$` and `$$…$$` are mathematics; `:::{note}`, `:::{warning}` and `:::{dropdown} Title` are boxes. What a lesson
+    takes from its unit (figures, included code) is not rendered here: see `groundup.site.lessons`.
     """
-    return _parser().render(text, {"directives": dict(directives or {})})
+    return _parser().render(text)
 
 
 @lru_cache(maxsize=4096)
 def render_cached(text: str) -> str:
-    """Markdown without directives of a page, as HTML; remembered."""
+    """Markdown as HTML; remembered."""
     return render(text)
 
 
@@ -76,8 +71,7 @@ def slug(text: str) -> str:
 
 def headings(text: str) -> list[tuple[str, str]]:
     """The level-2 headings of a text: their address and their words."""
-    without_code = re.sub(r"^(```+|~~~+).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [(slug(h), plain(h)) for h in re.findall(r"^## +(.+?)\s*$", without_code, flags=re.MULTILINE)]
+    return [(slug(words), plain(words)) for level, words in all_headings(text) if level == 2]
 
 
 def code(source: str, language: str = "python") -> str:
@@ -100,13 +94,10 @@ def math(latex: str, *, block: bool) -> str:
     """A formula as MathML; one that cannot be converted is shown as it is written."""
     from xml.etree.ElementTree import tostring
 
-    from latex2mathml.converter import convert_to_element
-
-    source = UNKNOWN_ENVIRONMENTS.sub(r"\\\1{align*}", latex.strip())
     try:
-        made = convert_to_element(source, display="block" if block else "inline")
-    except Exception as error:  # the converter has no error class of its own: any failure is shown in place
-        return f'<code class="math-error" title="{escape(type(error).__name__)}">{escape(latex)}</code>'
+        made = mathml(latex, block=block)
+    except ConfigError as error:
+        return f'<code class="math-error" title="{escape(str(error))}">{escape(latex)}</code>'
     # The converter's own text form lets `\text{<script>}` through, and `\href` and `\style` as they come.
     for element in made.iter():
         element.text = unescape(element.text or "")
@@ -119,15 +110,7 @@ def math(latex: str, *, block: bool) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-    from mdit_py_plugins.colon_fence import colon_fence_plugin
-    from mdit_py_plugins.deflist import deflist_plugin
-    from mdit_py_plugins.dollarmath import dollarmath_plugin
-    from mdit_py_plugins.footnote import footnote_plugin
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    parser.use(colon_fence_plugin).use(deflist_plugin).use(footnote_plugin)
-    parser.use(dollarmath_plugin, allow_space=True, allow_digits=False, double_inline=True)
+    parser = grammar()
     for name, rule in {
         "fence": _fence,
         "code_block": _fence,
@@ -156,30 +139,30 @@ def _fence(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[st
     directive = DIRECTIVE.match(token.info.strip())
     if directive is None:
         return code(token.content, token.info.strip().split(" ")[0])
-    return _directive(directive["name"], directive["argument"], token.content, env)
+    return _directive(directive["name"], directive["argument"], token.content)
 
 
 def _colon_fence(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:
     token = tokens[index]
     directive = DIRECTIVE.match(token.info.strip())
     name, argument = (directive["name"], directive["argument"]) if directive else ("note", "")
-    return _directive(name, argument, token.content, env)
+    return _directive(name, argument, token.content)
 
 
-def _directive(name: str, argument: str, body: str, env: dict[str, Any]) -> str:
-    known: dict[str, Directive] = env.get("directives", {})
-    if name in known:
-        return known[name](argument, body)
-    if name == "dropdown":
-        title = _parser().renderInline(argument)
-        return f'<details class="dropdown"><summary>{title}</summary>\n{render(body, known)}</details>\n'
-    if name in ADMONITIONS:
-        title = _parser().renderInline(argument) if argument else ADMONITIONS[name]
-        inside = render(body, known)
-        return f'<aside class="admonition {name}"><p class="admonition-title">{title}</p>\n{inside}</aside>\n'
+def _directive(name: str, argument: str, body: str) -> str:
+    if name == "dropdown" or name in ADMONITIONS:
+        return box(name, argument, render(body))
     if name == "math":
         return _block(body)
     return code(body, "python" if name in ("literalinclude", "code-block") else argument or "text")
+
+
+def box(kind: str, title: str, inside: str) -> str:
+    """An admonition or a dropdown around HTML; the title is Markdown."""
+    if kind == "dropdown":
+        return f'<details class="dropdown"><summary>{_parser().renderInline(title)}</summary>\n{inside}</details>\n'
+    shown = _parser().renderInline(title) if title else ADMONITIONS[kind]
+    return f'<aside class="admonition {kind}"><p class="admonition-title">{shown}</p>\n{inside}</aside>\n'
 
 
 def _math_inline(renderer: Any, tokens: Tokens, index: int, options: Any, env: dict[str, Any]) -> str:

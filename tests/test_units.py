@@ -1,0 +1,26 @@
+"""Every unit of the release is whole: one suite over all of them, a test for each rule of `groundup.course.rules`."""
+
+from __future__ import annotations
+
+import pytest
+
+from groundup.course.catalogue import Catalogue
+from groundup.course.rules import RULES, problems
+from groundup.course.unit import Unit
+
+UNITS = Catalogue().units
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("unit", UNITS.values(), ids=list(UNITS))
+def test_a_unit_is_whole(unit: Unit, rule: str) -> None:
+    """What is wrong stands in the message; docs/units.md says what a unit holds."""
+    found = problems(unit, [rule])
+    assert not found, "\n".join(found)
+
+
+def test_every_folder_of_the_stack_is_a_unit_of_the_catalogue() -> None:
+    """A unit that the catalogue does not name would be in no release, and no rule would see it."""
+    catalogue = Catalogue()
+    folders = {f"{path.parent.parent.name}/{path.parent.name}" for path in catalogue.stack.glob("*/*/unit.toml")}
+    assert folders == set(catalogue.units)
