@@ -6,8 +6,11 @@ where to look. `assert_close` and `assert_shape` write the last three; the check
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,11 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("groundup")
+
+NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|inf|nan)\b", re.IGNORECASE)
+# Windows counts processor time in steps of 16 milliseconds, and so does Linux for a process (not for a thread) whose
+# processor time is limited, as in the grader.
+CLOCK = time.perf_counter if sys.platform == "win32" else time.thread_time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,11 +89,32 @@ def assert_shape(actual: Any, shape: tuple[int, ...], message: str) -> None:
         pytest.fail(f"{message}\n  expected shape {tuple(shape)}, got {what}", pytrace=False)
 
 
+def assert_refuses(call: Callable[[], Any], message: str, *named: str | float | tuple[int, ...]) -> None:
+    """Fail with `message` unless `call` raises a ValueError that names everything in `named`, in whatever words.
+
+    Args:
+        call: what should be refused.
+        message: what was asked, in one sentence.
+        named: what the error must name: a word (or regular expression, case ignored), a number however it is
+            written (2 may be `2` or `2.0`), or a shape.
+    """
+    __tracebackhide__ = True
+    try:
+        call()
+    except ValueError as error:
+        said = str(error)
+    else:
+        pytest.fail(f"{message}\n  expected a ValueError, and nothing was raised", pytrace=False)
+    missing = [str(thing).replace("|", " or ") for thing in named if not _names(said, thing)]
+    if missing:
+        pytest.fail(f"{message}\n  the ValueError should name {' and '.join(missing)}; it said: {said}", pytrace=False)
+
+
 def speed_ratio(slow: Callable[[], Any], fast: Callable[[], Any], *, repeats: int = 5) -> float:
     """How many times longer `slow` takes than `fast`: a figure that survives a noisy machine.
 
-    The two are timed in turn, so that a slow spell hits both, and each is judged by its best run, because
-    noise only ever adds time.
+    Processor time of this thread is counted, which does not pass while another has the processor. The two are timed
+    in turn, so that a slow spell hits both, and each is judged by its best run, because noise only ever adds time.
 
     Args:
         slow: the call expected to take longer.
@@ -104,11 +133,44 @@ def speed_ratio(slow: Callable[[], Any], fast: Callable[[], Any], *, repeats: in
     return best_slow / max(best_fast, 1e-9)
 
 
+def runs_python_lines(call: Callable[[], Any], limit: int) -> bool:
+    """Whether `call` runs as many lines of Python as `limit`, each turn of a loop counted.
+
+    That tells a loop from a few calls of NumPy on any machine, however busy.
+    """
+    lines = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if lines < limit:
+            return trace
+        sys.settrace(None)  # not an exception: that would end the tracing in the name of the submission
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return lines >= limit
+
+
 def _seconds(call: Callable[[], Any], times: int) -> float:
-    start = time.perf_counter()
+    start = CLOCK()
     for _ in range(times):
         call()
-    return time.perf_counter() - start
+    return CLOCK() - start
+
+
+def _names(text: str, thing: str | float | tuple[int, ...]) -> bool:
+    if isinstance(thing, str):
+        return re.search(thing, text, re.IGNORECASE) is not None
+    if isinstance(thing, tuple):
+        return str(thing).replace(" ", "") in text.replace(" ", "").replace("[", "(").replace("]", ")")
+    numbers = [float(number) for number in NUMBER.findall(text)]
+    return bool(np.isclose(numbers, thing, rtol=1e-12, atol=0, equal_nan=True).any())
 
 
 def _array(value: Any) -> np.ndarray:

@@ -111,6 +111,23 @@ def repeats_any_divisor(*shapes):
     return tuple(result)
 
 
+@mistake("broadcast_shapes")
+def counts_the_axis_from_the_front(*shapes):
+    """Your message counts the axis from the front. Shapes of different lengths are lined up at the end, so that only a
+    count from the end means the same axis in all of them: `axis - rank`, which is -1 for the last.
+    """
+    rank = max((len(shape) for shape in shapes), default=0)
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    result = []
+    for axis, sizes in enumerate(zip(*padded, strict=True)):
+        wanted = {size for size in sizes if size != 1}
+        if len(wanted) > 1:
+            listed = " and ".join(str(tuple(shape)) for shape in shapes)
+            raise ValueError(f"broadcast_shapes: {listed} do not broadcast: axis {axis} has sizes {sorted(wanted)}")
+        result.append(wanted.pop() if wanted else 1)
+    return tuple(result)
+
+
 @mistake("normalize_rows")
 def divides_by_the_norm_of_the_table(rows):
     """You divide by one length for the whole table. Every row has its own: sum the squares along axis 1, with
@@ -251,6 +268,46 @@ def returns_the_distance(queries, items):
     return 1 - np.clip(normalize_rows(queries) @ normalize_rows(items).T, -1, 1)
 
 
+@mistake("cosine_similarity")
+def multiplies_pair_by_pair(queries, items):
+    """You take the dot product of each pair in a Python loop. A matrix product is all of those dot products at once:
+    `normalize_rows(queries) @ normalize_rows(items).T`.
+    """
+    queries, items = normalize_rows(queries), normalize_rows(items)
+    cosines = np.zeros((len(queries), len(items)), dtype=np.result_type(queries, items))
+    for row, query in enumerate(queries):
+        for column, item in enumerate(items):
+            cosines[row, column] = query @ item
+    return np.clip(cosines, -1, 1)
+
+
+@mistake("cosine_similarity")
+def writes_unit_rows_into_its_input(queries, items):
+    """You keep the normalised rows in the caller's own table (`queries[:] = …`, `queries /= …`). The cosines are right,
+    and the lengths of the caller's rows are gone. Give the unit rows a name of their own.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    queries[:] = normalize_rows(queries)
+    return np.clip(queries @ normalize_rows(items).T, -1, 1)
+
+
+@mistake("cosine_similarity")
+def stops_short_of_one(queries, items):
+    """You clip a little inside of [-1, 1], so that a row is never quite similar to itself. The cosine of a row with
+    itself is 1, and `np.arccos` takes that: clip to [-1, 1] exactly.
+    """
+    return np.clip(normalize_rows(queries) @ normalize_rows(items).T, -1 + 1e-7, 1 - 1e-7)
+
+
+@mistake("cosine_similarity")
+def forgets_that_there_may_be_no_query(queries, items):
+    """You collect a row for each query in a list. Without queries the list is empty, and its array has shape (0,)
+    where (0, items) is asked for: a matrix product gets that right by itself.
+    """
+    queries, items = normalize_rows(queries), normalize_rows(items)
+    return np.array([np.clip(items @ query, -1, 1) for query in queries])
+
+
 @mistake("pairwise_distances")
 def forgets_the_root(queries, items):
     """You return squared distances. The order is the same; the numbers are not distances. Take the square root."""
@@ -300,6 +357,36 @@ def adds_absolute_differences(queries, items):
     """
     queries, items = as_floats(queries), as_floats(items)
     return np.sum(np.abs(queries[:, None, :] - items[None, :, :]), axis=-1)
+
+
+@mistake("pairwise_distances")
+def mirrors_the_upper_half(queries, items):
+    """You compute one half of a square table and mirror it. That holds for the distances within one table; queries and
+    items are two tables, even when they have as many rows.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    distances = np.sqrt(np.sum((queries[:, None, :] - items[None, :, :]) ** 2, axis=-1))
+    if len(queries) == len(items):
+        distances = np.triu(distances) + np.triu(distances, 1).T
+    return distances
+
+
+@mistake("pairwise_distances")
+def adds_epsilon_under_the_root(queries, items):
+    """You add a small constant under the root. The distance of a point to itself is then not 0 but the root of your
+    constant, which is much larger than the constant. Nothing needs guarding here: the root of 0 is 0.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    return np.sqrt(np.sum((queries[:, None, :] - items[None, :, :]) ** 2, axis=-1) + 1e-12)
+
+
+@mistake("pairwise_distances")
+def leaves_out_what_is_not_a_number(queries, items):
+    """You leave entries out that are not numbers (`np.nansum`). A row that was measured badly then looks nearer than it
+    is, perhaps nearest of all. Let not-a-number through: whoever sees it can decide what to do.
+    """
+    queries, items = as_floats(queries), as_floats(items)
+    return np.sqrt(np.nansum((queries[:, None, :] - items[None, :, :]) ** 2, axis=-1))
 
 
 @mistake("pairwise_distances")
@@ -425,6 +512,28 @@ def loops_over_the_rows(self, inputs):
 
 
 @mistake("Dense.forward")
+def flattens_the_stack(self, inputs):
+    """You reshape to one long batch and return that. A stack of batches, or a single row, loses its shape: the result
+    has the axes of the inputs, with the last one replaced. `@` does that by itself.
+    """
+    inputs = as_floats(inputs)
+    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
+        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
+    return inputs.reshape(-1, self.weights.shape[0]) @ self.weights + self.bias
+
+
+@mistake("Dense.forward")
+def casts_to_the_type_of_the_inputs(self, inputs):
+    """You cast the result to the type of the inputs. Inputs in single precision (or in half, as they are stored) take
+    the digits of double-precision weights away. Leave the type to NumPy: the more precise one wins.
+    """
+    inputs = as_floats(inputs)
+    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
+        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
+    return (inputs @ self.weights + self.bias).astype(inputs.dtype)
+
+
+@mistake("Dense.forward")
 def keeps_the_result_in_the_bias(self, inputs):
     """You keep the result in the bias (`self.bias = …` or `+=`), so that a forward pass changes the layer. Only
     training may do that: build a new array.
@@ -443,6 +552,30 @@ def multiplies_as_matrices(a, b):
     if not (a.ndim == b.ndim == 1 and len(a) == len(b)):
         raise ValueError(f"a has shape {a.shape} and b has shape {b.shape}: they must be vectors of one length.")
     return a @ b
+
+
+@variant("dot")
+def adds_up_in_a_loop(a, b):
+    """One product after the other: slow, and right."""
+    a, b = as_floats(a), as_floats(b)
+    if a.ndim != 1 or b.ndim != 1 or a.size != b.size:
+        raise ValueError(f"cannot multiply a {a.shape} array with a {b.shape} array: two vectors of one length, please")
+    total = np.result_type(a, b).type(0)
+    for x, y in zip(a, b, strict=True):
+        total += x * y
+    return total
+
+
+@variant("broadcast_shapes")
+def zips_reversed_shapes(*shapes):
+    """Turned round, shapes line up at the left."""
+    from itertools import zip_longest
+
+    sizes_of_axes = list(zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
+    for back, sizes in enumerate(sizes_of_axes, start=1):
+        if len(set(sizes) - {1}) > 1:
+            raise ValueError(f"Cannot broadcast {list(shapes)}: dimension -{back} would have the sizes {list(sizes)}.")
+    return tuple(next((size for size in sizes if size != 1), 1) for sizes in reversed(sizes_of_axes))
 
 
 @variant("broadcast_shapes")
@@ -471,6 +604,24 @@ def skips_zero_rows_with_where(rows):
     return np.divide(scaled, length, out=np.zeros_like(rows), where=length != 0)
 
 
+@variant("normalize_rows")
+def takes_lengths_by_hypot(rows):
+    """`np.hypot` neither overflows nor vanishes, so that nothing need be scaled."""
+    rows = as_floats(rows)
+    length = np.hypot.reduce(rows, axis=1, keepdims=True)
+    return rows / np.where(length == 0, 1, length)
+
+
+@variant("cosine_similarity")
+def multiplies_query_by_query(queries, items):
+    """A loop over the queries, each against all items at once."""
+    queries, items = normalize_rows(queries), normalize_rows(items)
+    cosines = np.empty((len(queries), len(items)), dtype=np.result_type(queries, items))
+    for row, query in enumerate(queries):
+        cosines[row] = items @ query
+    return cosines.clip(-1, 1)
+
+
 @variant("cosine_similarity")
 def sums_products_by_einsum(queries, items):
     """The same sum of products, spelled as an index expression."""
@@ -482,6 +633,14 @@ def sums_products_by_einsum(queries, items):
 def takes_norms_of_differences(queries, items):
     """The norm of the differences along the last axis."""
     return np.linalg.norm(as_floats(queries)[:, None] - as_floats(items), axis=-1)
+
+
+@variant("pairwise_distances")
+def goes_query_by_query_in_double_precision(queries, items):
+    """A loop over the queries alone, which saves memory; float64 inside, the callers' type outside."""
+    queries, items = as_floats(queries), as_floats(items)
+    wide = [np.sqrt(((items.astype(np.float64) - query) ** 2).sum(axis=1)) for query in queries.astype(np.float64)]
+    return np.array(wide, dtype=np.result_type(queries, items)).reshape(len(queries), len(items))
 
 
 @variant("relu")
@@ -497,6 +656,16 @@ def multiplies_by_broadcasting(self, inputs):
     if inputs.shape[-1:] != self.weights.shape[:1]:
         raise ValueError(f"in_features is {len(self.weights)}, but inputs have shape {inputs.shape}")
     return (inputs[..., :, None] * self.weights).sum(axis=-2) + self.bias
+
+
+@variant("Dense.forward")
+def takes_one_output_at_a_time(self, inputs):
+    """A loop over the outputs, of which there are few; the message counts features instead of showing the shape."""
+    inputs = as_floats(inputs)
+    wanted, came = len(self.weights), inputs.shape[-1] if inputs.ndim else ()
+    if came != wanted:
+        raise ValueError(f"inputs has {came} features in its last axis, and the layer needs {wanted}.")
+    return np.stack([(inputs * column).sum(axis=-1) for column in self.weights.T], axis=-1) + self.bias
 
 
 @variant("Dense.forward")

@@ -33,6 +33,10 @@ def dot(a: Float[np.ndarray, " features"], b: Float[np.ndarray, " features"]) ->
         a: a vector.
         b: a vector of the same length.
 
+    Returns:
+        One float, of NumPy's type for the two, where integers count as float64: float32 vectors have a float32
+        product. Not-a-number in either makes it not-a-number.
+
     Raises:
         ValueError: they are not two vectors of one length. The message names both shapes, because broadcasting
             would otherwise stretch one of them without a word.
@@ -56,8 +60,8 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         shapes: any number of shapes; none at all gives `()`.
 
     Raises:
-        ValueError: two sizes along one axis differ and neither is 1. The message names the shapes, the axis counted
-            from the end (`-1` is the last) and the sizes.
+        ValueError: two sizes along one axis differ and neither is 1. The message names all the shapes, the axis
+            counted from the end (`-1` is the last) and the sizes that clash there.
 
     Source: NumPy user guide, "Broadcasting", General broadcasting rules.
     """
@@ -81,8 +85,8 @@ def normalize_rows(rows: Float[np.ndarray, "items features"]) -> Float[np.ndarra
     """Every row divided by its Euclidean length, so that only its direction is left; a row of zeros stays zeros.
 
     Each row is first divided by its largest entry, so that squaring neither overflows nor vanishes: in float16, as
-    embeddings are often stored, the square of 300 is already infinite. A new array; a row with not-a-number in it
-    becomes not-a-number.
+    embeddings are often stored, the square of 300 is already infinite. A new array, of the type of `rows` where that
+    is a float; a row with not-a-number in it becomes not-a-number.
     """
     rows = as_floats(rows)
     largest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0)  # (items, 1)
@@ -96,8 +100,10 @@ def cosine_similarity(
 ) -> Float[np.ndarray, "queries items"]:
     """The cosine of the angle between every query and every item: 1 same direction, 0 at right angles, -1 opposite.
 
-    A row of zeros has no direction, and its similarity to anything is 0. Values lie in [-1, 1] exactly, so that
-    `np.arccos` of them is always defined. As in `normalize_rows`, rows may be of any length from tiny to huge.
+    A row of zeros has no direction, and its similarity to anything, itself included, is 0; that of a row with
+    not-a-number in it is not-a-number. Values lie in [-1, 1] exactly, so that `np.arccos` of them is always defined.
+    As in `normalize_rows`, rows may be of any length from tiny to huge, and float32 rows have float32 cosines.
+    There is no Python loop over the pairs.
     """
     return np.clip(normalize_rows(queries) @ normalize_rows(items).T, -1, 1)
 
@@ -109,7 +115,8 @@ def pairwise_distances(
 
     Differences are formed before they are squared. The cheaper `|q|² - 2 q·i + |i|²` loses every digit when points
     lie close together and far from the origin, as timestamps do. The price is memory: queries × items × features.
-    There is no Python loop over the pairs.
+    Not-a-number in a row makes its distances not-a-number. Float32 rows have float32 distances; integers count as
+    float64. There is no Python loop over the pairs.
     """
     queries, items = as_floats(queries), as_floats(items)
     difference = queries[:, None, :] - items[None, :, :]  # (queries, items, features)
@@ -146,8 +153,13 @@ class Dense:
         Args:
             inputs: one row, a batch of rows, or any stack of batches.
 
+        Returns:
+            A new array of NumPy's type for inputs, weights and bias, where integers count as float64: float32 if all
+            three are, float64 if any is.
+
         Raises:
-            ValueError: the last axis of `inputs` is not `in_features` long. The message names both.
+            ValueError: the last axis of `inputs` is not `in_features` long. The message names `inputs` or
+                `in_features`, how long the axis should be, and how long it is.
         """
         inputs = as_floats(inputs)
         if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:

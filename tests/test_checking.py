@@ -1,0 +1,107 @@
+"""What checks are written with."""
+
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from groundup.checking import assert_refuses, runs_python_lines, speed_ratio
+
+
+def refuse(text):
+    def call():
+        raise ValueError(text)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("labels must lie in [0, 1], got -1.0", ("labels", -1)),
+        ("l2=-1 is negative", (r"\bl2\b", -1.0)),
+        ("Learning_rate is too large: 1e200", ("learning_rate", 1e200)),
+        ("X holds NaN and -inf", (r"\bX\b", np.nan, -np.inf)),
+        ("a is [8,3] and b (3,)", ((8, 3), (3,))),
+        ("got shape ().", ((),)),
+        ("dimension -2", (-2,)),
+        ("inputs do not fit", ("inputs|in_features",)),
+    ],
+)
+def test_an_error_may_name_things_in_its_own_words(text, named):
+    assert_refuses(refuse(text), "asked", *named)
+
+
+@pytest.mark.parametrize(
+    ("text", "thing", "shown"),
+    [
+        ("labels must lie in [0, 1], got 21", 2, "2"),
+        ("x2 must be positive", 2, "2"),
+        ("dimension 2", -2, "-2"),
+        ("shapes (8,) and (3,)", (8, 3), "(8, 3)"),
+        ("bad value", "inputs|in_features", "inputs or in_features"),
+        ("no number", np.nan, "nan"),
+    ],
+)
+def test_an_error_that_leaves_something_out_is_shown(text, thing, shown):
+    with pytest.raises(pytest.fail.Exception, match="asked") as raised:
+        assert_refuses(refuse(text), "asked", thing)
+    assert raised.value.msg == f"asked\n  the ValueError should name {shown}; it said: {text}"
+
+
+def test_what_is_not_refused_fails():
+    with pytest.raises(pytest.fail.Exception, match="asked\n  expected a ValueError, and nothing was raised"):
+        assert_refuses(lambda: None, "asked")
+
+
+def test_another_error_comes_through():
+    with pytest.raises(ZeroDivisionError):
+        assert_refuses(lambda: 1 / 0, "asked")
+
+
+def turns_of_a_loop():
+    total = 0
+    for number in range(1000):
+        total += number
+
+
+@pytest.mark.parametrize(
+    "call", [turns_of_a_loop, lambda: [i * i for i in range(1000)], lambda: sum(i for i in range(1000))]
+)
+def test_every_turn_of_a_loop_is_a_line(call):
+    assert runs_python_lines(call, limit=1000)
+    assert not runs_python_lines(call, limit=5000)
+
+
+def test_what_runs_in_numpy_is_no_line():
+    assert not runs_python_lines(lambda: np.ones((100, 100)) @ np.ones((100, 100)), limit=50)
+
+
+def test_counting_lines_leaves_the_tracer_alone():
+    def tracer(*_):
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        runs_python_lines(turns_of_a_loop, limit=10)
+        assert sys.gettrace() is tracer
+        with pytest.raises(ZeroDivisionError):
+            runs_python_lines(lambda: 1 / 0, limit=10)
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+
+
+def test_the_ratio_of_speeds_is_about_that_of_the_work():
+    numbers = list(range(20_000))
+    ratio = speed_ratio(lambda: [sum(numbers) for _ in range(20)], lambda: sum(numbers))
+    assert 10 < ratio < 40
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows counts processor time too coarsely")
+def test_time_that_others_have_the_processor_does_not_count():
+    numbers = list(range(20_000))
+    ratio = speed_ratio(lambda: [sum(numbers) for _ in range(20)], lambda: (time.sleep(0.002), sum(numbers)))
+    assert ratio > 8
