@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from groundup.checking import assert_close
+from groundup.course.grader.observe import digest
 from groundup.stack.bedrock.autograd import Tensor, gradcheck
 
 torch = pytest.importorskip("torch")
@@ -100,3 +102,17 @@ def test_a_graph_a_hundred_thousand_deep_is_built_walked_and_freed():
 def test_gradcheck_of_an_expression_that_ignores_an_input():
     assert gradcheck(lambda a, b: a * 2 + 0 * b, np.ones(2), np.ones(2)) < 1e-9
     assert gradcheck(lambda a, b: a * 2, np.ones(2), np.ones(2)) < 1e-9
+
+
+def test_a_tensor_where_numbers_belong_is_named():
+    with pytest.raises(pytest.fail.Exception, match="It returned a Tensor, not numbers"):
+        assert_close(Tensor(1.0), 1.0, "x.data, and not x")
+
+
+def test_the_grader_looks_into_a_tensor_as_into_any_object_of_a_unit():
+    x = Tensor(np.array([2.0, 3.0]))
+    (x * x).sum().backward()
+    name, attributes = digest(x, frozenset({Tensor.__module__}))
+    assert name == "Tensor"
+    kind, dtype, shape, values = dict(attributes)["grad"]
+    assert (kind, dtype, shape, values.tolist()) == ("array", "<f8", (2,), [4.0, 6.0])

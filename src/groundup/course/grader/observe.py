@@ -97,7 +97,7 @@ def digest(value: Any, modules: frozenset[str], depth: int = DEPTH, seen: frozen
         return (
             ("array", value.dtype.str, value.shape, value.copy()) if value.dtype != object else ("objects", len(value))
         )
-    if hasattr(value, "detach") and hasattr(value, "requires_grad"):
+    if hasattr(value, "detach") and hasattr(value, "cpu"):  # PyTorch's, not a tensor that a learner writes
         return (
             "tensor",
             str(value.dtype),

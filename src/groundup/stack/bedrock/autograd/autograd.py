@@ -9,8 +9,9 @@ it. `backward` walks that record from the result to the inputs, once, and adds u
     w.grad                                   # d loss / d w, of the shape of w
 
 The function that sends a gradient back through one operation is its vector-Jacobian product (`vjp`): it takes
-d loss / d result and returns d loss / d parent, and never builds the Jacobian. Broadcasting is undone in one place,
-by `backward`, so that every operation can be differentiated as if its operands had the same shape.
+d loss / d result and returns d loss / d parent, and never builds the Jacobian. It may be called again, and does not
+write into what it is given: others read that too. Broadcasting is undone in one place, by `backward`, so that every
+operation can be differentiated as if its operands had the same shape.
 
 Source: Baydin et al. (2018), "Automatic Differentiation in Machine Learning: a Survey", section 3.2.
 """
@@ -105,9 +106,9 @@ class Tensor:
         flowing: dict[Tensor, Array] = {self: seed}
         for node in reversed(topological_order(self)):
             flow = flowing.pop(node)
-            node.grad = flow.copy() if node.grad is None else node.grad + flow
+            node.grad = np.array(flow if node.grad is None else node.grad + flow)  # an array that nobody else holds
             for parent, vjp in node.parents:
-                arriving = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+                arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
                 flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
     # Arithmetic. Each operation gives its result and, for each operand, the way back.
@@ -277,7 +278,7 @@ def numerical_gradient(function: Callable[[Array], float], point: ArrayLike, *, 
 
     Args:
         function: takes an array of the shape of `point`, returns a number.
-        point: where; it is not changed.
+        point: where; it is left alone, meanwhile too.
         step: h for numbers of size up to 1; for larger ones it grows with them.
     """
     point = np.array(point, dtype=np.float64)

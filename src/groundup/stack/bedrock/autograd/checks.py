@@ -165,23 +165,29 @@ def test_backward_twice_through_one_graph_doubles():
     assert_close(grad_of(loss, "loss"), 2.0, "two backward calls leave 1 + 1 on the loss itself")
 
 
-def test_a_graph_ten_thousand_deep():
+def test_a_graph_fifteen_hundred_deep():
     """No recursion: Python's stack ends at about a thousand calls."""
     (x,) = tensors(1.0)
     y = x
-    for _ in range(10_000):
+    for _ in range(1_500):
         y = y + 1
     try:
         y.backward()
     except RecursionError:
-        pytest.fail(
-            "backward through 10,000 operations hit the recursion limit: use a loop with a stack", pytrace=False
-        )
-    assert_close(grad_of(x, "x"), 1.0, "adding 1 ten thousand times has slope 1")
+        pytest.fail("backward through 1,500 operations hit the recursion limit: use a loop with a stack", pytrace=False)
+    assert_close(grad_of(x, "x"), 1.0, "adding 1 fifteen hundred times has slope 1")
+
+
+def test_tensors_with_equal_values_are_kept_apart():
+    """What tells two tensors apart is which they are, not what is in them."""
+    a, b = tensors(2.0, 2.0)
+    (a * b + a * 3).backward()
+    assert_close(grad_of(a, "a"), 5.0, "d (ab + 3a) / da is b + 3, also where a and b are both 2")
+    assert_close(grad_of(b, "b"), 2.0, "d (ab + 3a) / db is a, also where a and b are both 2")
 
 
 def test_the_way_back_costs_about_as_much_as_the_way_there():
-    """Each operation's way back is taken once, however many paths lead through it."""
+    """Each operation's way back is taken once, however many paths lead through it, and however long each is."""
     calls = []
 
     def way(gradient):
@@ -192,12 +198,36 @@ def test_the_way_back_costs_about_as_much_as_the_way_there():
     counted = Tensor(x.data, parents=((x, way),))
     y = counted
     for _ in range(8):
-        y = y + y
+        y = y + (y * 1) * 1
     y.backward()
     assert len(calls) == 1, (
-        f"one operation below 2⁸ paths: its way back should be taken once, and was {len(calls)} times"
+        f"one operation below 2⁸ paths: its way back should be taken once, and was {len(calls)} times. A tensor must "
+        "wait until all of its gradient has arrived"
     )
     assert_close(grad_of(x, "x"), 256.0, "doubled eight times, the gradient is 256")
+
+
+def test_a_tensor_is_looked_up_and_not_searched_for():
+    """A thousand tensors take a thousand look-ups in a set or a dict, and half a million comparisons in a list."""
+    comparisons = []
+
+    class Counting(Tensor):
+        __hash__ = object.__hash__
+
+        def __eq__(self, other):
+            comparisons.append(1)
+            return self is other
+
+    x = y = Counting(1.0)
+    for _ in range(200):
+        y = Counting(1.0, parents=((y, lambda g: g), (x, lambda g: g)))
+    y.backward()
+    assert_close(grad_of(x, "x"), 201.0, "y₁ = x + x, then 199 times yₙ₊₁ = yₙ + x: the slope is 201")
+    count = len(comparisons)
+    assert count < 2_000, (
+        f"backward through 201 tensors compared two of them {count} times: keep those seen in a set or a dict, by "
+        "which a tensor is found at once, and not in a list, which is searched from the front"
+    )
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 1), (0,)])
@@ -223,13 +253,35 @@ def test_backward_with_a_gradient():
     assert_close(grad_of(x, "x"), [2.0, 0.0, -12.0], "backward([1, 0, -2]) of x² at [1, 2, 3] is [1, 0, -2] · 2x")
 
 
+@pytest.mark.parametrize("seed", [0.0, 3.0, np.array(3)])
+def test_backward_of_one_number_with_a_gradient(seed):
+    """A gradient that is given counts, zero and whole numbers included."""
+    (x,) = tensors(5.0)
+    y = x * 2
+    y.backward(seed)
+    assert_close(grad_of(x, "x"), 2.0 * seed, f"backward({seed!r}) of 2x is 2 · {seed!r}")
+    got = grad_of(y, "y").dtype
+    assert got == np.float64, f"a gradient given as {seed!r} should be taken as a float, as the tensor is; got {got}"
+
+
+def test_backward_of_an_input():
+    """A tensor that was computed from nothing receives the seed itself."""
+    (x,) = tensors(5.0)
+    x.backward()
+    assert_close(grad_of(x, "x"), 1.0, "d x / d x is 1")
+
+
 @pytest.mark.parametrize("wrong", [(2,), (1,), (1, 3), ()])
 def test_backward_refuses_a_gradient_of_another_shape(wrong):
     """The seed is not broadcast: another shape is an error naming both."""
+    x = Tensor(np.ones(3))
+    y = x * 2
     with pytest.raises(ValueError, match="shape") as raised:
-        (Tensor(np.ones(3)) * 2).backward(np.ones(wrong))
+        y.backward(np.ones(wrong))
     for shape in ((3,), wrong):
         assert str(shape) in str(raised.value), f"the error should name the shape {shape}; it said: {raised.value}"
+    assert x.grad is None, "a backward that is refused must leave no gradient behind"
+    assert y.grad is None, "a backward that is refused must leave no gradient behind: check before you write"
 
 
 def test_backward_of_a_constant_is_an_error():
@@ -284,8 +336,13 @@ def test_gradients_have_the_precision_of_their_tensor():
     got = grad_of(weights, "weights").dtype
     assert got == np.float32, f"a float64 gradient passed to backward should be taken in float32, got {got}"
     x = Tensor(np.array([1.0, 2.0], dtype=np.float32))
-    result = (((x * 2 + 1) ** 2).tanh().relu() ** np.float64(0.5)).sum()
+    hidden = (x * 2 + 1) ** 2
+    result = (hidden.tanh().relu() ** np.float64(0.5)).sum()
     assert result.data.dtype == np.float32, f"plain numbers should leave float32 as it is, got {result.data.dtype}"
+    result.backward()
+    for tensor, name in ((result, "the result"), (hidden, "what is between"), (x, "the input")):
+        got = grad_of(tensor, name).dtype
+        assert got == np.float32, f"in a float32 expression the gradient of {name} should be float32, got {got}"
 
 
 # topological_order
@@ -301,6 +358,20 @@ def test_topological_order_by_hand():
     assert order[-1] is d, "the root comes last"
     assert order[-2] is c, "a·b comes before the root and after a and b"
     assert {id(t) for t in order[:2]} == {id(a), id(b)}, "the inputs a and b come first"
+
+
+def test_topological_order_where_two_ways_differ_in_length():
+    """A tensor that is used at once and again after two more steps stands before all that use it."""
+    for short_way_first in (False, True):
+        (x,) = tensors(1.0)
+        near = x * 2
+        far = near * 3
+        root = x + far if short_way_first else far + x
+        order = topological_order(root)
+        written = "x + 3·(2x)" if short_way_first else "3·(2x) + x"
+        places = [next((i for i, node in enumerate(order) if node is wanted), None) for wanted in (x, near, far, root)]
+        message = f"{written}: the places of x, 2x, 3·(2x) and the root in the order should be 0, 1, 2, 3; they are "
+        assert places == [0, 1, 2, 3], message + str(places)
 
 
 def test_topological_order_of_an_input():
@@ -329,6 +400,75 @@ def test_in_any_graph_parents_come_first(edges):
 # Operations
 
 
+def spread(*shape):
+    """Numbers on both sides of zero, none at zero."""
+    return np.linspace(-1.6, 1.5, int(np.prod(shape))).reshape(shape)
+
+
+OPERATIONS = {
+    "a * b": lambda a, b: a * b,
+    "a ** 3": lambda a, b: a**3,
+    "a @ b": lambda a, b: a @ b,
+    "a.tanh()": lambda a, b: a.tanh(),
+    "a.relu()": lambda a, b: a.relu(),
+    "a.sum(axis=0)": lambda a, b: a.sum(axis=0),
+    "a.transpose()": lambda a, b: a.transpose(),
+    "a[[0, 0, 1]]": lambda a, b: a[[0, 0, 1]],
+    "a[1:]": lambda a, b: a[1:],
+}
+
+
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_an_operation_writes_into_nothing(what):
+    """Operands, result and the gradient that arrives stay as they are, and the way back can be taken again."""
+    a, b = Tensor(spread(3, 3)), Tensor(spread(3, 3)[::-1].copy())
+    before = a.data.copy(), b.data.copy()
+    result = OPERATIONS[what](a, b)
+    values, seed = result.data.copy(), np.random.default_rng(1).normal(size=result.shape)
+    arriving = seed.copy()
+    result.backward(arriving)
+    first = grad_of(a, what).copy()
+    result.backward(arriving)
+    assert_close(arriving, seed, f"{what}: the gradient that arrives must not be written into (`*=`, `[…] =`)")
+    assert_close(a.data, before[0], f"{what}: the values of a must not change")
+    assert_close(b.data, before[1], f"{what}: the values of b must not change")
+    assert_close(result.data, values, f"{what}: the values of the result must not change on the way back")
+    assert_close(grad_of(a, what), 2 * first, f"{what}: a second backward gives the same gradient once more")
+
+
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_an_operation_keeps_single_precision(what):
+    """float32 in, float32 out, on the way back too: double precision is twice the memory."""
+    a, b = Tensor(spread(3, 3).astype(np.float32)), Tensor(np.eye(3, dtype=np.float32))
+    result = OPERATIONS[what](a, b)
+    got = result.data.dtype
+    assert got == np.float32, f"{what} of float32 tensors should be float32, got {got}"
+    result.backward(np.ones(result.shape))
+    got = grad_of(a, what).dtype
+    assert got == np.float32, f"{what}: the gradient of a float32 tensor should be float32, got {got}"
+
+
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_an_operation_on_constants_is_a_constant(what):
+    """A result wants a gradient only when one of its operands does, and constants are not in the record."""
+    constant = Tensor(spread(3, 3), requires_grad=False)
+    result = OPERATIONS[what](constant, constant)
+    assert not result.requires_grad, f"{what} of constants should have requires_grad=False: use `_result`"
+    a = Tensor(spread(3, 3))
+    result = OPERATIONS[what](a, constant)
+    assert result.requires_grad, f"{what} of a tensor that wants a gradient should want one: use `_result`"
+    result.backward(np.ones(result.shape))
+    assert_shape(grad_of(a, what), (3, 3), f"{what}: the gradient of a")
+    assert constant.grad is None, f"{what}: a constant operand should receive no gradient"
+
+
+@pytest.mark.parametrize("operation", [lambda a, b: a * b, lambda a, b: a @ b], ids=["a * b", "a @ b"])
+def test_shapes_that_do_not_fit_are_an_error(operation):
+    """NumPy's rules hold: (2, 3) with (2, 4) is neither a product nor a matrix product."""
+    with pytest.raises(ValueError, match=r".+"):
+        operation(Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4))))
+
+
 OPERANDS = [((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((2, 2, 2), (2, 1))]
 
 
@@ -349,6 +489,14 @@ def test_a_product_by_hand():
     assert_close(grad_of(b, "b"), [1.0, 20.0], "the gradient of b in a·b is g·a")
 
 
+def test_a_product_with_zero():
+    """A factor of 0 still learns: its slope is the other factor."""
+    a, b = tensors([0.0, 2.0], [5.0, 0.0])
+    (a * b).backward([1.0, 1.0])
+    assert_close(grad_of(a, "a"), [5.0, 0.0], "the gradient of a in a·b is b, also where a is 0")
+    assert_close(grad_of(b, "b"), [0.0, 2.0], "the gradient of b in a·b is a, also where b is 0")
+
+
 def test_plain_arrays_and_numbers_are_constants(rng):
     """A NumPy array or a number may stand on either side of an operator."""
     array = rng.uniform(0.5, 2.0, size=(2, 3))
@@ -360,12 +508,19 @@ def test_plain_arrays_and_numbers_are_constants(rng):
         "x * array": lambda x: x * array,
         "1 - x": lambda x: 1 - x,
         "1 / x": lambda x: 1 / x,
+        "x * a list": lambda x: x * [1.0, 2.0, 3.0],
+        "x * whole numbers": lambda x: x * np.array([1, 2, 3]),
         "array @ x": lambda x: array @ x,
         "x @ array": lambda x: x @ array.T,
         "array - x": lambda x: array - x,
         "-x": lambda x: -x,
     }.items():
         assert_differentiates(what, function, x)
+    matrix, left, right = (rng.normal(size=shape) for shape in ((2, 3), (4, 2), (3, 5)))
+    assert_differentiates("matrix @ array", lambda a: a @ right, matrix)
+    assert_differentiates("array @ matrix", lambda a: left @ a, matrix)
+    assert_differentiates("matrix @ vector of numbers", lambda a: a @ right[:, 0], matrix)
+    assert_differentiates("vector of numbers @ matrix", lambda a: left[0] @ a, matrix)
 
 
 @pytest.mark.parametrize("exponent", [3, 2, 1, 0, -1, 0.5, -1.5])
@@ -382,11 +537,28 @@ def test_powers_of_zero_and_of_negative_numbers():
         assert_close(grad_of(x, "x"), slopes, f"the slopes of x**{exponent} at -2 and 0")
 
 
-def test_a_power_must_be_a_number():
-    """A tensor as the exponent is an error that says how to write it."""
-    a, b = tensors(2.0, 3.0)
-    with pytest.raises(TypeError, match=r"exponent.*Tensor"):
-        pow(a, b)  # type: ignore[operator]
+def test_an_infinite_slope_is_not_hidden():
+    """√x is vertical at 0; a large number or a 0 in place of infinity would hide that."""
+    (x,) = tensors([0.0, 4.0])
+    with np.errstate(all="ignore"):
+        (x**0.5).backward([1.0, 1.0])
+    assert_close(grad_of(x, "x"), [np.inf, 0.25], "the slopes of x**0.5 at 0 and 4")
+
+
+@pytest.mark.parametrize("exponent", [np.int64(2), np.float32(2), np.float64(2), 2])
+def test_numpy_numbers_are_numbers(exponent):
+    """An exponent that was read from an array is a number like any other."""
+    (x,) = tensors([3.0])
+    (x**exponent).backward([1.0])
+    assert_close(grad_of(x, "x"), [6.0], f"x ** {exponent!r} at 3, a {type(exponent).__name__}, has the slope 2x")
+
+
+@pytest.mark.parametrize("make", [Tensor, np.array, list], ids=["Tensor", "array", "list"])
+def test_a_power_must_be_a_number(make):
+    """Anything else as the exponent is an error that names the parameter and what came instead."""
+    a, exponent = Tensor([2.0, 3.0]), make([1.0, 2.0])
+    with pytest.raises(TypeError, match=rf"exponent.*{type(exponent).__name__}"):
+        pow(a, exponent)
 
 
 MATRICES = [
@@ -401,6 +573,9 @@ MATRICES = [
     ((3,), (3, 2)),
     ((5, 2, 3), (3,)),
     ((3,), (5, 3, 2)),
+    ((3,), (3, 1)),
+    ((1, 3), (3,)),
+    ((2, 1, 3), (3,)),
 ]
 
 
@@ -409,6 +584,20 @@ def test_matrix_products(shapes, rng):
     """Matrices, batches of matrices that broadcast, and vectors on either side."""
     a, b = (rng.normal(size=shape) for shape in shapes)
     assert_differentiates("a @ b", lambda a, b: a @ b, a, b)
+
+
+def test_one_tensor_on_both_sides(rng):
+    """In x·x and XX the same tensor receives a gradient from either side."""
+    a = rng.normal(size=(3, 3))
+    assert_differentiates("a * a", lambda a: a * a, a)
+    assert_differentiates("a @ a", lambda a: a @ a, a)
+
+
+@pytest.mark.parametrize("make", [float, np.array, Tensor], ids=["float", "array", "Tensor"])
+def test_a_number_is_no_matrix(make):
+    """As with `np.matmul`, `A @ 2` is an error: scaling is written `A * 2`."""
+    with pytest.raises((ValueError, TypeError), match=r".+"):
+        Tensor(np.eye(2)) @ make(2.0)
 
 
 def test_a_matrix_product_by_hand():
@@ -439,13 +628,23 @@ def test_tanh_and_relu_multiply_the_gradient_that_arrives():
 
 def test_relu_at_zero_and_below():
     """ReLU stops the gradient at 0 and below it, and lets not-a-number be seen."""
-    (x,) = tensors([-1.0, 0.0, 2.0])
-    x.relu().backward([7.0, 7.0, 7.0])
-    assert_close(grad_of(x, "x"), [0.0, 0.0, 7.0], "relu at [-1, 0, 2] passes the gradient at 2 only")
+    (x,) = tensors([-1.0, 0.0, 2.0, 3.0, -2.0])
+    x.relu().backward([7.0, 7.0, 7.0, -7.0, -7.0])
+    message = "relu at [-1, 0, 2, 3, -2] passes the gradient at 2 and at 3, whatever its sign"
+    assert_close(grad_of(x, "x"), [0.0, 0.0, 7.0, -7.0, 0.0], message)
     assert_close(Tensor([np.nan]).relu().data, [np.nan], "relu of nan is nan: turning it into 0 hides a bug")
     values = np.array([1.0, 2.0])
     Tensor(values).relu().data[0] = 9.0
     assert_close(values, [1.0, 2.0], "relu returns a new array, also where nothing is negative")
+
+
+def test_relu_of_the_very_small_and_the_very_large():
+    """However small, above zero is above zero; and at minus infinity the output is 0, not 0 · ∞."""
+    (x,) = tensors([1e-300, 1e300, np.inf, -np.inf])
+    y = x.relu()
+    y.backward([1.0, 1.0, 1.0, 1.0])
+    assert_close(y.data, [1e-300, 1e300, np.inf, 0.0], "relu at [1e-300, 1e300, inf, -inf]")
+    assert_close(grad_of(x, "x"), [1.0, 1.0, 1.0, 0.0], "the slopes of relu at [1e-300, 1e300, inf, -inf]")
 
 
 def test_tanh_far_out():
@@ -455,6 +654,7 @@ def test_tanh_far_out():
     y.sum().backward()
     assert_close(y.data, [1.0, -1.0], "tanh(±800) is ±1")
     assert_close(grad_of(x, "x"), [0.0, 0.0], "the slope of tanh at ±800 is 0")
+    assert_close(Tensor([np.nan]).tanh().data, [np.nan], "tanh of nan is nan: any other value would hide a bug")
 
 
 AXES = [None, 0, 1, 2, -1, -2, (0, 2), (0, -1), (1, 0), (0, 1, 2), ()]
@@ -484,6 +684,11 @@ def test_a_sum_by_hand():
     )
 
 
+def test_a_sum_shows_what_is_not_a_number():
+    """One summand that is not a number makes the sum one: leaving it out would hide a broken run."""
+    assert_close(Tensor([1.0, np.nan]).sum().data, np.nan, "the sum of 1 and nan")
+
+
 def test_sums_and_means_of_nothing():
     """An empty sum is 0; an empty mean is an error."""
     empty = Tensor(np.ones((0, 3)))
@@ -491,6 +696,13 @@ def test_sums_and_means_of_nothing():
     assert_close(total.data, 0.0, "the sum of no numbers is 0")
     total.backward()
     assert_shape(grad_of(empty, "empty"), (0, 3), "the gradient of no numbers")
+    columns = empty.sum(axis=0)
+    assert_close(columns.data, [0, 0, 0], "the column sums of a table without rows")
+    columns.backward([1, 1, 1])
+    assert_shape(grad_of(empty, "empty"), (0, 3), "the gradient of no numbers, from their column sums")
+    (x,) = tensors(3.0)
+    x.sum().backward()
+    assert_close(grad_of(x, "x"), 1.0, "the sum of a single number is that number")
     with pytest.raises(ValueError, match=r"\(0, 3\)"):
         empty.mean()
 
@@ -528,13 +740,19 @@ INDICES = {
     "[[0, 2, 0]]": [0, 2, 0],
     "[[0, 1, 0], [2, 3, 2]]": ([0, 1, 0], [2, 3, 2]),
     "[mask]": np.arange(12).reshape(3, 4) % 2 == 0,
+    "[::-1]": slice(None, None, -1),
+    "[[0, -3, 2]]": [0, -3, 2],  # the same row twice, by two names
+    "[[[0, 1], [1, 1]]]": np.array([[0, 1], [1, 1]]),  # rows looked up in a table, as embeddings are
+    "[1:, [3, 3]]": (slice(1, None), [3, 3]),
+    "[mask of rows, 1:]": (np.array([True, False, True]), slice(1, None)),
+    "[[]]": [],
 }
 
 
-@pytest.mark.parametrize("index", INDICES.values(), ids=list(INDICES))
-def test_indexing(index, rng):
+@pytest.mark.parametrize("what", INDICES)
+def test_indexing(what, rng):
     """Numbers, slices, new axes, lists with repetitions and masks."""
-    assert_differentiates("a[…]", lambda a: a[index], rng.normal(size=(3, 4)))
+    assert_differentiates(f"a{what}", lambda a: a[INDICES[what]], rng.normal(size=(3, 4)))
 
 
 def test_what_is_read_twice_collects_twice():
@@ -543,6 +761,13 @@ def test_what_is_read_twice_collects_twice():
     x[[0, 0, 2]].backward([10.0, 100.0, 1000.0])
     message = "x[[0, 0, 2]] with gradients 10, 100, 1000: entry 0 was read twice, entry 1 never"
     assert_close(grad_of(x, "x"), [110.0, 0.0, 1000.0], message)
+
+
+def test_two_parts_of_one_tensor():
+    """Each part sends back its own gradient and nothing of the other's."""
+    (x,) = tensors([1.0, 2.0, 3.0])
+    (x[0] * 10 + x[1:].sum() * x[0]).backward()
+    assert_close(grad_of(x, "x"), [15.0, 1.0, 1.0], "d (10a + (b + c)·a) at a, b, c = 1, 2, 3")
 
 
 def test_operations_leave_their_operands_alone(rng):
@@ -564,7 +789,8 @@ def test_cross_entropy_has_the_known_gradient(rng):
     ((logits.exp().sum(axis=1)).log() - chosen).mean().backward()
     softmax = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     expected = (softmax - np.eye(3)[labels]) / 5
-    assert_close(grad_of(logits, "logits"), expected, "softmax cross-entropy: (probabilities - one-hot) / batch")
+    message = "softmax cross-entropy: (probabilities - one-hot) / batch, to the last digits"
+    assert_close(grad_of(logits, "logits"), expected, message, rtol=1e-12, atol=1e-14)
 
 
 def test_least_squares_has_the_known_gradient(rng):
@@ -572,7 +798,20 @@ def test_least_squares_has_the_known_gradient(rng):
     X, y, w = rng.normal(size=(20, 3)), rng.normal(size=(20, 1)), rng.normal(size=(3, 1))
     weights = Tensor(w)
     ((X @ weights - y) ** 2).mean().backward()
-    assert_close(grad_of(weights, "w"), 2 * X.T @ (X @ w - y) / 20, "mean squared error: 2 Xᵀ(Xw - y) / n")
+    message = "mean squared error: 2 Xᵀ(Xw - y) / n, to the last digits"
+    assert_close(grad_of(weights, "w"), 2 * X.T @ (X @ w - y) / 20, message, rtol=1e-12, atol=1e-14)
+
+
+def test_gradients_are_as_precise_as_their_numbers(rng):
+    """The closed form again, to the last digits: nothing on the way is rounded to single precision."""
+    a, b = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    x = Tensor(a)
+    ((x.tanh() * b).transpose()[1:].relu() ** 3).sum(axis=0).backward([1 / 3, 1 / 7, 1 / 9])
+    t = np.tanh(a)
+    expected = 3 * np.maximum(t * b, 0) ** 2 * b * (1 - t**2) * np.array([[1 / 3], [1 / 7], [1 / 9]])
+    expected[:, 0] = 0
+    message = "the gradient of Σ relu(b·tanh(a))³ without the first column"
+    assert_close(grad_of(x, "a"), expected, message, rtol=1e-12, atol=1e-14)
 
 
 def test_a_two_layer_network(rng):
@@ -611,6 +850,8 @@ def test_numerical_gradient_uses_the_step():
     for step in (0.1, 0.2):
         gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.5], step=step)
         assert_close(gradient, [0.75 + step**2], f"x³ at 0.5 with step {step} gives 3x² + h²", rtol=1e-9)
+    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [10.0], step=0.1)
+    assert_close(gradient, [301.0], "x³ at 10 with step 0.1: h is 0.1 · 10 there, so that 3x² + h² is 301", rtol=1e-9)
     gradient = numerical_gradient(lambda p: float(p[0] ** 3), [-0.5])
     assert_close(gradient, [0.75], "x³ at -0.5: steps are not negative and not lost", rtol=1e-8)
 
@@ -630,20 +871,50 @@ def test_numerical_gradient_near_zero():
     assert_close(gradient * 1e10, [1.0], "x³ at 0 with the step left out gives h² = 10⁻¹⁰, here times 10¹⁰")
 
 
+def test_numerical_gradient_of_large_and_small_numbers_together():
+    """Each number has its own step: that of 10⁶ would be far too long for 1."""
+    gradient = numerical_gradient(lambda p: float(p[0] + p[1] ** 3), [1e6, 1.0])
+    assert_close(gradient, [1.0, 3.0], "x + y³ at (10⁶, 1): the step in y must not grow with x", rtol=1e-6)
+
+
 def test_numerical_gradient_of_any_shape(rng):
-    """The gradient has the point's shape, matrices and single numbers included; the point is left alone."""
+    """The gradient has the point's shape, matrices and single numbers included, and so has what is passed on."""
     A = rng.normal(size=(2, 3))
     for shape in ((2, 3), (), (0,)):
         point = np.ones(shape)
         weights = A if shape == (2, 3) else np.full(shape, 4.0)
-        gradient = numerical_gradient(lambda p, w=weights: float(np.sum(p * w)), point)
+        seen = set()
+
+        def total(p, weights=weights, seen=seen):
+            seen.add(np.shape(p))
+            return float(np.sum(p * weights))
+
+        gradient = numerical_gradient(total, point)
         assert_close(gradient, weights, f"the gradient of Σwx at a point of shape {shape} is w", rtol=1e-8)
-        assert_close(point, np.ones(shape), "numerical_gradient must not change the point")
+        assert seen <= {shape}, f"the function should be given arrays of the point's shape {shape}, and got {seen}"
+    gradient = numerical_gradient(lambda p: float(np.sum(p * A.T)), np.asfortranarray(np.ones((3, 2))))
+    assert_close(gradient, A.T, "the gradient of Σwx at a matrix that is stored column by column", rtol=1e-8)
 
 
-def test_numerical_gradient_at_integers():
-    """Whole numbers are taken as floats: 2 + 10⁻⁵ must not become 2."""
-    assert_close(numerical_gradient(lambda p: float(p[0] ** 2), np.array([2])), [4.0], "x² at the integer 2", rtol=1e-8)
+def test_numerical_gradient_leaves_the_point_alone():
+    """The caller's array is not moved, not even for a moment: the function may read it too."""
+    point = np.array([1.0, 2.0])
+    gradient = numerical_gradient(lambda p: float(np.sum(p * point)), point)
+    assert_close(gradient, [1.0, 2.0], "Σ p·x with x the point itself, a constant: the gradient is x", rtol=1e-8)
+    assert_close(point, [1.0, 2.0], "numerical_gradient must not change the point")
+
+
+@pytest.mark.parametrize("dtype", [int, np.float32, np.float16])
+def test_numerical_gradient_of_coarse_numbers(dtype):
+    """Whole numbers and short floats are taken as float64: 2 + 10⁻⁵ must not be rounded back to 2."""
+    gradient = numerical_gradient(lambda p: float(p[0] ** 2), np.array([2], dtype=dtype))
+    assert_close(gradient, [4.0], f"x² at 2, given as {np.dtype(dtype).name}", rtol=1e-8)
+
+
+def test_numerical_gradient_shows_what_is_not_a_number():
+    """Where the function has no value it has no slope, and 0 would look like one."""
+    gradient = numerical_gradient(lambda p: float(p[0] if p[0] > 0 else np.nan) + float(p[1]), [-1.0, 2.0])
+    assert_close(gradient, [np.nan, np.nan], "the slopes of a function that is nan here")
 
 
 def test_numerical_gradient_may_be_given_a_function_that_writes():

@@ -6,6 +6,7 @@ import numpy as np
 
 from groundup.anatomy import mistake, variant
 from groundup.stack.bedrock.autograd.autograd import Tensor, _result, topological_order, unbroadcast
+from groundup.stack.bedrock.vectors import as_floats
 
 
 @mistake("unbroadcast")
@@ -74,9 +75,9 @@ def overwrites_instead_of_adding(self, gradient=None):
     flowing = {self: seed}
     for node in reversed(topological_order(self)):
         flow = flowing.pop(node)
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
-            flowing[parent] = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+            flowing[parent] = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
 
 
 @mistake("Tensor.backward")
@@ -93,9 +94,9 @@ def forgets_earlier_gradients(self, gradient=None):
         raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
     flowing = {self: seed}
     for node in reversed(topological_order(self)):
-        flow = node.grad = flowing.pop(node).copy()
+        flow = node.grad = np.array(flowing.pop(node))
         for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -111,11 +112,11 @@ def lets_the_sum_of_all_calls_flow(self, gradient=None):
     seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
     if seed.shape != self.shape:
         raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    self.grad = seed.copy() if self.grad is None else self.grad + seed
+    self.grad = np.array(seed if self.grad is None else self.grad + seed)
     for node in reversed(topological_order(self)):
         for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(node.grad), parent.shape).astype(parent.data.dtype)
-            parent.grad = arriving if parent.grad is None else parent.grad + arriving
+            arriving = np.asarray(unbroadcast(vjp(node.grad), parent.shape), dtype=parent.data.dtype)
+            parent.grad = np.array(arriving if parent.grad is None else parent.grad + arriving)
 
 
 @mistake("Tensor.backward")
@@ -135,9 +136,9 @@ def goes_forward_through_the_order(self, gradient=None):
         if node not in flowing:
             continue
         flow = flowing.pop(node)
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -156,9 +157,9 @@ def sends_down_every_path_by_itself(self, gradient=None):
     stack, steps = [(self, seed)], 0
     while stack and (steps := steps + 1) < 30_000:
         node, flow = stack.pop()
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
-            stack.append((parent, unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype)))
+            stack.append((parent, np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)))
 
 
 @mistake("Tensor.backward")
@@ -176,9 +177,9 @@ def skips_unbroadcast(self, gradient=None):
     flowing = {self: seed}
     for node in reversed(topological_order(self)):
         flow = flowing.pop(node)
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
-            arriving = vjp(flow).astype(parent.data.dtype)
+            arriving = np.asarray(vjp(flow), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -195,9 +196,9 @@ def starts_every_tensor_with_ones(self, gradient=None):
     flowing = {self: seed}
     for node in reversed(topological_order(self)):
         flow = flowing.pop(node)
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -214,9 +215,9 @@ def broadcasts_the_seed(self, gradient=None):
     flowing = {self: np.broadcast_to(seed, self.shape)}
     for node in reversed(topological_order(self)):
         flow = flowing.pop(node)
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -240,7 +241,7 @@ def adds_in_place(self, gradient=None):
         else:
             node.grad += flow
         for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(flow), parent.shape).astype(parent.data.dtype, copy=False)
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -259,9 +260,144 @@ def lets_precision_spread(self, gradient=None):
     flowing = {self: seed}
     for node in reversed(topological_order(self)):
         flow = flowing.pop(node)
-        node.grad = flow.copy() if node.grad is None else node.grad + flow
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
         for parent, vjp in node.parents:
             arriving = unbroadcast(vjp(flow), parent.shape)
+            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
+
+
+@mistake("Tensor.backward")
+def sends_on_what_has_arrived_so_far(self, gradient=None):
+    """You go through the graph level by level, so a tensor may send its gradient on before all of it has arrived, and
+    then again. The sums are right; the work multiplies with every long way round. Wait: use `topological_order`.
+    """
+    if not self.requires_grad:
+        raise ValueError("requires_grad is False")
+    if gradient is None and self.data.size != 1:
+        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
+    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
+    if seed.shape != self.shape:
+        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
+    flowing, queue = {self: seed}, [self]
+    while queue:
+        node = queue.pop(0)
+        if node not in flowing:
+            continue
+        flow = flowing.pop(node)
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
+        for parent, vjp in node.parents:
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
+            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
+            queue.append(parent)
+
+
+@mistake("Tensor.backward")
+def keeps_the_gradients_of_inputs_only(self, gradient=None):
+    """You leave a gradient only on tensors without parents, as PyTorch does to save memory. Here every tensor that
+    the loss was computed from gets its `grad`, the loss itself included.
+    """
+    if not self.requires_grad:
+        raise ValueError("requires_grad is False")
+    if gradient is None and self.data.size != 1:
+        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
+    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
+    if seed.shape != self.shape:
+        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
+    flowing = {self: seed}
+    for node in reversed(topological_order(self)):
+        flow = flowing.pop(node)
+        if not node.parents:
+            node.grad = np.array(flow if node.grad is None else node.grad + flow)
+        for parent, vjp in node.parents:
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
+            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
+
+
+@mistake("Tensor.backward")
+def throws_the_record_away(self, gradient=None):
+    """You empty `parents` on the way, so a second `backward` through the same graph reaches nothing. PyTorch frees
+    the record too, and refuses the second call; here it may be used again.
+    """
+    if not self.requires_grad:
+        raise ValueError("requires_grad is False")
+    if gradient is None and self.data.size != 1:
+        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
+    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
+    if seed.shape != self.shape:
+        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
+    flowing = {self: seed}
+    for node in reversed(topological_order(self)):
+        flow = flowing.pop(node)
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
+        for parent, vjp in node.parents:
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
+            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
+        node.parents = ()
+
+
+@mistake("Tensor.backward")
+def starts_in_double_precision(self, gradient=None):
+    """You start with `np.ones(self.shape)`, which is float64 whatever the tensor is. `np.ones_like(self.data)` has
+    the precision of the tensor.
+    """
+    if not self.requires_grad:
+        raise ValueError("requires_grad is False")
+    if gradient is None and self.data.size != 1:
+        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
+    seed = np.ones(self.shape) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
+    if seed.shape != self.shape:
+        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
+    flowing = {self: seed}
+    for node in reversed(topological_order(self)):
+        flow = flowing.pop(node)
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
+        for parent, vjp in node.parents:
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
+            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
+
+
+@mistake("Tensor.backward")
+def takes_zero_for_missing(self, gradient=None):
+    """You ask whether the gradient is true (`gradient or …`) and not whether it is there. A gradient of 0 is false,
+    and becomes 1: ask `gradient is None`.
+    """
+    if not self.requires_grad:
+        raise ValueError("requires_grad is False")
+    missing = gradient is None or not np.any(gradient)
+    if gradient is None and self.data.size != 1:
+        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
+    if gradient is not None and np.shape(gradient) != self.shape:
+        raise ValueError(f"gradient must have shape {self.shape}, got shape {np.shape(gradient)}")
+    seed = np.ones_like(self.data) if missing else np.asarray(gradient, dtype=self.data.dtype)
+    flowing = {self: seed}
+    for node in reversed(topological_order(self)):
+        flow = flowing.pop(node)
+        node.grad = np.array(flow if node.grad is None else node.grad + flow)
+        for parent, vjp in node.parents:
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
+            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
+
+
+@mistake("Tensor.backward")
+def writes_before_it_checks(self, gradient=None):
+    """You store the seed before you compare its shape, so a call that is refused leaves a wrong gradient behind.
+    Check everything first.
+    """
+    if not self.requires_grad:
+        raise ValueError("requires_grad is False")
+    if gradient is None and self.data.size != 1:
+        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
+    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
+    self.grad = np.array(seed) if self.grad is None else self.grad + seed
+    if seed.shape != self.shape:
+        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
+    flowing = {self: seed}
+    for node in reversed(topological_order(self)):
+        flow = flowing.pop(node)
+        if node is not self:
+            node.grad = np.array(flow if node.grad is None else node.grad + flow)
+        for parent, vjp in node.parents:
+            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
@@ -297,6 +433,20 @@ def only_the_left_factor_learns(self, other):
     """
     other = self._operand(other)
     return _result(self.data * other.data, (self, lambda g: g * other.data))
+
+
+@mistake("Tensor.__mul__")
+def writes_into_the_gradient(self, other):
+    """You multiply the arriving gradient in place (`g *= …`). The same array goes to the other operand and may be the
+    caller's own: make a new one, `g * other.data`.
+    """
+    other = self._operand(other)
+
+    def vjp(g):
+        g *= other.data
+        return g
+
+    return _result(self.data * other.data, (self, vjp), (other, lambda g: g * self.data))
 
 
 @mistake("Tensor.__pow__")
@@ -351,6 +501,46 @@ def takes_any_exponent(self, exponent):
     return _result(self.data**n, (self, lambda g: g * float(n) * self.data ** (n - 1) if n else np.zeros_like(g)))
 
 
+@mistake("Tensor.__pow__")
+def divides_one_power_away(self, exponent):
+    """You write the slope as n·xⁿ / x, which saves a power and is 0 / 0 at x = 0. Take one from the exponent:
+    n·xⁿ⁻¹.
+    """
+    if not isinstance(exponent, (int, float, np.integer, np.floating)):
+        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
+    n = float(exponent)
+
+    def vjp(g):
+        with np.errstate(all="ignore"):
+            return g * n * self.data**n / self.data if n else np.zeros_like(g)
+
+    return _result(self.data**n, (self, vjp))
+
+
+@mistake("Tensor.__pow__")
+def refuses_numbers_of_numpy(self, exponent):
+    """You accept `int` and `float` only. A number that was read from an array is an `np.int64` or an `np.float32`:
+    accept `np.integer` and `np.floating` too.
+    """
+    if not isinstance(exponent, (int, float)):
+        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
+    n = float(exponent)
+    return _result(self.data**n, (self, lambda g: g * n * self.data ** (n - 1) if n else np.zeros_like(g)))
+
+
+@mistake("Tensor.__pow__")
+def tames_infinite_slopes(self, exponent):
+    """You turn infinite slopes into large numbers or 0 (`nan_to_num`, or a small number added). √x *is* vertical at
+    0, and a training run that meets it should show that.
+    """
+    if not isinstance(exponent, (int, float, np.integer, np.floating)):
+        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
+    n = float(exponent)
+    with np.errstate(all="ignore"):
+        slope = np.nan_to_num(n * self.data ** (n - 1)) if n else np.zeros_like(self.data)
+    return _result(self.data**n, (self, lambda g: g * slope))
+
+
 @mistake("Tensor.__matmul__")
 def forgets_to_transpose(self, other):
     """You multiply by the matrices as they are. For C = AB, d loss / dA = G Bᵀ and d loss / dB = Aᵀ G: check the
@@ -403,6 +593,35 @@ def multiplies_in_the_wrong_order(self, other):
     return _result(a @ b, (self, lambda g: b.swapaxes(-1, -2) @ g), (other, lambda g: g @ a.swapaxes(-1, -2)))
 
 
+@mistake("Tensor.__matmul__")
+def squeezes_the_result(self, other):
+    """You take away all axes of size 1 (`squeeze`) where you wanted to take away the one that you had added. A (1, 3)
+    matrix times a vector has shape (1,), not ().
+    """
+    other = self._operand(other)
+    a = self[None, :] if self.data.ndim == 1 else self
+    b = other[:, None] if other.data.ndim == 1 else other
+    x, y = a.data, b.data
+    out = _result(x @ y, (a, lambda g: g @ y.swapaxes(-1, -2)), (b, lambda g: x.swapaxes(-1, -2) @ g))
+    return out.reshape(*np.squeeze(out.data).shape) if self.data.ndim == 1 or other.data.ndim == 1 else out
+
+
+@mistake("Tensor.__matmul__")
+def scales_by_a_number(self, other):
+    """You take `A @ 2` for a scaling. `np.matmul` refuses it, because a number where a matrix was meant is nearly
+    always a bug that would otherwise go unseen: scaling is written `A * 2`.
+    """
+    other = self._operand(other)
+    if self.data.ndim == 0 or other.data.ndim == 0:
+        return self * other
+    if other.data.ndim == 1:
+        return (self @ other[:, None])[..., 0]
+    if self.data.ndim == 1:
+        return (self[None, :] @ other)[..., 0, :]
+    a, b = self.data, other.data
+    return _result(a @ b, (self, lambda g: g @ b.swapaxes(-1, -2)), (other, lambda g: a.swapaxes(-1, -2) @ g))
+
+
 @mistake("Tensor.tanh")
 def uses_the_input_in_the_slope(self):
     """You wrote 1 - x². The derivative of tanh is 1 - tanh(x)²: use the output, not the input."""
@@ -430,6 +649,29 @@ def divides_exponentials(self):
         e = np.exp(2 * self.data)
         out = (e - 1) / (e + 1)
     return _result(out, (self, lambda g: g * (1 - out**2)))
+
+
+@mistake("Tensor.tanh")
+def overwrites_its_input(self):
+    """You write the result into the operand's own array (`out=self.data`). Somebody else still needs those values:
+    return a new array.
+    """
+    out = np.tanh(self.data, out=self.data)
+    return _result(out, (self, lambda g: g * (1 - out**2)))
+
+
+@mistake("Tensor.tanh")
+def spoils_what_it_remembers(self):
+    """You square the remembered output in place, so the way back works once and is wrong the second time. Compute
+    with a new array.
+    """
+    out = np.tanh(self.data)
+
+    def vjp(g):
+        np.square(out, out=out)
+        return g * (1 - out)
+
+    return _result(np.tanh(self.data), (self, vjp))
 
 
 @mistake("Tensor.relu")
@@ -464,6 +706,29 @@ def hides_not_a_number(self):
     `np.maximum` lets it through.
     """
     return _result(np.where(self.data > 0, self.data, 0), (self, lambda g: g * (self.data > 0)))
+
+
+@mistake("Tensor.relu")
+def multiplies_by_the_mask(self):
+    """You compute x · (x > 0). At x = -∞ that is ∞ · 0: not a number, and one such entry spoils the whole batch.
+    `np.maximum(x, 0)` compares and does not multiply.
+    """
+    with np.errstate(all="ignore"):
+        return _result(self.data * (self.data > 0), (self, lambda g: g * (self.data > 0)))
+
+
+@mistake("Tensor.relu")
+def leaks(self):
+    """You let a hundredth through below zero. That is the leaky ReLU, a good function too, but another one."""
+    return _result(np.maximum(self.data, 0.01 * self.data), (self, lambda g: np.where(self.data > 0, g, 0.01 * g)))
+
+
+@mistake("Tensor.relu")
+def passes_half_at_zero(self):
+    """You let half of the gradient through at 0. Any number from 0 to 1 would be a subgradient there; the convention,
+    here as in PyTorch, is 0.
+    """
+    return _result(np.maximum(self.data, 0), (self, lambda g: g * np.heaviside(self.data, 0.5)))
 
 
 @mistake("Tensor.sum")
@@ -510,6 +775,35 @@ def expands_although_the_axis_was_kept(self, axis=None, keepdims=False):
     return _result(self.data.sum(axis=axis, keepdims=keepdims), (self, vjp))
 
 
+@mistake("Tensor.sum")
+def puts_axes_back_one_after_another(self, axis=None, keepdims=False):
+    """You put the summed axes back one at a time, in the order given. Each one that comes back changes where the next
+    belongs, negative ones first of all: give `np.expand_dims` the whole tuple.
+    """
+
+    def vjp(g):
+        if axis is not None and not keepdims:
+            for one in axis if isinstance(axis, tuple) else (axis,):
+                g = np.expand_dims(g, one)
+        return np.broadcast_to(g, self.shape)
+
+    return _result(self.data.sum(axis=axis, keepdims=keepdims), (self, vjp))
+
+
+@mistake("Tensor.sum")
+def leaves_not_a_number_out(self, axis=None, keepdims=False):
+    """You add with `np.nansum`, which leaves out what is not a number and makes a broken run look healthy. Use
+    `np.sum`.
+    """
+
+    def vjp(g):
+        if axis is not None and not keepdims:
+            g = np.expand_dims(g, axis)
+        return np.broadcast_to(g, self.shape)
+
+    return _result(np.nansum(self.data, axis=axis, keepdims=keepdims), (self, vjp))
+
+
 @mistake("Tensor.transpose")
 def transposes_in_the_same_order(self, *axes):
     """You send the gradient back by the same order of axes. For three axes, going (2, 0, 1) twice is not where you
@@ -539,6 +833,19 @@ def reshapes_the_gradient(self, *axes):
     changed it: the gradients land on the wrong entries.
     """
     return _result(self.data.transpose(axes or None), (self, lambda g: g.reshape(self.shape)))
+
+
+@mistake("Tensor.transpose")
+def swaps_the_last_two(self, *axes):
+    """Without axes you swap the last two. For a matrix that is the same, for three axes it is not: without axes, all
+    of them are reversed, as `np.transpose` does.
+    """
+    if not axes:
+        if self.data.ndim < 2:
+            return _result(self.data, (self, lambda g: g))
+        return _result(self.data.swapaxes(-1, -2), (self, lambda g: g.swapaxes(-1, -2)))
+    back = np.argsort([axis % self.data.ndim for axis in axes])
+    return _result(self.data.transpose(axes), (self, lambda g: g.transpose(back)))
 
 
 @mistake("Tensor.__getitem__")
@@ -587,6 +894,35 @@ def cuts_the_record(self, index):
     `self`.
     """
     return Tensor(self.data[index])
+
+
+@mistake("Tensor.__getitem__")
+def remembers_earlier_gradients(self, index):
+    """You make the array of zeros once, when the part is read, and add into it at each `backward`: the second one
+    sends the first one's gradient again. Make it inside the way back.
+    """
+    whole = np.zeros_like(self.data)
+
+    def vjp(g):
+        np.add.at(whole, index, g)
+        return whole
+
+    return _result(self.data[index], (self, vjp))
+
+
+@mistake("Tensor.__getitem__")
+def averages_what_was_read_twice(self, index):
+    """You divide by how often an entry was read. Each reading influences the loss, so the gradients are added: a word
+    that occurs twice in a sentence learns from both places.
+    """
+
+    def vjp(g):
+        whole, times = np.zeros_like(self.data), np.zeros_like(self.data)
+        np.add.at(whole, index, g)
+        np.add.at(times, index, 1)
+        return whole / np.maximum(times, 1)
+
+    return _result(self.data[index], (self, vjp))
 
 
 @mistake("topological_order")
@@ -663,6 +999,93 @@ def leaves_the_inputs_out(root):
             order.append(node)
         elif node not in seen and node.parents:
             seen.add(node)
+            stack.append((node, True))
+            stack.extend((parent, False) for parent, _ in node.parents)
+    return order
+
+
+@mistake("topological_order")
+def goes_level_by_level(root):
+    """You list tensors by their shortest way to the root. What counts is the longest: a tensor that is used both
+    directly and by way of others must stand before all of them.
+    """
+    order, seen, queue = [], {root}, [root]
+    while queue:
+        node, *queue = queue
+        order.append(node)
+        for parent, _ in node.parents:
+            if parent not in seen:
+                seen.add(parent)
+                queue.append(parent)
+    return order[::-1]
+
+
+@mistake("topological_order")
+def marks_when_it_plans(root):
+    """You mark a tensor as seen when you put it on the stack. It is then not put on again by one that needs it sooner,
+    and is listed too late: mark it when you take it off.
+    """
+    order, seen, stack = [], {root}, [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        stack.append((node, True))
+        for parent, _ in node.parents:
+            if parent not in seen:
+                seen.add(parent)
+                stack.append((parent, False))
+    return order
+
+
+@mistake("topological_order")
+def marks_the_tensors_themselves(root):
+    """You write the mark onto the tensors, where the next call finds it and visits nothing. Keep what was seen in a
+    set of your own.
+    """
+    order, stack = [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif not getattr(node, "_seen", False):
+            node._seen = True
+            stack.append((node, True))
+            stack.extend((parent, False) for parent, _ in node.parents)
+    return order
+
+
+@mistake("topological_order")
+def searches_a_list(root):
+    """You keep the tensors that were seen in a list. `in` reads it from the front each time, so that a graph ten times
+    as large takes a hundred times as long: a set finds them at once.
+    """
+    order, seen, stack = [], [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen:
+            seen.append(node)
+            stack.append((node, True))
+            stack.extend((parent, False) for parent, _ in node.parents)
+    return order
+
+
+@mistake("topological_order")
+def takes_equal_values_for_one(root):
+    """You tell tensors apart by their values. Two parameters that both start at 0 are still two: use the tensors
+    themselves, or their `id`.
+    """
+    order, seen, stack = [], set(), [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        key = (node.shape, node.data.tobytes())
+        if done:
+            order.append(node)
+        elif key not in seen:
+            seen.add(key)
             stack.append((node, True))
             stack.extend((parent, False) for parent, _ in node.parents)
     return order
@@ -751,6 +1174,94 @@ def leaves_the_point_moved(function, point, *, step=1e-5):
         above = function(point.copy())
         point[index] -= 2 * h
         gradient[index] = (above - function(point.copy())) / (2 * h)
+    return gradient
+
+
+@mistake("numerical_gradient")
+def keeps_short_floats(function, point, *, step=1e-5):
+    """You compute in the precision of the point. In single precision 2 + 10⁻⁵ has two or three right digits left of
+    the step: convert the point to float64.
+    """
+    point = as_floats(point)
+    gradient = np.empty_like(point)
+    for index in np.ndindex(point.shape):
+        h = step * max(1.0, abs(point[index]))
+        above, below = point.copy(), point.copy()
+        above[index] += h
+        below[index] -= h
+        with np.errstate(all="ignore"):
+            gradient[index] = (function(above) - function(below)) / (2 * h)
+    return gradient
+
+
+@mistake("numerical_gradient")
+def moves_a_copy_by_accident(function, point, *, step=1e-5):
+    """You move `point.ravel()` and evaluate at `point`. Whether `ravel` gives a view or a copy depends on how the
+    array is stored, and from a copy nothing arrives. Index the array itself, by `np.ndindex`.
+    """
+    point = np.array(point, dtype=np.float64)
+    flat, slopes = point.ravel(), []
+    for i in range(flat.size):
+        kept = flat[i]
+        h = step * max(1.0, abs(kept))
+        flat[i] = kept + h
+        above = function(point.copy())
+        flat[i] = kept - h
+        slopes.append((above - function(point.copy())) / (2 * h))
+        flat[i] = kept
+    return np.array(slopes, dtype=np.float64).reshape(point.shape)
+
+
+@mistake("numerical_gradient")
+def takes_the_largest_step_for_all(function, point, *, step=1e-5):
+    """Your step grows with the largest number of the point and is used for all. Beside 10⁶, a 1 is then moved by 10:
+    each number has its own step.
+    """
+    point = np.array(point, dtype=np.float64)
+    gradient, h = np.empty_like(point), step * max(1.0, np.abs(point).max(initial=0.0))
+    for index in np.ndindex(point.shape):
+        above, below = point.copy(), point.copy()
+        above[index] += h
+        below[index] -= h
+        gradient[index] = (function(above) - function(below)) / (2 * h)
+    return gradient
+
+
+@mistake("numerical_gradient")
+def borrows_the_callers_array(function, point, *, step=1e-5):
+    """You move the caller's array and put it back afterwards. Meanwhile everybody who holds it, the function too, sees
+    it moved: work on a copy.
+    """
+    point = np.asarray(point, dtype=np.float64)
+    gradient = np.empty_like(point)
+    for index in np.ndindex(point.shape):
+        kept = point[index]
+        h = step * max(1.0, abs(kept))
+        point[index] = kept + h
+        above = function(point.copy())
+        point[index] = kept - h
+        below = function(point.copy())
+        point[index] = kept
+        gradient[index] = (above - below) / (2 * h)
+    return gradient
+
+
+@mistake("numerical_gradient")
+def hands_out_its_own_copy(function, point, *, step=1e-5):
+    """You move one copy to and fro and give the function that copy itself. A function that writes into its argument
+    then spoils all later evaluations: give it a new copy each time.
+    """
+    point = np.array(point, dtype=np.float64)
+    gradient = np.empty_like(point)
+    for index in np.ndindex(point.shape):
+        kept = point[index]
+        h = step * max(1.0, abs(kept))
+        point[index] = kept + h
+        above = function(point)
+        point[index] = kept - h
+        below = function(point)
+        point[index] = kept
+        gradient[index] = (above - below) / (2 * h)
     return gradient
 
 
@@ -880,3 +1391,189 @@ def goes_through_a_flat_copy(function, point, *, step=1e-5):
         above, below = (flat + shift).reshape(point.shape), (flat - shift).reshape(point.shape)
         slopes.append((function(above) - function(below)) / (2 * h))
     return np.array(slopes, dtype=np.float64).reshape(point.shape)
+
+
+@variant("unbroadcast")
+def sums_all_at_once(gradient, shape):
+    """All axes in one sum, and the kept ones in front taken away by a reshape."""
+    front = gradient.ndim - len(shape)
+    axes = (*range(front), *(front + axis for axis, size in enumerate(shape) if size == 1))
+    return gradient.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+@variant("Tensor.backward")
+def collects_first_and_adds_later(self, gradient=None):
+    """What arrives is kept in lists and added up when the tensor's turn comes."""
+
+    def start():
+        if not self.requires_grad:
+            raise ValueError("requires_grad is False: nothing to go back through")
+        if gradient is None:
+            if self.data.size != 1:
+                raise ValueError(f"a tensor of shape {self.shape} needs a gradient: sum() it first")
+            return np.ones(self.shape, self.data.dtype)
+        if np.shape(gradient) != self.shape:
+            raise ValueError(f"a gradient of shape {np.shape(gradient)} for a tensor of shape {self.shape}")
+        return np.asarray(gradient).astype(self.data.dtype)
+
+    arrived = {id(self): [start()]}
+    for node in topological_order(self)[::-1]:
+        total = sum(arrived.pop(id(node)))
+        node.grad = total + (0 if node.grad is None else node.grad)
+        for parent, vjp in node.parents:
+            part = unbroadcast(vjp(total), parent.shape).astype(parent.data.dtype)
+            arrived.setdefault(id(parent), []).append(part)
+
+
+@variant("Tensor.__mul__")
+def undoes_broadcasting_itself(self, other):
+    """Functions with names, and each brings its gradient to the operand's shape, which `backward` would do as well."""
+    other = self._operand(other)
+
+    def to_self(g):
+        return unbroadcast(g * other.data, self.shape)
+
+    def to_other(g):
+        return unbroadcast(g * self.data, other.shape)
+
+    return _result(self.data * other.data, (self, to_self), (other, to_other))
+
+
+@variant("Tensor.__pow__")
+def treats_zero_and_one_apart(self, exponent):
+    """The exponents 0 and 1 by themselves."""
+    import numbers
+
+    if not isinstance(exponent, numbers.Real):
+        raise TypeError(f"the exponent has to be a number, got {type(exponent)}")
+    n = float(exponent)
+    if n == 0:
+        return _result(np.ones_like(self.data), (self, lambda g: 0 * g))
+    if n == 1:
+        return _result(self.data.copy(), (self, lambda g: g))
+    return _result(np.power(self.data, n), (self, lambda g: n * g * np.power(self.data, n - 1)))
+
+
+@variant("Tensor.__matmul__")
+def makes_matrices_on_the_way_back(self, other):
+    """Vectors go through `np.matmul` as they are; the way back gives them their axis and takes it away again."""
+    other = self._operand(other)
+    a, b = self.data, other.data
+    wide_a, wide_b = (a[None, :] if a.ndim == 1 else a), (b[:, None] if b.ndim == 1 else b)
+
+    def widened(g):
+        g = np.expand_dims(g, -1) if b.ndim == 1 else g
+        return np.expand_dims(g, -2) if a.ndim == 1 else g
+
+    def to_self(g):
+        return unbroadcast(widened(g) @ np.swapaxes(wide_b, -1, -2), wide_a.shape).reshape(a.shape)
+
+    def to_other(g):
+        return unbroadcast(np.swapaxes(wide_a, -1, -2) @ widened(g), wide_b.shape).reshape(b.shape)
+
+    return _result(np.matmul(a, b), (self, to_self), (other, to_other))
+
+
+@variant("Tensor.tanh")
+def divides_small_exponentials(self):
+    """Exponentials that cannot overflow, and the slope as (1 + t)(1 - t)."""
+    e = np.exp(-2 * np.abs(self.data))
+    out = np.sign(self.data) * (1 - e) / (1 + e)
+    return _result(out, (self, lambda g: g * (1 + out) * (1 - out)))
+
+
+@variant("Tensor.relu")
+def cuts_copies(self):
+    """Negative entries of a copy set to zero, there and back."""
+    stopped = ~(self.data > 0)
+
+    def vjp(g):
+        g = g.copy()
+        g[stopped] = 0
+        return g
+
+    out = self.data.copy()
+    out[out < 0] = 0
+    return _result(out, (self, vjp))
+
+
+@variant("Tensor.sum")
+def works_the_kept_shape_out(self, axis=None, keepdims=False):
+    """The shape with the summed axes kept, worked out axis by axis."""
+    shape = list(self.shape)
+    for one in range(self.data.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,):
+        shape[one] = 1
+    return _result(
+        self.data.sum(axis, keepdims=keepdims), (self, lambda g: np.zeros_like(self.data) + g.reshape(shape))
+    )
+
+
+@variant("Tensor.transpose")
+def turns_the_order_round_by_a_table(self, *axes):
+    """The inverse order, written into a list."""
+    if not axes:
+        return _result(self.data.T, (self, lambda g: g.T))
+    back = [0] * self.data.ndim
+    for new, old in enumerate(axes):
+        back[old] = new
+    return _result(np.transpose(self.data, axes), (self, lambda g: np.transpose(g, back)))
+
+
+@variant("Tensor.__getitem__")
+def adds_slices_directly(self, index):
+    """Numbers and slices name each entry once, so that `+=` is enough and quicker; `np.add.at` for the rest."""
+    parts = index if isinstance(index, tuple) else (index,)
+    simple = all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
+
+    def vjp(g):
+        whole = np.zeros(self.shape, self.data.dtype)
+        if simple:
+            whole[index] += g
+        else:
+            np.add.at(whole, index, g)
+        return whole
+
+    return _result(self.data[index].copy(), (self, vjp))
+
+
+@variant("topological_order")
+def resumes_iterators(root):
+    """A stack of iterators over parents: what recursion would keep, kept by hand."""
+    order, seen, stack = [], {id(root)}, [(root, iter(root.parents))]
+    while stack:
+        node, parents = stack[-1]
+        for parent, _ in parents:
+            if id(parent) not in seen:
+                seen.add(id(parent))
+                stack.append((parent, iter(parent.parents)))
+                break
+        else:
+            order.append(node)
+            stack.pop()
+    return order
+
+
+@variant("topological_order")
+def sorts_by_depth(root):
+    """The longest way from an input, worked out for every tensor, and then a sort."""
+    depth, stack = {}, [root]
+    while stack:
+        node = stack[-1]
+        waiting = [parent for parent, _ in node.parents if parent not in depth]
+        if waiting:
+            stack.extend(waiting)
+        else:
+            depth[stack.pop()] = 1 + max((depth[parent] for parent, _ in node.parents), default=0)
+    return sorted(depth, key=lambda tensor: depth[tensor])
+
+
+@variant("numerical_gradient")
+def moves_along_basis_vectors(function, point, *, step=1e-5):
+    """All steps worked out at once, and a vector with one entry for each move."""
+    point = np.array(point, dtype=np.float64)
+    steps, slopes = step * np.maximum(1.0, np.abs(point)), np.empty(point.shape)
+    for index in np.ndindex(*point.shape):
+        move = np.zeros(point.shape)
+        move[index] = steps[index]
+        slopes[index] = (function(point + move) - function(point - move)) / (2 * steps[index])
+    return slopes
