@@ -68,6 +68,7 @@ class Site:
         self._templates = _templates(self)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._warming: list[Thread] = []
 
     # Pages
 
@@ -107,6 +108,8 @@ class Site:
             self.checks.close()
             self._tasks[1].cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            for thread in self._warming:  # or it would start a worker after the course is closed
+                await asyncio.to_thread(thread.join)
 
     def end_streams(self) -> None:
         """Let go of every open page, and stop the labs."""
@@ -116,11 +119,13 @@ class Site:
     async def _warm(self) -> None:
         """Start the grader's workers for what the learner works on, once the first page is out."""
         await asyncio.sleep(WARM_AFTER_SECONDS)
-        await asyncio.to_thread(self.warm_started)
+        self.warm_later()
 
     def warm_later(self) -> None:
         """As `warm_started`, without waiting for it."""
-        Thread(target=self.warm_started, daemon=True).start()
+        thread = Thread(target=self.warm_started, daemon=True)
+        self._warming = [*(t for t in self._warming if t.is_alive()), thread]
+        thread.start()
 
     def warm_started(self) -> None:
         """Start a worker for each runtime that a started exercise needs."""
