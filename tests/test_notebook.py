@@ -164,6 +164,11 @@ def test_boxes_formulas_and_fences_are_written_as_jupyter_has_them(tmp_path: Pat
     assert cells[4].source.startswith('```console\n$ ls\n```\n\n`figures.py`:\n\n```python\n"""Explorables')
 
 
+def test_a_fence_around_a_fence_is_longer(tmp_path: Path) -> None:
+    unit = with_lesson(tmp_path, "# Scaling\n\n````text\n```\n````\n")
+    assert cells_of(notebook(unit))[2].source.startswith("````text\n```\n````")
+
+
 def test_the_learners_own_code_takes_the_place_of_ours() -> None:
     mine = PASSING.replace("float(array.sum() / array.size)", "float(array.mean())  # mine")
     text = notebook(sample_unit(), mine)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.rules import RULES, RUNNING, STATIC, companions_problems, problems
+from groundup.course.rules import RULES, RUNNING, STATIC, companions_problems, problems, running
 from groundup.course.rules.running import settings
 from groundup.course.unit import Unit, load_unit
 from tests.sample import SAMPLE, sample_unit
@@ -117,6 +117,21 @@ def test_a_check_is_asked_for(tmp_path: Path) -> None:
     ]
 
 
+def test_something_is_asked_to_be_written(tmp_path: Path) -> None:
+    folder = copy_as("bedrock/scaling", tmp_path)
+    edit(folder, "unit.toml", 'write = ["mean", "Scaler.fit", "Scaler.transform"]', "write = []")
+    assert problems(load_unit(folder), ["exercise"]) == ["unit.toml: exercise.write must name at least one function."]
+
+
+def test_an_include_of_the_implementation_is_asked_for(tmp_path: Path) -> None:
+    folder = copy_as("bedrock/scaling", tmp_path)
+    text = (folder / "lesson.md").read_text(encoding="utf-8")
+    (folder / "lesson.md").write_text(text.replace("{literalinclude} scaling.py", "text"), encoding="utf-8")
+    assert problems(load_unit(folder), ["includes"]) == [
+        "lesson.md: at least one {literalinclude} of scaling.py; there is none."
+    ]
+
+
 # A unit's place among the others
 
 
@@ -188,6 +203,15 @@ def test_snippets_that_end_their_process_are_a_problem_not_a_crash(tmp_path: Pat
     edit(folder, "lesson.md", ">>> two + 1", ">>> import os; os._exit(7)")
     assert problems(load_unit(folder), ["snippets"]) == [
         "lesson.md: the process of its snippets ended with exit code 7: "
+    ]
+
+
+def test_snippets_that_do_not_end_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "SNIPPET_SECONDS", 3.0)
+    folder = copy_as("bedrock/scaling", tmp_path)
+    edit(folder, "lesson.md", ">>> two + 1", ">>> import time; time.sleep(60)")
+    assert problems(load_unit(folder), ["snippets"]) == [
+        "lesson.md: its snippets were stopped: they take longer than 3 s."
     ]
 
 
