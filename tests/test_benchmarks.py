@@ -37,3 +37,23 @@ def test_a_name_that_is_none_is_refused_with_those_that_are(
         main()
     assert stop.value.code == 2
     assert ", ".join(NAMES) in capsys.readouterr().err
+
+
+def test_without_a_gpu_the_benchmark_for_one_says_so_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch, attention = pytest.importorskip("torch"), pytest.importorskip("benchmarks.gpu.attention")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["benchmarks.gpu.attention"])
+    assert attention.main() == 3
+    assert capsys.readouterr().out == (
+        "benchmarks.gpu.attention needs a CUDA GPU, and PyTorch sees none here: nothing was measured.\n"
+    )
+
+
+def test_the_peer_of_the_transformer_computes_what_ours_does() -> None:
+    torch, attention = pytest.importorskip("torch"), pytest.importorskip("benchmarks.gpu.attention")
+    torch.manual_seed(0)
+    ours = attention.Transformer(9, dim=16, heads=2, layers=2)
+    source, target = torch.tensor([[3, 4, 5, 0], [8, 7, 6, 5]]), torch.tensor([[1, 5, 4], [1, 5, 6]])
+    torch.testing.assert_close(attention.Peer(ours)(source, target), ours(source, target))

@@ -85,15 +85,14 @@ def _check_shapes(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | 
             f"{values.shape[-2]}: every key stands for one value."
         )
     leading = [tuple(tensor.shape[:-2]) for tensor in (queries, keys, values)]
-    try:
-        weights = (*torch.broadcast_shapes(*leading), queries.shape[-2], keys.shape[-2])
-    except RuntimeError as error:
+    if len(set(leading)) > 1:
         raise ValueError(
             f"queries, keys and values must agree in the axes before their last two, got {leading}: "
-            "all three have the same batch (and heads)."
-        ) from error
+            "all three have the same batch (and heads). Expand what is shared."
+        )
     if mask is not None and mask.dtype != torch.bool:
         raise TypeError(f"mask must be boolean, True where a query may look, got {mask.dtype}: write mask != 0.")
+    weights = (*leading[0], queries.shape[-2], keys.shape[-2])
     if mask is not None and not _broadcasts(tuple(mask.shape), weights):
         raise ValueError(
             f"mask of shape {tuple(mask.shape)} must broadcast to {weights}, the shape of the weights: "

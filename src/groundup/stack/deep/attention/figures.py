@@ -19,7 +19,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 torch.set_num_threads(1)  # matrices this small are slower on two
 
 
-@figure("A lookup that is soft")
+@figure("Ask vaguely, ask sharply")
 def lookup(
     angle: Annotated[int, Range(0, 355, step=5)] = 70, length: Annotated[float, Range(0.0, 20.0, step=0.5)] = 4.0
 ) -> go.Figure:
@@ -79,7 +79,7 @@ def _on_circle(degrees: Tensor) -> Tensor:
     return torch.stack((radians.cos(), radians.sin()), dim=-1)
 
 
-@figure("What the square root is for")
+@figure("Undivided, by the root, by the dimension")
 def scale(
     show: Literal["largest weight", "entropy", "slope of the softmax"] = "largest weight",
     keys: Annotated[int, Range(2, 128, log=True)] = 16,
@@ -201,7 +201,7 @@ def masks(
 
 @figure("How positions tell themselves apart")
 def positions(
-    show: Literal["similarity by distance", "all pairs", "the encoding"] = "similarity by distance",
+    show: Literal["by distance", "all pairs", "the encoding"] = "by distance",
     dim: Annotated[int, Range(2, 128, step=2)] = 64,
     tokens: Annotated[int, Range(8, 128)] = 64,
 ) -> go.Figure:
@@ -213,7 +213,7 @@ def positions(
     # Every row has the same length, the root of dim / 2, so this is the cosine.
     similarity = (encoding @ encoding.T / (dim / 2)).numpy()
     plot = go.Figure()
-    if show == "similarity by distance":
+    if show == "by distance":
         starts = [0, tokens // 4, tokens // 2]
         for start, colour, dash, width in zip(
             starts, (BLUE, ORANGE, GREEN), ("solid", "solid", "dot"), (10, 5, 2), strict=True

@@ -458,8 +458,9 @@ def in_three_axes(queries, keys, values, mask=None, dropout=0.0):
     *batch, tokens, dim = queries.shape
     count, value_dim = values.shape[-2:]
     q, k, v = queries.reshape(-1, tokens, dim), keys.reshape(-1, count, dim), values.reshape(-1, count, value_dim)
-    nothing = torch.zeros((), dtype=q.dtype)
-    scores = torch.baddbmm(nothing, q, k.transpose(1, 2), beta=0, alpha=dim**-0.5).reshape(*batch, tokens, count)
+    scores = torch.baddbmm(q.new_zeros(()), q, k.transpose(1, 2), beta=0, alpha=dim**-0.5).reshape(
+        *batch, tokens, count
+    )
     weights = masked_softmax(scores, mask)
     used = nn.Dropout(dropout)(weights).reshape(-1, tokens, count)
     return torch.bmm(used, v).reshape(*batch, tokens, value_dim), weights
