@@ -15,7 +15,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 HEADS, HEAD_DIM = 16, 64
 TOKENS = (256, 1024, 4096, 8192)  # with as many sequences as make 8,192 tokens together
 WARM_UP, REPEATS = 2, 10
+# Dense bfloat16 and float32, in 10¹² operations a second, from NVIDIA's data sheets.
+PEAKS = {"H100": {"bfloat16": 989.4, "float32": 66.9}, "H200": {"bfloat16": 989.4, "float32": 66.9}}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Row:
         peer_mib: the same of PyTorch's.
         difference: the largest difference between the two results.
         tokens: tokens that one run processes.
+        flops: the arithmetic that the model asks for, by `training_flops`; None where it is not counted.
     """
 
     what: str
@@ -65,6 +68,7 @@ class Row:
     peer_mib: float | None
     difference: float | None
     tokens: int
+    flops: float | None = None
 
 
 def main() -> int:
@@ -86,6 +90,9 @@ def main() -> int:
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 160)  # a file has no edge
     console.print(table(rows, f"{about['gpu']}, PyTorch {about['torch']}, CUDA {about['cuda']}"))
+    for row in rows:
+        if row.flops is not None:
+            print(training_line(row, str(about["gpu"])))
     given.json.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": about, "rows": [asdict(row) for row in rows]}
     given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -105,6 +112,19 @@ def table(rows: list[Row], title: str) -> Table:
         difference = "" if row.difference is None else f"{row.difference:.1e}"
         made.add_row(row.what, row.dtype, *times, ratio, *sizes, difference)
     return made
+
+
+def training_line(row: Row, gpu: str) -> str:
+    """Tokens a second, and the share of the GPU's peak that does the model's own arithmetic (MFU), of both."""
+    parts = []
+    for name, milliseconds in (("ours", row.ours_ms), ("torch", row.peer_ms)):
+        if milliseconds is None or row.flops is None:
+            continue
+        rate = row.flops / milliseconds * 1e3
+        peak = next((peaks[row.dtype] * 1e12 for word, peaks in PEAKS.items() if word in gpu), None)
+        share = f", MFU {rate / peak:.1%}" if peak else ""
+        parts.append(f"{name} {row.tokens / milliseconds * 1e3:,.0f} tokens/s, {rate / 1e12:.1f} TFLOP/s{share}")
+    return f"  {row.what}, {row.dtype}: {'; '.join(parts)}"
 
 
 def _shown(value: float | None, unit: str) -> str:
@@ -158,13 +178,27 @@ def training_rows() -> Iterator[Row]:
         ours = Transformer(vocabulary, dim=512, heads=8, layers=6, max_tokens=tokens)
         peer = Peer(ours)
         source, target = (torch.randint(1, vocabulary, (batch, tokens), device=DEVICE) for _ in range(2))
-        yield _compare(
+        row = _compare(
             f"training step, {batch} × {tokens} tokens, 512 wide, 6 + 6 layers",
             name,
             _step(ours.to(DEVICE), source, target, dtype),
             _step(peer.to(DEVICE), source, target, dtype),
             2 * batch * tokens,
         )
+        yield replace(row, flops=training_flops(batch, tokens, dim=512, layers=6, vocabulary=vocabulary))
+
+
+def training_flops(batch: int, tokens: int, *, dim: int, layers: int, vocabulary: int) -> float:
+    """The operations of one step's matrix products, forward and backward, with as many source as target tokens.
+
+    A weight takes part in one multiplication and one addition for each token forward, and in twice as many backward:
+    6 for each weight and token (Kaplan et al., 2020, section 2.1). Scores and weighted means of attention add
+    12 · tokens² · dim for each sequence and attention; that a causal mask hides half of them is not taken off.
+    """
+    encoder, decoder = 12 * dim**2, 16 * dim**2  # attention has 4 · dim² weights, the feed-forward network 8 · dim²
+    weights = layers * (encoder + decoder) + dim * vocabulary
+    attentions = 3 * layers
+    return batch * (6.0 * weights * tokens + 12.0 * attentions * tokens**2 * dim)
 
 
 def _step(model: nn.Module, source: Tensor, target: Tensor, dtype: torch.dtype) -> Callable[[], Tensor]:
