@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from groundup.checking import assert_close, assert_shape
 from groundup.stack.deep.attention import (
@@ -757,7 +758,7 @@ class Scripted(Transformer):
         """Return logits that vote for the script."""
         self.shown.append(target.clone())
         self.read.append((memory, source))
-        votes = torch.full_like(target, self.decoy)
+        votes = torch.full_like(target, self.decoy, dtype=torch.long)
         votes[:, -1] = self.script[:, target.shape[1] - 1]
         maps = memory.new_zeros(1, len(target), 1, target.shape[1], source.shape[1])
         return nn.functional.one_hot(votes, 10) * 0.5 - 1.0, maps
@@ -832,11 +833,25 @@ def test_generate_ends_with_the_end_only() -> None:
     assert_close(written, [[5, END]], "generate with one token for start and end, as GPT-2 has", atol=0)
 
 
+class OtherDevice(TorchFunctionMode):
+    """Tensors that are made without `device=…` land on a device without memory, as if the rest were on a GPU.
+
+    Single numbers may stay where they are: PyTorch lets them meet tensors of any device.
+    """
+
+    makers = (torch.full, torch.zeros, torch.ones, torch.empty, torch.arange, torch.tensor)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do what is asked, elsewhere."""
+        made = func(*args, **(kwargs or {}))
+        return made.to("meta") if func in self.makers and "device" not in (kwargs or {}) and made.dim() else made
+
+
 def test_generate_works_where_the_source_is() -> None:
-    """Tensors are made on the device of the source: here, whatever names no device lands on one without memory."""
+    """Every tensor that is made is made on the device of the source."""
     model, source = Scripted([[5, END], [6, 7]]), torch.tensor([[4], [4]])
     try:
-        with torch.device("meta"):
+        with OtherDevice():
             written = model.generate(source, START, END, 2)
     except (RuntimeError, NotImplementedError) as error:
         pytest.fail(f"generate: a tensor was made without device=source.device, which fails on a GPU\n  {error}")
