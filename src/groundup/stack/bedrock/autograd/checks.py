@@ -597,7 +597,7 @@ def test_one_tensor_on_both_sides(rng):
 def test_a_number_is_no_matrix(make):
     """As with `np.matmul`, `A @ 2` is an error: scaling is written `A * 2`."""
     with pytest.raises((ValueError, TypeError), match=r".+"):
-        Tensor(np.eye(2)) @ make(2.0)
+        _ = Tensor(np.eye(2)) @ make(2.0)
 
 
 def test_a_matrix_product_by_hand():

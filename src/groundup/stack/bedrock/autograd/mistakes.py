@@ -1418,7 +1418,8 @@ def collects_first_and_adds_later(self, gradient=None):
 
     arrived = {id(self): [start()]}
     for node in topological_order(self)[::-1]:
-        total = sum(arrived.pop(id(node)))
+        first, *more = arrived.pop(id(node))
+        total = sum(more, start=first)
         node.grad = total + (0 if node.grad is None else node.grad)
         for parent, vjp in node.parents:
             part = unbroadcast(vjp(total), parent.shape).astype(parent.data.dtype)
