@@ -1,16 +1,28 @@
-"""One warm grader for all tests of it, and a unit small enough to see through."""
+"""One warm grader for all tests of it, a unit small enough to see through, and a look at what a verdict leaves."""
 
+import dataclasses
+import os
+import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from groundup.course.grader import Grader
+from groundup.course.catalogue import STACK as INSTALLED
+from groundup.course.grader import Grader, limits
 from groundup.course.unit import Unit, load_unit
+from tests.grader.submissions import STACK, SUMS
 
 # A stack of its own: its checks are for the grader, not for this run of pytest.
 collect_ignore = ["stack"]
-SUMS = Path(__file__).parent / "stack" / "bedrock" / "sums"
+
+# In the environment of every process that a grader starts here, and of whatever that starts.
+MARK = "GROUNDUP_TEST_RUN"
+os.environ[MARK] = uuid.uuid4().hex
+limits.KEPT += (MARK,)
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +38,49 @@ def unit() -> Unit:
 
 
 @pytest.fixture(scope="session")
+def hurried(unit: Unit) -> Unit:
+    """The unit with little time, for what never ends."""
+    return dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, seconds=2.0))
+
+
+@pytest.fixture(scope="session")
 def reference(unit: Unit) -> str:
     return unit.implementation.read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing outlives a verdict: no process, no temporary folder, no change to a file of ours."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before = files()
+    yield
+    assert list(scratch.iterdir()) == []
+    assert files() == before
+    end = time.monotonic() + 3.0  # a supervisor has given its answer before it ends
+    while survivors() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert survivors() == []
+
+
+def files() -> dict[str, tuple[int, int]]:
+    """Every file of the stacks with its size and the time of its last change."""
+    paths = [path for stack in (STACK, INSTALLED) for path in stack.rglob("*") if "__pycache__" not in path.parts]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.is_file()}
+
+
+def survivors() -> list[psutil.Process]:
+    """The processes of graders that are neither the warm ones nor the second one that each of these forks."""
+    marked = [process for process in psutil.process_iter() if _is_marked(process)]
+    pids = {process.pid: process.ppid() for process in marked}
+    warm = {pid for pid, parent in pids.items() if parent == os.getpid()}
+    second = {pid for pid, parent in pids.items() if parent in warm and pid not in warm}
+    return [process for process in marked if process.pid not in warm | set(sorted(second)[: len(warm)])]
+
+
+def _is_marked(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get(MARK) == os.environ[MARK] and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

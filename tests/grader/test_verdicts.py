@@ -1,12 +1,8 @@
 """What the grader says of ordinary submissions."""
 
-import pytest
-
 from groundup.course.grader import Grader
 from groundup.course.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
-
-STUB = "    raise NotImplementedError\n"
 
 
 def outcomes(verdict: Verdict) -> dict[str, str]:
@@ -37,17 +33,8 @@ def test_the_reference_passes_every_check(grader: Grader, unit: Unit, reference:
     assert verdict.seconds > 0
 
 
-@pytest.mark.parametrize("start_method", ["fresh"])
-def test_a_fresh_process_gives_the_same_verdict(start_method, grader: Grader, unit: Unit, reference: str):
-    wrong = reference.replace("return values.sum()", "return values.sum() + 1")
-    with Grader(start_method=start_method) as fresh:
-        then, now = grader.grade(unit, wrong), fresh.grade(unit, wrong)
-    assert then.verdict == now.verdict == "failed"
-    assert [(c.name, c.outcome, c.message) for c in then.checks] == [(c.name, c.outcome, c.message) for c in now.checks]
-
-
 def test_a_failed_check_says_what_was_asked_and_what_came_back(grader: Grader, unit: Unit, reference: str):
-    verdict = grader.grade(unit, reference.replace("return values.sum()", "return values.sum() + 1"))
+    verdict = grader.grade(unit, reference.replace("return values.sum()", "return values.sum() + 1"), diagnose=False)
     failed = check(verdict, "test_total_adds_up")
     assert failed.outcome == "failed"
     assert failed.message == "total([1, 2, 3]) is 6\n  expected 6.\n  got      7."

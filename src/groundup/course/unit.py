@@ -60,11 +60,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one verdict may use."""
+    """What one verdict may use. Without `processes`, the submission may start none."""
 
     seconds: float = 20.0
     memory_mb: int = 4096
-    processes: int = 64
+    processes: int = 0
     output_kb: int = 256
     file_mb: int = 64
 

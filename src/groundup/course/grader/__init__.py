@@ -5,8 +5,11 @@ A seat belt for one's own code, not a security sandbox.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import shutil
+import stat
 import sys
 import tempfile
 import threading
@@ -15,13 +18,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from groundup.course.grader import pool
+from groundup.course.grader.forbidden import first_use
 from groundup.course.grader.judgement import finished, not_run, verdict_of
-from groundup.course.grader.request import Request, build_request, label
+from groundup.course.grader.request import Request, build_request, label, packages, rules
 from groundup.course.unit import Runtime, Unit, need_packages
 from groundup.course.verdict import Verdict
 
 __all__ = ["Grader"]
 
+REMOVALS = 20
+TOO_DEEP = "an expression is nested too deeply to be read. Give its parts names of their own."
 StartMethod = Literal["auto", "fork", "fresh"]
 
 
@@ -80,7 +86,11 @@ class Grader:
         need_packages(unit)
         start = time.perf_counter()
         mine = tuple(sorted(unit_id for unit_id in overlay or {} if unit_id != unit.id))
-        verdict = _cannot_run(unit, source) or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first)
+        verdict = (
+            _cannot_run(unit, source)
+            or _may_not_run(unit, source)
+            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first)
+        )
         return dataclasses.replace(verdict, seed=seed, mine=mine, seconds=round(time.perf_counter() - start, 6))
 
     def _run(self, unit: Unit, source: str, overlay: Mapping[str, str], seed: int, *flags: bool) -> Verdict:
@@ -100,7 +110,7 @@ class Grader:
                 )
                 report = self._submit(unit.runtime, request)
             finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+                remove_folder(scratch)
         return verdict_of(unit, source, report, seed=seed, mine=())
 
     def _submit(self, runtime: Runtime, request: Request) -> dict[str, Any]:
@@ -109,19 +119,60 @@ class Grader:
         return pool.submit_fresh(runtime, request)
 
 
+def remove_folder(folder: str) -> None:
+    """Remove a folder, whatever permissions were taken away inside it."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        _permit(folder)
+        time.sleep(0.05)  # Windows gives files back a moment after the process that had them open is gone
+
+
+def _permit(folder: str) -> None:
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        with contextlib.suppress(OSError):
+            os.chmod(path, stat.S_IRWXU)
+            if os.path.isdir(path):
+                waiting += [entry.path for entry in os.scandir(path) if not entry.is_symlink()]
+
+
 def _default_start_method() -> StartMethod:
     # macOS has fork, but its system libraries do not survive it once they have started threads.
-    return "fork" if sys.platform == "linux" else "fresh"
+    return "fork" if sys.platform == "linux" and hasattr(os, "fork") else "fresh"
 
 
 def _cannot_run(unit: Unit, source: str) -> Verdict | None:
     """The verdict on a text that is not Python."""
+    line, text = 1, ""
     try:
         compile(source, label(unit), "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None) or 1
-        text = (getattr(error, "text", None) or "").strip()
-        what = getattr(error, "msg", None) or str(error)
-        message = f"{label(unit)}:{line}: {type(error).__name__}: {what}" + (f": `{text}`" if text else "")
-        return finished(unit, source, "crashed", message=message, checks=not_run(unit))
-    return None
+        return None
+    except SyntaxError as error:
+        line, text = error.lineno or 1, (error.text or "").strip()
+        what = f"{type(error).__name__}: {error.msg}" + (f": `{text}`" if text else "")
+    except ValueError as error:
+        what = f"ValueError: {error}"
+    except (RecursionError, MemoryError):
+        what = TOO_DEEP
+    return finished(unit, source, "crashed", message=f"{label(unit)}:{line}: {what}", checks=not_run(unit))
+
+
+def _may_not_run(unit: Unit, source: str) -> Verdict | None:
+    """The verdict on a text that uses what it may not."""
+    try:
+        use = first_use(
+            source,
+            module=unit.implementation_module,
+            rules=rules(unit),
+            packages=packages(unit),
+            reference=unit.implementation.read_text(encoding="utf-8"),
+        )
+    except RecursionError:
+        return finished(unit, source, "crashed", message=f"{label(unit)}: {TOO_DEEP}", checks=not_run(unit))
+    if use is None:
+        return None
+    message = f"{label(unit)}:{use.line}: {use}"
+    return finished(unit, source, "refused", message=message, checks=not_run(unit))

@@ -1,16 +1,26 @@
-"""What a submission may not touch: recorded before it is imported, compared and put back while the checks run."""
+"""What a submission may not change: recorded before it is imported, compared and put back while the checks run."""
 
 from __future__ import annotations
 
+import gc
 import os
 import random
+import signal
 import sys
+import time
 import types
 import warnings
-from operator import attrgetter, is_
+from _thread import _count as count_threads  # all of them, also those that `threading` does not know
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import is_, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _pytest.assertion.rewrite import AssertionRewritingHook
+
+from groundup.course.grader.forbidden import mention
+from groundup.course.grader.watch import HEAP_TYPE, Watch
 
 if TYPE_CHECKING:
     from groundup.course.grader.request import Request
@@ -18,61 +28,85 @@ if TYPE_CHECKING:
 
 # What the checks stand on: no submission has a reason to change any of it.
 TRUSTED = frozenset(
-    """builtins pytest inspect importlib json hmac os posix io time struct functools contextlib traceback ast operator
-    math statistics jaxtyping scipy torch torch.testing torch.autograd torch.nn.functional torch.nn.modules.module
-    """.split()
+    """builtins pytest inspect importlib json json.encoder os posix posixpath ntpath io time struct functools contextlib
+    traceback ast operator math statistics jaxtyping scipy torch torch.testing torch.autograd torch.nn.functional
+    torch.nn.modules.module""".split()
 )
 WHOLE = frozenset(("_pytest", "pluggy", "groundup", "hypothesis", "numpy", "unittest"))  # their submodules too
-HEAP_TYPE = 1 << 9  # the attributes of such a class can be set
-PARTS = tuple(attrgetter(name) for name in ("__code__", "__defaults__", "__kwdefaults__"))
+# What checks compare with: looked at after every check, the rest when the submission is imported and at the end.
+CORE = frozenset(
+    """builtins pytest groundup.checking numpy numpy.testing hypothesis math torch torch.testing torch.nn.functional
+    _pytest.outcomes _pytest.python_api _pytest.raises _pytest.recwarn _pytest.assertion.util""".split()
+)
+# What a call that anyone may make changes: `torch.set_default_dtype`.
+SETTINGS = frozenset(("torch.Storage",))
 METHOD_KINDS = (property, staticmethod, classmethod)
-CODE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type, np.ufunc, *METHOD_KINDS)
+GRACE_SECONDS = 0.3
 
 
 class Tampered(Exception):
     """The submission changed, or looked at, something that is not its own."""
 
 
-class Record:
-    """Every function and class of the trusted modules, as they were.
+@dataclass
+class Names:
+    """Names of a module or class, and what they stood for. Thousands are compared, so all of it happens in C."""
 
-    Thousands of names are compared after every check, so the comparisons run in C (`map` with `is_`).
-    """
+    owner: str
+    namespace: Any
+    values: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        names = list(self.values)
+        self._get = itemgetter(*names, names[0])  # one name more, so that it is a tuple always
+        self._expected = (*self.values.values(), self.values[names[0]])
+
+    def changed(self) -> str:
+        """The dotted name of something that was replaced, or an empty string."""
+        try:
+            if all(map(is_, self._get(self.namespace), self._expected)):
+                return ""
+        except KeyError:
+            pass
+        missing = object()
+        return next(f"{self.owner}.{n}" for n, v in self.values.items() if self.namespace.get(n, missing) is not v)
+
+
+class Record:
+    """Which functions and classes the names of the trusted modules stood for."""
 
     def __init__(self) -> None:
-        self._groups: list[tuple[str, Any, list[str], list[Any]]] = []
-        self._functions: dict[int, tuple[str, types.FunctionType]] = {}
-        seen: set[int] = set()
+        self._all: dict[int, Names] = {}
+        self._core: list[Names] = []
         for name, module in list(sys.modules.items()):
             if isinstance(module, types.ModuleType) and (name in TRUSTED or name.split(".")[0] in WHOLE):
-                self._record(name, vars(module), seen)
-        functions = [function for _, function in self._functions.values()]
-        self._parts = [(part, functions, list(map(part, functions))) for part in PARTS]
+                self._record(name, module, name in CORE)
 
-    def _record(self, owner: str, namespace: Any, seen: set[int]) -> None:
-        values = {name: value for name, value in list(namespace.items()) if isinstance(value, CODE)}
-        self._groups.append((owner, namespace, list(values), list(values.values())))
+    def _record(self, owner: str, holder: Any, core: bool) -> None:
+        found = [(name, value) for name, value in list(vars(holder).items()) if _is_code(value)]
+        values = {name: value for name, value in found if f"{owner}.{name}" not in SETTINGS}
+        if id(holder) in self._all or not values:
+            return
+        names = self._all[id(holder)] = Names(owner, vars(holder), values)
+        if core:
+            self._core.append(names)
         for name, value in values.items():
-            if isinstance(value, types.FunctionType):
-                self._functions.setdefault(id(value), (f"{owner}.{name}", value))
-            elif isinstance(value, type) and id(value) not in seen and value.__flags__ & HEAP_TYPE:
-                seen.add(id(value))
-                self._record(f"{owner}.{name}", vars(value), seen)
+            if isinstance(value, type) and value.__flags__ & HEAP_TYPE:
+                self._record(f"{owner}.{name}", value, core=False)
 
-    def changed_name(self) -> str:
-        """The dotted name of something that was replaced, or an empty string."""
-        for owner, namespace, names, values in self._groups:
-            if not all(map(is_, map(namespace.get, names), values)):
-                return next(f"{owner}.{n}" for n, v in zip(names, values, strict=True) if namespace.get(n) is not v)
-        return ""
+    def accept(self, holder: Any, name: str, value: Any) -> None:
+        """Take a name of a module or class for what it stands for now."""
+        names = self._all.get(id(holder))
+        if names is not None:
+            names.values[name] = value
+            names.__post_init__()
 
-    def changed_code(self) -> str:
-        """The dotted name of a function whose insides were replaced, or an empty string."""
-        for part, functions, values in self._parts:
-            if not all(map(is_, map(part, functions), values)):
-                changed = next(f for f, v in zip(functions, values, strict=True) if part(f) is not v)
-                return self._functions[id(changed)][0]
-        return ""
+    def changed(self, *, core: bool) -> str:
+        """The dotted name of something that was replaced, or an empty string.
+
+        What is inside a function needs no look: the audit hook sees that change.
+        """
+        return next(filter(None, (names.changed() for names in (self._core if core else self._all.values()))), "")
 
 
 _record: Record | None = None
@@ -85,31 +119,68 @@ def record() -> None:
 
 
 class Guard:
-    """Watches one run."""
+    """Watches one run.
 
-    def __init__(self, request: Request, where: Where) -> None:
+    Args:
+        request: the submission.
+        where: where its file lies.
+        ended: told, in words, where the submission ends the process by itself.
+    """
+
+    def __init__(self, request: Request, where: Where, ended: Callable[[str], None]) -> None:
         if _record is None:
             record()
         assert _record is not None
         self._record = _record
-        self._breach = ""
-        self._where = where
-        self._state = _state()
-        self._forbid(request)
+        self._label, self._source = request["submission"]["label"], request["submission"]["source"]
+        self.watch = Watch(request, where, self._record.accept, ended)
+        for name in CORE & sys.modules.keys():
+            self.watch.fix(sys.modules[name])
+        self._state = list(_state())
+        self._threads, self._threads_seen = count_threads(), 0
+        self._modules = Names("sys.modules", sys.modules, dict(sys.modules))
+        self._import_hooks = _import_hooks()
+        self._checks: Names | None = None
+
+    def trust(self, module: types.ModuleType) -> None:
+        """Count the names of the checks' own module among what may not be changed."""
+        self.watch.fix(module)
+        self._checks = Names(module.__name__, vars(module), dict(vars(module)))
 
     def verify(self, *, thorough: bool = True) -> None:
-        """Raise Tampered if the submission has changed what the checks stand on, or read what it may not.
+        """Raise Tampered if the submission has changed what the checks stand on, or did what it may not.
 
         Args:
-            thorough: look inside functions too, not only at which function each name stands for.
+            thorough: look everywhere, not only at what checks compare with.
         """
-        if self._breach:
-            raise Tampered(self._breach)
-        changed = self._record.changed_name() or (thorough and self._record.changed_code())
+        if self.watch.breach:
+            raise Tampered(self.watch.breach)
+        changed = self._record.changed(core=not thorough) or self._modules.changed()
+        if not changed and self._checks is not None:
+            changed = self._checks.changed()
+        if not changed and _import_hooks() != self._import_hooks:
+            changed = "sys.meta_path"
         if changed:
+            line = mention(self._source, changed.rpartition(".")[2])
+            place = f"{self._label}:{line}" if line else self._label
             raise Tampered(
-                f"Your code changed `{changed}`, which the checks rely on. A submission may not change other modules."
+                f"{place}: your code changed `{changed}`, which the checks rely on. It may not change other modules."
             )
+        self._no_thread_left()
+
+    def _no_thread_left(self) -> None:
+        if self.watch.threads_started == self._threads_seen:
+            return
+        self._threads_seen = self.watch.threads_started
+        time.sleep(0.002)  # a thread counts once it has run
+        end = time.monotonic() + GRACE_SECONDS
+        while count_threads() > self._threads:
+            if time.monotonic() > end:
+                raise Tampered(
+                    f"{self.watch.thread_place}your code left a thread running, which could disturb the other checks. "
+                    "Wait for it with `join`, or use the pool in a `with` block."
+                )
+            time.sleep(0.005)
 
     def restore(self) -> None:
         """Put the process's global state back to what it was before the submission was imported."""
@@ -118,43 +189,24 @@ class Guard:
         for put_back in self._state:
             put_back()
 
-    def _forbid(self, request: Request) -> None:
-        secret = {os.path.join(request["folder"], name) for name in ("mistakes.py", "figures.py", "labs.py")}
-        secret.add(request["reference_path"])
-        mine = self._where.submission
-        label = request["submission"]["label"]
-        frame_of = sys._getframe
 
-        def refuse(what: str, line: int | None) -> None:
-            place = f"{label}:{line}: " if line else ""
-            self._breach = self._breach or f"{place}{what}"
-            raise PermissionError(self._breach)
-
-        def line_of_submission(frame: Any) -> int | None:
-            while frame is not None and frame.f_code.co_filename != mine:
-                frame = frame.f_back
-            return frame.f_lineno if frame is not None else None
-
-        def watch(event: str, arguments: tuple[Any, ...]) -> None:
-            if event == "open":
-                if isinstance(arguments[0], str) and os.path.realpath(arguments[0]) in secret:
-                    refuse(
-                        "your code reads the unit's own solution; write it yourself.", line_of_submission(frame_of(1))
-                    )
-            elif event in ("sys.settrace", "sys.setprofile", "gc.get_objects", "gc.get_referrers"):
-                frame = frame_of(1)
-                if frame.f_code.co_filename == mine:
-                    refuse(f"`{event}` is not for submissions: it can change how the checks run.", frame.f_lineno)
-
-        sys.addaudithook(watch)
+def _is_code(value: Any) -> bool:
+    return callable(value) or isinstance(value, (types.ModuleType, *METHOD_KINDS))
 
 
-def _state() -> list[Any]:
+def _import_hooks() -> list[int]:
+    # By identity, because a hook may say that it equals another. Pytest puts its own in, and takes it out again.
+    hooks = (*sys.meta_path, *sys.path_hooks)
+    return [id(hook) for hook in hooks if type(hook) is not AssertionRewritingHook]
+
+
+def _state() -> Iterator[Callable[[], object]]:
     """What puts each piece of global state back."""
     environment, folder = dict(os.environ), os.getcwd()
     python, numpy_random, errors = random.getstate(), np.random.get_state(), np.geterr()
     printing, limit, filters = np.get_printoptions(), sys.getrecursionlimit(), list(warnings.filters)
-    streams = sys.stdin, sys.stdout, sys.stderr
+    streams, path, collecting = (sys.stdin, sys.stdout, sys.stderr), list(sys.path), gc.isenabled()
+    call = np.geterrcall()
 
     def environ() -> None:
         if dict(os.environ) != environment:
@@ -164,26 +216,41 @@ def _state() -> list[Any]:
     def put_streams() -> None:
         sys.stdin, sys.stdout, sys.stderr = streams
 
-    def put_filters() -> None:
+    def put_lists() -> None:
+        sys.path[:] = path
         warnings.filters[:] = filters  # type: ignore[index]
 
-    actions: list[Any] = [
-        environ,
-        put_streams,
-        put_filters,
-        lambda: os.chdir(folder),
-        lambda: random.setstate(python),
-        lambda: np.random.set_state(numpy_random),
-        lambda: np.seterr(**errors),
-        lambda: np.set_printoptions(**printing),
-        lambda: sys.setrecursionlimit(limit),
-    ]
+    yield environ
+    yield put_streams
+    yield put_lists
+    yield lambda: os.chdir(folder)
+    yield lambda: random.setstate(python)
+    yield lambda: np.random.set_state(numpy_random)
+    yield lambda: np.seterr(**errors)
+    yield lambda: np.seterrcall(call)
+    yield lambda: np.set_printoptions(**printing)
+    yield lambda: sys.setrecursionlimit(limit)
+    yield gc.enable if collecting else gc.disable
+    yield from _signal_state()
     if "torch" in sys.modules:
-        actions += _torch_state()
-    return actions
+        yield from _torch_state()
 
 
-def _torch_state() -> list[Any]:
+def _signal_state() -> Iterator[Callable[[], object]]:
+    own = {getattr(signal, "SIGPROF", None)}  # the diagnosis limits its processor time with it
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals() - own}
+
+    def put_handlers() -> None:
+        for number, handler in handlers.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+    if hasattr(signal, "setitimer"):
+        yield lambda: signal.setitimer(signal.ITIMER_REAL, 0)
+    yield put_handlers
+
+
+def _torch_state() -> Iterator[Callable[[], object]]:
     import torch
 
     dtype, generator = torch.get_default_dtype(), torch.get_rng_state()
@@ -193,10 +260,8 @@ def _torch_state() -> list[Any]:
         if torch.are_deterministic_algorithms_enabled() != deterministic:  # the call imports the compiler: seconds
             torch.use_deterministic_algorithms(deterministic)
 
-    return [
-        lambda: torch.set_default_dtype(dtype),
-        lambda: torch.set_rng_state(generator),
-        lambda: torch.set_grad_enabled(True),
-        lambda: torch.set_num_threads(1),
-        put_deterministic,
-    ]
+    yield lambda: torch.set_default_dtype(dtype)
+    yield lambda: torch.set_rng_state(generator)
+    yield lambda: torch.set_grad_enabled(True)
+    yield lambda: torch.set_num_threads(1)
+    yield put_deterministic

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import signal
-from typing import Any, Literal
+from typing import Any
 
+from groundup.course.grader.channel import CLOSED
 from groundup.course.grader.request import label
+from groundup.course.grader.run import BROKEN
 from groundup.course.unit import Unit
 from groundup.course.verdict import CheckResult, Outcome, Verdict, sha256_text
+
+# How Windows says that a process was ended for touching memory that is not there, or for a stack that is too deep.
+WINDOWS_SIGNALS = {0xC0000005: "SIGSEGV", 0xC00000FD: "SIGSEGV"}
 
 
 def verdict_of(unit: Unit, source: str, report: dict[str, Any], *, seed: int, mine: tuple[str, ...]) -> Verdict:
@@ -18,7 +23,7 @@ def verdict_of(unit: Unit, source: str, report: dict[str, Any], *, seed: int, mi
     defines was collected, ran and passed.
     """
     events = report["events"]
-    checks = _checks(events, report["ending"])
+    checks = _checks(unit, events, report["ending"])
     outcome, message = _outcome(unit, source, events, report["ending"], checks)
     return finished(unit, source, outcome, message=message, checks=tuple(checks), seed=seed, mine=mine)
 
@@ -48,14 +53,22 @@ def expected(unit: Unit) -> list[str]:
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
 
 
-def _checks(events: list[dict[str, Any]], ending: dict[str, Any]) -> list[CheckResult]:
+def _checks(unit: Unit, events: list[dict[str, Any]], ending: dict[str, Any]) -> list[CheckResult]:
     collected = [name for event in events if event["kind"] == "collected" for name in event["checks"]]
+    started = {event["check"] for event in events if event["kind"] == "start"}
     results = {event["check"]: event for event in events if event["kind"] == "result"}
     diagnoses = {event["check"]: event["text"] for event in events if event["kind"] == "diagnosed"}
-    return [
-        _result(name, results[name], diagnoses.get(name, "")) if name in results else _unfinished(name, events, ending)
-        for name in collected
-    ]
+    stopped = next((event["message"] for event in events if event["kind"] == "stopped"), "")
+    checks = []
+    for name in collected:
+        if name in results:
+            checks.append(_result(name, results[name], diagnoses.get(name, "")))
+        elif name in started:
+            text = stopped or _sentence(how_it_ended(ending, unit))
+            checks.append(CheckResult(name, "failed", text, _place(unit, ending)))
+        else:
+            checks.append(CheckResult(name, "not_run"))
+    return checks
 
 
 def _result(name: str, event: dict[str, Any], diagnosis: str) -> CheckResult:
@@ -64,69 +77,99 @@ def _result(name: str, event: dict[str, Any], diagnosis: str) -> CheckResult:
     )
 
 
-def _unfinished(name: str, events: list[dict[str, Any]], ending: dict[str, Any]) -> CheckResult:
-    if any(event == {"kind": "start", "check": name} for event in events):
-        return CheckResult(name, "failed", _how_it_ended(ending, 0.0))
-    return CheckResult(name, "not_run")
-
-
 def _outcome(
     unit: Unit, source: str, events: list[dict[str, Any]], ending: dict[str, Any], checks: list[CheckResult]
 ) -> tuple[Outcome, str]:
     kinds = {event["kind"] for event in events}
     stopped = next((event for event in events if event["kind"] == "stopped"), None)
-    if ending["kind"] == "forged":
-        return "refused", _how_it_ended(ending, 0.0)
-    if stopped is not None:
+    broken = ending["kind"] in ("forged", "closed") or ending.get("code") == CLOSED
+    if stopped is not None and not broken:
         return stopped["outcome"], stopped["message"]
-    if "done" not in kinds:
-        running = [event["check"] for event in events if event["kind"] == "start"]
-        during = f" It was running `{running[-1]}`." if running else " It was being imported."
-        outcome: Literal["timeout", "crashed"] = "timeout" if ending["kind"] == "timeout" else "crashed"
-        return outcome, _how_it_ended(ending, unit.limits.seconds) + during
+    if broken or "done" not in kinds:
+        outcome: Outcome = "timeout" if ending["kind"] == "timeout" else "refused" if broken else "crashed"
+        return outcome, _with_place(unit, ending) + _during(events)
     if not attempted(unit, source):
         return "not_attempted", f"Nothing is written yet in {label(unit)}."
     seen = {check.name.partition("[")[0] for check in checks}
     missing = [name for name in expected(unit) if name not in seen]
     if missing:
         return "crashed", f"The check `{missing[0]}` was not collected, so this run proves nothing."
-    passed = bool(checks) and all(check.outcome == "passed" for check in checks)
-    return ("passed" if passed else "failed"), ""
+    if not checks or any(check.outcome != "passed" for check in checks):
+        return "failed", ""
+    return ("refused", _with_place(unit, ending)) if ending["kind"] == "left" else ("passed", "")
 
 
 def attempted(unit: Unit, source: str) -> bool:
-    """Whether any of the functions to write has a body that is no longer the one `start` wrote."""
+    """Whether any of the functions to write is no longer the one that `start` wrote."""
     from groundup.course.grader.stubs import functions, is_stub
 
     bodies = dict(functions(ast.parse(source)))
-    return any(name in bodies and not is_stub(bodies[name]) for name in unit.write)
+    return not all(name in bodies and is_stub(bodies[name]) for name in unit.write)
 
 
-def _how_it_ended(ending: dict[str, Any], seconds: float) -> str:
+def _during(events: list[dict[str, Any]]) -> str:
+    running = [event["check"] for event in events if event["kind"] == "start"]
+    return f" It was running `{running[-1]}`." if running else " It was being imported."
+
+
+def _place(unit: Unit, ending: dict[str, Any]) -> str:
+    return f"{label(unit)}:{ending['line']}" if ending.get("line") else ""
+
+
+def _with_place(unit: Unit, ending: dict[str, Any]) -> str:
+    text, place = how_it_ended(ending, unit), _place(unit, ending)
+    return f"{place}: {text}" if place else _sentence(text)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
+    """What became of the submission's process, in words for the learner."""
+    limits = unit.limits
     match ending["kind"]:
         case "timeout":
-            limit = f" after {seconds:g} s" if seconds else ""
-            return f"Your code did not finish: it was stopped{limit}. Is there a loop that never ends?"
+            return (
+                f"your code did not finish within {limits.seconds:g} s and was stopped. Is there a loop without an end?"
+            )
         case "output":
-            return "Your code printed more than the limit, and was stopped. Take the `print` out of the loop."
+            return f"your code printed more than {limits.output_kb} KB and was stopped. Is there a `print` in a loop?"
         case "processes":
-            return "Your code started more processes than it may, and was stopped."
+            return "your code started more processes than it may, and was stopped with all of them."
         case "memory":
-            return "Your code and the processes it started took more memory than they may, and were stopped."
+            return f"your code used more memory than the {limits.memory_mb} MB that it may, and was stopped."
         case "forged":
-            return "Something other than the grader wrote to the grader's own result pipe."
+            return "your code wrote to the channel by which the grader reports, so nothing it reports can be trusted."
+        case "closed" | "exit" if ending.get("code", CLOSED) == CLOSED:
+            return "your code closed the channel by which the grader reports."
+        case "unwatched":
+            return "your code ended the process that watches it."
+        case "left":
+            return "your code left a process running after the checks. Wait for every process that you start."
+        case "exit" if ending["code"] == BROKEN:
+            return "your code broke the process that it ran in, so that nothing more could be reported."
+        case "exit" if ending["code"] in WINDOWS_SIGNALS:
+            return _killed(WINDOWS_SIGNALS[ending["code"]])
         case "exit":
-            return f"Your code ended the process (exit status {ending['code']})."
+            return f"your code ended the process (exit status {ending['code']})."
         case "signal":
-            return f"The process was killed by {_signal_name(ending['number'])}."
+            return _killed(_signal_name(ending["number"]))
         case kind:
-            return f"The run broke off ({ending.get('message', kind)})."
+            return f"the run broke off ({ending.get('message', kind)})."
 
 
 def _signal_name(number: int) -> str:
     try:
-        name = signal.Signals(number).name
+        return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-    why = {"SIGSEGV": ": an invalid memory access", "SIGKILL": ", for its processor time or by the system for memory"}
-    return name + why.get(name, "")
+
+
+def _killed(name: str) -> str:
+    match name:
+        case "SIGSEGV" | "SIGBUS":
+            return f"your code crashed Python itself: it used memory that is not there ({name})."
+        case "SIGKILL" | "SIGXCPU":
+            return f"your code was ended by the system, for its memory or its processor time ({name})."
+    return f"your code was ended by {name}."

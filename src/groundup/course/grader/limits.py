@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "VIRTUAL_ENV",
 # One thread each: verdicts repeat, several run at once, and a process with threads does not fork safely.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")  # fmt: skip
+RESERVE_MB = 128
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -41,32 +43,42 @@ def move_into(scratch: str) -> None:
 
 
 def limit_resources(*, memory_mb: int, file_mb: int, cpu_seconds: float) -> None:
-    """Limit this process and all it starts; does nothing where the system has no such limits.
+    """Limit this process and all it starts; does nothing where the system has no such limits (Windows).
 
     Args:
         memory_mb: address space beyond what is in use now (PyTorch maps gigabytes by being imported).
         file_mb: the largest file it may write.
         cpu_seconds: processor time of one process; the deadline on the clock is the supervisor's.
     """
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ImportError:
         return
-    import resource
-
     in_use = _address_space()
     if in_use:
-        _limit(resource.RLIMIT_AS, in_use + memory_mb * 2**20)
+        most = in_use + memory_mb * 2**20
+        _limit(resource.RLIMIT_AS, most, most + RESERVE_MB * 2**20)
     _limit(resource.RLIMIT_FSIZE, file_mb * 2**20)
     _limit(resource.RLIMIT_CPU, int(cpu_seconds + resource.getrusage(resource.RUSAGE_SELF).ru_utime) + 2)
     _limit(resource.RLIMIT_CORE, 0)
 
 
-def _limit(which: int, value: int) -> None:
+def _limit(which: int, soft: int, hard: int | None = None) -> None:
     import resource
 
-    _, hard = resource.getrlimit(which)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    _, most = resource.getrlimit(which)
+    values = [value if most == resource.RLIM_INFINITY else min(value, most) for value in (soft, hard or soft)]
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(which, (value, value))
+        resource.setrlimit(which, (values[0], values[1]))
+
+
+def release_reserve() -> None:
+    """Allow the memory that was kept back, so that what went wrong for lack of it can be reported."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _address_space() -> int:
@@ -99,11 +111,11 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def descendants(pid: int) -> list[int]:
-    """The processes below `pid`, nearest first."""
+def descendants(pid: int, most: int = 10_000) -> list[int]:
+    """The processes below `pid`, nearest first; no more than about `most`, because a fork bomb has no end."""
     found: list[int] = []
     queue = [pid]
-    while queue:
+    while queue and len(found) <= most:
         below = list(_children(queue.pop()))
         found += below
         queue += below
@@ -126,28 +138,51 @@ def _children(pid: int) -> Iterator[int]:
         yield from (child.pid for child in psutil.Process(pid).children())
 
 
-def resident_bytes(pids: list[int]) -> int:
-    """The memory that these processes hold in RAM, pages shared between them counted once for each (Linux)."""
-    pages = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") if pages else 0
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, collected or not."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process holds in RAM, shared or not (Linux)."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def wait(pid: int, seconds: float) -> int | None:
+    """The status with which a child ends, or None if it does not within this time."""
+    end = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.002)
 
 
 def kill_tree(pid: int) -> None:
-    """Kill `pid` and everything below it, again until nothing new appears."""
-    for _ in range(200):
-        tree = [pid, *descendants(pid)]
-        for one in tree:
-            # Stopped first, so that a fork bomb does not outrun its end.
-            with contextlib.suppress(OSError):
-                os.kill(one, signal.SIGSTOP if sys.platform != "win32" else signal.SIGTERM)
-        if len(descendants(pid)) + 1 <= len(tree):
-            break
-    for one in reversed([pid, *descendants(pid)]):
+    """Kill a process that leads a session, and everything below it."""
+    # At once: with it goes its process namespace, where it has one; with its group, all that is not a daemon.
+    for kill in (os.kill, os.killpg):
         with contextlib.suppress(OSError):
-            os.kill(one, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+            kill(pid, signal.SIGKILL)
+    for _ in range(200):
+        tree = descendants(pid)
+        for one in tree:
+            # Stopped first, so that daemons that go on forking do not outrun their end.
+            with contextlib.suppress(OSError):
+                os.kill(one, signal.SIGSTOP)
+        if len(descendants(pid)) <= len(tree):
+            break
+    for one in descendants(pid):
+        with contextlib.suppress(OSError):
+            os.kill(one, signal.SIGKILL)
 
 
 def reap_all() -> None:
@@ -159,5 +194,7 @@ def reap_all() -> None:
                 os.kill(pid, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:
             return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
+from groundup.course.grader.forbidden import Rule
 from groundup.course.unit import Unit, load_unit
 from groundup.errors import CannotJudge
 
@@ -40,8 +42,9 @@ class Request(TypedDict):
     submission: Mine
     overlay: list[Mine]
     reference: str
-    reference_path: str
     write: list[str]
+    forbidden: list[Rule]
+    packages: list[str]
     mistakes: list[MistakeSource]
     limits: dict[str, Any]
     seed: int
@@ -70,8 +73,9 @@ def build_request(
         "submission": {"module": unit.implementation_module, "label": label(unit), "source": source},
         "overlay": [_mine(_neighbour(unit, unit_id), text) for unit_id, text in others.items()],
         "reference": unit.implementation.read_text(encoding="utf-8"),
-        "reference_path": str(unit.implementation.resolve()),
         "write": list(unit.write),
+        "forbidden": rules(unit),
+        "packages": packages(unit),
         "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
         "limits": dict(vars(unit.limits)),
         "seed": seed,
@@ -84,6 +88,30 @@ def build_request(
 def label(unit: Unit) -> str:
     """The learner's file as messages name it: where it lies in a workspace."""
     return f"exercises/{unit.id}.py"
+
+
+def rules(unit: Unit) -> list[Rule]:
+    """What the unit forbids."""
+    return [{"name": forbidden.name, "why": forbidden.why} for forbidden in unit.forbidden]
+
+
+def packages(unit: Unit) -> list[str]:
+    """The packages of the units that a submission may use: those that this unit builds on, and what they build on."""
+    found: dict[str, None] = {}
+    waiting = [(unit.folder, need) for need in unit.needs]
+    while waiting:
+        folder, need = waiting.pop()
+        if need not in found:
+            found[need] = None
+            beside = _folder_beside(folder, need)
+            if beside is not None:
+                waiting += [(beside, further) for further in _needs(beside, (beside / "unit.toml").stat().st_mtime_ns)]
+    return ["groundup.stack." + need.replace("/", ".") for need in found]
+
+
+@lru_cache(maxsize=256)
+def _needs(folder: Path, _: int) -> tuple[str, ...]:
+    return load_unit(folder).needs
 
 
 def _mine(unit: Unit, source: str) -> Mine:
@@ -100,10 +128,15 @@ def _mistake(mistake: Any) -> MistakeSource:
 
 
 def _neighbour(unit: Unit, unit_id: str) -> Unit:
+    folder = _folder_beside(unit.folder, unit_id)
+    if folder is None:
+        raise CannotJudge(f"The overlay names the unit {unit_id}, which is not beside {unit.id} nor in this release.")
+    return load_unit(folder)
+
+
+def _folder_beside(folder: Path, unit_id: str) -> Path | None:
+    """The folder of another unit: of the same stack, or of the installed one."""
     from groundup.course.catalogue import STACK
 
-    for stack in (unit.folder.parent.parent, STACK):
-        folder: Path = stack / unit_id
-        if (folder / "unit.toml").exists():
-            return load_unit(folder)
-    raise CannotJudge(f"The overlay names the unit {unit_id}, which is not beside {unit.id} nor in this release.")
+    candidates = [stack / unit_id for stack in (folder.parent.parent, STACK)]
+    return next((candidate for candidate in candidates if (candidate / "unit.toml").exists()), None)

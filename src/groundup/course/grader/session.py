@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from groundup.course.grader import guard, overlay
+from groundup.course.grader import guard, limits, overlay
 from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
 from groundup.course.grader.observe import Observation, Recorder
@@ -65,9 +65,16 @@ def rehearse() -> None:
             pytest.main(arguments(str(path), folder))
 
 
-def run(request: Request, emit: Emit, checks_code: CodeType) -> None:
-    """Judge one submission and emit what happened, ending with `done` (and `diagnosed` where checks failed)."""
-    Session(request, emit, checks_code).run()
+def run(request: Request, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
+    """Judge one submission and emit what happened, ending with `done` (and `diagnosed` where checks failed).
+
+    Args:
+        request: the submission.
+        emit: takes the events.
+        checks_code: the checks, compiled.
+        imports: the modules that the checks import.
+    """
+    Session(request, emit, checks_code, imports).run()
 
 
 class Stop(Exception):
@@ -78,11 +85,15 @@ class Stop(Exception):
         self.outcome = outcome
 
 
+class Ended(Exception):
+    """The submission tried to end the program, or this run of the checks, from inside a check."""
+
+
 class Session:
     """The run of one submission."""
 
-    def __init__(self, request: Request, emit: Emit, checks_code: CodeType) -> None:
-        self.request, self.emit, self.checks_code = request, emit, checks_code
+    def __init__(self, request: Request, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
+        self.request, self.emit, self.checks_code, self.imports = request, emit, checks_code, imports
         self.where = Where(request)
         mine = [*request["overlay"], request["submission"]]
         self.modules = frozenset(file["module"] for file in mine)
@@ -93,7 +104,7 @@ class Session:
         request = self.request
         outcomes = _Plugin(self)
         try:
-            self.guard = guard.Guard(request, self.where)
+            self._prepare()
             self._import_submission()
             more = ("--seed", str(request["seed"]), *(("--maxfail=1",) if request["stop_at_first"] else ()))
             code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[outcomes])
@@ -106,18 +117,31 @@ class Session:
                 "crashed", outcomes.error or f"The checks did not run to their end (pytest: exit status {code})."
             )
         except (Stop, guard.Tampered) as stop:
-            outcome = stop.outcome if isinstance(stop, Stop) else "refused"
-            self.emit({"kind": "stopped", "outcome": outcome, "message": str(stop)})
+            self._stopped(stop.outcome if isinstance(stop, Stop) else "refused", str(stop))
 
-    def _import_submission(self) -> None:
+    def _prepare(self) -> None:
+        """Put the learner's files in place, import what the checks will import before any of them can, and watch."""
         request = self.request
         overlay.add_unit_folder(request["package"], Path(request["folder"]))
         files = [*request["overlay"], request["submission"]]
         overlay.install({mine["module"]: (self.where.write_copy(mine), mine["source"]) for mine in files})
+        for name in self.imports:
+            if not name.startswith(overlay.STACK):
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+        self.guard = guard.Guard(request, self.where, lambda text: self._stopped("crashed", text))
+
+    def _stopped(self, outcome: str, message: str) -> None:
+        self.emit({"kind": "stopped", "outcome": outcome, "message": message})
+
+    def _import_submission(self) -> None:
+        request = self.request
         try:
             importlib.import_module(request["submission"]["module"])
             importlib.import_module(request["package"])
         except BaseException as error:
+            if isinstance(error, MemoryError):
+                make_room(error)
             if isinstance(error, NotImplementedError) and self.functions.unwritten(error, self.where):
                 raise Stop(
                     "not_attempted", f"{self.where.place(error)}: this runs while the file is imported."
@@ -132,9 +156,7 @@ class Session:
             place = f"{self.where.relabel(error.filename)}:{error.lineno}"
         else:
             place = self.where.place(error) or self.request["submission"]["label"]
-        if isinstance(error, SystemExit):
-            return f"{place}: your code ended the program (`{describe(error)}`) while it was imported."
-        return f"{place}: {describe(error)} (while your file was imported)"
+        return f"{place}: {explain(error, self.request).rstrip('.')}, while your file was imported."
 
 
 def arguments(checks: str, scratch: str, *more: str) -> list[str]:
@@ -173,8 +195,22 @@ class _Module(pytest.Module):
         except BaseException as error:
             where = self.session_.where
             place = where.place(error) or where.relabel(str(self.path))
-            raise self.CollectError(f"{place}: {describe(error)} (while the checks were imported)") from None
+            raise self.CollectError(
+                f"{place}: {describe(error).rstrip('.')}, while the checks were imported."
+            ) from None
+        self.session_.guard.trust(module)
         return module
+
+
+class _Silent:
+    """Takes the place of pytest's terminal reporter: nobody reads it, and it is a tenth of a verdict's time.
+
+    Args:
+        writer: what pytest asks the reporter for, to explain a comparison.
+    """
+
+    def __init__(self, writer: Any) -> None:
+        self._tw = writer
 
 
 class _Plugin:
@@ -188,6 +224,11 @@ class _Plugin:
         self.tampered: guard.Tampered | None = None
         self._result: dict[str, Any] = {}
         self._phases_passed = 0
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        reporter: Any = config.pluginmanager.unregister(name="terminalreporter")
+        config.pluginmanager.register(_Silent(reporter._tw), "terminalreporter")
 
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module:
         module: _Module = _Module.from_parent(parent, path=module_path)
@@ -270,6 +311,17 @@ class _Plugin:
         self.session.emit(self._result)
         return result
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self) -> Any:
+        """Let no exception of the submission end pytest, and none keep the memory that is needed to report it."""
+        try:
+            return (yield)
+        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception) as error:
+            raise Ended(describe(error)).with_traceback(error.__traceback__) from None
+        except MemoryError as error:
+            make_room(error)
+            raise
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         report: pytest.TestReport = yield
@@ -277,23 +329,24 @@ class _Plugin:
         if error is None:
             self._phases_passed += 1
         elif self._result["outcome"] == "passed":
-            self._result.update(failure(item, error, self.session.where, self.session.functions))
+            self._result.update(failure(item, error, self.session))
         return report
 
 
-def failure(item: pytest.Item, error: BaseException, where: Where, functions: FunctionLines) -> dict[str, str]:
+def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[str, str]:
     """Outcome, message and location of a check that ended in `error`."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    stub = functions.unwritten(error, where)
+    place = session.where.place(error)
+    stub = session.functions.unwritten(error, session.where)
     if stub:
-        return {"outcome": "not_attempted", "message": f"`{stub}` is not written yet.", "location": where.place(error)}
-    return {"outcome": "failed", "message": message(item, error, where), "location": where.place(error)}
+        return {"outcome": "not_attempted", "message": f"`{stub}` is not written yet.", "location": place}
+    return {"outcome": "failed", "message": message(item, error, session), "location": place}
 
 
-def message(item: pytest.Item, error: BaseException, where: Where) -> str:
+def message(item: pytest.Item, error: BaseException, session: Session) -> str:
     """What the check said, short; for any other exception its type and text."""
-    text = describe(error)
+    where, text = session.where, explain(error, session.request)
     if isinstance(error, pytest.skip.Exception):
         text = f"The check was skipped: {error.msg}"
     elif isinstance(error, pytest.fail.Exception):
@@ -319,13 +372,33 @@ def _class_name(text: str) -> str:
     return text.removeprefix("DID NOT RAISE ").removeprefix("<class '").removesuffix("'>")
 
 
+def explain(error: BaseException, request: Request) -> str:
+    """An exception in one line, in plainer words where its own are not."""
+    text = describe(error)
+    if isinstance(error, MemoryError):
+        return f"Your code asked for more memory than the {request['limits']['memory_mb']} MB that it may use ({text})."
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return f"Your code ended the program (`{text}`)."
+    if isinstance(error, Ended):
+        return f"Your code ended the program (`{error}`)."
+    if isinstance(error, RecursionError):
+        return f"{text}. Does a function call itself without an end?"
+    return text
+
+
+def make_room(error: MemoryError) -> None:
+    """Give back what the failed code holds in memory."""
+    limits.release_reserve()
+    traceback.clear_frames(error.__traceback__)
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and text."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}" + (f": `{error.text.strip()}`" if error.text else "")
     try:
         text = str(error).strip()
-    except Exception:
+    except BaseException:  # it is the submission's own code that fails here
         text = "(its text cannot be shown)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -343,7 +416,6 @@ class Where:
     def __init__(self, request: Request) -> None:
         self.scratch = Path(request["scratch"])
         self.submission = str(self.scratch / request["submission"]["label"])
-        self.reference = request["reference_path"]
 
     def write_copy(self, mine: Any) -> Path:
         """Write a learner's file into the scratch folder; it is run from memory, so that it may delete itself."""

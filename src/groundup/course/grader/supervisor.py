@@ -7,42 +7,38 @@ signed; how the run ended, it saw itself.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from groundup.course.grader import limits
-from groundup.course.grader.channel import Emit, Forged, Receiver, emitter
+from groundup.course.grader.channel import Emit, emitter
 from groundup.course.grader.request import Request
+from groundup.course.grader.run import BROKEN, TRACE, Run
 
-START_SECONDS = 120.0  # a fresh process imports PyTorch first, from a cold disk perhaps
 POLL_SECONDS = 0.02
-BUSY = 4  # the diagnosis counts its processor time; on a busy machine that takes longer by the clock
-Prepare = Callable[[], None]
-Run = Callable[[Request, Emit], None]
+EXIT_SECONDS = 1.0
+Judge = Callable[[Request, Emit], None]
 
 
-class Supervisor:
-    """One run: a child process, the pipe of its results, the pipe of its output, and the limits.
+class Supervisor(Run):
+    """One run in a fork: a child process, the pipe of its results, the pipe of its output, and the limits.
 
     Args:
         request: the submission.
-        prepare: what a fresh process does before its time counts (nothing in a fork of the zygote).
-        run: judges the submission in the child.
+        judge: judges the submission in the child.
     """
 
-    def __init__(self, request: Request, prepare: Prepare, run: Run) -> None:
-        self.request, self.prepare, self.run_child = request, prepare, run
-        self.key = os.urandom(32)
-        self.events: list[dict[str, Any]] = []
-        self.printed = 0
-        self.ending: dict[str, Any] = {}
-        self.deadline = time.monotonic() + START_SECONDS
+    def __init__(self, request: Request, judge: Judge) -> None:
+        super().__init__(request)
+        self.judge = judge
 
     def run(self, cancelled: socket.socket) -> dict[str, Any]:
         """Run the submission to its end and return the report; ends early when `cancelled` is closed."""
@@ -57,98 +53,84 @@ class Supervisor:
         try:
             self._watch(pid, results, output, cancelled)
         finally:
-            limits.kill_tree(pid)
-            _, status = os.waitpid(pid, 0)
+            self._collect(pid)
             limits.reap_all()
-        if not self.ending:
-            self._drain(results)
-            code = os.waitstatus_to_exitcode(status)
-            self.ending = {"kind": "signal", "number": -code} if code < 0 else {"kind": "exit", "code": code}
-        return {"events": self.events, "ending": self.ending}
+        return self.report()
 
     def _child(self, results: int, output: int) -> None:
-        """The learner's process; never returns."""
+        """The learner's process; never returns, whatever becomes of Python in it."""
+        leave = os._exit
         try:
             os.setsid()
             limits.die_with_parent()
             keep_only(results, output)
             limits.move_into(self.request["scratch"])
-            self.prepare()
-            given = self.request["limits"]
-            limits.limit_resources(
-                memory_mb=given["memory_mb"],
-                file_mb=given["file_mb"],
-                cpu_seconds=given["seconds"] + self.request["diagnosis_seconds"],
-            )
             emit = emitter(results, self.key)
             self.key = b""
-            emit({"kind": "ready"})
-            self.run_child(self.request, emit)
-            emit({"kind": "end"})
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            os._exit(70)
-        os._exit(0)
+            run_to_the_end(self.request, emit, self.judge)
+        finally:
+            leave(BROKEN)
 
     def _watch(self, pid: int, results: int, output: int, cancelled: socket.socket) -> None:
-        receiver = Receiver(self.key)
         waiting = [results, output, cancelled]
-        ended = False
-        while not self.ending and not ended:
+        while not self.over:
             ready, _, _ = select.select(waiting, [], [], POLL_SECONDS)
             if cancelled in ready:
-                self.ending = {"kind": "cancelled"}
-            if output in ready and not self._count(output):
-                waiting.remove(output)
+                self.end("cancelled")
+            if output in ready:
+                printed = len(os.read(output, 2**16))
+                self.take_output(printed)
+                if not printed:
+                    waiting.remove(output)
             if results in ready:
-                data = os.read(results, 2**16)
-                ended = not data
-                with self._refusing_forgery():
-                    for event in receiver.feed(data):
-                        ended = ended or self._take(event)
-            if not self.ending and not ended:
-                self._check_limits(pid)
-        if ended and receiver.unfinished and not self.ending:
-            self.ending = {"kind": "forged"}
+                self.take_results(os.read(results, 2**16))
+            if not self.over:
+                self.bytes_at_start = self.bytes_at_start or (limits.resident_bytes(pid) if self.events else 0)
+                self.check_limits([limits.resident_bytes(p) for p in limits.descendants(pid, self.most_processes)])
 
-    @contextlib.contextmanager
-    def _refusing_forgery(self) -> Any:
-        try:
-            yield
-        except Forged:
-            self.ending = {"kind": "forged"}
+    def _collect(self, pid: int) -> None:
+        """End the learner's process, unless it has ended by itself, and note how."""
+        status = None
+        if self.ending.get("kind") == "end":
+            self._note_what_is_left(pid)
+        elif self.ending.get("kind") in ("timeout", "output"):  # not where every moment makes it worse
+            self.ask_for_the_line(pid)
+        else:
+            status = limits.wait(pid, EXIT_SECONDS)
+        if status is None:
+            self.end("closed")
+            limits.kill_tree(pid)
+            os.waitpid(pid, 0)
+        else:
+            code = os.waitstatus_to_exitcode(status)
+            self.end("signal", number=-code) if code < 0 else self.end("exit", code=code)
 
-    def _take(self, event: dict[str, Any]) -> bool:
-        """Keep an event; whether it is the last one."""
-        self.events.append(event)
-        if event["kind"] == "ready":
-            self.deadline = time.monotonic() + self.request["limits"]["seconds"]
-        elif event["kind"] == "done":
-            self.deadline = time.monotonic() + BUSY * self.request["diagnosis_seconds"] + 1.0
-        return event["kind"] == "end"
+    def _note_what_is_left(self, pid: int) -> None:
+        """A submission that passes leaves no process behind; orphans among them are below this one."""
+        left = [other for other in limits.descendants(os.getpid()) if other != pid and limits.is_running(other)]
+        if left:
+            self.ending = {"kind": "left"}
 
-    def _count(self, output: int) -> bool:
-        data = os.read(output, 2**16)
-        self.printed += len(data)
-        if self.printed > self.request["limits"]["output_kb"] * 1024:
-            self.ending = {"kind": "output"}
-        return bool(data)
 
-    def _check_limits(self, pid: int) -> None:
-        given = self.request["limits"]
-        if time.monotonic() > self.deadline:
-            self.ending = {"kind": "timeout"}
-            return
-        below = limits.descendants(pid)
-        if len(below) > given["processes"]:
-            self.ending = {"kind": "processes"}
-        elif below and limits.resident_bytes(below) > 2 * given["memory_mb"] * 2**20:
-            self.ending = {"kind": "memory"}
-
-    def _drain(self, results: int) -> None:
-        os.close(results)
+def run_to_the_end(request: Request, emit: Emit, judge: Judge) -> None:
+    """Judge a submission in this very process, within its limits, and wait to be ended with all that it has started."""
+    given = request["limits"]
+    limits.limit_resources(
+        memory_mb=given["memory_mb"],
+        file_mb=given["file_mb"],
+        cpu_seconds=given["seconds"] + request["diagnosis_seconds"],
+    )
+    trace = open(os.path.join(request["scratch"], TRACE), "w")  # stays open as long as the process
+    faulthandler.enable(trace)
+    if not hasattr(signal, "SIGUSR1"):  # nobody can ask later
+        faulthandler.dump_traceback_later(0.9 * given["seconds"], file=trace)
+    sys.dont_write_bytecode = True  # the repository is not the submission's to write to
+    sleep = time.sleep
+    emit({"kind": "ready", "pid": os.getpid()})
+    judge(request, emit)
+    emit({"kind": "end"})
+    while True:
+        sleep(60)
 
 
 def keep_only(results: int, output: int) -> None:
@@ -185,11 +167,11 @@ def _exactly(sock: socket.socket, count: int) -> bytes | None:
     return bytes(data)
 
 
-def serve(sock: socket.socket, request: Request, prepare: Prepare, run: Run) -> None:
+def serve(sock: socket.socket, request: Request, judge: Judge) -> None:
     """Supervise one request that came by `sock` and answer there; never raises."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        report = Supervisor(request, prepare, run).run(sock)
+        report = Supervisor(request, judge).run(sock)
     except Exception as error:
         report = {"events": [], "ending": {"kind": "broken", "message": f"{type(error).__name__}: {error}"}}
     with contextlib.suppress(OSError):

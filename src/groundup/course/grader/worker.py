@@ -1,7 +1,7 @@
-"""The process that verdicts are forked from: `python -m groundup.course.grader.worker RUNTIME MODE DESCRIPTOR`.
+"""The process that verdicts are forked from: `python -m groundup.course.grader.worker RUNTIME MODE [DESCRIPTOR]`.
 
-Modes: `serve` imports what checks need once and forks for every request (a zygote); `once` answers one request and
-imports in the child; `direct` is for systems without fork: request on standard input, signed events on standard output.
+Modes: `serve` imports what checks need once and forks for every request (a zygote); `direct` judges one submission in
+this very process: the request on standard input, signed events on standard output.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import select
 import signal
 import socket
 import sys
+import threading
 from types import CodeType
 from typing import Any
 
-from groundup.course.grader import supervisor
+from groundup.course.grader import limits, supervisor
 from groundup.course.grader.channel import Emit, emitter
 from groundup.course.grader.request import Request
+from groundup.course.grader.run import BROKEN
 
 NEEDED = """numpy numpy.testing numpy.random pytest hypothesis hypothesis.extra.numpy hypothesis.strategies jaxtyping
 groundup.checking groundup.course.grader.session groundup.course.grader.diagnosis groundup.stack unittest.mock
@@ -76,11 +78,14 @@ def settle() -> None:
     gc.freeze()
 
 
-_compiled: dict[str, tuple[str, CodeType]] = {}
+_compiled: dict[str, tuple[str, CodeType, list[str]]] = {}
 
 
-def compile_checks(path: str) -> CodeType:
-    """The checks' code, assertions rewritten by pytest to explain themselves; kept while the file stays the same."""
+def compile_checks(path: str) -> tuple[CodeType, list[str]]:
+    """The checks' code, assertions rewritten by pytest to explain themselves, and the modules that it imports.
+
+    Both are kept while the file stays the same.
+    """
     import ast
 
     from _pytest.assertion.rewrite import rewrite_asserts
@@ -89,16 +94,18 @@ def compile_checks(path: str) -> CodeType:
         text = file.read()
     if _compiled.get(path, ("",))[0] != text:
         tree = ast.parse(text, path)
+        imports = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+        imports += [node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
         rewrite_asserts(tree, text.encode(), path)
-        _compiled[path] = text, compile(tree, path, "exec", dont_inherit=True)
-    return _compiled[path][1]
+        _compiled[path] = text, compile(tree, path, "exec", dont_inherit=True), imports
+    return _compiled[path][1:]
 
 
 def judge(request: Request, emit: Emit) -> None:
     """Judge one submission in this process."""
     from groundup.course.grader.session import run
 
-    run(request, emit, compile_checks(request["checks"]))
+    run(request, emit, *compile_checks(request["checks"]))
 
 
 def serve(runtime: str, control: socket.socket) -> None:
@@ -164,7 +171,7 @@ def fork_supervisor(descriptor: int, inherited: list[socket.socket]) -> None:
             return
         for other in inherited:
             other.close()
-        supervisor.serve(sock, request, lambda: None, judge)
+        supervisor.serve(sock, request, judge)
         os._exit(0)
 
 
@@ -175,29 +182,30 @@ def collect_children() -> None:
             pass
 
 
-def once(runtime: str, sock: socket.socket) -> None:
-    """Answer one request; the imports happen in the child, before its time counts."""
-    request = supervisor.receive(sock)
-    if request is not None:
-        supervisor.serve(sock, request, lambda: preload(runtime), judge)
-
-
 def direct(runtime: str) -> None:
-    """Judge one submission in this very process: the caller watches and ends it."""
-    from groundup.course.grader import limits
+    """Judge one submission in this very process: the caller watches it and ends it."""
+    caller, results = os.dup(0), os.dup(1)
+    with os.fdopen(os.dup(0), "rb", buffering=0) as standard_input:
+        asked: dict[str, Any] = json.loads(standard_input.readline())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_caller, args=(caller,), daemon=True).start()
+    leave = os._exit
+    try:
+        limits.move_into(asked["request"]["scratch"])
+        preload(runtime)
+        emit = emitter(results, bytes.fromhex(asked.pop("key")))
+        supervisor.run_to_the_end(asked["request"], emit, judge)
+    finally:
+        leave(BROKEN)
 
-    asked: dict[str, Any] = json.load(sys.stdin)
-    results = os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    limits.move_into(asked["request"]["scratch"])
-    preload(runtime)
-    emit = emitter(results, bytes.fromhex(asked.pop("key")))
-    emit({"kind": "ready"})
-    judge(asked["request"], emit)
-    emit({"kind": "end"})
-    os._exit(0)
+
+def _end_with_caller(descriptor: int) -> None:
+    """Nothing more comes from the caller but the end."""
+    while os.read(descriptor, 1):
+        pass
+    os._exit(BROKEN)
 
 
 def main(arguments: list[str]) -> None:
@@ -206,9 +214,9 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
     if mode == "direct":
         direct(runtime)
-        return
-    with socket.socket(fileno=int(descriptor[0])) as sock:
-        {"serve": serve, "once": once}[mode](runtime, sock)
+    else:
+        with socket.socket(fileno=int(descriptor[0])) as control:
+            serve(runtime, control)
 
 
 if __name__ == "__main__":
