@@ -268,7 +268,8 @@ class _Plugin:
         return result
 
     def _diagnose(self) -> None:
-        quickest_first = sorted(self.results, key=lambda result: result[1])
+        # A check that searches for the smallest failing example repeats that search whenever it is looked at.
+        quickest_first = sorted(self.results, key=lambda result: (_searches(result[0]), result[1]))
         failed = [(item, seconds) for item, seconds, outcome in quickest_first if outcome == "failed"]
         passed = [item for item, _, outcome in quickest_first if outcome == "passed"]
         if not failed:
@@ -331,6 +332,11 @@ class _Plugin:
         elif self._result["outcome"] == "passed":
             self._result.update(failure(item, error, self.session))
         return report
+
+
+def _searches(item: pytest.Item) -> bool:
+    """Whether a check is one of Hypothesis."""
+    return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
 
 
 def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[str, str]:
