@@ -676,11 +676,11 @@ def test_transformer_agrees_with_torch(rng: np.random.Generator) -> None:
         memory = layer(memory, src_mask=padding.expand(-1, 4, -1))
     memory = model.norms[0](memory)
     assert_close(model.encode(source), memory, "Transformer.encode: what each token of the source has become")
-    hidden = model.embedding(target) + model.positions[:3]
+    hidden, future = model.embedding(target) + model.positions[:3], torch.ones(3, 3, dtype=torch.bool).triu(1)
     for block in model.decoder:
         layer = nn.TransformerDecoderLayer(8, 2, **settings)
         copy_block(block, layer)
-        hidden = layer(hidden, memory, tgt_mask=~causal_mask(3), memory_mask=padding.expand(-1, 3, -1))
+        hidden = layer(hidden, memory, tgt_mask=future, memory_mask=padding.expand(-1, 3, -1))
     assert_close(model(source, target), model.out(model.norms[1](hidden)), "Transformer: the logits")
 
 
