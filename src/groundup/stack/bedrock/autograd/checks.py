@@ -291,6 +291,17 @@ def test_backward_of_a_constant_is_an_error():
         (constant * 2).sum().backward()
 
 
+def test_an_error_on_the_way_back_is_not_swallowed():
+    """An operation whose way back fails must be heard: its operands would silently never learn."""
+
+    def way(gradient):
+        raise ArithmeticError("no way back")
+
+    (x,) = tensors(1.0)
+    with pytest.raises(ArithmeticError, match="no way back"):
+        Tensor(2.0, parents=((x, way),)).backward()
+
+
 def test_constants_receive_no_gradient():
     """Gradients go only where they are wanted, and what is detached stops them."""
     x, y = tensors(3.0, 4.0)
