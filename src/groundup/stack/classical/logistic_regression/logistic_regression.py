@@ -66,7 +66,8 @@ def binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
         The mean loss in nats.
 
     Raises:
-        ValueError: the shapes differ, there is no sample, or a label is outside [0, 1].
+        ValueError: the shapes differ, there is no sample, or a label is outside [0, 1]. The message names `labels`
+            or `logits`, and the label.
     """
     z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
     _check_binary_labels(z, y)
@@ -95,13 +96,14 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
 
     Args:
         logits: scores of shape (n_samples, n_classes).
-        labels: class numbers 0 to n_classes - 1, of shape (n_samples,).
+        labels: class numbers, integers from 0 to n_classes - 1, of shape (n_samples,).
 
     Returns:
         The mean loss in nats.
 
     Raises:
-        ValueError: the shapes do not match, or a label is not the number of a class.
+        ValueError: the shapes do not match, there is no sample, or a label is not the number of a class: floats,
+            numbers that count from 1 or from the end, and one-hot rows are refused. The message names `labels`.
     """
     z, y = np.asarray(logits, dtype=float), np.asarray(labels)
     _check_class_numbers(z, y)
@@ -196,7 +198,8 @@ def gradient_descent(
         tol: stop once no entry of the gradient exceeds this in absolute value, before any step if need be.
 
     Raises:
-        ValueError: the objective stopped being finite, which is how too large a step ends.
+        ValueError: the objective is not finite after a step, which is how too large a step ends. The message names
+            `learning_rate` and its value.
     """
     parameters = np.array(start, dtype=float)
     value, gradient = objective(parameters)
@@ -236,7 +239,7 @@ def newton(
     losses = [value]
     while np.abs(gradient).max() > tol and len(losses) <= max_iter:
         step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
-        while objective(parameters - step)[0] > value:
+        while step.any() and objective(parameters - step)[0] > value:
             step = step / 2
         if np.array_equal(parameters - step, parameters):
             break
@@ -298,9 +301,10 @@ class LogisticRegression:
 
         Raises:
             ValueError: a setting, a shape or a value breaks a rule; or a plane separates the classes and l2 is 0.
+                The message names the setting (with its value), X or y.
 
         Warns:
-            RuntimeWarning: `max_iter` steps were not enough.
+            RuntimeWarning: `max_iter` steps were not enough. The message names `max_iter`.
         """
         _check_settings(self, solvers=("newton", "gradient"))
         X, y = check_training_data(X, y)
@@ -329,16 +333,26 @@ class LogisticRegression:
         return self
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Return the log-odds of the positive class, of shape (n_samples,)."""
+        """Return the log-odds of the positive class, of shape (n_samples,).
+
+        Raises:
+            ValueError: X is not a finite table with as many columns as in `fit`, or there was no `fit` yet.
+        """
         return (check_features(X, fitted=self) @ self.coef_.T + self.intercept_)[:, 0]
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Return the probability of each class, of shape (n_samples, 2), columns in the order of `classes_`."""
+        """Return the probability of each class, of shape (n_samples, 2), columns in the order of `classes_`.
+
+        Both tails are accurate. X is refused as by `decision_function`.
+        """
         logits = self.decision_function(X)
         return np.column_stack([sigmoid(-logits), sigmoid(logits)])
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the likelier label of each row, of shape (n_samples,); at even odds the first of `classes_`."""
+        """Return the likelier label of each row, of shape (n_samples,); at even odds the first of `classes_`.
+
+        Labels come back as they were given to `fit`. X is refused as by `decision_function`.
+        """
         logits = self.decision_function(X)
         return self.classes_[(logits > 0).astype(int)]
 
@@ -382,10 +396,11 @@ class SoftmaxRegression:
             y: labels of at least two kinds (numbers, strings), of shape (n_samples,).
 
         Raises:
-            ValueError: a setting, a shape or a value breaks a rule.
+            ValueError: a setting, a shape or a value breaks a rule. The message names the setting (with its value),
+                X or y.
 
         Warns:
-            RuntimeWarning: `max_iter` steps were not enough.
+            RuntimeWarning: `max_iter` steps were not enough. The message names `max_iter`.
         """
         _check_settings(self)
         X, y = check_training_data(X, y)

@@ -94,6 +94,17 @@ def sigmoid_keeps_the_type(logits):
 
 
 @variant("sigmoid")
+def sigmoid_in_two_halves(logits):
+    """Each half of the line by the form that is safe there, into one array."""
+    z = np.array(logits, dtype=float)
+    p, right = np.empty_like(z), z >= 0
+    p[right] = 1 / (1 + np.exp(-z[right]))
+    e = np.exp(z[~right])
+    p[~right] = e / (1 + e)
+    return p
+
+
+@variant("sigmoid")
 def sigmoid_by_logaddexp(logits):
     """σ(z) = exp(-log(1 + exp(-z)))."""
     return np.exp(-np.logaddexp(0.0, -np.asarray(logits, dtype=float)))
@@ -176,6 +187,19 @@ def loss_cancels(logits, labels):
 
 
 @variant("binary_cross_entropy")
+def loss_with_its_own_refusals(logits, labels):
+    """Refused in other words; the logarithm of the sigmoid by SciPy."""
+    from scipy.special import log_expit
+
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
+    if z.shape != y.shape or z.size == 0:
+        raise ValueError(f"expected as many labels as logits, at least one; received {y.shape} for {z.shape}")
+    if not np.all((y >= 0) & (y <= 1)):
+        raise ValueError(f"all labels should be in [0, 1]; found {y[~((y >= 0) & (y <= 1))][0]}")
+    return float(-np.average(y * log_expit(z) + (1 - y) * log_expit(-z)))
+
+
+@variant("binary_cross_entropy")
 def loss_of_both_sides(logits, labels):
     """y·log(1 + exp(-z)) + (1 - y)·log(1 + exp(z))."""
     z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
@@ -246,6 +270,24 @@ def softmax_shifts_in_place(logits, axis=-1):
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
+@mistake("softmax")
+def softmax_limits_the_exponent(logits, axis=-1):
+    """You keep the exponent above a limit, so that `exp` does not underflow. Underflow to zero is right: a score of
+    -inf rules a class out, and gets a probability of exactly 0. Only overflow does harm.
+    """
+    z = np.asarray(logits, dtype=float)
+    powers = np.exp(np.maximum(z - z.max(axis=axis, keepdims=True), -700.0))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@variant("softmax")
+def softmax_with_the_classes_in_front(logits, axis=-1):
+    """The axis of the classes moved to the front, where broadcasting needs no keepdims, and back."""
+    z = np.moveaxis(np.asarray(logits, dtype=float), axis, 0)
+    powers = np.exp(z - z.max(axis=0))
+    return np.moveaxis(powers / powers.sum(axis=0), 0, axis)
+
+
 @variant("softmax")
 def softmax_by_scipy(logits, axis=-1):
     """Through the log-sum-exp of SciPy."""
@@ -285,6 +327,35 @@ def cross_entropy_without_the_shift(logits, labels):
     z, y = np.asarray(logits, dtype=float), np.asarray(labels)
     _check_class_numbers(z, y)
     return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))
+
+
+@mistake("cross_entropy")
+def cross_entropy_counts_from_one(logits, labels):
+    """You take class numbers that begin with 1 for what they seem to be and shift them. Labels 1 and 2 of three
+    classes then mean something else than labels 1, 2 and 3: the same number is another class from batch to batch.
+    Classes are numbered from 0; refuse what does not fit.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    if y.size and y.dtype.kind in "iu" and z.ndim == 2 and y.min() == 1 and y.max() == z.shape[1]:
+        y = y - 1
+    _check_class_numbers(z, y)
+    shifted = z - z.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]))
+
+
+@variant("cross_entropy")
+def cross_entropy_row_by_row(logits, labels):
+    """A loop over the rows, and refusals in other words."""
+    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
+    if z.ndim != 2 or y.shape != (len(z),) or len(z) == 0:
+        raise ValueError(f"expected one class in labels for each row of logits {z.shape}; received shape {y.shape}")
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= z.shape[1]:
+        raise ValueError(f"labels must be integers below {z.shape[1]}; received {y}")
+    losses = []
+    for scores, right in zip(z, y, strict=True):
+        top = scores.max()
+        losses.append(np.log(np.exp(scores - top).sum()) + top - scores[right])
+    return float(np.mean(losses))
 
 
 @variant("cross_entropy")
@@ -440,6 +511,16 @@ def hessian_one_minus(parameters, design, l2):
     p = sigmoid(design @ parameters)
     penalty = l2 * _without_intercept(np.ones(len(parameters)))
     return ((design.T * (p * (1 - p))) @ design + np.diag(penalty)) / len(design)
+
+
+@variant("logistic_hessian")
+def hessian_of_scaled_rows(parameters, design, l2):
+    """Rows scaled by the root of their curvature, e / (1 + e)²."""
+    e = np.exp(-np.abs(design @ parameters))
+    rows = design * (np.sqrt(e) / (1 + e))[:, None]
+    hessian = rows.T @ rows
+    hessian[:-1, :-1] += l2 * np.eye(len(parameters) - 1)
+    return hessian / len(design)
 
 
 @variant("logistic_hessian")
@@ -612,6 +693,56 @@ def ends_when_the_objective_rises(objective, start, *, learning_rate, max_iter, 
     return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
+@mistake("gradient_descent")
+def descends_until_the_mean_is_small(objective, start, *, learning_rate, max_iter, tol):
+    """You compare the mean of the gradient's entries with tol. One steep direction hides among many flat ones then:
+    the more features, the earlier you stop. Compare the largest entry, by its absolute value.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).mean() > tol and len(losses) <= max_iter:
+        parameters = parameters - learning_rate * gradient
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).mean() <= tol))
+
+
+@mistake("gradient_descent")
+def ends_with_a_small_step(objective, start, *, learning_rate, max_iter, tol):
+    """You end the search when a step is small. A step is small too when learning_rate is, far from any minimum. Only
+    the gradient says how far down it still goes: stop when its largest entry is within tol, or after max_iter steps.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = learning_rate * gradient
+        if np.abs(step).max() < 1e-9:
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@variant("gradient_descent")
+def descent_that_refuses_in_other_words(objective, start, *, learning_rate, max_iter, tol):
+    """Steps are counted, and an overflow is told in other words."""
+    point, steps = np.array(start, dtype=np.float64), 0
+    value, slope = objective(point)
+    losses = [float(value)]
+    while np.linalg.norm(slope.ravel(), np.inf) > tol and steps < max_iter:
+        point, steps = point - learning_rate * slope, steps + 1
+        value, slope = objective(point)
+        if np.isnan(value) or np.isinf(value):
+            raise ValueError(f"diverged with learning_rate={learning_rate}: try a smaller one")
+        losses.append(float(value))
+    return Fit(converged=bool(np.linalg.norm(slope.ravel(), np.inf) <= tol), losses=np.array(losses), parameters=point)
+
+
 @variant("gradient_descent")
 def descent_with_a_for_loop(objective, start, *, learning_rate, max_iter, tol):
     """A loop that breaks, and one test of the gradient."""
@@ -724,6 +855,48 @@ def newton_ends_with_a_small_step(objective, hessian, start, *, max_iter, tol):
         value, gradient = objective(parameters)
         losses.append(value)
     return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@mistake("newton")
+def newton_watches_the_objective(objective, hessian, start, *, max_iter, tol):
+    """You end the search when the objective no longer falls. Near the minimum it is flat to all its digits, long before
+    the gradient is within tol; a large objective hides even the first step. Stop by the gradient.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses = [value]
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
+        while objective(parameters - step)[0] > value:
+            step = step / 2
+        if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = objective(parameters)
+        losses.append(value)
+        if losses[-2] - losses[-1] < 1e-12:
+            break
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+@variant("newton")
+def newton_along_the_axes_of_the_parabola(objective, hessian, start, *, max_iter, tol):
+    """The step by the eigenvectors of the Hessian, without those along which it is flat."""
+    point = np.array(start, dtype=float)
+    value, slope = objective(point)
+    losses = [value]
+    while np.max(np.abs(slope)) > tol and len(losses) - 1 < max_iter:
+        curvatures, axes = np.linalg.eigh(hessian(point))
+        bent = curvatures > 1e-13 * curvatures.max()
+        step = axes[:, bent] @ ((axes[:, bent].T @ slope) / curvatures[bent])
+        while objective(point - step)[0] > value:
+            step = 0.5 * step
+        if np.all(point - step == point):
+            break
+        point = point - step
+        value, slope = objective(point)
+        losses.append(value)
+    return Fit(point, np.array(losses), bool(np.max(np.abs(slope)) <= tol))
 
 
 @variant("newton")
@@ -908,6 +1081,38 @@ def fit_stores_c_for_l2(self, X, y):
     return self
 
 
+@mistake("LogisticRegression.fit")
+def fit_tidies_its_settings(self, X, y):
+    """Your fit changes a setting (`self.l2 = float(self.l2)`). Settings belong to whoever made the estimator: they are
+    read, compared and copied by tools that expect to find what was put in. Use a local variable.
+    """
+    _check_settings(self, solvers=("newton", "gradient"))
+    self.l2, self.max_iter = float(self.l2), int(self.max_iter)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    check_two_classes(self.classes_)
+    design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
+
+    def objective(parameters):
+        return logistic_objective(parameters, design, labels, self.l2)
+
+    if self.solver == "newton":
+        found = newton(
+            objective, lambda t: logistic_hessian(t, design, self.l2), start, max_iter=self.max_iter, tol=self.tol
+        )
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_not_separated(design @ found.parameters, labels)
+    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
 @variant("LogisticRegression.fit")
 def fit_with_partial(self, X, y):
     """Objective and Hessian made by `functools.partial` and a lambda; classes by hand."""
@@ -1048,6 +1253,64 @@ def softmax_fit_with_labels_as_they_are(self, X, y):
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
     _warn_unless_converged(self, found)
+    return self
+
+
+@mistake("SoftmaxRegression.fit")
+def softmax_fit_goes_on_from_last_time(self, X, y):
+    """Your second fit starts where the first one ended. It arrives at the same weights, if it arrives; but how far it
+    gets in max_iter steps, and its curve of losses, depend on what was fitted before. Start from zero each time.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    _check_several_classes(self.classes_)
+    design = add_intercept(X)
+    start = np.zeros((design.shape[1], len(self.classes_)))
+    if hasattr(self, "coef_") and self.coef_.shape == (len(self.classes_), X.shape[1]):
+        start = np.vstack([self.coef_.T, self.intercept_])
+    found = gradient_descent(
+        lambda parameters: softmax_objective(parameters, design, labels, self.l2),
+        start,
+        learning_rate=self.learning_rate,
+        max_iter=self.max_iter,
+        tol=self.tol,
+    )
+    self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
+    self.n_features_in_ = X.shape[1]
+    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
+    _warn_unless_converged(self, found)
+    return self
+
+
+@variant("SoftmaxRegression.fit")
+def softmax_fit_with_flat_parameters(self, X, y):
+    """The parameters in one long vector, classes by sorting, refusals and the warning in other words."""
+    import warnings
+
+    for name in ("l2", "learning_rate", "tol"):
+        if not 0 <= getattr(self, name) < np.inf:
+            raise ValueError(f"{name}={getattr(self, name)} is negative or not finite")
+    if self.max_iter < 1:
+        raise ValueError(f"max_iter={self.max_iter} leaves no step")
+    X, y = check_training_data(X, y)
+    self.classes_ = np.array(sorted(set(y.tolist())))
+    if self.classes_.size == 1:
+        raise ValueError(f"all of y is {self.classes_[0]}")
+    labels, design = np.searchsorted(self.classes_, y), add_intercept(X)
+    shape = design.shape[1], self.classes_.size
+
+    def objective(flat):
+        value, slope = softmax_objective(flat.reshape(shape), design, labels, self.l2)
+        return value, slope.ravel()
+
+    stop = {"max_iter": self.max_iter, "tol": self.tol}
+    found = gradient_descent(objective, np.zeros(shape).ravel(), learning_rate=self.learning_rate, **stop)
+    if not found.converged:
+        warnings.warn(f"max_iter = {self.max_iter} was not enough", RuntimeWarning, stacklevel=2)
+    *weights, self.intercept_ = found.parameters.reshape(shape)
+    self.coef_ = np.array(weights).T
+    self.n_features_in_, self.loss_curve_, self.n_iter_ = X.shape[1], found.losses, len(found.losses) - 1
     return self
 
 

@@ -72,6 +72,21 @@ def draws_uniformly(fan_in, fan_out, *, rng):
     return rng.uniform(-limit, limit, size=(fan_in, fan_out))
 
 
+@mistake("he_normal")
+def forces_the_deviation(fan_in, fan_out, *, rng):
+    """You shift and scale what you drew so that its mean and deviation are exact. Each weight then depends on all the
+    others, and a single one has nothing left to be random. The variance is that of the distribution, not of the draw.
+    """
+    weights = rng.normal(size=(fan_in, fan_out))
+    return (weights - weights.mean()) / (weights.std() or 1.0) * np.sqrt(2.0 / fan_in)
+
+
+@variant("he_normal")
+def unit_by_unit(fan_in, fan_out, *, rng):
+    """A column of weights for each unit, one after the other."""
+    return np.column_stack([np.sqrt(2 / fan_in) * rng.standard_normal(fan_in) for _ in range(fan_out)])
+
+
 @variant("he_normal")
 def standard_normal_scaled(fan_in, fan_out, *, rng):
     """Draw first, scale afterwards."""
@@ -142,6 +157,28 @@ def forgets_to_transpose_back(d_outputs, inputs, weights):
     return d_outputs @ back, inputs.T @ d_outputs, d_outputs.sum(axis=0)
 
 
+@mistake("linear_backward")
+def clips_the_gradient(d_outputs, inputs, weights):
+    """You limit the size of d_weights. Clipping is a decision of whoever trains; done here, the result is no longer the
+    slope, and nobody who checks it by finite differences will find it. Return what the chain rule gives.
+    """
+    d_weights = inputs.T @ d_outputs
+    length = np.sqrt((d_weights**2).sum())
+    d_weights = d_weights * (100 / length if length > 100 else 1.0)
+    return d_outputs @ weights.T, d_weights, d_outputs.sum(axis=0)
+
+
+@variant("linear_backward")
+def slopes_sample_by_sample(d_outputs, inputs, weights):
+    """A loop over the batch that adds the samples up."""
+    d_inputs, d_weights, d_bias = np.zeros(inputs.shape), np.zeros(weights.shape), np.zeros(weights.shape[1])
+    for row, (x, slope) in enumerate(zip(inputs, d_outputs, strict=True)):
+        d_inputs[row] = weights @ slope
+        d_weights += np.outer(x, slope)
+        d_bias += slope
+    return d_inputs, d_weights, d_bias
+
+
 @variant("linear_backward")
 def slopes_by_einsum(d_outputs, inputs, weights):
     """Name the axes: those that are missing on the right are added up."""
@@ -192,6 +229,14 @@ def zeroes_in_place(d_outputs, inputs):
     """
     d_outputs[inputs <= 0] = 0
     return d_outputs
+
+
+@mistake("relu_backward")
+def opens_a_little_late(d_outputs, inputs):
+    """You open the gate above a small threshold instead of above zero. Between the two the ReLU rises and you say that
+    it does not. Compare with 0: there is nothing to be careful about.
+    """
+    return d_outputs * (inputs > 1e-8)
 
 
 @variant("relu_backward")
@@ -319,6 +364,34 @@ def caches_the_activations_twice(parameters, inputs):
     return logits, Cache(inputs, preactivations, activations, logits)
 
 
+@mistake("forward")
+def turns_the_batch_round(parameters, inputs):
+    """You transpose a batch whose rows do not fit. It may have been meant that way, or it may be other data with as
+    many rows as you have features; then you compute nonsense from it. Refuse it, and let the caller decide.
+    """
+    inputs = np.asarray(inputs)
+    if inputs.ndim == 2 and inputs.shape[1] != len(parameters.W1) and inputs.shape[0] == len(parameters.W1):
+        inputs = inputs.T
+    _check_inputs(parameters, inputs)
+    preactivations = linear(inputs, parameters.W1, parameters.b1)
+    activations = relu(preactivations)
+    logits = linear(activations, parameters.W2, parameters.b2)[:, 0]
+    return logits, Cache(inputs, preactivations, activations, logits)
+
+
+@variant("forward")
+def forward_in_other_words(parameters, inputs):
+    """Refusals in other words, and the second layer as a weighted sum."""
+    W1, b1, W2, b2 = parameters
+    rows = np.asarray(inputs)
+    if rows.ndim != 2 or rows.shape[1] != W1.shape[0]:
+        raise ValueError(f"expected inputs with {W1.shape[0]} columns, received an array of shape {rows.shape}")
+    before = np.dot(rows, W1) + b1
+    after = np.where(before > 0, before, 0.0)
+    logits = (after * W2[:, 0]).sum(axis=1) + b2[0]
+    return logits, Cache(rows, before, after, logits)
+
+
 @variant("forward")
 def forward_with_matrices(parameters, inputs):
     """Without the helpers, by names of the fields."""
@@ -423,6 +496,36 @@ def goes_forward_again(parameters, cache, labels):
     d_preactivations = relu_backward(d_activations, cache.preactivations)
     _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
     return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@mistake("backward")
+def lets_the_slope_pass_at_the_fold(parameters, cache, labels):
+    """You let the slope pass where a preactivation is exactly zero (>=). `relu_backward` does not, and zeros are
+    common: a row of zeros with biases of zero is enough. Use it, or compare with >.
+    """
+    _check_labels(cache, labels)
+    d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)
+    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
+    _, d_W1, d_b1 = linear_backward(d_activations * (cache.preactivations >= 0), cache.inputs, parameters.W1)
+    return Parameters(d_W1, d_b1, d_W2, d_b2)
+
+
+@variant("backward")
+def backward_row_by_row(parameters, cache, labels):
+    """A loop over the rows, with a refusal in other words."""
+    if np.shape(labels) != np.shape(cache.logits):
+        raise ValueError(
+            f"{np.shape(cache.logits)} is the shape of the logits; that of the labels is {np.shape(labels)}"
+        )
+    W1, b1, W2, b2 = (np.zeros(parameter.shape) for parameter in parameters)
+    for inputs, before, after, logit, label in zip(*cache, labels, strict=True):
+        error = (sigmoid(logit) - label) / len(labels)
+        back = error * parameters.W2[:, 0] * (before > 0)
+        W1 += np.outer(inputs, back)
+        b1 += back
+        W2 += error * after[:, None]
+        b2 += error
+    return Parameters(W1, b1, W2, b2)
 
 
 @variant("backward")
@@ -545,6 +648,23 @@ def one_sample_at_a_time(parameters, inputs, labels, *, learning_rate, epochs):
 
 
 @mistake("train")
+def stops_when_the_loss_is_small(parameters, inputs, labels, *, learning_rate, epochs):
+    """You stop when the loss is small enough for you. Asked for are `epochs` steps, so that runs can be compared and
+    training can go on where it ended. Whoever wants fewer steps asks for fewer.
+    """
+    losses = []
+    for _ in range(epochs):
+        logits, cache = forward(parameters, inputs)
+        losses.append(binary_cross_entropy(logits, labels))
+        if losses[-1] < 1e-3:
+            break
+        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
+    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
+    _check_losses(losses, learning_rate)
+    return parameters, np.array(losses)
+
+
+@mistake("train")
 def stops_early(parameters, inputs, labels, *, learning_rate, epochs):
     """You stop when the loss no longer falls. That is early stopping, judged by the training loss: another method. Take
     all `epochs` steps, so that the curve shows what the learning rate did.
@@ -575,6 +695,21 @@ def returns_the_best_network(parameters, inputs, labels, *, learning_rate, epoch
     losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
     _check_losses(losses, learning_rate)
     return (parameters if losses[-1] <= min(losses) else best), np.array(losses)
+
+
+@variant("train")
+def train_on_a_copy(parameters, inputs, labels, *, learning_rate, epochs):
+    """Steps in place on a copy of our own, and an overflow told in other words."""
+    parameters = Parameters(*(np.array(parameter, dtype=float) for parameter in parameters))
+    losses = np.empty(epochs + 1)
+    for epoch in range(epochs + 1):
+        logits, cache = forward(parameters, inputs)
+        losses[epoch] = binary_cross_entropy(logits, labels)
+        if not np.isfinite(losses[epoch]):
+            raise ValueError(f"the loss became {losses[epoch]}: learning_rate={learning_rate} is too large")
+        for parameter, slope in zip(parameters, backward(parameters, cache, labels), strict=True):
+            parameter -= learning_rate * slope * (epoch < epochs)
+    return parameters, losses
 
 
 @variant("train")
@@ -617,6 +752,22 @@ def fit_ignores_the_seed(self, X, y):
     self.classes_, labels = np.unique(y, return_inverse=True)
     check_two_classes(self.classes_)
     start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng())
+    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
+    self.n_features_in_ = X.shape[1]
+    return self
+
+
+@mistake("MLPClassifier.fit")
+def fit_seeds_everything(self, X, y):
+    """You also seed NumPy's global random state (`np.random.seed`). Everything else that draws from it, in the caller's
+    program, repeats itself after each fit. A generator of your own needs no global seed.
+    """
+    _check_settings(self)
+    X, y = check_training_data(X, y)
+    self.classes_, labels = np.unique(y, return_inverse=True)
+    check_two_classes(self.classes_)
+    np.random.seed(self.seed)
+    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
     self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
     self.n_features_in_ = X.shape[1]
     return self
@@ -668,6 +819,26 @@ def fit_with_labels_as_they_are(self, X, y):
     start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
     self.parameters_, self.loss_curve_ = train(start, X, y, learning_rate=self.learning_rate, epochs=self.epochs)
     self.n_features_in_ = X.shape[1]
+    return self
+
+
+@variant("MLPClassifier.fit")
+def fit_with_its_own_refusals(self, X, y):
+    """Everything checked here, in other words."""
+    if self.hidden < 1 or self.epochs < 0:
+        raise ValueError(f"hidden={self.hidden} must be positive and epochs={self.epochs} not negative")
+    if not 0 <= self.learning_rate < np.inf:
+        raise ValueError(f"learning_rate={self.learning_rate} makes no sense")
+    X, y = np.array(X, dtype=float), np.array(y)
+    if X.ndim != 2 or not np.isfinite(X).all():
+        raise ValueError(f"X should be a table of finite numbers; its shape is {X.shape}")
+    kinds = np.unique(y)
+    if y.shape != X.shape[:1] or len(kinds) != 2:
+        raise ValueError(f"y should hold two kinds of labels, one for each of {len(X)} rows; it is {y}")
+    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
+    codes = np.searchsorted(kinds, y)
+    self.parameters_, self.loss_curve_ = train(start, X, codes, learning_rate=self.learning_rate, epochs=self.epochs)
+    self.classes_, self.n_features_in_ = kinds, X.shape[1]
     return self
 
 

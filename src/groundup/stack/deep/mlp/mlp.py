@@ -50,7 +50,7 @@ class Cache(NamedTuple):
 
 
 def he_normal(fan_in: int, fan_out: int, *, rng: np.random.Generator) -> Float[np.ndarray, "fan_in fan_out"]:
-    """Draw weights from a normal distribution of mean 0 and variance 2 / fan_in.
+    """Draw independent weights from a normal distribution of mean 0 and variance 2 / fan_in.
 
     A unit adds fan_in products up, and its ReLU then drops half of the result's power; the 2 makes up for that, so
     that signals keep their size from layer to layer. Source: He et al. (2015), "Delving Deep into Rectifiers",
@@ -59,7 +59,7 @@ def he_normal(fan_in: int, fan_out: int, *, rng: np.random.Generator) -> Float[n
     Args:
         fan_in: how many inputs each unit has.
         fan_out: how many units there are.
-        rng: where the random numbers come from.
+        rng: where the random numbers come from, and nowhere else.
     """
     return rng.normal(0.0, np.sqrt(2.0 / fan_in), size=(fan_in, fan_out))
 
@@ -86,8 +86,8 @@ def linear_backward(
         weights: what it multiplied by.
 
     Returns:
-        The slopes in the inputs, in the weights and in the bias. The last two add up over the batch, because
-        every sample used the same weights.
+        The slopes in the inputs, in the weights and in the bias, in new arrays. The last two add up over the batch,
+        because every sample used the same weights; over no samples they add up to zero.
     """
     return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs.sum(axis=0)
 
@@ -120,8 +120,10 @@ def forward(
 ) -> tuple[Float[np.ndarray, " batch"], Cache]:
     """Return the log-odds of the positive class for each row, and the cache for `backward`.
 
+    Nothing is written to, and a later call leaves the results of an earlier one alone.
+
     Raises:
-        ValueError: the rows do not have as many features as the network.
+        ValueError: the rows do not have as many features as the network. The message names `inputs`.
     """
     _check_inputs(parameters, inputs)
     preactivations = linear(inputs, parameters.W1, parameters.b1)
@@ -133,13 +135,16 @@ def forward(
 def backward(parameters: Parameters, cache: Cache, labels: Shaped[np.ndarray, " batch"]) -> Parameters:
     """Return the gradient of the mean binary cross-entropy in every parameter.
 
+    Where a unit's preactivation is exactly zero, its ReLU has a slope of 0, as in `relu_backward`. Not-a-number in the
+    inputs is not hidden: W1, W2 and b2 are not-a-number then.
+
     Args:
         parameters: those of the forward pass.
-        cache: what `forward` kept.
+        cache: what `forward` kept; there is no second forward pass.
         labels: 0 or 1 for each row.
 
     Raises:
-        ValueError: there is not one label for each row.
+        ValueError: there is not one label for each row, in one axis. The message names `labels`.
     """
     _check_labels(cache, labels)
     # Prediction minus label: the slope of the loss in the logit, through the sigmoid and the logarithm at once.
@@ -176,7 +181,8 @@ def train(
         The parameters after the last step, and the loss before the first step and after each.
 
     Raises:
-        ValueError: shapes or labels do not fit, or the loss stopped being finite.
+        ValueError: shapes or labels do not fit; or the loss stopped being finite, and then the message names
+            `learning_rate` and its value.
     """
     losses = []
     for _ in range(epochs):
@@ -217,12 +223,16 @@ class MLPClassifier:
     def fit(self, X: ArrayLike, y: ArrayLike) -> "MLPClassifier":
         """Learn from fresh initial weights; the same seed gives the same network. Returns the estimator itself.
 
+        The weights come from `initialize` with a generator of their own: NumPy's global random state is neither used
+        nor changed.
+
         Args:
             X: features of shape (n_samples, n_features).
             y: labels of two kinds (numbers, strings, booleans), of shape (n_samples,).
 
         Raises:
-            ValueError: a setting, a shape or a value breaks a rule, or the loss stopped being finite.
+            ValueError: a setting, a shape or a value breaks a rule, or the loss stopped being finite. The message names
+                the setting (with its value), X or y.
         """
         _check_settings(self)
         X, y = check_training_data(X, y)
@@ -236,7 +246,11 @@ class MLPClassifier:
         return self
 
     def decision_function(self, X: ArrayLike) -> Float[np.ndarray, " batch"]:
-        """Return the log-odds of the positive class for each row."""
+        """Return the log-odds of the positive class for each row.
+
+        Raises:
+            ValueError: X is not a finite table with as many columns as in `fit`, or there was no `fit` yet.
+        """
         X = check_features(X, fitted=self)
         return forward(self.parameters_, X)[0]
 
@@ -246,7 +260,10 @@ class MLPClassifier:
         return np.column_stack([sigmoid(-logits), sigmoid(logits)])
 
     def predict(self, X: ArrayLike) -> Shaped[np.ndarray, " batch"]:
-        """Return the likelier label of each row; at even odds the first of `classes_`."""
+        """Return the likelier label of each row; at even odds the first of `classes_`.
+
+        Labels come back as they were given to `fit`. X is refused as by `decision_function`.
+        """
         logits = self.decision_function(X)
         return self.classes_[(logits > 0).astype(int)]
 
