@@ -83,11 +83,15 @@ class Course:
 
     def close(self) -> None:
         """End the worker processes and give back the ledger's connections."""
-        for name in ("grader", "figure_worker"):
-            worker = self.__dict__.pop(name, None)
-            if worker is not None:
-                worker.close()
+        self.end_grading()
+        if worker := self.__dict__.pop("figure_worker", None):
+            worker.close()
         self.ledger.close()
+
+    def end_grading(self) -> None:
+        """End the grader's processes; a check that is under way gets no verdict."""
+        if grader := self.__dict__.pop("grader", None):
+            grader.close()
 
     @cached_property
     def grader(self) -> Grader:

@@ -105,11 +105,11 @@ class Site:
         finally:
             self._stop.set()
             self.end_streams()
-            self.checks.close()
             self._tasks[1].cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for thread in self._warming:  # or it would start a worker after the course is closed
                 await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(self.checks.close)
 
     def end_streams(self) -> None:
         """Let go of every open page, and stop the labs."""

@@ -27,6 +27,7 @@ class Checks:
         self.trouble: dict[str, str] = {}
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="check")
         self._lock = Lock()
+        self._closed = False
         self._running: dict[str, Future[Verdict | None]] = {}
         self._again: dict[str, Future[Verdict | None]] = {}
 
@@ -48,8 +49,11 @@ class Checks:
             return self._begin(unit_id, Future())
 
     def close(self) -> None:
-        """Take no more; what is being graded ends with the grader."""
+        """Take no more, end what is being graded, and wait until it has ended."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self.course.end_grading()
+        self._threads.shutdown()
 
     def _begin(self, unit_id: str, future: Future[Verdict | None]) -> Future[Verdict | None]:
         self._running[unit_id] = future
@@ -70,7 +74,9 @@ class Checks:
         with self._lock:
             del self._running[unit_id]
             again = self._again.pop(unit_id, None)
-            if again is not None:
+            if again is not None and self._closed:
+                again.cancel()
+            elif again is not None:
                 self._begin(unit_id, again)
         future.set_result(verdict)
         if verdict is None:

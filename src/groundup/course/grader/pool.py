@@ -33,10 +33,14 @@ def allowed_seconds(request: Request) -> float:
 
 
 class Zygote:
-    """A process that has imported a runtime and forks for every request. Restarts by itself when it dies."""
+    """A process that has imported a runtime and forks for every request.
+
+    Restarts by itself when it dies, until it is closed.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self._closed = False
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -55,6 +59,8 @@ class Zygote:
         if self._control is not None and self.pid is not None:
             return self._control
         self._end()
+        if self._closed:
+            raise CannotJudge("The grader was closed before it answered. Check again.")
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -88,8 +94,9 @@ class Zygote:
         return {"events": [], "ending": {"kind": "unwatched"}}  # the zygote lives: it is the supervisors that died
 
     def close(self) -> None:
-        """End the process and everything it started."""
+        """End the process and everything it started, for good."""
         with self._lock:
+            self._closed = True
             self._end()
 
     def _end(self) -> None:
