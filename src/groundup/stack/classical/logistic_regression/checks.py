@@ -1070,6 +1070,7 @@ def test_softmax_regression_refuses_what_it_cannot_learn(rng):
     ):
         assert_refuses(lambda X=features, y=labels: SoftmaxRegression().fit(X, y), what, named)
     for name, value in (("l2", -1.0), ("learning_rate", -0.5), ("tol", np.inf), ("max_iter", 0)):
-        model = SoftmaxRegression(**{name: value})
+        model = SoftmaxRegression()
+        setattr(model, name, value)
         message = f"fit with {name}={value}"
         assert_refuses(lambda model=model: model.fit(X, y), message, rf"\b{name}\b", value)
