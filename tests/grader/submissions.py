@@ -1,5 +1,6 @@
 """Submissions for the tests of the grader: the reference of a small unit, and code put into it."""
 
+import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 
-from groundup.course.unit import load_unit
+from groundup.course.unit import Unit, load_unit
 from groundup.course.verdict import Verdict
 
 STACK = Path(__file__).parent / "stack"
@@ -40,6 +41,13 @@ def inside(code: str, source: str = RIGHT) -> str:
 def below(code: str, source: str = RIGHT) -> str:
     """`source` with code at its end, which runs when the file is imported."""
     return source + "\n\n" + textwrap.dedent(code).strip("\n") + "\n"
+
+
+def judged_by(checks: str, folder: Path) -> Unit:
+    """The small unit, judged by other checks."""
+    shutil.copytree(STACK, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "bedrock" / "sums" / "checks.py").write_text(checks, encoding="utf-8")
+    return load_unit(folder / "bedrock" / "sums")
 
 
 def line_of(source: str) -> int:

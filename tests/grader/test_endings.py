@@ -129,12 +129,21 @@ def test_an_allocation_of_20_gb(code: str, grader: Grader, unit: Unit):
     assert first(verdict).location == where(source)
 
 
-def test_memory_taken_bit_by_bit_and_kept(grader: Grader, unit: Unit):
-    source = inside("while True: KEPT.append(bytearray(2**22))  # here", below("KEPT = []"))
+@pytest.mark.parametrize("size", [2**22, 2**10])
+@pytest.mark.parametrize("kept", ["KEPT", "[]"])
+def test_memory_taken_bit_by_bit(kept: str, size: int, grader: Grader, unit: Unit):
+    unit = dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, memory_mb=200))
+    source = inside(f"kept = {kept}\nwhile True: kept.append(bytearray({size}))  # here", below("KEPT = []"))
     verdict = grader.grade(unit, source, diagnose=False)
-    assert verdict.verdict == "failed", verdict
-    assert first(verdict).message.startswith("Your code asked for more memory than the 1024 MB that it may use")
+    words = "Your code asked for more memory than the 200 MB that it may use (MemoryError)."
+    assert first(verdict).message.startswith(words)
     assert first(verdict).location == where(source)
+    if kept == "KEPT":
+        assert verdict.verdict == "crashed"
+        assert verdict.message == f"{place(source)}{words} It keeps what it has, so that nothing more can be run."
+    else:
+        assert verdict.verdict == "failed", verdict
+        assert "not_run" not in {check.outcome for check in verdict.checks}
 
 
 @pytest.mark.parametrize(

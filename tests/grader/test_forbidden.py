@@ -1,5 +1,6 @@
 """What a unit forbids is refused with its line, however it is reached; what only looks like it is not."""
 
+import dataclasses
 import textwrap
 
 import pytest
@@ -9,7 +10,7 @@ from groundup.course.exercise import write_exercise
 from groundup.course.grader import Grader
 from groundup.course.grader.forbidden import Rule, first_use
 from groundup.course.grader.request import packages, rules
-from groundup.course.unit import Unit, load_unit
+from groundup.course.unit import Forbidden, Unit, load_unit
 from tests.grader.submissions import HEADS, HERE, RIGHT, WRONG, assert_refused, below, inside, line_of
 
 RULES = [
@@ -185,6 +186,15 @@ DYNAMIC = {
 def test_a_name_put_together_at_run_time_is_refused_when_it_is_used(code: str, grader: Grader, unit: Unit):
     source = inside("try:\n" + textwrap.indent(code, "    ") + "\nexcept PermissionError:\n    pass")
     assert_refused(grader.grade(unit, source), source)
+
+
+@pytest.mark.parametrize("way", ["import tabnanny", "import importlib\ntabnanny = importlib.import_module('tabnanny')"])
+def test_a_function_of_a_module_that_is_loaded_later_is_refused(way: str, grader: Grader, unit: Unit):
+    unit = dataclasses.replace(unit, forbidden=(Forbidden("tabnanny.errprint", "Build it."),))
+    source = inside(f"{way}\ngetattr(tabnanny, 'err' + 'print')()  # here")
+    verdict = grader.grade(unit, source)
+    assert_refused(verdict, source, "your code uses `tabnanny.errprint`. Build it.")
+    assert verdict.checks[0].outcome == "failed"  # at its first use
 
 
 @pytest.fixture(scope="module")

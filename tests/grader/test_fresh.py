@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from groundup.course.grader import Grader
+from groundup.course.grader import Grader, limits
 from groundup.course.unit import Limits, load_unit
 from groundup.course.verdict import Verdict
 from groundup.errors import CannotJudge
@@ -85,6 +85,11 @@ CASES = {
         "crashed",
         "{place}your code ended the process",
     ),
+    "leaves an orphan and ends": Case(
+        inside("import os, subprocess\nsubprocess.run(['sh', '-c', 'setsid sleep 987 & exit'])\nos._exit(0)  # here"),
+        "crashed",
+        "{place}your code ended the process",
+    ),
     "leaves a thread": Case(
         inside("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()  # here"),
         "refused",
@@ -112,6 +117,9 @@ CASES = {
 
 QUICK = [name for name, case in CASES.items() if case.quick]
 MEMORY = "takes memory"
+ORPHAN = "leaves an orphan and ends"
+if sys.platform != "linux":
+    del CASES[ORPHAN]  # there is no program `setsid`
 OTHERS = [pytest.param(n, marks=pytest.mark.slow) for n, case in CASES.items() if not case.quick and n != MEMORY]
 
 
@@ -186,6 +194,7 @@ def alone() -> Iterator[Grader]:
 def test_a_runtime_that_is_not_installed_is_no_fault_of_the_submission(
     alone: Grader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    pytest.importorskip("torch")  # without it, the caller has said so before any process starts
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     heads = load_unit(HEADS)
@@ -226,4 +235,5 @@ if __name__ == "__main__":
     if hasattr(os, "fork"):
         sys.exit("This is to be run with `without_fork` on PYTHONPATH.")
     assert Grader().start_method == "fresh"
+    limits.KEPT += ("GROUNDUP_TEST_RUN",)  # see `nothing_is_left`
     print(json.dumps(judge(sys.argv[1:], "auto")))

@@ -183,6 +183,12 @@ def test_a_fork_bomb_is_stopped(any_grader: Grader, generous: Unit):
     assert verdict.seconds < 8
 
 
+@pytest.mark.slow
+def test_one_process_after_the_other_without_an_end_is_stopped(grader: Grader, generous: Unit):
+    source = inside("import os\nwhile True:\n    if not os.fork(): os._exit(0)  # here\n    os.wait()")
+    assert_refused(grader.grade(generous, source), source, "your code starts more processes than it may.")
+
+
 def test_a_fork_bomb_behind_pythons_back_is_stopped(any_grader: Grader, unit: Unit):
     code = "import ctypes, time\nfor _ in range(8):\n    ctypes.CDLL(None).fork()\n    time.sleep(0.01)\ntime.sleep(60)"
     verdict = any_grader.grade(unit, inside(code))

@@ -193,6 +193,13 @@ def test_a_unit_that_this_one_builds_on_can_be_used_in_every_way(grader: Grader)
     assert verdict.verdict == "passed", verdict
 
 
+def test_a_unit_that_was_never_imported_before_can_be_used(copied: Unit, grader: Grader):
+    """Python would write down what it has compiled, beside the unit and on the submission's behalf."""
+    means = load_unit(copied.folder.parent / "means")
+    verdict = grader.grade(means, means.implementation.read_text(encoding="utf-8"))
+    assert verdict.verdict == "passed", verdict
+
+
 def test_ones_own_source_can_be_had(grader: Grader, unit: Unit):
     assert grader.grade(unit, inside("import inspect\nassert 'def total' in inspect.getsource(total)")).passed
     assert grader.grade(unit, inside("assert 'def total' in open(__file__).read()")).passed

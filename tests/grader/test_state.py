@@ -8,7 +8,7 @@ import pytest
 
 from groundup.course.grader import Grader
 from groundup.course.unit import Unit, load_unit
-from tests.grader.submissions import HEADS, LINUX, RIGHT, STACK, below, inside
+from tests.grader.submissions import HEADS, LINUX, RIGHT, STACK, below, inside, judged_by
 
 pytestmark = LINUX
 
@@ -56,13 +56,6 @@ def test_2_sees_the_state():
     """The state is as it was."""
     assert {condition}
 '''
-
-
-def judged_by(checks: str, folder: Path) -> Unit:
-    """The small unit, judged by other checks."""
-    shutil.copytree(STACK, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "bedrock" / "sums" / "checks.py").write_text(checks, encoding="utf-8")
-    return load_unit(folder / "bedrock" / "sums")
 
 
 @pytest.mark.parametrize(("change", "condition"), CHANGES.values(), ids=CHANGES)

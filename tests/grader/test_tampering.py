@@ -1,10 +1,12 @@
 """A wrong submission that goes for the checks instead of the task does not pass, whatever it changes."""
 
+from pathlib import Path
+
 import pytest
 
 from groundup.course.grader import Grader
 from groundup.course.unit import Unit
-from tests.grader.submissions import LINUX, WRONG, assert_refused, below, inside, line_of
+from tests.grader.submissions import LINUX, WRONG, assert_refused, below, inside, judged_by, line_of
 
 pytestmark = LINUX
 
@@ -273,9 +275,20 @@ def test_what_writes_the_reports_cannot_be_replaced(code: str, grader: Grader, u
 
 
 def test_a_fork_that_goes_on_reporting_is_not_heard(grader: Grader, unit: Unit):
-    verdict = grader.grade(unit, inside("import ctypes\nctypes.CDLL(None).fork()", WRONG), diagnose=False)
-    assert verdict.verdict in ("failed", "crashed", "refused")
-    assert verdict.verdict != "failed" or verdict.checks[0].outcome == "failed"
+    code = "import ctypes\nif not KEPT:\n    KEPT.append(1)\n    ctypes.CDLL(None).fork()"
+    verdict = grader.grade(unit, inside(code, below("KEPT = []", WRONG)), diagnose=False)
+    assert verdict.verdict == "failed", verdict
+    assert verdict.checks[0].message == "total([1, 2, 3]) is 6\n  expected 6.\n  got      7."
+
+
+def test_a_module_that_the_checks_import_later_cannot_be_planted(tmp_path: Path, grader: Grader):
+    checks = "import colorsys\n\ndef test_imports():\n    assert colorsys.rgb_to_hsv(1, 1, 1) == (0.0, 0.0, 1)\n"
+    unit = judged_by(checks, tmp_path / "stack")
+    assert grader.grade(unit, WRONG).verdict == "passed"
+    code = "import sys, types\ngetattr(sys, 'mod' + 'ules')['color' + 'sys'] = types.SimpleNamespace(rgb_to_hsv=print)"
+    verdict = grader.grade(unit, below(code), diagnose=False)
+    assert verdict.verdict == "refused"
+    assert "sys.modules.colorsys" in verdict.message
 
 
 # Looking the answers up in what calls it

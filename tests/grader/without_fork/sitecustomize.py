@@ -3,6 +3,7 @@
 Python imports a module of this name when it starts, from wherever it is on PYTHONPATH, in the workers as well.
 """
 
+import asyncio  # noqa: F401  it asks for some of this where it is not on Windows
 import os
 import select
 import signal

@@ -51,9 +51,6 @@ INSIDE_ATTRIBUTES = frozenset(
     """__globals__ __closure__ __builtins__ __subclasses__ f_back f_locals f_globals
     tb_frame gi_frame cr_frame""".split()
 )
-# What the checks compute and compare with: an assignment to an attribute of one of these is refused.
-FIXED = ("builtins", "functools", "importlib", "inspect", "json", "math", "numpy", "operator", "os", "scipy",
-         "torch.autograd", "torch.nn.functional", "torch.testing")  # fmt: skip
 # With these methods an object decides by itself what it is equal to.
 EQUALITY = frozenset(("__eq__", "__ne__"))
 
@@ -123,9 +120,10 @@ def first_use(
     """
     body = _imported_part(parse(source))
     uses = [
-        Use(getattr(node, "lineno", 1), what, why)
+        Use(getattr(node, "lineno", 1), f"uses `{name}`", why)
         for node, names in dotted_names(body, module)
-        for what, why in _judge(node, names, rules, packages)
+        for name in sorted(names)
+        if (why := refusal(name, rules, packages)) is not None
     ]
     uses += [use for statement in body for use in _inside_uses(statement, source, reference)]
     return min(uses, default=None)
@@ -151,18 +149,6 @@ def _imported_part(tree: ast.Module) -> list[ast.stmt]:
 
 def _is_main_block(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "'__main__' == __name__")
-
-
-def _judge(node: ast.AST, names: set[str], rules: Sequence[Rule], packages: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-        for name in names:
-            if any(_within(name, fixed) for fixed in FIXED):
-                yield f"assigns to `{name}`", INSIDES
-        return
-    for name in sorted(names):
-        why = refusal(name, rules, packages)
-        if why is not None:
-            yield f"uses `{name}`", why
 
 
 def _inside_uses(statement: ast.stmt, source: str, reference: str) -> Iterator[Use]:

@@ -6,7 +6,6 @@ import ast
 import signal
 from typing import Any
 
-from groundup.course.grader.channel import CLOSED
 from groundup.course.grader.request import label
 from groundup.course.grader.run import BROKEN
 from groundup.course.unit import Unit
@@ -82,7 +81,7 @@ def _outcome(
 ) -> tuple[Outcome, str]:
     kinds = {event["kind"] for event in events}
     stopped = next((event for event in events if event["kind"] == "stopped"), None)
-    broken = ending["kind"] in ("forged", "closed") or ending.get("code") == CLOSED
+    broken = ending["kind"] in ("forged", "closed")
     if stopped is not None and not broken:
         return stopped["outcome"], stopped["message"]
     if broken or "done" not in kinds:
@@ -141,7 +140,7 @@ def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
             return f"your code used more memory than the {limits.memory_mb} MB that it may, and was stopped."
         case "forged":
             return "your code wrote to the channel by which the grader reports, so nothing it reports can be trusted."
-        case "closed" | "exit" if ending.get("code", CLOSED) == CLOSED:
+        case "closed":
             return "your code closed the channel by which the grader reports."
         case "unwatched":
             return "your code ended the process that watches it."

@@ -20,7 +20,7 @@ KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "VIRTUAL_ENV",
 # One thread each: verdicts repeat, several run at once, and a process with threads does not fork safely.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")  # fmt: skip
-RESERVE_MB = 128
+RESERVE_MB, ROOM_MB = 128, 32
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -56,8 +56,9 @@ def limit_resources(*, memory_mb: int, file_mb: int, cpu_seconds: float) -> None
         return
     in_use = _address_space()
     if in_use:
-        most = in_use + memory_mb * 2**20
-        _limit(resource.RLIMIT_AS, most, most + RESERVE_MB * 2**20)
+        global _most_memory
+        _most_memory = in_use + memory_mb * 2**20
+        _limit(resource.RLIMIT_AS, _most_memory, _most_memory + RESERVE_MB * 2**20)
     _limit(resource.RLIMIT_FSIZE, file_mb * 2**20)
     _limit(resource.RLIMIT_CPU, int(cpu_seconds + resource.getrusage(resource.RUSAGE_SELF).ru_utime) + 2)
     _limit(resource.RLIMIT_CORE, 0)
@@ -72,13 +73,31 @@ def _limit(which: int, soft: int, hard: int | None = None) -> None:
         resource.setrlimit(which, (values[0], values[1]))
 
 
+_most_memory = 0
+
+
 def release_reserve() -> None:
     """Allow the memory that was kept back, so that what went wrong for lack of it can be reported."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
+    if _most_memory:
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
+def keep_reserve() -> bool:
+    """Keep it back again; whether there is enough memory to go on."""
+    if not _most_memory:
+        return True
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_most_memory, hard))
+    try:
+        bytearray(ROOM_MB * 2**20)
+    except MemoryError:
+        return False
+    return True
 
 
 def _address_space() -> int:

@@ -18,8 +18,6 @@ Scoped = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 def dotted_names(body: Iterable[ast.stmt], module: str) -> Iterator[tuple[ast.AST, set[str]]]:
     """Every import and expression, with the dotted names that it imports or may stand for.
 
-    An attribute, or an entry of `vars`, that is assigned to comes with its own dotted name.
-
     Args:
         body: the statements of a module.
         module: its dotted name, for relative imports.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -110,8 +111,8 @@ class Session:
             code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[outcomes])
             if outcomes.done:
                 return
-            if outcomes.tampered:
-                raise outcomes.tampered
+            if outcomes.stop:
+                raise outcomes.stop
             self.guard.verify()
             raise Stop(
                 "crashed", outcomes.error or f"The checks did not run to their end (pytest: exit status {code})."
@@ -221,7 +222,8 @@ class _Plugin:
         self.results: list[tuple[pytest.Item, float, str]] = []  # with processor seconds and outcome
         self.done = False
         self.error = ""
-        self.tampered: guard.Tampered | None = None
+        self.stop: Stop | guard.Tampered | None = None
+        self._starved = False
         self._result: dict[str, Any] = {}
         self._phases_passed = 0
 
@@ -246,9 +248,13 @@ class _Plugin:
     def _watch(self, session: pytest.Session) -> None:
         try:
             self.session.guard.verify(thorough=False)
-        except guard.Tampered as tampered:
-            self.tampered = tampered
-            session.shouldstop = "the submission changed what the checks rely on"
+            if self._starved and not recovered():
+                place, text = self._result["location"], self._result["message"]
+                raise Stop("crashed", f"{place}: {text} It keeps what it has, so that nothing more can be run.")
+        except (guard.Tampered, Stop) as stop:
+            self.stop = stop
+            session.shouldstop = "the other checks would prove nothing"
+        self._starved = False
         self.session.guard.restore()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -258,7 +264,7 @@ class _Plugin:
             result = yield
         except session.Failed:  # stopped at the first failure, as asked
             result = True
-        if self.error or self.tampered:
+        if self.error or self.stop:
             return result
         self.session.guard.verify()
         self.done = True
@@ -320,6 +326,7 @@ class _Plugin:
         except (KeyboardInterrupt, SystemExit, pytest.exit.Exception) as error:
             raise Ended(describe(error)).with_traceback(error.__traceback__) from None
         except MemoryError as error:
+            self._starved = True
             make_room(error)
             raise
 
@@ -396,6 +403,14 @@ def make_room(error: MemoryError) -> None:
     """Give back what the failed code holds in memory."""
     limits.release_reserve()
     traceback.clear_frames(error.__traceback__)
+
+
+def recovered() -> bool:
+    """Whether there is memory again to run other checks."""
+    for name in ("last_exc", "last_value", "last_traceback"):  # where pytest keeps the frames of what failed
+        setattr(sys, name, None)
+    gc.collect()
+    return limits.keep_reserve()
 
 
 def describe(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import builtins
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -16,7 +17,6 @@ import inspect
 import mmap
 import os
 import re
-import stat
 import sys
 import sysconfig
 import threading
@@ -45,7 +45,9 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 PROCESSES = """os.fork os.forkpty os.exec os.posix_spawn os.spawn os.system os.startfile pty.spawn
 subprocess.Popen""".split()
 LOOKING = ("sys._getframe", "sys._current_frames", "sys._current_exceptions")
+GETTING = "object.__getattr__"
 FRAMES = frozenset(("tb_frame", "gi_frame", "cr_frame", "ag_frame"))
+GUARDED = FRAMES | {"__code__"}
 TRACING = """sys.settrace sys.setprofile sys.monitoring.register_callback gc.get_objects gc.get_referrers
 gc.get_referents sys.addaudithook""".split()
 # Which arguments of an event are paths that it changes, and which are descriptors of the folders they start from.
@@ -79,7 +81,7 @@ class Watch:
         self._rules, self._packages = request["forbidden"], request["packages"]
         self._accept, self._ended = accept, ended
         self._package, folder = request["package"], Path(request["folder"])
-        self._own = dict(_own_files(folder))
+        self._own = set(_own_files(folder))
         stacks = [*importlib.import_module(STACK).__path__, str(folder.parent.parent)]
         self._stacks = {os.path.realpath(stack) + os.sep for stack in stacks}
         self._frame_of, self._stat, self._realpath = sys._getframe, os.stat, os.path.realpath
@@ -137,7 +139,7 @@ class Watch:
         handlers: dict[str, Handler] = {"open": self._open, "os.kill": self._kill, "os.killpg": self._kill}
         handlers.update(dict.fromkeys(LOOKING, self._look))
         handlers.update(dict.fromkeys(TRACING, self._trace))
-        handlers["object.__getattr__"] = self._get_attribute
+        handlers[GETTING] = self._get_attribute
         handlers["object.__setattr__"] = self._set_attribute
         for event in PROCESSES:
             handlers[event] = functools.partial(self._start_process, event)
@@ -148,8 +150,10 @@ class Watch:
 
         def watch(event: str, arguments: tuple[Any, ...]) -> None:
             handler = handlers.get(event)
+            if handler is None or (event == GETTING and arguments[1] not in GUARDED):  # which is as good as always
+                return
             thread = _thread.get_ident()
-            if handler is None or thread in busy:  # looking at a frame is an event itself
+            if thread in busy:  # looking at a frame is an event itself
                 return
             busy.add(thread)
             try:
@@ -164,11 +168,11 @@ class Watch:
         if isinstance(path, int) or path is None:
             return
         path = _plain(path)
-        known = self._own.get(self._identity(path) or "", "")
+        own = self._identity(path) in self._own
         if mode is None and not os.path.isabs(path):  # `os.open`, perhaps relative to a folder that is not told
-            known = self._own.get(os.path.basename(os.fsdecode(path)), known)
+            own = own or os.path.basename(os.fsdecode(path)) in self._own
         anywhere = self._line_anywhere(frame)
-        if known == "solution":
+        if own:
             self._refuse(anywhere, SECRET)
         real = self._realpath(path) if anywhere is not None else ""
         if anywhere is not None and flags & WRITING and not self._may_change(real):
@@ -176,8 +180,6 @@ class Watch:
         line = self._line(frame)
         if line is None:
             return
-        if known:
-            self._refuse(line, SECRET)
         package = self._package_of(os.fsdecode(real))
         if package == self._package:
             self._refuse(line, SECRET)
@@ -427,22 +429,14 @@ def _is_plumbing(path: str) -> bool:
     return path[:1] == "<" or path == __file__ or (path.startswith(LIBRARY) and "-packages" not in path)
 
 
-def _own_files(folder: Path) -> Iterator[tuple[tuple[int, int] | str, str]]:
-    """The unit's own files by device and number, which no other name of a file can hide, and by their names.
-
-    The checks and the metadata are read by pytest as well; nobody has a reason to read the others.
-    """
-    for path in [*folder.glob("*.*"), *folder.glob("__pycache__/*.pyc")]:
-        stem = path.name.split(".")[0]
-        if stem != "__init__":
-            kind = "checks" if stem in ("checks", "unit", "lesson", "cards") else "solution"
-            try:
+def _own_files(folder: Path) -> Iterator[tuple[int, int] | str]:
+    """The files with the solution, by device and number, which no other name of a file can hide, and by name."""
+    for path in [*folder.glob("*.py"), *folder.glob("__pycache__/*.pyc")]:
+        if path.name.split(".")[0] not in ("__init__", "checks"):  # these are read by Python and pytest as well
+            with contextlib.suppress(OSError):
                 found = os.stat(path)
-            except OSError:
-                continue
-            if stat.S_ISREG(found.st_mode):
-                yield (found.st_dev, found.st_ino), kind
-                yield path.name, kind
+                yield found.st_dev, found.st_ino
+                yield path.name
 
 
 def _plain(path: Any) -> str | bytes:
