@@ -262,3 +262,8 @@ def test_a_splice_takes_milliseconds():
         splice(source, "heappush", f"def m(heap, item):\n    return {i}\n", reference=source)
         times.append(time.perf_counter() - start)
     assert statistics.median(times) < 0.05
+
+
+def test_a_source_that_is_not_python_is_named_with_its_line():
+    with pytest.raises(ConfigError, match=r"^shop/cart\.py is not valid Python \(line 2\)\. Correct it there\.$"):
+        remove_bodies("x = 1\ndef (:\n", ["f"], where="shop/cart.py")

@@ -7,7 +7,6 @@ verdict of the grader.
 
 from __future__ import annotations
 
-import ast
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from groundup.course.catalogue import Catalogue, Entry
 from groundup.course.ledger import Event, Ledger
 from groundup.course.progress import UnitState, next_up, unit_states
-from groundup.course.source import main_function, parse
+from groundup.course.source import is_stub, main_function, parse
 from groundup.course.unit import Unit
 from groundup.course.verdict import Verdict
 from groundup.course.workspace import Workspace
@@ -225,7 +224,7 @@ class Course:
             return names[0]
         bodies = {name: main_function(tree, name) for name in names}
         for name, body in bodies.items():
-            if body is None or _is_stub(body):
+            if body is None or is_stub(body):
                 return name
         record = self.ledger.units().get(unit.id)
         for check in Verdict.from_json(record.last.payload).checks if record and record.last else ():
@@ -408,11 +407,6 @@ class Course:
         payload = review.answer(card, rating, datetime.now(UTC))
         self.workspace.create()
         self.ledger.append("review", card.split("#")[0], payload)
-
-
-def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    last = node.body[-1]
-    return isinstance(last, ast.Raise) and last.exc is not None and "NotImplementedError" in ast.unparse(last.exc)
 
 
 def differences(then: Verdict, now: Verdict) -> Iterator[str]:

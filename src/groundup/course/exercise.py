@@ -36,10 +36,13 @@ def remove_bodies(source: str, names: Collection[str], *, where: str = "the sour
     Overloads keep their bodies; a property's getter and setter, which share one name, both lose theirs.
 
     Raises:
-        ConfigError: a name is not defined there, or is a class.
+        ConfigError: a name is not defined there, or is a class; or the text is not Python.
     """
     remover = _Remover(frozenset(names))
-    code = cst.parse_module(source).visit(remover).code
+    try:
+        code = cst.parse_module(source).visit(remover).code
+    except cst.ParserSyntaxError as error:
+        raise ConfigError(f"{where} is not valid Python (line {error.raw_line}). Correct it there.") from None
     for name in names:
         if name in remover.classes:
             raise ConfigError(f"`write` names the class '{name}' of {where}: name its methods, as '{name}.method'.")

@@ -56,6 +56,14 @@ def is_accessor(node: Function) -> bool:
     return any(ast.unparse(d).endswith((".setter", ".deleter")) for d in node.decorator_list)
 
 
+def is_stub(node: Function) -> bool:
+    """Whether a body is what `start` wrote: a docstring at most, and `raise NotImplementedError`."""
+    body = node.body[1:] if docstring_of(node) else node.body
+    if len(body) != 1 or not isinstance(body[0], ast.Raise) or body[0].exc is None:
+        return False
+    return ast.unparse(body[0].exc).split("(")[0] == "NotImplementedError"
+
+
 def docstring_of(node: Definition | ast.Module) -> ast.Expr | None:
     """The docstring's statement, if there is one."""
     first = node.body[0] if node.body else None

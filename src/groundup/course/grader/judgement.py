@@ -8,6 +8,7 @@ from typing import Any
 
 from groundup.course.grader.request import label
 from groundup.course.grader.run import BROKEN
+from groundup.course.source import is_stub, main_function, parse
 from groundup.course.unit import Unit
 from groundup.course.verdict import CheckResult, Outcome, Verdict, sha256_text
 
@@ -100,10 +101,9 @@ def _outcome(
 
 def attempted(unit: Unit, source: str) -> bool:
     """Whether any of the functions to write is no longer the one that `start` wrote."""
-    from groundup.course.grader.stubs import functions, is_stub
-
-    bodies = dict(functions(ast.parse(source)))
-    return not all(name in bodies and is_stub(bodies[name]) for name in unit.write)
+    tree = parse(source)
+    bodies = [main_function(tree, name) for name in unit.write]
+    return not all(body is not None and is_stub(body) for body in bodies)
 
 
 def _during(events: list[dict[str, Any]]) -> str:

@@ -26,8 +26,8 @@ from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
 from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
-from groundup.course.grader.stubs import functions, is_stub
 from groundup.course.grader.substitute import Substituter
+from groundup.course.source import Function, definitions, is_stub
 
 # Plugins of pytest that a verdict has no use for.
 OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise logging setuponly setupplan debugging
@@ -469,8 +469,8 @@ class FunctionLines:
     def __init__(self, source: str) -> None:
         self.stubs = {
             line: name
-            for name, node in functions(ast.parse(source))
-            if is_stub(node)
+            for name, node in definitions(ast.parse(source))
+            if isinstance(node, Function) and is_stub(node)
             for line in range(node.body[-1].lineno, (node.end_lineno or node.lineno) + 1)
         }
 
