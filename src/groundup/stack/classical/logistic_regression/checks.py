@@ -2,6 +2,7 @@
 
 import tracemalloc
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ LOG3 = np.log(3.0)
 # More than enough for the data here. With a wrong objective a Newton step is halved a thousand times, and the default
 # of 5,000 of those would end in a timeout instead of an answer.
 STEPS = {"newton": 50, "gradient": 5_000}
+# Steps of this size are still safe on the data here, and a sixth or a quarter as many are needed as of the default's.
+QUICK, QUICK_SOFTMAX = 3.0, 2.0
 
 
 def two_classes(rng, n_samples=120, n_features=3):
@@ -43,6 +46,11 @@ def three_classes(rng, n_samples=150):
     X = rng.normal(size=(n_samples, 2))
     scores = X @ np.array([[1.0, -1.0, 0.3], [0.5, 0.8, -1.0]]) + np.array([0.6, 0.0, -0.4])
     return X, np.argmax(scores + rng.gumbel(size=scores.shape), axis=1)
+
+
+def scikit_learns_fit(X, y, l2):
+    """The trusted reference, of either estimator, to more digits than are compared."""
+    return SklearnLogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-10, max_iter=100).fit(X, y)
 
 
 def numerical_gradient(function, point, step=1e-6):
@@ -87,11 +95,10 @@ def test_sigmoid_is_accurate_in_the_left_tail():
     assert_close(sigmoid(z), np.exp(z), "sigmoid(z) for z = -40, -100, -600 equals exp(z)", rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (0,), (2, 3), (2, 1, 4)])
-def test_sigmoid_keeps_the_shape(shape):
+def test_sigmoid_keeps_the_shape():
     """A scalar, an empty array and any number of axes come back in their own shape."""
-    assert_shape(sigmoid(np.zeros(shape)), shape, f"sigmoid of zeros of shape {shape}")
-    assert_close(sigmoid(np.zeros(shape)), np.full(shape, 0.5), "sigmoid of zeros is 1/2 everywhere")
+    for shape in ((), (1,), (0,), (2, 3), (2, 1, 4)):
+        assert_close(sigmoid(np.zeros(shape)), np.full(shape, 0.5), f"sigmoid of zeros of shape {shape}: 1/2 each")
 
 
 def test_sigmoid_works_entry_by_entry(rng):
@@ -144,10 +151,12 @@ def test_probabilities_and_losses_show_what_is_not_a_number():
         assert_close(mean, np.nan, "cross_entropy of scores with a nan")
 
 
-@given(st.floats(-700, 700))
-def test_sigmoid_is_symmetric(z):
-    """σ(z) + σ(-z) = 1: the probabilities of the two classes."""
-    assert_close(sigmoid(z) + sigmoid(-z), 1.0, f"sigmoid({z}) + sigmoid({-z})", rtol=1e-15)
+def test_sigmoid_is_symmetric(rng):
+    """σ(z) + σ(-z) = 1: the probabilities of the two classes, near zero and far out, by the array and one by one."""
+    z = np.concatenate([rng.uniform(-700, 700, 150), rng.uniform(-5, 5, 150), [0.0, 5e-324, 1e-9, 36.7, 37.0, 700.0]])
+    assert_close(sigmoid(z) + sigmoid(-z), np.ones(len(z)), "sigmoid(z) + sigmoid(-z), |z| up to 700", rtol=1e-15)
+    for one in z[::15].tolist():
+        assert_close(sigmoid(one) + sigmoid(-one), 1.0, f"sigmoid({one}) + sigmoid({-one})", rtol=1e-15)
 
 
 # --- binary cross-entropy ------------------------------------------------------------------------------------
@@ -272,12 +281,13 @@ def test_softmax_at_the_extremes():
     assert_close(nearly, 1.0, "the sum of softmax([28, 0]): no probability is rounded up", rtol=1e-14, atol=0)
 
 
-@given(st.lists(st.floats(-50, 50), min_size=1, max_size=6), st.floats(-500, 500))
-def test_softmax_does_not_see_a_shift(scores, shift):
+@given(st.floats(-50, 50), st.floats(-500, 500))
+def test_softmax_does_not_see_a_shift(score, shift):
     """Adding the same number to all scores changes nothing, and the probabilities sum to one."""
-    z = np.array(scores)
-    assert_close(softmax(z + shift), softmax(z), f"softmax of {scores} shifted by {shift}", rtol=1e-9)
-    assert_close(softmax(z).sum(), 1.0, f"sum of softmax({scores})", rtol=1e-12)
+    for scores in ([score], [score, 0.0], [0.0, 1.0, score, -score]):
+        z = np.array(scores)
+        assert_close(softmax(z + shift), softmax(z), f"softmax of {scores} shifted by {shift}", rtol=1e-9)
+        assert_close(softmax(z).sum(), 1.0, f"sum of softmax({scores})", rtol=1e-12)
 
 
 def test_softmax_of_two_scores_is_the_sigmoid_of_their_difference():
@@ -339,20 +349,20 @@ def test_logistic_objective_by_hand():
     assert_close(gradient, [0.5, 0.0], "the gradient with a weight of 10,000 and l2=0.0001")
 
 
-@pytest.mark.parametrize("l2", [0.0, 3.0])
-def test_logistic_gradient_is_the_slope(rng, l2):
+def test_logistic_gradient_is_the_slope(rng):
     """The gradient equals central differences of the value, with a penalty and without."""
     X, y = two_classes(rng, 17)
     design, theta = add_intercept(X), rng.normal(size=4)
-    value, gradient = logistic_objective(theta, design, y, l2)
-    assert isinstance(value, float), "the first of the pair is one float"
-    assert_close(
-        gradient,
-        numerical_gradient(lambda t: logistic_objective(t, design, y, l2)[0], theta),
-        f"gradient of logistic_objective at a random point, l2={l2}, against finite differences",
-        rtol=1e-6,
-        atol=1e-8,
-    )
+    for l2 in (0.0, 3.0):
+        value, gradient = logistic_objective(theta, design, y, l2)
+        assert isinstance(value, float), "the first of the pair is one float"
+        assert_close(
+            gradient,
+            numerical_gradient(lambda t, l2=l2: logistic_objective(t, design, y, l2)[0], theta),
+            f"gradient of logistic_objective at a random point, l2={l2}, against finite differences",
+            rtol=1e-6,
+            atol=1e-8,
+        )
 
 
 def test_logistic_objective_does_not_penalise_the_intercept(rng):
@@ -416,22 +426,17 @@ def test_logistic_hessian_makes_no_diagonal_matrix(rng):
     )
 
 
-@pytest.mark.parametrize("l2", [0.0, 3.0])
-def test_logistic_hessian_is_the_slope_of_the_gradient(rng, l2):
+def test_logistic_hessian_is_the_slope_of_the_gradient(rng):
     """The Hessian equals central differences of the gradient, away from zero too."""
     X, y = two_classes(rng, 17)
     design, theta = add_intercept(X), rng.normal(size=4)
-    columns = [
-        (logistic_objective(theta + h, design, y, l2)[1] - logistic_objective(theta - h, design, y, l2)[1]) / 2e-6
-        for h in 1e-6 * np.eye(4)
-    ]
-    assert_close(
-        logistic_hessian(theta, design, l2),
-        np.array(columns),
-        f"Hessian at a random point, l2={l2}",
-        rtol=1e-6,
-        atol=1e-8,
-    )
+    for l2 in (0.0, 3.0):
+        columns = [
+            (logistic_objective(theta + h, design, y, l2)[1] - logistic_objective(theta - h, design, y, l2)[1]) / 2e-6
+            for h in 1e-6 * np.eye(4)
+        ]
+        message = f"Hessian at a random point, l2={l2}"
+        assert_close(logistic_hessian(theta, design, l2), np.array(columns), message, rtol=1e-6, atol=1e-8)
 
 
 def test_logistic_hessian_keeps_the_tails(rng):
@@ -461,21 +466,21 @@ def test_softmax_objective_by_hand():
     assert_close(penalised - np.log(4), 7.0 / 2 * 5.25, "the penalty is l2 / (2 n) · (1 + 4 + 0.25)")
 
 
-@pytest.mark.parametrize("l2", [0.0, 3.0])
-def test_softmax_gradient_is_the_slope(rng, l2):
+def test_softmax_gradient_is_the_slope(rng):
     """The gradient equals central differences of the value, and the arguments are unmodified."""
     X, y = three_classes(rng, 13)
     design, theta = add_intercept(X), rng.normal(size=(3, 3))
     before = theta.copy(), design.copy(), y.copy()
-    value, gradient = softmax_objective(theta, design, y, l2)
-    assert isinstance(value, float), "the first of the pair is one float"
-    assert_close(
-        gradient,
-        numerical_gradient(lambda t: softmax_objective(t, design, y, l2)[0], theta),
-        f"gradient of softmax_objective at a random point, l2={l2}, against finite differences",
-        rtol=1e-6,
-        atol=1e-8,
-    )
+    for l2 in (0.0, 3.0):
+        value, gradient = softmax_objective(theta, design, y, l2)
+        assert isinstance(value, float), "the first of the pair is one float"
+        assert_close(
+            gradient,
+            numerical_gradient(lambda t, l2=l2: softmax_objective(t, design, y, l2)[0], theta),
+            f"gradient of softmax_objective at a random point, l2={l2}, against finite differences",
+            rtol=1e-6,
+            atol=1e-8,
+        )
     for name, now, then in zip(("parameters", "design", "labels"), (theta, design, y), before, strict=True):
         assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
 
@@ -656,17 +661,17 @@ def test_newton_halves_only_when_needed():
     assert len(fit.losses) == 2, f"one step gives two losses, got {len(fit.losses)}"
 
 
-@pytest.mark.parametrize("ground", [0.0, 1e20])
-def test_newton_takes_steps_that_do_not_raise_the_objective(ground):
+def test_newton_takes_steps_that_do_not_raise_the_objective():
     """A step that leaves the objective as it is is taken: far above zero its last digits cannot show any progress."""
+    for ground in (0.0, 1e20):
 
-    def raised(t):
-        value, slope = log_cosh(t)
-        return ground + value, slope
+        def raised(t, ground=ground):
+            value, slope = log_cosh(t)
+            return ground + value, slope
 
-    fit = newton(raised, log_cosh_hessian, np.array([1.0]), max_iter=60, tol=1e-10)
-    assert_close(fit.parameters, [0.0], f"the minimum of {ground:g} + log cosh, from 1", atol=1e-10)
-    assert fit.converged, f"converged on {ground:g} + log cosh: what counts is the gradient, not the objective"
+        fit = newton(raised, log_cosh_hessian, np.array([1.0]), max_iter=60, tol=1e-10)
+        assert_close(fit.parameters, [0.0], f"the minimum of {ground:g} + log cosh, from 1", atol=1e-10)
+        assert fit.converged, f"converged on {ground:g} + log cosh: what counts is the gradient, not the objective"
 
 
 def test_newton_ends_where_no_step_goes_down():
@@ -712,18 +717,29 @@ def test_newton_stops_at_the_largest_entry():
 # --- LogisticRegression --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", ["newton", "gradient"])
-@pytest.mark.parametrize("l2", [0.1, 1.0, 25.0])
-def test_fit_agrees_with_scikit_learn(rng, solver, l2):
-    """Weights, intercept and probabilities equal those of scikit-learn with C = 1 / l2."""
+def test_fit_agrees_with_scikit_learn(rng):
+    """Weights, intercept and probabilities equal those of scikit-learn with C = 1 / l2, whichever solver finds them."""
     X, y = two_classes(rng)
-    model = LogisticRegression(l2, solver=solver, max_iter=STEPS[solver]).fit(X, y)
-    reference = SklearnLogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000).fit(X, y)
-    assert_close(model.coef_, reference.coef_, f"coef_ with l2={l2}, solver={solver}", rtol=1e-5, atol=1e-5)
-    assert_close(model.intercept_, reference.intercept_, f"intercept_ with l2={l2}", rtol=1e-5, atol=1e-5)
-    assert_close(
-        model.predict_proba(X), reference.predict_proba(X), f"predict_proba with l2={l2}", rtol=1e-5, atol=1e-5
-    )
+    reference = scikit_learns_fit(X, y, l2=2.5)
+    for solver in ("newton", "gradient"):
+        model = LogisticRegression(2.5, solver=solver, learning_rate=QUICK, max_iter=STEPS[solver]).fit(X, y)
+        message = f"with l2=2.5, solver={solver}"
+        assert_close(model.coef_, reference.coef_, f"coef_ {message}", rtol=1e-5, atol=1e-5)
+        assert_close(model.intercept_, reference.intercept_, f"intercept_ {message}", rtol=1e-5, atol=1e-5)
+        expected = reference.predict_proba(X)
+        assert_close(model.predict_proba(X), expected, f"predict_proba {message}", rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["newton", "gradient"])
+def test_fit_ends_where_nothing_pulls(rng, solver):
+    """Whatever l2 is, Xᵀ(p - y) + l2·w and Σ(p - y) vanish at the fit: the one minimum of a convex objective."""
+    X, y = two_classes(rng)
+    for l2 in (0.1, 1.0, 25.0):
+        model = LogisticRegression(l2, solver=solver, learning_rate=QUICK, max_iter=STEPS[solver]).fit(X, y)
+        off = 1 / (1 + np.exp(-(X @ model.coef_[0] + model.intercept_))) - y
+        message = f"at the fit with l2={l2}, solver={solver}:"
+        assert_close(off @ X + l2 * model.coef_[0], np.zeros(3), f"{message} Xᵀ(p - y) + l2·w", atol=1e-5)
+        assert_close(off.sum(), 0.0, f"{message} the sum of p - y", atol=1e-5)
 
 
 @pytest.mark.parametrize("solver", ["newton", "gradient"])
@@ -731,7 +747,7 @@ def test_fit_finds_the_hand_computed_minimum(solver):
     """With one 0/1 column and no penalty the fit is the log-odds in each group: log(1/3) and log 3."""
     X = np.array([[0], [0], [0], [0], [1], [1], [1], [1]])
     y = np.array([0, 0, 0, 1, 0, 1, 1, 1])
-    model = LogisticRegression(0.0, solver=solver, max_iter=STEPS[solver]).fit(X, y)
+    model = LogisticRegression(0.0, solver=solver, learning_rate=QUICK, max_iter=STEPS[solver]).fit(X, y)
     assert_close(model.intercept_, [-LOG3], "intercept_: log-odds of 1 in 4", rtol=1e-5)
     assert_close(model.coef_, [[2 * LOG3]], "coef_: from log-odds of 1 in 4 up to 3 in 4", rtol=1e-5)
 
@@ -747,11 +763,11 @@ def test_fit_without_penalty_predicts_the_right_average(rng):
 def test_fit_follows_the_estimator_conventions(rng):
     """Constructor arguments stay untouched, fit returns self, learned values have their names, shapes and types."""
     X, y = two_classes(rng)
-    model = LogisticRegression(2, solver="gradient", learning_rate=0.25, max_iter=5000, tol=1e-6)
+    model = LogisticRegression(2, solver="gradient", learning_rate=0.75, max_iter=5000, tol=1e-2)
     assert not hasattr(model, "coef_"), "nothing is learned before fit: coef_ must not exist"
     assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
     settings = (model.l2, model.solver, model.learning_rate, model.max_iter, model.tol)
-    given = (2, "gradient", 0.25, 5000, 1e-6)
+    given = (2, "gradient", 0.75, 5000, 1e-2)
     assert repr(settings) == repr(given), f"the settings {given} must not change in fit, nor their types: {settings}"
     assert_shape(model.coef_, (1, 3), "coef_ has shape (1, n_features)")
     assert_shape(model.intercept_, (1,), "intercept_ has shape (1,)")
@@ -770,8 +786,8 @@ def test_the_gradient_solver_uses_its_settings(rng):
     _, slope = logistic_objective(np.zeros(4), add_intercept(X), y, 1.0)
     assert_close(np.append(one.coef_, one.intercept_), -0.125 * slope, "one step of 0.125 from zero")
     assert one.n_iter_ == 1, f"n_iter_ with max_iter=1 is 1, got {one.n_iter_}"
-    loose = LogisticRegression(1.0, solver="gradient", tol=1e-2).fit(X, y).n_iter_
-    tight = LogisticRegression(1.0, solver="gradient", tol=1e-8).fit(X, y).n_iter_
+    loose = LogisticRegression(1.0, solver="gradient", tol=1e-1).fit(X, y).n_iter_
+    tight = LogisticRegression(1.0, solver="gradient", tol=1e-2).fit(X, y).n_iter_
     quick = LogisticRegression(1.0, max_iter=STEPS["newton"]).fit(X, y).n_iter_
     assert quick < 10 < tight, f"Newton takes fewer than 10 steps and gradient descent more; got {quick} and {tight}"
     assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
@@ -797,20 +813,22 @@ def test_newton_goes_on_until_the_gradient_is_small():
     assert model.n_iter_ > 10, f"weights that large are more than 10 steps away from zero, got {model.n_iter_}"
 
 
-@pytest.mark.parametrize("labels", [("crash", "healthy"), (-1, 1), (3, 7), (False, True), (0.5, 1.5)])
-def test_any_two_labels_will_do(rng, labels):
+def test_any_two_labels_will_do(rng):
     """Strings, ±1, other numbers and booleans are learned; the second in sorted order is the positive class."""
     X, y = two_classes(rng)
     reference = LogisticRegression(max_iter=STEPS["newton"]).fit(X, y)
-    named = np.array(labels)[y]
-    model = LogisticRegression(max_iter=STEPS["newton"]).fit(X, named)
-    assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
-    assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0 and 1")
-    predicted = model.predict(X)
-    assert np.asarray(predicted).dtype.kind == named.dtype.kind, (
-        f"predict returns the type of the labels, {named.dtype}; got {np.asarray(predicted).dtype}"
-    )
-    assert (predicted == np.array(labels)[reference.predict(X)]).all(), "predict returns the labels given to fit"
+    codes = (X @ reference.coef_[0] + reference.intercept_ > 0).astype(int)
+    for labels in (("crash", "healthy"), (-1, 1), (3, 7), (False, True), (0.5, 1.5)):
+        named = np.array(labels)[y]
+        model = LogisticRegression(max_iter=STEPS["newton"]).fit(X, named)
+        assert (named == np.array(labels)[y]).all(), f"y after fit with labels {labels} is as it was: got {named}"
+        assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
+        assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0 and 1")
+        predicted = model.predict(X)
+        assert np.asarray(predicted).dtype.kind == named.dtype.kind, (
+            f"predict returns the type of the labels, {named.dtype}; got {np.asarray(predicted).dtype}"
+        )
+        assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
 
 
 def test_fit_does_not_depend_on_the_order_of_rows_and_leaves_the_data_alone(rng):
@@ -866,22 +884,27 @@ def test_fit_refuses_features_it_cannot_use(rng):
         )
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("l2", -1.0), ("l2", np.nan), ("learning_rate", -0.1), ("tol", -1e-9), ("max_iter", 0), ("solver", "magic")],
-)
-def test_fit_refuses_settings_that_break_a_rule(rng, name, value):
+def test_fit_refuses_settings_that_break_a_rule(rng):
     """A setting is checked by fit, not by the constructor, and the message names it and its value."""
     X, y = two_classes(rng, 20)
-    model = LogisticRegression(**{name: value})
-    assert_refuses(lambda: model.fit(X, y), f"fit with {name}={value!r}", rf"\b{name}\b", value)
+    broken: list[tuple[str, Any]] = [
+        ("l2", -1.0),
+        ("l2", np.nan),
+        ("learning_rate", -0.1),
+        ("tol", -1e-9),
+        ("max_iter", 0),
+        ("solver", "magic"),
+    ]
+    for name, value in broken:
+        model = LogisticRegression(**{name: value})
+        assert_refuses(lambda model=model: model.fit(X, y), f"fit with {name}={value!r}", rf"\b{name}\b", value)
 
 
 @pytest.mark.parametrize("solver", ["newton", "gradient"])
 def test_separable_classes_need_a_penalty(solver):
     """Without a penalty the weights of separable classes grow for ever: an error. With one, a finite fit."""
     X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
-    model = LogisticRegression(0.0, solver=solver, max_iter=100)
+    model = LogisticRegression(0.0, solver=solver, max_iter=40)
 
     def fit():
         with warnings.catch_warnings():
@@ -889,7 +912,7 @@ def test_separable_classes_need_a_penalty(solver):
             model.fit(X, y)
 
     assert_refuses(fit, "classes that a plane separates, with l2=0: there is no minimum", r"\bl2\b")
-    model = LogisticRegression(0.1, solver=solver, max_iter=STEPS[solver]).fit(X, y)
+    model = LogisticRegression(0.1, solver=solver, learning_rate=1.0, max_iter=STEPS[solver], tol=1e-2).fit(X, y)
     assert (model.predict(X) == y).all(), f"with l2=0.1 the separable classes are told apart, got {model.predict(X)}"
 
 
@@ -950,9 +973,9 @@ def test_predict_agrees_with_predict_proba(rng):
 def test_an_estimator_keeps_what_it_learned_to_itself(rng, estimator):
     """Fitting another one, on other columns and other labels, changes nothing in the first."""
     X, y = two_classes(rng, 40)
-    first = estimator(max_iter=1000, tol=1e-3).fit(X, y)
+    first = estimator(max_iter=1000, tol=0.05).fit(X, y)
     expected = first.predict_proba(X)
-    estimator(max_iter=1000, tol=1e-3).fit(X[:, :2], np.where(y == 1, "a", "b"))
+    estimator(max_iter=1000, tol=0.05).fit(X[:, :2], np.where(y == 1, "a", "b"))
     assert_close(
         first.predict_proba(X), expected, "predict_proba of the first, after fit of the second", rtol=0, atol=0
     )
@@ -967,7 +990,7 @@ def test_prediction_refuses_what_fit_did_not_see(rng, estimator, method):
     # A predict that looks at a learned value before anything else stops as clearly.
     with pytest.raises((ValueError, AttributeError), match=r"\bfit\b|no attribute '\w+_'"):
         getattr(estimator(), method)(X)
-    predict = getattr(estimator(max_iter=1000, tol=1e-3).fit(X, y), method)
+    predict = getattr(estimator(max_iter=1000, tol=0.05).fit(X, y), method)
     for features, what in (
         (X[:, :2], "two columns, where fit saw three"),
         (X[0], "one row of shape (3,), where (1, 3) is wanted"),
@@ -979,18 +1002,17 @@ def test_prediction_refuses_what_fit_did_not_see(rng, estimator, method):
 # --- SoftmaxRegression ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("l2", [0.5, 10.0])
-def test_softmax_regression_agrees_with_scikit_learn(rng, l2):
+def test_softmax_regression_agrees_with_scikit_learn(rng):
     """Weights, intercepts and probabilities of three classes equal those of scikit-learn with C = 1 / l2."""
     X, y = three_classes(rng)
     names = np.array(["debug", "error", "warning"])[y]
-    model = SoftmaxRegression(l2).fit(X, names)
-    reference = SklearnLogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000).fit(X, names)
-    assert_close(model.coef_, reference.coef_, f"coef_ with l2={l2}", rtol=1e-5, atol=1e-5)
+    model = SoftmaxRegression(10.0, learning_rate=QUICK_SOFTMAX).fit(X, names)
+    reference = scikit_learns_fit(X, names, l2=10.0)
+    assert_close(model.coef_, reference.coef_, "coef_ with l2=10", rtol=1e-5, atol=1e-5)
     assert_close(
         model.intercept_ - model.intercept_.mean(),
         reference.intercept_ - reference.intercept_.mean(),
-        f"intercept_ with l2={l2}, up to a shift that softmax does not see",
+        "intercept_ with l2=10, up to a shift that softmax does not see",
         rtol=1e-5,
         atol=1e-5,
     )
@@ -998,14 +1020,25 @@ def test_softmax_regression_agrees_with_scikit_learn(rng, l2):
     assert (model.predict(X) == reference.predict(X)).all(), "predict returns the labels given to fit"
 
 
+def test_softmax_regression_ends_where_nothing_pulls(rng):
+    """With a small penalty too, Xᵀ(P - Y) + l2·W and the column sums of P - Y vanish at the fit, Y one-hot."""
+    X, y = three_classes(rng)
+    model = SoftmaxRegression(0.5, learning_rate=QUICK_SOFTMAX, tol=1e-6).fit(X, y)
+    powers = np.exp(X @ model.coef_.T + model.intercept_)
+    off = powers / powers.sum(axis=1, keepdims=True) - np.eye(3)[y]
+    message = "at the fit with l2=0.5:"
+    assert_close(off.T @ X + 0.5 * model.coef_, np.zeros((3, 2)), f"{message} Xᵀ(P - Y) + l2·W", atol=2e-4)
+    assert_close(off.sum(axis=0), np.zeros(3), f"{message} the column sums of P - Y", atol=2e-4)
+
+
 def test_softmax_regression_follows_the_estimator_conventions(rng):
     """A fit returns self, leaves settings and data alone, and learned values have their names and shapes."""
     X, y = three_classes(rng)
     X_before = X.copy()
-    model = SoftmaxRegression(2.0, learning_rate=0.25, max_iter=5000, tol=1e-6)
+    model = SoftmaxRegression(2.0, learning_rate=1.25, max_iter=5000, tol=1e-2)
     assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
     settings = (model.l2, model.learning_rate, model.max_iter, model.tol)
-    given = (2.0, 0.25, 5000, 1e-6)
+    given = (2.0, 1.25, 5000, 1e-2)
     assert repr(settings) == repr(given), f"the settings {given} must not change in fit, nor their types: {settings}"
     assert_shape(model.coef_, (3, 2), "coef_ has shape (n_classes, n_features)")
     assert_shape(model.intercept_, (3,), "intercept_ has shape (n_classes,)")
@@ -1015,14 +1048,14 @@ def test_softmax_regression_follows_the_estimator_conventions(rng):
     assert_close(model.loss_curve_[0], LOG3, "the first loss: from zero each of three classes has p = 1/3")
     assert_close(model.coef_.sum(axis=0), np.zeros(2), "weights sum to zero over the classes", atol=1e-9)
     assert_close(X, X_before, "X after fit", rtol=0, atol=0)
-    first, second = SoftmaxRegression(tol=0.03).fit(X, y), SoftmaxRegression(tol=0.03).fit(-X, y).fit(X, y)
+    first, second = SoftmaxRegression(tol=0.05).fit(X, y), SoftmaxRegression(tol=0.05).fit(-X, y).fit(X, y)
     assert_close(second.loss_curve_, first.loss_curve_, "loss_curve_ of a second fit: it starts from zero")
 
 
 def test_softmax_regression_learns_separated_classes():
     """With a penalty, classes that planes separate are learned like others."""
     X, y = np.array([[-3.0], [-2.0], [0.0], [0.5], [2.0], [3.0]]), np.array(["a", "a", "b", "b", "c", "c"])
-    predicted = SoftmaxRegression(0.1, max_iter=2000, tol=1e-3).fit(X, y).predict(X)
+    predicted = SoftmaxRegression(0.1, max_iter=2000, tol=0.02).fit(X, y).predict(X)
     assert predicted.tolist() == y.tolist(), f"three classes in a row, l2=0.1: got {predicted.tolist()}"
 
 
@@ -1034,27 +1067,30 @@ def test_softmax_regression_uses_its_settings(rng):
     _, slope = softmax_objective(np.zeros((3, 3)), add_intercept(X), y, 1.0)
     assert_close(np.vstack([one.coef_.T, one.intercept_]), -0.125 * slope, "one step of 0.125 from zero")
     assert one.n_iter_ == 1, f"n_iter_ with max_iter=1 is 1, got {one.n_iter_}"
-    loose, tight = (SoftmaxRegression(tol=tol).fit(X, y).n_iter_ for tol in (1e-2, 1e-8))
+    loose, tight = (SoftmaxRegression(tol=tol).fit(X, y).n_iter_ for tol in (5e-2, 1e-2))
     assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
 
 
-@pytest.mark.parametrize("labels", [(3, 5, 9), (-1, 0, 1), (0.5, 1.5, 2.5)])
-def test_softmax_regression_takes_any_labels(rng, labels):
+def test_softmax_regression_takes_any_labels(rng):
     """Numbers that are not 0, 1, 2 are labels too: they come back from predict, and y is unmodified."""
     X, y = three_classes(rng, 60)
-    named = np.array(labels)[y]
-    model, reference = (SoftmaxRegression(tol=1e-3).fit(X, targets) for targets in (named, y))
-    assert_close(named, np.array(labels)[y], "y after fit", rtol=0, atol=0)
-    assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
-    assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0, 1 and 2")
-    assert (model.predict(X) == np.array(labels)[reference.predict(X)]).all(), "predict returns the labels given to fit"
+    reference = SoftmaxRegression(tol=0.03).fit(X, y)
+    codes = np.argmax(X @ reference.coef_.T + reference.intercept_, axis=1)
+    for labels in ((3, 5, 9), (-1, 0, 1), (0.5, 1.5, 2.5)):
+        named = np.array(labels)[y]
+        model = SoftmaxRegression(tol=0.03).fit(X, named)
+        assert_close(named, np.array(labels)[y], "y after fit", rtol=0, atol=0)
+        assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
+        assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0, 1 and 2")
+        predicted = model.predict(X)
+        assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
 
 
 def test_softmax_regression_of_two_classes_is_logistic_regression(rng):
     """With two classes the probabilities are those of LogisticRegression at twice the penalty."""
     X, y = two_classes(rng)
     # The two weight vectors are ±w/2, so their squared norm is half of ‖w‖².
-    both = SoftmaxRegression(2.0).fit(X, y).predict_proba(X)
+    both = SoftmaxRegression(2.0, learning_rate=QUICK_SOFTMAX, tol=1e-7).fit(X, y).predict_proba(X)
     one = LogisticRegression(1.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
     assert_close(both, one, "probabilities of SoftmaxRegression(2.0) and LogisticRegression(1.0)", rtol=1e-5, atol=1e-6)
 

@@ -103,7 +103,7 @@ def assert_same(now, then, what):
 
 def test_he_normal_has_the_variance_that_a_relu_needs(rng):
     """The mean is 0 and the standard deviation the root of 2 / fan_in, whatever fan_out is."""
-    for fan_in, fan_out in ((50, 800), (800, 50), (2, 20_000)):
+    for fan_in, fan_out in ((50, 240), (240, 50), (2, 6_000)):
         weights = he_normal(fan_in, fan_out, rng=rng)
         assert_shape(weights, (fan_in, fan_out), f"he_normal({fan_in}, {fan_out})")
         assert_close(weights.std(), np.sqrt(2 / fan_in), f"deviation of he_normal({fan_in}, {fan_out})", rtol=0.03)
@@ -112,27 +112,27 @@ def test_he_normal_has_the_variance_that_a_relu_needs(rng):
 
 def test_he_normal_is_normal(rng):
     """About 68 % of the weights lie within one standard deviation and 95 % within two: not so for a uniform draw."""
-    z = np.abs(he_normal(100, 400, rng=rng)) / np.sqrt(2 / 100)
-    assert_close((z < 1).mean(), 0.683, "share of weights within one standard deviation", atol=0.015)
+    z = np.abs(he_normal(100, 120, rng=rng)) / np.sqrt(2 / 100)
+    assert_close((z < 1).mean(), 0.683, "share of weights within one standard deviation", atol=0.02)
     assert_close((z < 2).mean(), 0.954, "share of weights within two standard deviations", atol=0.01)
 
 
 def test_he_normal_draws_each_weight_by_itself(rng):
-    """One weight drawn 2,000 times is normal and never the same: nothing is rescaled or made orthogonal afterwards."""
-    draws = np.concatenate([he_normal(1, 1, rng=rng)[0] for _ in range(2000)])
-    assert len(np.unique(draws)) == 2000, f"2,000 draws of he_normal(1, 1): only {len(np.unique(draws))} differ"
-    assert_close(draws.std(), np.sqrt(2.0), "deviation of 2,000 draws of he_normal(1, 1)", rtol=0.1)
-    assert_close((np.abs(draws) < np.sqrt(2)).mean(), 0.683, "share of them within one standard deviation", atol=0.05)
+    """One weight drawn 600 times is normal and never the same: nothing is rescaled or made orthogonal afterwards."""
+    draws = np.concatenate([he_normal(1, 1, rng=rng)[0] for _ in range(600)])
+    assert len(np.unique(draws)) == 600, f"600 draws of he_normal(1, 1): only {len(np.unique(draws))} differ"
+    assert_close(draws.std(), np.sqrt(2.0), "deviation of 600 draws of he_normal(1, 1)", rtol=0.13)
+    assert_close((np.abs(draws) < np.sqrt(2)).mean(), 0.683, "share of them within one standard deviation", atol=0.08)
 
 
 def test_he_normal_keeps_the_size_of_signals(rng):
-    """Through ten layers with ReLU the mean square of the activations stays within a factor of two or so."""
-    signal = rng.normal(size=(200, 256))
+    """Through ten layers with ReLU the mean square of the activations stays as large as it was, but for chance."""
+    signal = rng.normal(size=(20, 100))
     before = (signal**2).mean()
     for _ in range(10):
-        signal = np.maximum(signal @ he_normal(256, 256, rng=rng), 0)
+        signal = np.maximum(signal @ he_normal(100, 100, rng=rng), 0)
     ratio = 2 * (signal**2).mean() / before
-    assert 0.3 < ratio < 6, (
+    assert 0.2 < ratio < 15, (
         f"after ten layers the mean square, doubled for the ReLU, is {ratio:.3g} times that of the input"
     )
 
@@ -240,13 +240,23 @@ def test_relu_backward_by_hand():
     assert not np.shares_memory(passed, d_outputs), "relu_backward returns a new array, also where everything passes"
 
 
-@given(st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10)), min_size=1, max_size=8))
-def test_relu_backward_is_the_slope(pairs):
+@given(st.floats(-10, 10), st.floats(-10, 10))
+def test_relu_backward_is_the_slope(slope, number):
     """Away from the fold it equals central differences of the ReLU."""
-    d_outputs, inputs = np.array(pairs).T[:, None, :]
-    inputs = np.where(np.abs(inputs) < 1e-3, 1.0, inputs)
-    slope = (relu(inputs + 1e-6) - relu(inputs - 1e-6)) / 2e-6
-    assert_close(relu_backward(d_outputs, inputs), d_outputs * slope, f"at {inputs}", rtol=1e-6, atol=1e-6)
+    numbers = np.array([[number, -number]]) if abs(number) > 1e-3 else np.array([[1.0, -1.0]])
+    slopes = np.array([[slope, 0.5]])
+    expected = slopes * (relu(numbers + 1e-6) - relu(numbers - 1e-6)) / 2e-6
+    message = f"relu_backward of slopes {slopes.tolist()} at inputs {numbers.tolist()}"
+    assert_close(relu_backward(slopes, numbers), expected, message, rtol=1e-6, atol=1e-6)
+
+
+def test_relu_backward_of_any_size(rng):
+    """Each slope meets the input in its own place, in a batch of any size, also an empty one, and in either layout."""
+    for shape in ((1, 1), (1, 8), (8, 1), (3, 5), (4, 4), (0, 3)):
+        slopes, inputs = rng.normal(size=shape), rng.normal(size=shape[::-1]).T
+        expected = np.where(inputs > 0, slopes, 0.0)
+        message = f"relu_backward of shape {shape}: the slope where the input is positive, 0 elsewhere"
+        assert_close(relu_backward(slopes, inputs), expected, message)
 
 
 # --- the network ---------------------------------------------------------------------------------------------
@@ -355,7 +365,7 @@ def test_backward_by_hand():
     assert_close(gradients.W1, [[-0.5, -0.25, 0.0], [-1.0, -0.5, 0.0]], "d_W1 is the inputs (1, 2) times d_b1")
 
 
-@pytest.mark.parametrize(("batch", "hidden"), [(7, 5), (1, 5), (7, 1), (3, 3)])
+@pytest.mark.parametrize(("batch", "hidden"), [(7, 5), (1, 4), (7, 1), (3, 3)])
 def test_backward_is_the_slope_of_the_loss(rng, batch, hidden):
     """Every gradient equals central differences of the loss, in every parameter."""
     parameters, inputs = random_network(rng, 3, hidden), rng.normal(size=(batch, 3))
@@ -508,8 +518,8 @@ def test_train_takes_every_step():
         assert_close(curve, losses, f"the losses of {epochs} epochs with steps so large that the second makes it worse")
         for name, now, expected in zip(NAMES, trained, parameters, strict=True):
             assert_close(now, expected, f"{name} after {epochs} such epochs: the last network, not the best")
-    _, flat = train(start, X, y, learning_rate=0.0, epochs=100)
-    assert_close(flat, np.full(101, flat[0]), "the losses of 100 epochs with learning_rate=0")
+    _, flat = train(start, X, y, learning_rate=0.0, epochs=40)
+    assert_close(flat, np.full(41, flat[0]), "the losses of 40 epochs with learning_rate=0")
     _, rising = train(start, X, y, learning_rate=30.0, epochs=100)
     assert_shape(rising, (101,), "the losses of 100 epochs, of which the first is the best")
 
@@ -518,8 +528,8 @@ def test_train_goes_on_when_all_is_learned():
     """A loss of nearly nothing does not end the training, and one of 1,000 nats is written down as it is."""
     sure = Parameters(np.array([[10.0, -10.0]]), np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1))
     X = np.array([[1.0], [-1.0]])
-    _, losses = train(sure, X, np.array([1, 0]), learning_rate=0.1, epochs=50)
-    assert_shape(losses, (51,), "the losses of 50 epochs from a network that is right and sure")
+    _, losses = train(sure, X, np.array([1, 0]), learning_rate=0.1, epochs=25)
+    assert_shape(losses, (26,), "the losses of 25 epochs from a network that is right and sure")
     _, losses = train(sure, 100 * X, np.array([0, 1]), learning_rate=0.0, epochs=1)
     assert_close(losses, [1000.0, 1000.0], "the losses of a network that is wrong and sure, with logits of ±1000")
 
@@ -556,8 +566,8 @@ def test_train_says_when_the_step_is_too_large(rng):
 def test_train_learns_exclusive_or():
     """Four points that no straight line can split are learned, which one layer cannot do."""
     X, y = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
-    trained, losses = train(initialize(2, 32, rng=np.random.default_rng(0)), X, y, learning_rate=0.5, epochs=300)
-    assert losses[-1] < 0.1, f"the loss on exclusive or after 300 epochs is below 0.1, got {losses[-1]:.3f}"
+    trained, losses = train(initialize(2, 32, rng=np.random.default_rng(0)), X, y, learning_rate=0.5, epochs=60)
+    assert losses[-1] < 0.1, f"the loss on exclusive or after 60 epochs is below 0.1, got {losses[-1]:.3f}"
     assert ((forward(trained, X)[0] > 0) == y).all(), "all four points of exclusive or are right"
 
 
@@ -567,7 +577,7 @@ def test_train_learns_exclusive_or():
 def test_classifier_bends_the_boundary(rng):
     """On two moons, held-out accuracy is 95 % and more; a straight line stays below 90 %."""
     X, y = two_moons(rng, 300)
-    model = MLPClassifier(16, learning_rate=2.0, epochs=150).fit(X[:100], y[:100])
+    model = MLPClassifier(16, learning_rate=4.0, epochs=60).fit(X[:100], y[:100])
     accuracy = (model.predict(X[100:]) == y[100:]).mean()
     assert accuracy >= 0.95, f"held-out accuracy on two moons is at least 95 %, got {accuracy:.1%}"
 
@@ -593,13 +603,15 @@ def test_classifier_follows_the_estimator_conventions(rng):
 def test_classifier_is_train_from_initialize(rng):
     """Fit uses initialize with its seed, and train with its learning rate and epochs."""
     X, y = two_moons(rng, 40)
-    for hidden, rate, epochs, seed in ((5, 0.25, 20, 3), (1, 3.0, 2, 0), (17, 0.5, 0, 1), (2, 0.001, 650, 12345)):
+    for hidden, rate, epochs, seed in ((5, 0.25, 20, 3), (1, 3.0, 2, 0), (17, 0.5, 0, 1), (2, 0.001, 4, 12345)):
         model = MLPClassifier(hidden, learning_rate=rate, epochs=epochs, seed=seed).fit(X[:6], y[:6])
         start = initialize(2, hidden, rng=np.random.default_rng(seed))
         parameters, losses = train(start, X[:6], y[:6], learning_rate=rate, epochs=epochs)
         settings = f"hidden={hidden}, learning_rate={rate}, epochs={epochs}, seed={seed}"
         assert_same(model.parameters_, parameters, f"fit with {settings}, against train from initialize")
         assert_close(model.loss_curve_, losses, f"loss_curve_ with {settings}, against the losses of train")
+    curve = MLPClassifier(1, learning_rate=0.001, epochs=650).fit(X[:2], y[:2]).loss_curve_
+    assert_shape(curve, (651,), "loss_curve_ with epochs=650: as many as were asked for, and not fewer")
 
 
 def test_classifier_repeats_itself(rng):
@@ -607,29 +619,32 @@ def test_classifier_repeats_itself(rng):
     X, y = two_moons(rng, 40)
     np.random.random()  # so that the state is not one that a seed has just set
     state = global_state()
-    one = MLPClassifier(4, epochs=10, seed=1).fit(X, y)
+    one = MLPClassifier(4, epochs=3, seed=1).fit(X, y)
     assert global_state() == state, "fit used or seeded NumPy's global random state: np.random.default_rng(self.seed)"
-    assert_same(MLPClassifier(4, epochs=10, seed=1).fit(X, y).parameters_, one.parameters_, "the same seed again")
-    assert_same(MLPClassifier(4, epochs=10, seed=1).fit(-X, y).fit(X, y).parameters_, one.parameters_, "a second fit")
-    other = MLPClassifier(4, epochs=10, seed=2).fit(X, y)
+    assert_same(MLPClassifier(4, epochs=3, seed=1).fit(X, y).parameters_, one.parameters_, "the same seed again")
+    assert_same(MLPClassifier(4, epochs=3, seed=1).fit(-X, y).fit(X, y).parameters_, one.parameters_, "a second fit")
+    other = MLPClassifier(4, epochs=3, seed=2).fit(X, y)
     assert not np.allclose(other.parameters_.W1, one.parameters_.W1), "seed=2 gives other weights than seed=1"
 
 
-@pytest.mark.parametrize("labels", [("crash", "healthy"), (-1, 1), (False, True), (3, 7)])
-def test_classifier_takes_any_two_labels(rng, labels):
+def test_classifier_takes_any_two_labels(rng):
     """Strings, ±1, booleans and other numbers are learned; the second in sorted order is the positive class."""
     X, y = (data[1:] for data in two_moons(rng, 61))  # the first sample is of the second class
-    named = np.array(labels)[y]
-    model, reference = (MLPClassifier(8, epochs=20).fit(X, targets) for targets in (named, y))
-    assert (named == np.array(labels)[y]).all(), f"y after fit with labels {labels} is as it was: got {named}"
-    assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
-    assert_same(model.parameters_, reference.parameters_, f"labels {labels} against 0 and 1")
-    predicted = model.predict(X)
-    assert np.asarray(predicted).dtype.kind == named.dtype.kind, (
-        f"predict returns the type of the labels, {named.dtype}; got {np.asarray(predicted).dtype}"
-    )
-    assert (predicted == np.array(labels)[reference.predict(X)]).all(), "predict returns the labels given to fit"
-    assert_close(model.predict_proba(X)[:, 1], sigmoid(model.decision_function(X)), "column 1 is the second class")
+    reference = MLPClassifier(8, epochs=8).fit(X, y)
+    codes = (reference.decision_function(X) > 0).astype(int)
+    for labels in (("crash", "healthy"), (-1, 1), (False, True), (3, 7)):
+        named = np.array(labels)[y]
+        model = MLPClassifier(8, epochs=8).fit(X, named)
+        assert (named == np.array(labels)[y]).all(), f"y after fit with labels {labels} is as it was: got {named}"
+        assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
+        assert_same(model.parameters_, reference.parameters_, f"labels {labels} against 0 and 1")
+        predicted = model.predict(X)
+        assert np.asarray(predicted).dtype.kind == named.dtype.kind, (
+            f"predict returns the type of the labels, {named.dtype}; got {np.asarray(predicted).dtype}"
+        )
+        assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
+        expected = sigmoid(model.decision_function(X))
+        assert_close(model.predict_proba(X)[:, 1], expected, f"column 1 is the second class, {labels[1]}")
 
 
 def test_a_classifier_keeps_what_it_learned_to_itself(rng):
