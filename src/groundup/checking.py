@@ -24,7 +24,7 @@ settings.register_profile(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=50,
+    max_examples=25,
     phases=(Phase.explicit, Phase.generate, Phase.target, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )

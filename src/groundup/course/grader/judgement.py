@@ -49,7 +49,7 @@ def not_run(unit: Unit) -> tuple[CheckResult, ...]:
 
 def expected(unit: Unit) -> list[str]:
     """The names of the functions that are checks, from the text of the file."""
-    tree = ast.parse(unit.checks.read_text(encoding="utf-8"))
+    tree = parse(unit.checks.read_text(encoding="utf-8"))
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from groundup import checking
 from groundup.course.grader import guard, limits, overlay
 from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
@@ -59,11 +60,24 @@ LINES, CHARACTERS = 14, 1400
 
 def rehearse() -> None:
     """Run a small check with pytest and Hypothesis, so that what is slow or patched the first time is behind us."""
+    draw_the_same_everywhere()
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nothing:
         path = Path(folder, "checks.py")
         path.write_text(REHEARSAL, encoding="utf-8")
         with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
-            pytest.main(arguments(str(path), folder))
+            pytest.main(arguments(str(path), folder), plugins=[checking])
+
+
+def draw_the_same_everywhere() -> None:
+    """Keep Hypothesis from trying constants of the modules that are loaded: a verdict depends on its own file only.
+
+    It looks for them in everything outside `site-packages`, which differs between a checkout and an installation.
+    """
+    from hypothesis.internal.conjecture import providers
+    from hypothesis.internal.constants_ast import Constants
+
+    none = Constants()
+    providers._get_local_constants = lambda: none
 
 
 def run(request: Request, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
@@ -108,7 +122,7 @@ class Session:
             self._prepare()
             self._import_submission()
             more = ("--seed", str(request["seed"]), *(("--maxfail=1",) if request["stop_at_first"] else ()))
-            code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[outcomes])
+            code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[checking, outcomes])
             if outcomes.done:
                 return
             if outcomes.stop:
@@ -161,19 +175,20 @@ class Session:
 
 
 def arguments(checks: str, scratch: str, *more: str) -> list[str]:
-    """The command line of a lean pytest: no configuration, no other plugin, nothing written outside `scratch`."""
+    """The command line of a lean pytest: no configuration, no other plugin, nothing written outside `scratch`.
+
+    `groundup.checking` is handed over as it is: by name, pytest would look for it through every installed package.
+    """
     return [
         checks,
         "-qq",
         "--tb=no",
         "--disable-warnings",
         "--noconftest",
+        "--disable-plugin-autoload",
         "-c", os.devnull,
         "--rootdir", scratch,
         "--basetemp", str(Path(scratch, "pytest")),
-        "-p", "groundup.checking",
-        "-W", "ignore::pytest.PytestAssertRewriteWarning",
-        "-o", "python_files=checks.py",
         *(part for name in OFF for part in ("-p", f"no:{name}")),
         *more,
     ]  # fmt: skip
@@ -232,10 +247,15 @@ class _Plugin:
         reporter: Any = config.pluginmanager.unregister(name="terminalreporter")
         config.pluginmanager.register(_Silent(reporter._tw), "terminalreporter")
 
-    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module:
-        module: _Module = _Module.from_parent(parent, path=module_path)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """Collect from the one file; pytest itself would look through all folders above it first."""
+        module: _Module = _Module.from_parent(session, path=Path(self.session.request["checks"]))
         module.session_ = self.session
-        return module
+        session.items = list(session.genitems(module))
+        session.testscollected = len(session.items)
+        session.config.hook.pytest_collection_finish(session=session)
+        return True
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and not self.error:
