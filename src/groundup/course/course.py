@@ -165,12 +165,15 @@ class Course:
         self.workspace.commit(f"Save {unit.id}", [path, *([backup] if backup else [])])
         return f"Saved as {path}." + (f" What was there is kept as {backup}." if backup else "")
 
-    def check(self, name: str, *, mine: bool = False) -> Verdict:
+    def check(
+        self, name: str, *, mine: bool = False, on_verdict: Callable[[Verdict], None] = lambda verdict: None
+    ) -> Verdict:
         """Grade the learner's file of a unit as it is on disk, and record the verdict.
 
         Args:
             name: the unit.
             mine: grade it on the learner's own earlier units, where their evidence is current.
+            on_verdict: told the verdict once it is in the ledger, before git keeps the file, which takes a while.
         """
         unit = self.catalogue.unit(name)
         source = self.workspace.read_exercise(unit.id)
@@ -182,6 +185,7 @@ class Course:
         overlay = self.mine(without=unit.id) if mine else {}
         verdict = self.grader.grade(unit, source, overlay=overlay)
         self.ledger.record(verdict, source)
+        on_verdict(verdict)
         if verdict.passed:
             self.workspace.commit(f"Pass {unit.id}", [self.workspace.exercise(unit.id)])
         return verdict

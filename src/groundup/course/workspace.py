@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ class Workspace:
         self.journal_dir = self.root / "journal"
         self.ledger_path = self.state_dir / "ledger.sqlite"
         self.cache_dir = self.state_dir / "cache"
+        self._git_lock = threading.Lock()
 
     @classmethod
     def find(cls, given: str | Path | None = None) -> Workspace:
@@ -116,10 +118,11 @@ class Workspace:
     def commit(self, message: str, paths: Iterable[Path]) -> bool:
         """Commit these files to the workspace's own repository; False where git cannot, which is never an error."""
         names = [str(path.relative_to(self.root)) for path in (*paths, self.root / ".gitignore") if path.exists()]
-        if not names or not self._git("add", "--", *names):
-            return False
-        # Only these paths: whatever else the learner has staged stays theirs.
-        return self._git("commit", "--quiet", "--no-verify", "-m", message, "--", *names)
+        with self._git_lock:  # git refuses a second process at the same repository
+            if not names or not self._git("add", "--", *names):
+                return False
+            # Only these paths: whatever else the learner has staged stays theirs.
+            return self._git("commit", "--quiet", "--no-verify", "-m", message, "--", *names)
 
     def _git(self, *arguments: str) -> bool:
         git = shutil.which("git")

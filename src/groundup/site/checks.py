@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 
 from groundup.course.course import Course
@@ -62,15 +63,20 @@ class Checks:
 
     def _work(self, unit_id: str, future: Future[Verdict | None]) -> None:
         self.channel.publish("checking", unit=unit_id)
-        verdict = None
         try:
-            verdict = self.course.check(unit_id)
-            self.trouble.pop(unit_id, None)
+            self.course.check(unit_id, on_verdict=partial(self._end, unit_id, future))
+            return
         except GroundupError as error:
             self.trouble[unit_id] = str(error)
         except Exception as error:
             log.exception("Grading %s broke", unit_id)
             self.trouble[unit_id] = f"Grading broke ({type(error).__name__}: {error}). The terminal has the details."
+        if not future.done():
+            self._end(unit_id, future, None)
+
+    def _end(self, unit_id: str, future: Future[Verdict | None], verdict: Verdict | None) -> None:
+        if verdict is not None:
+            self.trouble.pop(unit_id, None)
         with self._lock:
             del self._running[unit_id]
             again = self._again.pop(unit_id, None)
