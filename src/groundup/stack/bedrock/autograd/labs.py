@@ -59,7 +59,7 @@ class DigitsConfig:
     expectations=[
         expect("accuracy", at_least=0.92, why="4,000 digits are enough to read more than nine of ten new ones."),
         expect(
-            "accuracy", beats_baseline_by=0.02, why="Strokes meet and cross; a weighted sum of pixels cannot say so."
+            "accuracy", beats_baseline_by=0.01, why="Strokes meet and cross; a weighted sum of pixels cannot say so."
         ),
         expect(
             "gradient_error", at_most=1e-4, why="Training that works does not prove the gradient; a comparison does."
