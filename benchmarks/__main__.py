@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.measure import Figure, machine
 
-NAMES = ("startup", "verdicts", "pages", "units")
+NAMES = ("startup", "verdicts", "pages", "units", "templates")
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ def main() -> int:
 def table(figures: list[Figure]) -> Table:
     """The figures, each beside its bar and its peer."""
     made = Table(box=None, padding=(0, 2), title_justify="left")
-    for heading in ("what", "figure", "bar", "", "peer", "peer ÷ figure", "peer is"):
+    for heading in ("what", "figure", "bar", "", "peer", "ours better by", "peer is"):
         made.add_column(heading, justify="left" if heading in ("what", "peer is", "") else "right")
     for figure in figures:
         sign = {None: "", True: "[green]met[/]", False: "[red]MISSED[/]"}[figure.met]

@@ -62,6 +62,36 @@ def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int
     return 0
 
 
+@copilot_command.command("templates", epilog="Example: groundup copilot templates app.log --top 20")
+@FILES
+@SINCE
+@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many templates to show.")
+@json_option
+def templates_command(files: tuple[str, ...], since: str | None, top: int, as_json: bool) -> int:
+    """Show the templates behind the messages of each FILE (- for standard input), the most frequent first.
+
+    With --json all templates are given, with some of their messages.
+    """
+    from groundup.systems.copilot.logs import visible
+    from groundup.systems.copilot.templates import Miner
+
+    miner, lines = Miner(), 0
+    with ExitStack() as stack:
+        for record in _records(files, since, stack, quiet=as_json):
+            miner.add(record.message)
+            lines += 1
+    found = miner.templates()
+    if as_json:
+        _print_json({"records": lines, "templates": [vars_of(template) for template in found]})
+        return 0
+    out = console()
+    for template in found[:top]:
+        out.print(f"{template.count:>9,}  {escape(visible(template.text))}")
+    hidden = f"; the {len(found) - top:,} rarest are not shown (--top)" if len(found) > top else ""
+    out.print(f"[dim]{len(found):,} templates of {lines:,} records{hidden}[/]")
+    return 0
+
+
 def vars_of(one: Any) -> dict[str, Any]:
     """The fields of a frozen record as plain data."""
     import dataclasses
@@ -86,7 +116,7 @@ def _print_json(document: Any) -> None:
 
 def _records(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool) -> Iterator[Record]:
     """The records of all files in turn; where `since` is a span, the newest line is looked for first."""
-    from groundup.systems.copilot.logs import after, moment, open_logs, parse
+    from groundup.systems.copilot.logs import after, moment, open_logs, parse, visible
 
     names = list(files)
     paths = [_spooled(stack) if name == "-" and since else name for name in names]
@@ -99,7 +129,9 @@ def _records(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet
             with open_logs(path) as lines:
                 for count, record in enumerate(parse(lines, source=source)):
                     if count % EVERY == 0:
-                        shown.update(task, advance=EVERY if count else 0, description=f"Reading {escape(source)}")
+                        shown.update(
+                            task, advance=EVERY if count else 0, description=f"Reading {escape(visible(source))}"
+                        )
                     yield record
 
     if since is None:

@@ -12,5 +12,6 @@ from __future__ import annotations
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.logs import Record, open_logs, parse
 from groundup.systems.copilot.masking import mask
+from groundup.systems.copilot.templates import Miner, Template
 
-__all__ = ["Evidence", "Record", "mask", "open_logs", "parse", "why"]
+__all__ = ["Evidence", "Miner", "Record", "Template", "mask", "open_logs", "parse", "why"]

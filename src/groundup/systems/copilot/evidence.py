@@ -307,7 +307,10 @@ def _choose(
     onset = min((one for one in failing), key=lambda one: one.group.positions[0], default=None)
     start = onset.group.positions[0] if onset else min(drift.position for drift in drifts)
     if onset is not None and len(failing) > 1:
-        onset.reasons.insert(0, f"the first failure: {len(failing) - 1} other kinds follow")
+        onset.reasons.insert(
+            0,
+            f"the first failure: {_count(len(failing) - 1, 'other kind')} of failure follow{'s' if len(failing) == 2 else ''}",
+        )
         onset.score += 2
         failing.sort(key=lambda one: (-one.score, one.group.positions[0]))
     for one in _one_of_each(failing, most - 6 if len(failing) > most - 6 else most):
@@ -356,6 +359,10 @@ def _one_of_each(failing: list[_Judged], most: int) -> list[_Judged]:
     return (best + others)[:most]
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _exception(record: Record) -> list[str]:
     """The last exception that a record carries: in Python and in Java it is the cause that is nearest to the fault."""
     causes = [line.strip() for line in record.joined if line.lstrip().startswith("Caused by:")]
@@ -400,7 +407,7 @@ def _changes(stream: _Stream, judged: list[_Judged], start: int) -> list[tuple[R
                     (
                         start - position + (0 if changed else 1000),
                         record,
-                        [f"{what}, {start - position:,} lines before the first failure"],
+                        [f"{what}, {_count(start - position, 'line')} before the first failure"],
                     )
                 )
     return [(record, reasons) for _, record, reasons in sorted(found, key=lambda one: one[0])]

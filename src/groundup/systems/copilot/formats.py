@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from groundup.systems.copilot.times import TIME, seconds
+from groundup.systems.copilot.times import MONTHS, TIME, seconds
 
 _LEVELS = {
     "trace": "trace verbose finest finer t v silly",
@@ -202,13 +202,18 @@ _HEADED = re.compile(rf"{_PRIORITY}\[?(?:{TIME})")
 # Labels, node names and numbers before the time: BGL, Thunderbird, HPC, OpenStack.
 _INSIDE = re.compile(rf"(?:\S{{1,80}} ){{1,4}}?\[?(?:{TIME})(?: \S+ (?=\d{{4}}-\d\d-\d\d-))?")
 _AGAIN = re.compile(rf" (?:\S+ ){{0,2}}(?:{TIME})(?= )")
-_TAG = re.compile(
-    r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*(?: [^\s:\[\]]+)?)(?:\[\d+\])?(?: \([^)]*\))?: ?(?P<message>.*)",
+# Host and process, as syslog has them. After other times only with a process number: two words may begin a sentence.
+_SYSLOG_TAG = re.compile(
+    r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*(?: [^\s:\[\]]+)?)(?:\[\d+\])?(?: \([^)]*\))?:(?: |$)(?P<message>.*)",
     re.DOTALL,
 )
+_NUMBERED_TAG = re.compile(r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*)\[\d+\]:(?: |$)(?P<message>.*)", re.DOTALL)
+# Before a level: brackets, numbers, names that look like names, and at most one plain word.
+_OTHER = r"(?:\[[^\[\]]*\]|\([^()]*\)|[A-Z0-9][A-Z0-9_.:/#-]*|[\w$@#-]*[\d.$@:/#_-][\w.$@:/#-]*)[\s|]+"
 _LEVEL = re.compile(
-    rf"[\s,|:\])-]*(?P<before>(?:(?:\[[^\[\]]*\]|\([^()]*\)|[\w.$@:/#-]+)[\s|]+){{0,4}}?)"
-    rf"(?P<level>[\[(<]?(?:{_WORDS})[\])>]?(?=[\s:,|-]|$)|\[(?i:{_WORDS})\]|(?<=[\s,])(?:Info|Warning|Error)(?= {{2,}}))[ \t]*[:,|-]?(?P<rest>.*)",
+    rf"[\s,|:\])-]*(?P<before>(?:{_OTHER}){{0,4}}?(?:[A-Za-z]\w*[\s|]+)?(?:{_OTHER}){{0,2}}?)"
+    rf"(?P<level>[\[(<]?(?:{_WORDS})[\])>]?(?=[\s:,|-]|$)|\[(?i:{_WORDS})\]|(?<=[\s,])(?:Info|Warning|Error)(?= {{2,}}))"
+    r"[ \t]*[:,|-]?(?P<rest>.*)",
     re.DOTALL,
 )
 _LETTER = re.compile(r"\s+(\d+)\s+(\d+)\s+([VDIWEF])\s+([^\s:]+(?: [^\s:]+)?)\s*: (.*)", re.DOTALL)  # Android
@@ -230,7 +235,7 @@ def read_headed(text: str) -> Parsed | None:
         return None
     end = match.end()
     found = text[match.start(match.lastindex or 0) : end]
-    parsed = after_time(text[end:], "headed", seconds(found))
+    parsed = after_time(text[end:], "headed", seconds(found), syslog=found[:3] in MONTHS)
     if match["priority"] and parsed.level is None:
         parsed.level = _SYSLOG[int(match["priority"]) % 8]
     return parsed
@@ -247,7 +252,7 @@ def read_inside(text: str) -> Parsed | None:
     found, end = match[match.lastindex or 0], match.end()
     while (again := _AGAIN.match(text, end)) is not None:  # a second notation of the same time
         found, end = again[again.lastindex or 0], again.end()
-    return after_time(text[end:], "headed", seconds(found))
+    return after_time(text[end:], "headed", seconds(found), syslog=found[:3] in MONTHS)
 
 
 _LEVELLED = re.compile(rf"[\[(<]?({_WORDS})[\])>]?(?:\s*[:|-]|\s)\s*(?=\S)")
@@ -263,14 +268,14 @@ def read_levelled(text: str) -> Parsed | None:
     return Parsed("levelled", origin["message"], None, LEVELS[match[1].lower()], origin["logger"])
 
 
-def after_time(rest: str, name: str, time: float | None) -> Parsed:
+def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False) -> Parsed:
     """What stands after the time: level and origin, or host and tag, or neither; then the message."""
     if rest[:1] == "|" and (match := _PIPES.match(rest)):
         return Parsed(name, match["message"], time, None, match["name"])
     if rest[:1] == " " and (match := _LETTER.match(rest)):
         return Parsed(name, match[5], time, LEVELS[match[3].lower()], match[4])
     level = _LEVEL.match(rest)
-    tag = _TAG.match(rest)
+    tag = (_SYSLOG_TAG if syslog else _NUMBERED_TAG).match(rest)
     if level is not None and (tag is None or level.start("level") < tag.start("message")):
         origin = _ORIGIN.match(level["rest"])
         assert origin is not None

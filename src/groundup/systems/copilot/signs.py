@@ -21,24 +21,30 @@ _HARMLESS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# Words of a failure; not as a part of a name: `libgpg-error-dev`, `/errors/404.html`.
 _GRAVE = re.compile(
     r"""
-    \b(?:panic(?:ked)?|segfault|segmentation\ fault|core\ dumped|oom[- ]?killed?|out\ of\ memory|outofmemory\w*|kernel\ panic
+    (?<![\w./-])
+    (?:panic(?:ked)?|segfault|segmentation\ fault|core\ dumped|oom[- ]?kill\w*|out\ of\ memory|outofmemory\w*|kernel\ panic
       |no\ space\ left|disk\ full|cannot\ allocate|deadlock(?:ed)?|crash(?:ed|ing|es)?|crashloopbackoff|fatal|corrupt(?:ed|ion)?
-      |data\ loss|shutting\ down\ due|emergency|stack\ overflow)\b
+      |data\ loss|shutting\ down\ due|emergency|stack\ overflow)
+    (?![\w-]|[./]\w)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _FAILED = re.compile(
     r"""
-    \b(?:fail(?:ed|s|ure|ures|ing)?|errors?|errored|exceptions?|refused|timed?[- ]?out|timeouts?|unable\ to|cannot|can't|can\ not
+    (?<![\w./-])
+    (?:fail(?:ed|s|ure|ures|ing)?|errors?|errored|exceptions?|refused|timed?[- ]?out|timeouts?|unable\ to|cannot|can't|can\ not
       |could\ not|couldn't|denied|forbidden|unauthorized|unavailable|unreachable|unhealthy|unresponsive|not\ responding|not\ ready
-      |exhausted|exceed(?:ed|s|ing)|abort(?:ed|ing)?|killed|terminated\ abnormally|expired|invalid|reject(?:ed|ing|ion)?|evict(?:ed|ing)|back-?off
-      |rate\ limit(?:ed|ing)?|throttl(?:ed|ing)|overload(?:ed)?|starv(?:ed|ation|ing)|leak(?:ed|ing|s)?|broken|dropped|lost|missing
-      |not\ found|no\ such|violat(?:es|ed|ion)|conflict|mismatch|unexpected|unknown\ host|nxdomain|servfail|no\ route|reset\ by\ peer
-      |circuit\ breaker\ (?:is\ )?open(?:ed)?|giving\ up|gave\ up|retries\ exhausted|degraded|stuck|hung|misconfigur\w+|oom|rollback|rolled\ back)\b
+      |exhausted|exceed(?:ed|s|ing)|abort(?:ed|ing)?|killed|terminated\ abnormally|exited\ abnormally|expired|invalid
+      |reject(?:ed|ing|ion)?|evict(?:ed|ing)|back-?off|rate\ limit(?:ed|ing)?|throttl(?:ed|ing)|overload(?:ed)?
+      |starv(?:ed|ation|ing)|leak(?:ed|ing|s)?|broken|dropped|lost|missing|not\ found|no\ such|violat(?:es|ed|ion)|conflict
+      |mismatch|unexpected|unknown\ host|nxdomain|servfail|no\ route|reset\ by\ peer|circuit\ breaker\ (?:is\ )?open(?:ed)?
+      |giving\ up|gave\ up|retries\ exhausted|degraded|stuck|hung|misconfigur\w+|oom|rollback|rolled\ back)
+    (?![\w-]|[./]\w)
   | \bE(?:CONN\w+|TIMEDOUT|NOTFOUND|ACCES|PERM|NOENT|HOSTUNREACH|NETUNREACH|PIPE|ADDRINUSE|MFILE|NOSPC|AI_AGAIN)\b
-  | \b\w+(?:Error|Exception)\b
+  | (?<![\w/-])(?-i:[A-Z]\w*(?:Error|Exception))\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
