@@ -44,7 +44,7 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How many times the figure goes into the peer's (or the other way round, where more is better): above 1, ours is better."""
+        """How many times better the figure is than the peer's: above 1, ours is the better one."""
         if self.peer is None or self.unit == "×":
             return None
         better, worse = (self.value, self.peer) if self.unit in MORE_IS_BETTER else (self.peer, self.value)

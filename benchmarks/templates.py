@@ -1,7 +1,8 @@
 """The template miner beside Drain3 (with the masks of its example), on the same lines, on one thread.
 
-The lines are loghub's 2k sets, as far as they are in the folder `logs/loghub_2k` of `GROUNDUP_DATA_MIRROR`; without them nothing
-is measured. One setting for all of them, in both. `raw` is the line with its header, as it stands in the file.
+The lines are loghub's 2k sets, as far as they are in the folder `logs/loghub_2k` of `GROUNDUP_DATA_MIRROR`; without
+them nothing is measured. One setting for all of them, in both. `raw` is the line with its header, as it stands in the
+file.
 """
 
 from __future__ import annotations

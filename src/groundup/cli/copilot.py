@@ -37,7 +37,7 @@ def copilot_command() -> None:
 @SINCE
 @json_option
 def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int:
-    """Show at most 20 lines of each FILE (- for standard input) that hold the root cause; nothing where nothing is wrong.
+    """Show at most 20 lines of the FILEs (- for standard input) that hold the root cause; none where nothing is wrong.
 
     All formats are recognised: JSON, logfmt, klog, syslog, access logs, log4j and plain text, also gzipped.
     """
@@ -55,9 +55,8 @@ def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int
         return 0
     for one in found:
         place = f"{one.source}:{one.number}" if len(files) > 1 else f"line {one.number}"
-        out.print(
-            f"[bold]{escape(visible(place))}[/]  [dim]{_clock(one.time)}[/]  {escape('; '.join(visible(r) for r in one.reasons))}"
-        )
+        reasons = escape("; ".join(visible(reason) for reason in one.reasons))
+        out.print(f"[bold]{escape(visible(place))}[/]  [dim]{_clock(one.time)}[/]  {reasons}")
         out.print(f"    {escape(visible(one.text))}")
     return 0
 
@@ -110,7 +109,7 @@ def _clock(time: float | None) -> str:
 
 
 def _print_json(document: Any) -> None:
-    """One JSON document in ASCII: a log line may hold characters that steer a terminal, and JSON can spell all of them."""
+    """One JSON document in ASCII: log lines may hold what steers a terminal, and JSON can spell all of it."""
     click.echo(json.dumps(document, indent=2))
 
 

@@ -103,7 +103,7 @@ def access() -> list[str]:
         time = (START + timedelta(seconds=i)).strftime("%d/%b/%Y:%H:%M:%S +0000")
         status = 502 if 2_000 <= i < 2_040 and i % 2 else 200
         lines.append(
-            f'10.0.0.{rng.randint(1, 250)} - - [{time}] "GET /api/cart HTTP/1.1" {status} {rng.randint(100, 999)} "-" "curl"'
+            f'10.0.0.{rng.randint(1, 250)} - - [{time}] "GET /api/cart HTTP/1.1" {status} {rng.randint(9, 999)}'
         )
     return lines
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import time as clock
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from groundup.errors import UsageError
+from groundup.systems.copilot import why
 from groundup.systems.copilot.logs import Record, after, moment, open_logs, parse, visible
 
 
@@ -30,7 +32,7 @@ def at(record: Record) -> str:
          "json", "2026-11-20 23:06:46", "error", "api", "boom"),
         ('{"time":1795000000000,"level":50,"name":"api","msg":"boom"}',
          "json", "2026-11-18 11:06:40", "error", "api", "boom"),
-        ('{"log":"E1120 23:06:46.260686    1 reflector.go:126] no list\\n","stream":"stderr","time":"2026-11-20T23:06:46Z"}',
+        ('{"log":"E1120 23:06:46.260686    1 reflector.go:126] no list\\n","stream":"stderr","time":"2026-11-20"}',
          "klog", "2026-11-20 23:06:46", "error", "reflector.go", "no list"),
         ('ts=2026-11-20T23:06:46Z level=warn component=db msg="slow \\"query\\"" took=3s',
          "logfmt", "2026-11-20 23:06:46", "warn", "db", 'slow "query"'),
@@ -53,7 +55,8 @@ def at(record: Record) -> str:
         ("2026-11-21T01:06:46+02:00 INFO hello", "levelled", "2026-11-20 23:06:46", "info", None, "hello"),
         ('[pod/api-5f/web] 2026-11-20T23:06:46Z {"level":"info","msg":"hi"}',
          "json", "2026-11-20 23:06:46", "info", "web", "hi"),
-        ("2026-11-20T23:06:46.26Z stderr F panic: no map", "headed", "2026-11-20 23:06:46", "fatal", None, "panic: no map"),
+        ("2026-11-20T23:06:46.26Z stderr F panic: no map",
+         "headed", "2026-11-20 23:06:46", "fatal", None, "panic: no map"),
         ("\x1b[31mERROR\x1b[0m it broke", "levelled", None, "error", None, "it broke"),
         ("just words, and no header: none", "plain", None, None, None, "just words, and no header: none"),
         ('{"not": json', "plain", None, None, None, '{"not": json'),
@@ -168,6 +171,17 @@ def test_since_is_a_span_before_the_newest_line_or_a_time() -> None:
         moment("5m", None)
     records = [Record(1, "", "", 1.0), Record(2, "", "", 5.0), Record(3, "", ""), Record(4, "", "", 2.0)]
     assert [r.number for r in after(records, 3.0)] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "1", "a-", "-1-", "_1", "a ", "[a ", "A.B", "f0", "x=1 ", 'a="', "0:", "Caused by: "]
+)
+def test_no_line_takes_long_however_it_is_made(unit: str) -> None:
+    line = (unit * 60_000)[:60_000]
+    start = clock.perf_counter()
+    for before in ("", "2026-11-20T10:00:00Z ", "Jun 14 15:16:01 host ", "2026-11-20 10:00:00 INFO ", "{"):
+        why(parse([before + line, line]))
+    assert clock.perf_counter() - start < 5  # a hundred times what it takes; quadratic patterns took minutes
 
 
 def test_what_steers_a_terminal_is_spelt_out() -> None:

@@ -121,6 +121,16 @@ def test_a_snapshot_goes_on_where_the_miner_stood() -> None:
         Miner.restore({"version": 0})
 
 
+def test_long_messages_take_no_longer_than_they_must() -> None:
+    rng = random.Random(0)
+    miner = Miner()
+    start = time.perf_counter()
+    for _ in range(1_000):
+        miner.add(" ".join(rng.choices("abcdefghij", k=300)))
+    assert sum(t.count for t in miner.templates()) == 1_000
+    assert time.perf_counter() - start < 20
+
+
 def test_a_hostile_stream_of_new_words_ends() -> None:
     rng = random.Random(0)
     miner = Miner()

@@ -4,8 +4,8 @@
    not what they say, but for the first few: memory grows by twelve bytes a line.
 2. A group is weighed by how grave it is (`signs`), how rare, whether it is new, and whether it comes in a burst.
 3. If nothing is grave enough, the answer is that there is nothing.
-4. Otherwise at most twenty lines: the first line of each failing group, its exception, what changed shortly before the first
-   failure, warnings that rise, measurements that leave their usual range, what fell silent.
+4. Otherwise at most twenty lines: the first line of each failing group, its exception, what changed shortly before the
+   first failure, warnings that rise, measurements that leave their usual range, what fell silent.
 
 Not covered: failures that only a person who knows the system could see (a wrong price, a missing order).
 """
@@ -18,12 +18,14 @@ import statistics
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from groundup.errors import UsageError
 from groundup.systems.copilot import signs
 from groundup.systems.copilot.logs import EXCEPTION, Record
 from groundup.systems.copilot.masking import Masker
-from groundup.systems.copilot.signs import ERROR, FAILURE, MENTION, NOTHING, WARNING, Gravity
+from groundup.systems.copilot.signs import ERROR, FAILURE, MENTION, WARNING, Gravity
+from groundup.systems.copilot.templates import Miner
 
 MOST = 20
 KEPT = 3  # whole records that a group keeps
@@ -112,10 +114,10 @@ def why(records: Iterable[Record], *, most: int = MOST) -> list[Evidence]:
     stream = _gather(records)
     judged = [_judge(group, stream) for group in stream.groups.values()]
     failing = [one for one in judged if one.failing]
-    drifts = list(_drifts(stream))
-    if not failing and not drifts:
+    drifts, silent = list(_drifts(stream)), list(_silent(stream))
+    if not failing and not drifts and not any(one.regular for one in silent):
         return []
-    return _choose(stream, judged, failing, drifts, most)
+    return _choose(stream, judged, failing, drifts, silent, most)
 
 
 # ── 1. gather ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,7 +154,7 @@ def _gather(records: Iterable[Record]) -> _Stream:
                     measures = metric_keys[name] = signs.is_metric(name)
                 if measures:
                     _series(group, name).append(value, record)
-        if group.metric and (not record.fields or record.format == "access"):
+        if group.metric:
             for index, value in enumerate(_NUMBER.findall(record.message)[:4]):
                 _series(group, f"#{index + 1}").append(float(value), record)
         stream.length = position + 1
@@ -183,7 +185,7 @@ def _judge(group: _Group, stream: _Stream) -> _Judged:
     weight, length = group.gravity.weight, stream.length
     reasons = [group.gravity.reason] if group.gravity.reason else []
     share = group.count / length
-    # A message that comes at random first shows at about 1/(count + 1) of the log; this is how unlikely its lateness is.
+    # How likely it is that all of a message's lines come so late, if they come at random.
     late = (1 - group.positions[0] / length) ** group.count
     new = late < SURPRISE and group.positions[0] > 20
     burst = _burst(group, stream)
@@ -202,16 +204,15 @@ def _judge(group: _Group, stream: _Stream) -> _Judged:
     if weight >= ERROR:
         failing = True
     elif weight == FAILURE:  # words of a failure, and no level that says so
-        failing = unusual or share > 0.02 or group.count <= 3
+        failing = unusual or group.count <= KEPT or (share > 0.02 and group.level is None)
     else:
-        failing = (
-            weight == WARNING and (new or burst >= 10) and group.count >= 3 and signs.is_failure(group.first.message)
-        )
+        rises = (new or burst >= 10) and group.count >= KEPT
+        failing = weight == WARNING and rises and (group.count >= 5 or signs.is_failure(group.first.message))
     return _Judged(group, score, reasons, new, burst, failing)
 
 
 def _burst(group: _Group, stream: _Stream) -> float:
-    """How many times more often the group comes in its densest twentieth of the log than before; 1 where there is none."""
+    """How many times more often the group comes in its densest twentieth of the log than before; at least 1."""
     if group.count < 5 or stream.length < 100:
         return 1.0
     windows = 20
@@ -257,7 +258,7 @@ def _drifts(stream: _Stream) -> Iterator[_Drift]:
             peak = max(range(20), key=levels.__getitem__)
             if peak < 3 or usual <= 0 or levels[peak] < 3 * usual or levels[peak] - usual < 8 * spread:
                 continue
-            if all(a <= b for a, b in zip(series, series[1:], strict=False)):
+            if all(a <= b for a, b in pairwise(series)):
                 continue  # a counter only counts
             crossing = next(
                 i for i, v in enumerate(series) if i >= 3 * size and v > usual + 4 * spread and v > 2 * usual
@@ -270,22 +271,40 @@ def _drifts(stream: _Stream) -> Iterator[_Drift]:
             )  # fmt: skip
 
 
-def _silent(stream: _Stream) -> Iterator[tuple[_Group, str]]:
-    """Groups that came regularly and then no more."""
+@dataclass(slots=True)
+class _Silence:
+    group: _Group
+    regular: bool  # like a clock, so that its silence alone tells of a failure
+
+
+def _silent(stream: _Stream) -> Iterator[_Silence]:
+    """Groups that came steadily and then no more, while the log went on."""
     for group in stream.groups.values():
         if group.count < 30 or group.gravity.weight > MENTION:
             continue
         span = group.positions[-1] - group.positions[0]
         rest = stream.length - 1 - group.positions[-1]
-        if span > 0.2 * stream.length and rest > 0.1 * stream.length:
-            expected = group.count / (span + 1) * rest
-            if expected > 15:
-                yield group, f"came {group.count:,} times until here, then never again"
+        if span > 0.2 * stream.length and rest > 0.1 * stream.length and group.count / (span + 1) * rest > 15:
+            yield _Silence(group, _is_regular(group, stream))
+
+
+def _is_regular(group: _Group, stream: _Stream) -> bool:
+    """Whether a group came at even intervals, and is missing for at least thirty of them."""
+    if len(group.times) != group.count:
+        return False
+    gaps = [b - a for a, b in pairwise(group.times)]
+    mean = statistics.fmean(gaps)
+    return mean > 0 and statistics.pstdev(gaps) < 0.3 * mean and stream.end - group.times[-1] > 30 * mean
 
 
 # ── 4. choose ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def _choose(
-    stream: _Stream, judged: list[_Judged], failing: list[_Judged], drifts: list[_Drift], most: int
+    stream: _Stream,
+    judged: list[_Judged],
+    failing: list[_Judged],
+    drifts: list[_Drift],
+    silent: list[_Silence],
+    most: int,
 ) -> list[Evidence]:
     chosen: dict[tuple[str, int], Evidence] = {}
 
@@ -305,11 +324,12 @@ def _choose(
 
     failing.sort(key=lambda one: (-one.score, one.group.positions[0]))
     onset = min((one for one in failing), key=lambda one: one.group.positions[0], default=None)
-    start = onset.group.positions[0] if onset else min(drift.position for drift in drifts)
+    signs_of_it = [drift.position for drift in drifts] + [one.group.positions[-1] for one in silent]
+    start = onset.group.positions[0] if onset else min(signs_of_it)
     if onset is not None and len(failing) > 1:
         onset.reasons.insert(
             0,
-            f"the first failure: {_count(len(failing) - 1, 'other kind')} of failure follow{'s' if len(failing) == 2 else ''}",
+            f"the first failure; {_count(len(failing) - 1, 'other kind')} after it",
         )
         onset.score += 2
         failing.sort(key=lambda one: (-one.score, one.group.positions[0]))
@@ -327,9 +347,9 @@ def _choose(
         add(one.group.first, one.reasons, one.score)
     for drift in sorted(drifts, key=lambda d: -d.factor)[:3]:
         add(drift.record, [drift.reason], 2.0)
-    for group, reason in list(_silent(stream))[:2]:
-        if group.last is not None:
-            add(group.last, [reason], 1.5)
+    for one in sorted(silent, key=lambda one: (not one.regular, -one.group.count))[:2]:
+        if one.group.last is not None:
+            add(one.group.last, [f"came {one.group.count:,} times until here, then never again"], 1.5)
     for one in failing:
         add(one.group.first, one.reasons, one.score)
     for one in failing:  # room that is left shows rare failures again, with other values
@@ -351,11 +371,14 @@ def _telling(warning: _Judged) -> bool:
 
 def _one_of_each(failing: list[_Judged], most: int) -> list[_Judged]:
     """The best of each message first, whatever service wrote it; then the others."""
-    seen: set[str] = set()
+    miner = Miner()  # messages that differ in names only are one kind
+    numbers = [miner.add(one.group.masked) for one in failing]
+    seen: set[int] = set()
     best, others = [], []
-    for one in failing:
-        (others if one.group.masked in seen else best).append(one)
-        seen.add(one.group.masked)
+    for one, number in zip(failing, numbers, strict=True):
+        kind = miner.template_of(number)
+        (others if kind in seen else best).append(one)
+        seen.add(kind)
     return (best + others)[:most]
 
 
@@ -372,7 +395,7 @@ def _exception(record: Record) -> list[str]:
 
 
 def _details(stream: _Stream, judged: list[_Judged], failing: list[_Judged]) -> list[tuple[Record, str]]:
-    """Lines that say nothing grave themselves, and come only right after lines that do: addresses, parameters, states."""
+    """Lines that say nothing grave, and come only right after lines that do: addresses, parameters, states."""
     grave = {position for one in failing for position in one.group.positions}
     found: list[tuple[int, Record, str]] = []
     for one in judged:
@@ -411,6 +434,3 @@ def _changes(stream: _Stream, judged: list[_Judged], start: int) -> list[tuple[R
                     )
                 )
     return [(record, reasons) for _, record, reasons in sorted(found, key=lambda one: one[0])]
-
-
-__all__ = ["ERROR", "MOST", "NOTHING", "Evidence", "why"]

@@ -6,7 +6,7 @@
 | logfmt | `ts=… level=info msg="…" key=value` |
 | klog | `E1120 23:06:46.260686    1 reflector.go:126] …` |
 | access | `10.0.0.1 - - [20/Nov/2026:23:06:46 +0000] "GET / HTTP/1.1" 500 12` |
-| headed | a time, then host, process, level, thread and logger in any of the usual orders: syslog, log4j, Spring, Android … |
+| headed | a time, then host, process, level, thread, logger in any usual order: syslog, log4j, Spring, Android … |
 | levelled | the same without a time: `ERROR [main] org.example.Pool - …` |
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 
 from groundup.systems.copilot.times import MONTHS, TIME, seconds
 
+HEADER = 400  # characters that are searched for a header: the patterns backtrack, and a line may be as long as it likes
 _LEVELS = {
     "trace": "trace verbose finest finer t v silly",
     "debug": "debug fine config d dbg",
@@ -32,7 +33,10 @@ _LEVELS = {
 LEVELS = {word: level for level, words in _LEVELS.items() for word in words.split()}
 _BUNYAN = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal"}
 _SYSLOG = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")
-_WORDS = "TRACE|VERBOSE|DEBUG|INFORMATION|INFO|NOTICE|WARNING|WARN|ERROR|ERR|SEVERE|CRITICAL|CRIT|ALERT|EMERGENCY|EMERG|FATAL|PANIC|FAILURE"
+_WORDS = (
+    "TRACE|VERBOSE|DEBUG|INFORMATION|INFO|NOTICE|WARNING|WARN|ERROR|ERR|SEVERE|CRITICAL|CRIT|ALERT|EMERGENCY|EMERG"
+    "|FATAL|PANIC|FAILURE"
+)
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ _STAMP = re.compile(
 
 
 def unwrap(line: str) -> tuple[float | None, str | None, str]:
-    """Take off what `kubectl logs --timestamps --prefix` and container runtimes put before a line: time, origin, the rest."""
+    """Take off what `kubectl logs --timestamps --prefix` and runtimes put before a line: time, origin, the rest."""
     if "\x1b" in line:
         line = _ANSI.sub("", line) or line
     time = service = None
@@ -178,7 +182,8 @@ def read_klog(text: str) -> Parsed | None:
 
 
 _ACCESS = re.compile(
-    r'(\S+) \S+ (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-)(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)")?(.*)',
+    r'(\S+) \S+ (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-)'
+    r'(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)")?(.*)',
     re.DOTALL,
 )
 
@@ -204,7 +209,8 @@ _INSIDE = re.compile(rf"(?:\S{{1,80}} ){{1,4}}?\[?(?:{TIME})(?: \S+ (?=\d{{4}}-\
 _AGAIN = re.compile(rf" (?:\S+ ){{0,2}}(?:{TIME})(?= )")
 # Host and process, as syslog has them. After other times only with a process number: two words may begin a sentence.
 _SYSLOG_TAG = re.compile(
-    r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*(?: [^\s:\[\]]+)?)(?:\[\d+\])?(?: \([^)]*\))?:(?: |$)(?P<message>.*)",
+    r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*(?: [^\s:\[\]]+)?)(?:\[\d+\])?(?: \([^)]*\))?:"
+    r"(?: |$)(?P<message>.*)",
     re.DOTALL,
 )
 _NUMBERED_TAG = re.compile(r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*)\[\d+\]:(?: |$)(?P<message>.*)", re.DOTALL)
@@ -212,7 +218,8 @@ _NUMBERED_TAG = re.compile(r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*)\[\d+
 _OTHER = r"(?:\[[^\[\]]*\]|\([^()]*\)|[A-Z0-9][A-Z0-9_.:/#-]*|[\w$@#-]*[\d.$@:/#_-][\w.$@:/#-]*)[\s|]+"
 _LEVEL = re.compile(
     rf"[\s,|:\])-]*(?P<before>(?:{_OTHER}){{0,4}}?(?:[A-Za-z]\w*[\s|]+)?(?:{_OTHER}){{0,2}}?)"
-    rf"(?P<level>[\[(<]?(?:{_WORDS})[\])>]?(?=[\s:,|-]|$)|\[(?i:{_WORDS})\]|(?<=[\s,])(?:Info|Warning|Error)(?= {{2,}}))"
+    rf"(?P<level>[\[(<]?(?:{_WORDS})[\])>]?(?=[\s:,|-]|$)|\[(?i:{_WORDS})\]"
+    r"|(?<=[\s,])(?:Info|Warning|Error)(?= {2,}))"
     r"[ \t]*[:,|-]?(?P<rest>.*)",
     re.DOTALL,
 )
@@ -230,7 +237,7 @@ _PROGRAM = re.compile(r"\]? +(?P<name>[\w.+*() ]{1,60}?)(?: \*64)? - (?P<message
 
 def read_headed(text: str) -> Parsed | None:
     """A time first, then whatever the usual headers hold."""
-    match = _HEADED.match(text)
+    match = _HEADED.match(text[:HEADER])
     if match is None:
         return None
     end = match.end()
@@ -243,14 +250,14 @@ def read_headed(text: str) -> Parsed | None:
 
 def read_inside(text: str) -> Parsed | None:
     """A time after up to four words of label, node or file."""
-    match = _INSIDE.match(text)
+    match = _INSIDE.match(text[:HEADER])
     if match is None:
         return None
     before = text[: match.start(match.lastindex or 0)]
     if not before.isupper() and not any(character.isdigit() or character in "-[" for character in before):
         return None
     found, end = match[match.lastindex or 0], match.end()
-    while (again := _AGAIN.match(text, end)) is not None:  # a second notation of the same time
+    while (again := _AGAIN.match(text[:HEADER], end)) is not None:  # a second notation of the same time
         found, end = again[again.lastindex or 0], again.end()
     return after_time(text[end:], "headed", seconds(found), syslog=found[:3] in MONTHS)
 
@@ -263,13 +270,19 @@ def read_levelled(text: str) -> Parsed | None:
     match = _LEVELLED.match(text)
     if match is None:
         return None
-    origin = _ORIGIN.match(text, match.end())
+    origin = _ORIGIN.match(text[:HEADER], match.end())
     assert origin is not None
-    return Parsed("levelled", origin["message"], None, LEVELS[match[1].lower()], origin["logger"])
+    return Parsed("levelled", origin["message"] + text[HEADER:], None, LEVELS[match[1].lower()], origin["logger"])
 
 
 def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False) -> Parsed:
     """What stands after the time: level and origin, or host and tag, or neither; then the message."""
+    parsed = _after_time(rest[:HEADER], name, time, syslog)
+    parsed.message += rest[HEADER:]
+    return parsed
+
+
+def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
     if rest[:1] == "|" and (match := _PIPES.match(rest)):
         return Parsed(name, match["message"], time, None, match["name"])
     if rest[:1] == " " and (match := _LETTER.match(rest)):

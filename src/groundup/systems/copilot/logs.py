@@ -27,6 +27,7 @@ from groundup.systems.copilot.formats import FORMATS, Parsed, after_time, plain,
 from groundup.systems.copilot.times import seconds
 
 MAX_LINE = 65_536  # characters; what is longer is cut, so that one line without an end cannot fill the memory
+LOOK = 400  # characters of a line that say whether it continues an exception
 MAX_JOINED = 500  # lines of one exception
 
 
@@ -61,7 +62,7 @@ class Record:
 
 @contextmanager
 def open_logs(path: str | Path) -> Iterator[Iterator[str]]:
-    """The lines of a log file: gzip or not, UTF-8 with the bytes that are not replaced, UTF-16 with its mark; `-` is stdin."""
+    """The lines of a log file: gzip or not; UTF-8, with what is none replaced, or UTF-16 with its mark; - is stdin."""
     if str(path) == "-":
         yield _lines(cast(IO[bytes], sys.stdin.buffer), "standard input")
         return
@@ -100,14 +101,16 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
                 raw = buffered.readline(4 * MAX_LINE)  # the rest of a line that is too long
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UsageError(
-            f"FILE must be whole, and the gzip data of '{name}' is damaged ({error}). Fetch it again, or unpack what is left."
+            f"FILE must be whole, and the gzip data of '{name}' is damaged ({error}). "
+            "Fetch it again, or unpack what is left."
         ) from error
 
 
 # What continues an exception that has begun.
 _PYTHON = re.compile(r"Traceback \(most recent call last\):")
 _BETWEEN = re.compile(
-    r"(During handling of the above exception|The above exception was the direct cause|Traceback \(most recent call last\):)"
+    r"(During handling of the above exception|The above exception was the direct cause"
+    r"|Traceback \(most recent call last\):)"
 )
 _JAVA = re.compile(r"\s*(at [\w.$/<>]+[\w$<>]*\(.*\)|\.\.\. \d+ (more|common frames omitted)|Caused by: |Suppressed: )")
 EXCEPTION = re.compile(
@@ -116,7 +119,7 @@ EXCEPTION = re.compile(
 
 
 def parse(lines: Iterable[str], *, source: str = "") -> Iterator[Record]:
-    """The records of log lines, exceptions joined to the line that they belong to; each says that it is from `source`."""
+    """The records of log lines, exceptions joined to the line that they belong to; `source` is what they are from."""
     last: Record | None = None
     python = False  # inside a Python traceback, whose last line is not indented
     order = list(FORMATS)
@@ -126,7 +129,7 @@ def parse(lines: Iterable[str], *, source: str = "") -> Iterator[Record]:
         time, service, text = unwrap(line)
         joins, ends = False, False
         if last is not None and len(last.joined) < MAX_JOINED:
-            joins, python, ends = _joins(text, last, python)
+            joins, python, ends = _joins(text[:LOOK], last, python)
         if joins and last is not None:
             last.joined.append(text)
             python = python and not ends
@@ -188,7 +191,8 @@ def moment(since: str, newest: float | None) -> float:
     if match := _SPAN.fullmatch(since.strip()):
         if newest is None:
             raise UsageError(
-                f"since must be a time that lines can be compared with, and no line of these logs has one, got '{since}'. Leave it out."
+                "since must be a time that lines can be compared with, and no line of these logs has one, "
+                f"got '{since}'. Leave it out."
             )
         return newest - float(match[1]) * _UNITS[match[2]]
     at = seconds(since.strip())
@@ -213,5 +217,5 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u20
 
 
 def visible(text: str) -> str:
-    """Text that a terminal may show: control and direction characters are spelt out, so that a log line cannot steer it."""
+    """Text that a terminal may show: what would steer it (control and direction characters) is spelt out."""
     return _CONTROL.sub(lambda match: "\t" if match[0] == "\t" else f"\\x{ord(match[0]):02x}", text)

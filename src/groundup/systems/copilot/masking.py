@@ -4,7 +4,7 @@
     # "Received block blk_<*> of size <*> from /<*>"
 
 What counts as a value: addresses (URL, e-mail, IP, MAC, UUID, path), hexadecimal and mixed identifiers, and every other
-run of digits. Words are never touched: which of them are values is a question of statistics, and `templates` answers it.
+run of digits. Words are not touched: which of them are values is a question of statistics, and `templates` answers it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ _MASK = re.compile(
     r"""
     <\*>                                                                        # masked already
   | (?<![A-Za-z])[a-z][a-z0-9+.-]{1,15}://[^\s"'<>,;)\]}]+                      # URL
-  | \b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\ +)?(?:\d{1,2}[ -])?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[ -]+\d{1,4}\b
+  | \b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\ +)?(?:\d{1,2}[ -])?
+      (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[ -]+\d{1,4}\b
       (?:,?\ +\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?)?(?:\ +[A-Z]{3,4}\b)?(?:\ +\d{4}\b)?   # date in words
   | (?<![\w.])(?:[a-z0-9-]+\.){2,}[a-z]{2,}(?![\w.])                            # host name
   | (?<![\w.])(?:[a-z0-9-]+\.)+(?:com|net|org|edu|gov|io|local|internal|svc)(?![\w.])
   | (?<![\w.])(?:/[\w.@%+~$-]+){2,}/?                                            # path: two parts or more
-  | (?<![\w.])(?!/\d+(?:\.\d+){3})(?:/[\w@%+~$-]*[\d.][\w.@%+~$-]*)                                  # path: one part, with a digit or a dot
+  | (?<![\w.])(?!/\d+(?:\.\d+){3})(?:/[\w@%+~$-]*[\d.][\w.@%+~$-]*)      # path: one part, with a digit or a dot
   | \b[A-Za-z]:\\[^\s"',;]*                                                     # Windows path
   | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)+                                              # e-mail
   | (?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])  # UUID
@@ -61,6 +62,7 @@ def mask(message: str) -> str:
 
 
 _DIGITS = re.compile(r"\d+")
+LOOK = 2_000  # characters of a message that are masked; what is beyond does not tell one kind of message from another
 
 
 class Masker:
@@ -72,6 +74,7 @@ class Masker:
 
     def __call__(self, message: str) -> str:
         """The message masked, as the first message with the same text between its digits was."""
+        message = message[:LOOK]
         shape = _DIGITS.sub("0", message)
         masked = self._known.get(shape)
         if masked is None:

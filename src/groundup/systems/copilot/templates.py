@@ -5,7 +5,7 @@
         miner.add(message)
     miner.templates()      # [Template(text="Received block blk_<*> of size <*> from <*>", count=292, …), …]
 
-1. Values are masked (`masking`): what is left of a message is its pattern. Nearly all lines end here, in one dictionary.
+1. Values are masked (`masking`): what is left of a message is its pattern. Nearly all lines end here, in a dictionary.
 2. A new pattern is first compared with the templates that are known, found by its length and first word (as in Drain).
 3. Now and then patterns of equal length are merged where they differ in words that are values: where a place takes many
    words while all others stay the same, or takes names rather than words (after the ideas of Brain and LogCluster).
@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.masking import VALUE, Masker
+from groundup.systems.copilot.masking import LOOK, VALUE, Masker
 
 MANY = 5  # so many words in one place, all else equal, are values of it
 MANY_FIRST = 16  # the same for the first word, which names what happened more often than not
 EXAMPLES = 8  # messages that a template shows
+LONG = 100  # tokens; longer messages are only merged where they are alike in most words
 KEYS = 200_000  # masked messages that are remembered
 VERSION = 1  # of snapshots
 
@@ -81,7 +82,7 @@ class Miner:
         pattern = self._patterns[number]
         count = pattern.count = pattern.count + 1
         if count <= 4 or (count & (count - 1) == 0 and len(pattern.examples) < EXAMPLES):
-            pattern.examples.append(message)
+            pattern.examples.append(message[:LOOK])
         return number
 
     def template_of(self, number: int) -> int:
@@ -114,7 +115,8 @@ class Miner:
         """A miner that goes on where the one of the snapshot stood; numbers and ids stay valid."""
         if snapshot.get("version") != VERSION:
             raise UsageError(
-                f"snapshot must be of version {VERSION}, got {snapshot.get('version')!r}. Read the logs again with this release."
+                f"snapshot must be of version {VERSION}, got {snapshot.get('version')!r}. "
+                "Read the logs again with this release."
             )
         miner = cls()
         for number, (key, count, examples, parent) in enumerate(snapshot["patterns"]):
@@ -183,7 +185,7 @@ class Miner:
     def _merge_equal_length(self, numbers: list[int], length: int) -> None:
         alive = self._join(_alike(self._patterns, numbers), numbers)
         alive = self._join(_anchored(self._patterns, alive), alive)
-        before = -1
+        before = -1 if length <= LONG else len(alive)
         while before != len(alive):
             before = len(alive)
             for place in range(length - 1, -1, -1):
