@@ -108,7 +108,60 @@ def access() -> list[str]:
     return lines
 
 
+def silence() -> list[str]:
+    """A heartbeat that stops while everything else goes on."""
+    lines = []
+    for i in range(4_000):
+        lines.append(entry(i, "INFO", "api", "Request handled"))
+        if i % 10 == 0 and i < 2_500:
+            lines.append(entry(i, "INFO", "scheduler", f"Heartbeat {i // 10} ok"))
+    return lines
+
+
+def lag() -> list[str]:
+    """A number in a message that grows without end."""
+    rng = random.Random(3)
+    values = [rng.randint(1, 9) + max(0, i - 1_500) * 3 for i in range(3_000)]
+    return [entry(i, "INFO", "consumer", f"Batch processed, lag={value}") for i, value in enumerate(values)]
+
+
+def limited() -> list[str]:
+    """Warnings that begin and do not end, in words that no list of failures has."""
+    lines = list(healthy(5_000, 2))
+    for k in range(40):
+        lines.insert(3_000 + k * 5, entry(3_000 + k * 5, "WARN", "billing", f"Disk usage at {60 + k} percent"))
+    return lines
+
+
+def kernel() -> list[str]:
+    """The kernel's own words, in syslog, which has no levels."""
+    lines = [f"Nov 20 10:{i // 60 % 60:02d}:{i % 60:02d} node1 kubelet[812]: sync pod {i}" for i in range(3_000)]
+    return with_lines(
+        lines, 2_000,
+        "Nov 20 10:33:20 node1 kernel: java invoked oom-killer: gfp_mask=0xcc0",
+        "Nov 20 10:33:20 node1 kernel: Out of memory: Killed process 4121 (java) total-vm:8123456kB",
+    )  # fmt: skip
+
+
+def storm() -> list[str]:
+    """One cause, and four hundred failures of thirty services that follow from it, each in words of its own."""
+    rng = random.Random(4)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    noise = [
+        entry(2_001 + k, "ERROR", f"svc-{k % 30}", f"Upstream {rng.choice(letters)}{rng.choice(letters)} call {word}")
+        for k, word in enumerate(rng.choices("timeout reset refused unavailable".split(), k=400))
+    ]
+    lines = list(healthy(3_000, 3))
+    cause = entry(2_000, "ERROR", "db", "password authentication failed for user app")
+    return [*lines[:2_000], cause, *noise, *lines[2_000:]]
+
+
 INCIDENTS = {
+    "silence": (silence, ["Heartbeat 249 ok"]),
+    "lag": (lag, ["lag="]),
+    "limited": (limited, ["Disk usage at"]),
+    "kernel": (kernel, ["oom-killer", "Killed process"]),
+    "storm": (storm, ["password authentication failed"]),
     "needle": (needle, ["Certificate of payments.example expired"]),
     "change": (change, ["db.pool.max 100 -> 1", "Checkout failed for order 0"]),
     "silent words": (silent_words, ["connection refused", "giving up"]),

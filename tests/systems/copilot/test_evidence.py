@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,21 @@ def test_all_evidence_of_the_incident_logs_is_found(name: str) -> None:
 def test_where_nothing_is_wrong_there_is_nothing(seed: int) -> None:
     assert found(list(healthy(3_000, seed))) == []
     assert found([]) == []
+
+
+def test_what_only_looks_like_an_incident_is_none() -> None:
+    rng = random.Random(5)
+    harmless = (
+        "No errors found|0 failed, 12 passed|errors=0|Retry policy: on-failure|timeout=30s configured|Failed jobs: 0"
+    )
+    said = [entry(i, "INFO", "a", text) for i, text in enumerate(harmless.split("|") * 40)]
+    burst = [entry(i if i < 2_000 else 2_000 + (i - 2_000) / 20, "INFO", "a", "Request handled") for i in range(6_000)]
+    counter = [entry(i, "INFO", "a", f"served {i * 7}", uptime_seconds=i) for i in range(3_000)]
+    noisy = [entry(i, "INFO", "a", "done", duration_ms=int(rng.lognormvariate(4, 1))) for i in range(5_000)]
+    steady = [entry(i, "INFO" if i % 50 else "WARN", "a", "ok" if i % 50 else "Old API called") for i in range(3_000)]
+    lost = [entry(i, "INFO", "a", "404", status=404 if rng.random() < 0.02 else 200) for i in range(3_000)]
+    for lines in (said, burst, counter, noisy, steady, lost):
+        assert found(lines) == []
 
 
 @pytest.mark.skipif(not KNOWN, reason="the incident logs are not here: set GROUNDUP_DATA_MIRROR")

@@ -30,6 +30,7 @@ from groundup.systems.copilot.templates import Miner
         ("at Sun Jul  3 23:16:09 2005", "at <*>"),
         ("std::string and a::b stay", "std::string and a::b stay"),
         ("node R02-M1-N0-C and dsl-41.example", "node <*> and <*>"),
+        ("cache of 8.8 KB, 16K free, 3 GB of 4GiB", "cache of <*>, <*> free, <*> of <*>"),
         ("no values here", "no values here"),
     ],
 )

@@ -36,6 +36,7 @@ _MASK = re.compile(
   | (?<==)"[^"]*"                                                                # key="…"
   | (?<==)(?:null|none|nil|true|false|yes|no)\b                                  # key=null
   | <\d+(?:\.\d+)?\ ?(?:ms|sec|s|min|h)\b                                       # less than a second
+  | (?<![0-9A-Za-z])\d+(?:\.\d+)?\ ?(?:[KMGT]i?B|kB|B|(?<=\d)[KMG])(?![\w-])           # a size with its unit
   | (?<![0-9A-Za-z)\]])[-+]?\d+(?:[.,]\d+)*                                      # number
   | \d+(?:\.\d+)*
     """,
@@ -56,7 +57,7 @@ def mask(message: str) -> str:
     """A message with its values replaced by `<*>`."""
     masked = _MASK.sub(VALUE, message)
     if "<*>" in masked:
-        masked = _JOINED.sub(VALUE, masked)
+        masked = _JOINED.sub(VALUE, masked).replace(f"{VALUE}{VALUE}", VALUE)
         masked = _LIST.sub(f"[{VALUE}]", masked) if "[" in masked else masked
     return _EMPTY.sub("(<*>)", masked) if " ()" in masked else masked
 
