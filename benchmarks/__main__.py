@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.measure import Figure, machine
 
-NAMES = ("startup", "verdicts", "pages", "units")
+NAMES = ("startup", "verdicts", "pages", "units", "templates", "evidence")
 
 
 def main() -> int:
@@ -30,16 +30,21 @@ def main() -> int:
     given = parser.parse_args()
     for wrong in set(given.names) - set(NAMES):
         parser.error(f"There is no benchmark '{wrong}'. There are {', '.join(NAMES)}.")
-    before, found = machine(), []
+    before, found, empty = machine(), [], []
     with Console(stderr=True).status("") as status:
         for name in given.names or NAMES:
             status.update(f"Measuring {name}")
+            count = len(found)
             for figure in import_module(f"benchmarks.{name}").run():
                 found.append(figure)
                 status.update(f"Measuring {name}: {figure.what}")
+            if len(found) == count:
+                empty.append(name)
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 180)  # a file has no edge
     console.print(table(found))
+    for name in empty:
+        print(f"Nothing was measured for {name}: its data is not in the folder that GROUNDUP_DATA_MIRROR names.")
     given.json.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": before, "figures": [document_of(figure) for figure in found]}
     given.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -50,7 +55,7 @@ def main() -> int:
 def table(figures: list[Figure]) -> Table:
     """The figures, each beside its bar and its peer."""
     made = Table(box=None, padding=(0, 2), title_justify="left")
-    for heading in ("what", "figure", "bar", "", "peer", "peer ÷ figure", "peer is"):
+    for heading in ("what", "figure", "bar", "", "peer", "ours better by", "peer is"):
         made.add_column(heading, justify="left" if heading in ("what", "peer is", "") else "right")
     for figure in figures:
         sign = {None: "", True: "[green]met[/]", False: "[red]MISSED[/]"}[figure.met]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+MORE_IS_BETTER = ("×", "share", "lines/s")
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -18,8 +20,8 @@ class Figure:
     Attributes:
         what: what was measured, on what.
         value: the figure, in `unit`.
-        unit: `ms`, `s` or `×`.
-        bar: the most it may be (the least, for a ratio); None where nothing was promised.
+        unit: `ms`, `s`, `×`, `share` or `lines/s`.
+        bar: the most it may be (the least, where more is better); None where nothing was promised.
         peer: the figure of the peer, in the same unit.
         peer_is: what the peer is.
         runs: how many times it was measured.
@@ -38,12 +40,15 @@ class Figure:
         """Whether the bar is cleared; None where there is none."""
         if self.bar is None:
             return None
-        return self.value >= self.bar if self.unit == "×" else self.value <= self.bar
+        return self.value >= self.bar if self.unit in MORE_IS_BETTER else self.value <= self.bar
 
     @property
     def ratio(self) -> float | None:
-        """How many times the figure goes into the peer's: above 1, the figure is the better one."""
-        return None if self.peer is None or self.unit == "×" else self.peer / self.value
+        """How many times better the figure is than the peer's: above 1, ours is the better one."""
+        if self.peer is None or self.unit == "×":
+            return None
+        better, worse = (self.value, self.peer) if self.unit in MORE_IS_BETTER else (self.peer, self.value)
+        return better / worse if worse else None
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -17,6 +17,9 @@ def test_a_time_must_stay_under_its_bar_and_a_ratio_over_it() -> None:
     assert Figure("a", 0.2, "s", 0.3, 1.0, "b").met is True
     assert Figure("a", 0.4, "s", 0.3).met is False
     assert Figure("a", 19.0, "×", 20.0).met is False
+    assert Figure("a", 0.8, "share", 0.9).met is False
+    assert Figure("a", 90_000.0, "lines/s", 80_000.0, 45_000.0, "b").met is True
+    assert Figure("a", 90_000.0, "lines/s", 80_000.0, 45_000.0, "b").ratio == 2.0
     assert Figure("a", 1.0, "s").met is None
     assert Figure("a", 0.5, "s", None, 1.0, "b").ratio == 2.0
     assert document_of(Figure("a", 0.5, "s", None, 1.0, "b"))["peer_over_figure"] == 2.0

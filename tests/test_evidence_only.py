@@ -46,6 +46,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("mastery", "L1", "--met", "1"),
         ("mastery", "--json"),
     ],
+    "copilot": [("why", "{folder}/vectors.ipynb"), ("templates", "{folder}/vectors.ipynb", "--json")],
     "replay": [("--json",)],
     "verify": [("vectors", "--quick", "--json")],
     "new-unit": [("bedrock/probability", "--stack", "{folder}/stack")],

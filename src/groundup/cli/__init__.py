@@ -31,6 +31,7 @@ COMMANDS = {
     "review": "side",
     "journal": "side",
     "track": "track",
+    "copilot": "copilot",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

@@ -1,0 +1,71 @@
+"""`why` on incident logs of which the evidence is known, beside what people do without it.
+
+The logs are in the folder `incidents` of `GROUNDUP_DATA_MIRROR`, with `evidence.json`: regular expressions for each,
+all of which must match one of at most 20 lines. Without them nothing is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure, seconds
+from groundup.systems.copilot.evidence import MOST, why
+from groundup.systems.copilot.logs import open_logs, parse
+from groundup.systems.copilot.templates import Miner
+
+
+def run() -> Iterator[Figure]:
+    """The share of the evidence that is found, and the speed on the largest log."""
+    folder = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"), "incidents")
+    if not (folder / "evidence.json").exists():
+        return
+    wanted: dict[str, list[str]] = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
+    logs = {name: read(folder / f"{name}.log.gz") for name in wanted}
+    total = sum(map(len, wanted.values()))
+
+    def share(shown: Callable[[list[str]], list[str]]) -> float:
+        found = 0
+        for name, patterns in wanted.items():
+            lines = shown(logs[name])
+            found += sum(any(re.search(pattern, line) for line in lines) for pattern in patterns)
+        return found / total
+
+    ours = share(evidence)
+    what = f"why, {total} pieces of evidence in {len(logs)} incidents"
+    yield Figure(what, ours, "share", 1.0, share(lambda lines: lines[-100:]), "the last 100 lines")
+    yield Figure(what, ours, "share", 1.0, share(rarest), f"the {MOST} rarest templates")
+    largest = max(logs.values(), key=len)
+    took = min(seconds(lambda: evidence(largest)) for _ in range(3))
+    yield Figure(f"why, {len(largest):,} lines", len(largest) / took, "lines/s", runs=3)
+
+
+def read(path: Path) -> list[str]:
+    """The lines of a log."""
+    with open_logs(path) as lines:
+        return list(lines)
+
+
+def evidence(lines: list[str]) -> list[str]:
+    """What `why` shows."""
+    found = [one.text for one in why(parse(lines))]
+    assert len(found) <= MOST
+    return found
+
+
+def rarest(lines: list[str]) -> list[str]:
+    """The first line of each of the rarest templates."""
+    miner, numbers = Miner(), []
+    records = list(parse(lines))
+    for record in records:
+        numbers.append(miner.add(record.message))
+    few = {template.id for template in miner.templates()[-MOST:]}
+    first: dict[int, str] = {}
+    for record, number in zip(records, numbers, strict=True):
+        template = miner.template_of(number)
+        if template in few:
+            first.setdefault(template, record.text)
+    return list(first.values())

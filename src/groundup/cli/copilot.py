@@ -1,0 +1,148 @@
+"""`groundup copilot`: log files in, evidence out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from groundup.cli.options import json_option
+from groundup.cli.output import console, escape, progress
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot import Record
+
+FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
+SINCE = click.option(
+    "--since", metavar="SPAN|TIME", help="Only from then on: 10m, 2h, 1d before the newest line, or a time."
+)
+EVERY = 5_000  # records between two movements of the progress display
+
+
+@click.group("copilot", epilog="Example: kubectl logs deploy/checkout --timestamps | groundup copilot why -")
+def copilot_command() -> None:
+    """The DevOps copilot: from log files to the lines that hold the root cause, and to the templates behind them."""
+
+
+@copilot_command.command("why", epilog="Example: groundup copilot why checkout.log.gz payment.log --since 2h")
+@FILES
+@SINCE
+@json_option
+def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int:
+    """Show at most 20 lines of the FILEs (- for standard input) that hold the root cause; none where nothing is wrong.
+
+    All formats are recognised: JSON, logfmt, klog, syslog, access logs, log4j and plain text, also gzipped.
+    """
+    from groundup.systems.copilot.evidence import why
+    from groundup.systems.copilot.logs import visible
+
+    with ExitStack() as stack:
+        found = why(_records(files, since, stack, quiet=as_json))
+    if as_json:
+        _print_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found})
+        return 0
+    out = console()
+    if not found:
+        out.print("Nothing in these logs tells of a failure.")
+        return 0
+    for one in found:
+        place = f"{one.source}:{one.number}" if len(files) > 1 else f"line {one.number}"
+        reasons = escape("; ".join(visible(reason) for reason in one.reasons))
+        out.print(f"[bold]{escape(visible(place))}[/]  [dim]{_clock(one.time)}[/]  {reasons}")
+        out.print(f"    {escape(visible(one.text))}")
+    return 0
+
+
+@copilot_command.command("templates", epilog="Example: groundup copilot templates app.log --top 20")
+@FILES
+@SINCE
+@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many templates to show.")
+@json_option
+def templates_command(files: tuple[str, ...], since: str | None, top: int, as_json: bool) -> int:
+    """Show the templates behind the messages of each FILE (- for standard input), the most frequent first.
+
+    With --json all templates are given, with some of their messages.
+    """
+    from groundup.systems.copilot.logs import visible
+    from groundup.systems.copilot.templates import Miner
+
+    miner, lines = Miner(), 0
+    with ExitStack() as stack:
+        for record in _records(files, since, stack, quiet=as_json):
+            miner.add(record.message)
+            lines += 1
+    found = miner.templates()
+    if as_json:
+        _print_json({"records": lines, "templates": [vars_of(template) for template in found]})
+        return 0
+    out = console()
+    for template in found[:top]:
+        out.print(f"{template.count:>9,}  {escape(visible(template.text))}")
+    hidden = f"; the {len(found) - top:,} rarest are not shown (--top)" if len(found) > top else ""
+    out.print(f"[dim]{len(found):,} templates of {lines:,} records{hidden}[/]")
+    return 0
+
+
+def vars_of(one: Any) -> dict[str, Any]:
+    """The fields of a frozen record as plain data."""
+    import dataclasses
+
+    return dataclasses.asdict(one)
+
+
+def _document(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields.get("time") is not None:
+        fields["time"] = datetime.fromtimestamp(fields["time"], UTC).isoformat()
+    return fields
+
+
+def _clock(time: float | None) -> str:
+    return "no time" if time is None else f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def _print_json(document: Any) -> None:
+    """One JSON document in ASCII: log lines may hold what steers a terminal, and JSON can spell all of it."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def _records(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool) -> Iterator[Record]:
+    """The records of all files in turn; where `since` is a span, the newest line is looked for first."""
+    from groundup.systems.copilot.logs import after, moment, open_logs, parse, visible
+
+    names = list(files)
+    paths = [_spooled(stack) if name == "-" and since else name for name in names]
+    shown = stack.enter_context(progress(quiet=quiet))
+    task = shown.add_task("Reading", total=None)
+
+    def read() -> Iterator[Record]:
+        for name, path in zip(names, paths, strict=True):
+            source = "standard input" if name == "-" else name
+            with open_logs(path) as lines:
+                for count, record in enumerate(parse(lines, source=source)):
+                    if count % EVERY == 0:
+                        shown.update(
+                            task, advance=EVERY if count else 0, description=f"Reading {escape(visible(source))}"
+                        )
+                    yield record
+
+    if since is None:
+        return read()
+    newest = max((record.time for record in read() if record.time is not None), default=None)
+    return after(read(), moment(since, newest))
+
+
+def _spooled(stack: ExitStack) -> str:
+    """Standard input as a file, because it is read twice."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    path = Path(folder) / "stdin.log"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return str(path)

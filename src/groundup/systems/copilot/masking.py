@@ -1,0 +1,85 @@
+"""The parts of a message that are values rather than words, replaced by `<*>`.
+
+    mask("Received block blk_-160899 of size 91178 from /10.250.10.6")
+    # "Received block blk_<*> of size <*> from /<*>"
+
+What counts as a value: addresses (URL, e-mail, IP, MAC, UUID, path), hexadecimal and mixed identifiers, and every other
+run of digits. Words are not touched: which of them are values is a question of statistics, and `templates` answers it.
+"""
+
+from __future__ import annotations
+
+import re
+
+VALUE = "<*>"
+_MASK = re.compile(
+    r"""
+    <\*>                                                                        # masked already
+  | (?<![A-Za-z])[a-z][a-z0-9+.-]{1,15}://[^\s"'<>,;)\]}]+                      # URL
+  | \b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\ +)?(?:\d{1,2}[ -])?
+      (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[ -]+\d{1,4}\b
+      (?:,?\ +\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?)?(?:\ +[A-Z]{3,4}\b)?(?:\ +\d{4}\b)?   # date in words
+  | (?<![\w.])(?:[a-z0-9-]+\.){2,}[a-z]{2,}(?![\w.])                            # host name
+  | (?<![\w.])(?:[a-z0-9-]+\.)+(?:com|net|org|edu|gov|io|local|internal|svc)(?![\w.])
+  | (?<![\w.])(?:/[\w.@%+~$-]+){2,}/?                                            # path: two parts or more
+  | (?<![\w.])(?!/\d+(?:\.\d+){3})(?:/[\w@%+~$-]*[\d.][\w.@%+~$-]*)      # path: one part, with a digit or a dot
+  | \b[A-Za-z]:\\[^\s"',;]*                                                     # Windows path
+  | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)+                                              # e-mail
+  | (?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])  # UUID
+  | (?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{2}[:-]){5,19}[0-9A-Fa-f]{2}(?![0-9A-Za-z])   # MAC
+  | (?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{0,4}:){3,20}[0-9A-Fa-f]{1,4}(?![0-9A-Za-z:])   # IPv6
+  | (?<![0-9A-Za-z.])\d{1,3}(?:\.\d{1,3}){3}(?![0-9A-Za-z.])                    # IPv4
+  | (?<![0-9A-Za-z])[-+]?0[xX][0-9A-Fa-f]+                                      # hexadecimal
+  | (?<![0-9A-Za-z])(?=[0-9]*[A-Fa-f])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{6,}(?![0-9A-Za-z])
+  | (?<![0-9A-Za-z])(?:[A-Za-z]+[0-9]+){2,}[A-Za-z]*(?![0-9A-Za-z])             # mixed identifier
+  | (?<![0-9A-Za-z])(?:[0-9]+[A-Za-z]+){2,}[0-9]*(?![0-9A-Za-z])
+  | (?<==)"[^"]*"                                                                # key="…"
+  | (?<==)(?:null|none|nil|true|false|yes|no)\b                                  # key=null
+  | <\d+(?:\.\d+)?\ ?(?:ms|sec|s|min|h)\b                                       # less than a second
+  | (?<![0-9A-Za-z])\d+(?:\.\d+)?\ ?(?:[KMGT]i?B|kB|B|(?<=\d)[KMG])(?![\w-])           # a size with its unit
+  | (?<![0-9A-Za-z)\]])[-+]?\d+(?:[.,]\d+)*                                      # number
+  | \d+(?:\.\d+)*
+    """,
+    re.VERBOSE,
+)
+
+
+# A name that holds a value is a value: `dsl-<*>.example`, `R<*>-M<*>`; but not `blk_<*>`, where the name is a word.
+_JOINED = re.compile(
+    r"(?:\w+[.~@/+-])*\w*<\*>\w*(?:(?:[._~@/+-]\w*<\*>\w*)+(?:[._~@+-]\w+)*|(?:[.~@+-]\w+)+)|(?:\w+[.~@+-])+\w*<\*>\w*"
+    r"|<\*>[A-Za-z]+<\*>\w*|[A-Za-z]+<\*>[A-Za-z]+\w*"
+)
+_LIST = re.compile(r"\[[^\[\]\s]*<\*>(?:[\s,]+[^\[\]\s]*<\*>)+\]")
+_EMPTY = re.compile(r"(?<= )\(\)(?= |$)")
+
+
+def mask(message: str) -> str:
+    """A message with its values replaced by `<*>`."""
+    masked = _MASK.sub(VALUE, message)
+    if "<*>" in masked:
+        masked = _JOINED.sub(VALUE, masked).replace(f"{VALUE}{VALUE}", VALUE)
+        masked = _LIST.sub(f"[{VALUE}]", masked) if "[" in masked else masked
+    return _EMPTY.sub("(<*>)", masked) if " ()" in masked else masked
+
+
+_DIGITS = re.compile(r"\d+")
+LOOK = 2_000  # characters of a message that are masked; what is beyond does not tell one kind of message from another
+
+
+class Masker:
+    """`mask` with a memory: messages that differ in digits only are masked once, which is what makes a stream quick."""
+
+    def __init__(self, size: int = 100_000) -> None:
+        self.size = size
+        self._known: dict[str, str] = {}
+
+    def __call__(self, message: str) -> str:
+        """The message masked, as the first message with the same text between its digits was."""
+        message = message[:LOOK]
+        shape = _DIGITS.sub("0", message)
+        masked = self._known.get(shape)
+        if masked is None:
+            if len(self._known) >= self.size:
+                self._known.clear()
+            masked = self._known[shape] = mask(message)
+        return masked

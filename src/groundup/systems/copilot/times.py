@@ -1,0 +1,130 @@
+"""Timestamps of logs as seconds since 1970 in UTC.
+
+A time without a zone is taken as UTC, and one without a year as of the latest year in which it is not in the future:
+logs say no more, and a guess at the machine's zone would differ from one reader to the next.
+"""
+
+from __future__ import annotations
+
+import re
+import time as clock
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+MONTHS = {name: i for i, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTH = "|".join(MONTHS)
+_HMS = r"\d{1,2}:\d{2}:\d{2}"
+ISO = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}[T ]{_HMS}(?:[.,:]\d{{1,9}})?(?: ?Z\b| ?[+-]\d{{2}}:?\d{{2}}\b| UTC\b)?"
+
+
+def _epoch(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: float = 0.0) -> float:
+    whole = int(second)
+    at = datetime(year, month, day, hour, minute, min(whole, 59), tzinfo=UTC)
+    return at.timestamp() + second - min(whole, 59)
+
+
+def _yearless(month: int, day: int, hms: str) -> float:
+    hour, minute, second = hms.replace(",", ".").split(":")
+    now = clock.time()
+    year = datetime.fromtimestamp(now, UTC).year
+    for candidate in (year, year - 1, year - 2, year - 3, year - 4):  # 29 February needs more than one try
+        try:
+            at = _epoch(candidate, month, day, int(hour), int(minute), float(second))
+        except ValueError:
+            continue
+        if at <= now + 86_400:
+            return at
+    raise ValueError("no such day")
+
+
+def _clf(text: str) -> float:
+    return datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp()
+
+
+def _iso(text: str) -> float:
+    text = text.replace("/", "-").replace(" UTC", "Z").replace(" Z", "Z")
+    if len(text) > 19 and text[19] == ":":
+        text = f"{text[:19]}.{text[20:]}"
+    if len(text) > 5 and text[-6] == " ":  # "… +0100"
+        text = text[:-6] + text[-5:]
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", text)]
+
+
+def _short(text: str) -> float:  # Spark: 17/06/09 20:10:40
+    year, month, day, hour, minute, second = _numbers(text)[:6]
+    return _epoch(2000 + year, month, day, hour, minute, second)
+
+
+def _compact(text: str) -> float:  # HDFS: 081109 203615
+    return _epoch(2000 + int(text[:2]), int(text[2:4]), int(text[4:6]), int(text[7:9]), int(text[9:11]), int(text[11:]))
+
+
+def _dashed(text: str) -> float:  # 2005-06-03-15.42.50.675872, and 20171223-22:15:29:606
+    if text[4] != "-":
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    year, month, day, hour, minute, second, *fraction = re.findall(r"\d+", text)
+    at = _epoch(int(year), int(month), int(day), int(hour), int(minute), int(second))
+    return at + (float(f"0.{fraction[0].zfill(3)}") if fraction else 0.0)
+
+
+def _syslog(text: str) -> float:  # Jun 14 15:16:01
+    month, day, hms = text.split()
+    return _yearless(MONTHS[month], int(day), hms)
+
+
+def _apache(text: str) -> float:  # Sun Dec 04 04:47:44.123 2005
+    _, month, day, hms, year = text.split()
+    hour, minute, second = hms.split(":")
+    return _epoch(int(year), MONTHS[month], int(day), int(hour), int(minute), float(second))
+
+
+def _month_day(text: str) -> float:  # Android: 03-17 16:13:38.811; 10.30 16:49:06
+    date, hms = text.split()
+    month, day = _numbers(date)
+    return _yearless(month, day, hms)
+
+
+def _dotted(text: str) -> float:  # 14.06.2015 15:16:01
+    day, month, year, hour, minute, second = _numbers(text)[:6]
+    return _epoch(year, month, day, hour, minute, second)
+
+
+def _unix(text: str) -> float:
+    value = float(text)
+    return value / 1000 if value > 1e11 else value
+
+
+_READERS: tuple[tuple[str, Callable[[str], float]], ...] = (
+    (ISO, _iso),
+    (rf"(?:{_MONTH}) {{1,2}}\d{{1,2}} {_HMS}(?:\.\d+)?", _syslog),
+    (rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:{_MONTH}) {{1,2}}\d{{1,2}} {_HMS}(?:\.\d+)? \d{{4}}", _apache),
+    (r"\d{4}-\d{2}-\d{2}-\d{2}\.\d{2}\.\d{2}(?:\.\d+)?", _dashed),
+    (r"\d{8}-\d{1,2}:\d{1,2}:\d{1,2}(?::\d{1,3})?", _dashed),
+    (rf"\d{{2}}/\d{{2}}/\d{{2}} {_HMS}", _short),
+    (rf"\d{{2}}\.\d{{2}}\.\d{{4}} {_HMS}", _dotted),
+    (rf"\d{{2}}[-.]\d{{2}} {_HMS}(?:\.\d+)?", _month_day),
+    (rf"\d{{2}}/(?:{_MONTH})/\d{{4}}:{_HMS} [+-]\d{{4}}", _clf),
+    (r"\d{6} \d{6}(?= )", _compact),
+    (r"1\d{9}(?:\.\d{1,9}|\d{3})?(?=[\s|,\]])", _unix),
+)
+# One group for each notation, so that `lastindex` says which reader the text is for.
+TIME = "|".join(f"({pattern})" for pattern, _ in _READERS)
+_TIME = re.compile(TIME)
+
+
+@lru_cache(maxsize=4096)
+def seconds(text: str) -> float | None:
+    """A timestamp as seconds since 1970; None where it is none."""
+    match = _TIME.fullmatch(text) or _TIME.match(text + " ")
+    if match is None or match.lastindex is None:
+        return None
+    try:
+        return _READERS[match.lastindex - 1][1](match[match.lastindex])
+    except (ValueError, OverflowError, KeyError):
+        return None
