@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,16 @@ def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int
     from groundup.systems.copilot.logs import visible
 
     with ExitStack() as stack:
-        found = why(_records(files, since, stack, quiet=as_json))
+        records = _records(files, since, stack, quiet=as_json)
+        first = next(records, None)
+        found = [] if first is None else why(chain([first], records))
     if as_json:
         _print_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found})
         return 0
     out = console()
+    if first is None:
+        out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
+        return 0
     if not found:
         out.print("Nothing in these logs tells of a failure.")
         return 0

@@ -128,16 +128,11 @@ class Workspace:
         git = shutil.which("git")
         if git is None:
             return False
-        identity = {
-            f"GIT_{role}_{part}": os.environ.get(f"GIT_{role}_{part}", default)
-            for role in ("AUTHOR", "COMMITTER")
-            for part, default in (("NAME", "groundup"), ("EMAIL", "groundup@localhost"))
-        }
         try:
             done = subprocess.run(
                 [git, *arguments],
                 cwd=self.root,
-                env={**identity, **_own_identity(git, self.root), **os.environ},
+                env={**(_identity(git, self.root) if arguments[0] == "commit" else {}), **os.environ},
                 capture_output=True,
                 timeout=20,
                 check=False,
@@ -147,13 +142,13 @@ class Workspace:
         return done.returncode == 0
 
 
-def _own_identity(git: str, root: Path) -> dict[str, str]:
-    """The person's own name and address, where git has them configured."""
+def _identity(git: str, root: Path) -> dict[str, str]:
+    """Who commits: the person's own name and address, where git has them configured, or ours."""
     found = {}
-    for part, key in (("NAME", "user.name"), ("EMAIL", "user.email")):
+    for part, key, ours in (("NAME", "user.name", "groundup"), ("EMAIL", "user.email", "groundup@localhost")):
         answer = subprocess.run([git, "config", key], cwd=root, capture_output=True, text=True, check=False)
-        if answer.returncode == 0:
-            found |= {f"GIT_AUTHOR_{part}": answer.stdout.strip(), f"GIT_COMMITTER_{part}": answer.stdout.strip()}
+        value = answer.stdout.strip() if answer.returncode == 0 else ours
+        found |= {f"GIT_AUTHOR_{part}": value, f"GIT_COMMITTER_{part}": value}
     return found
 
 

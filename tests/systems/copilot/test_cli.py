@@ -30,6 +30,14 @@ def test_a_clean_log_says_so(groundup: Groundup) -> None:
     assert groundup("copilot", "why", "-", "--json", stdin=lines).json == {"evidence": [], "nothing": True}
 
 
+def test_no_line_at_all_is_not_called_healthy(groundup: Groundup) -> None:
+    said = "There is no line to look at: the logs are empty, or all of them are older than --since."
+    assert said in groundup("copilot", "why", "-", stdin="").out
+    old = entry(0, "ERROR", "a", "old trouble")
+    assert said in groundup("copilot", "why", "-", "--since", "2030-01-01T00:00:00Z", stdin=old).out
+    assert groundup("copilot", "why", "-", "--json", stdin="").json == {"evidence": [], "nothing": True}
+
+
 def test_since_leaves_out_what_is_older_also_on_standard_input(groundup: Groundup) -> None:
     lines = "\n".join(
         [entry(0, "ERROR", "a", "old trouble"), *(entry(i, "INFO", "a", "fine") for i in range(60, 4_000, 60))]

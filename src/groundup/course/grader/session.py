@@ -345,9 +345,13 @@ class _Plugin:
             return (yield)
         except (KeyboardInterrupt, SystemExit, pytest.exit.Exception) as error:
             raise Ended(describe(error)).with_traceback(error.__traceback__) from None
-        except MemoryError as error:
-            self._starved = True
-            make_room(error)
+        except BaseException as error:
+            limits.release_reserve()  # first of all: even to look at the error takes memory
+            if any(isinstance(one, MemoryError) for one in behind(error)):
+                self._starved = True
+                make_room(error)
+            else:
+                limits.keep_reserve()
             raise
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -419,10 +423,23 @@ def explain(error: BaseException, request: Request) -> str:
     return text
 
 
-def make_room(error: MemoryError) -> None:
+def behind(error: BaseException) -> list[BaseException]:
+    """An exception, what it came of, and what it holds together: Hypothesis wraps what happened in another try."""
+    found, waiting = [], [error]
+    while waiting:
+        one = waiting.pop()
+        if all(one is not other for other in found):
+            found.append(one)
+            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+            waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+    return found
+
+
+def make_room(error: BaseException) -> None:
     """Give back what the failed code holds in memory."""
     limits.release_reserve()
-    traceback.clear_frames(error.__traceback__)
+    for one in behind(error):
+        traceback.clear_frames(one.__traceback__)
 
 
 def recovered() -> bool:

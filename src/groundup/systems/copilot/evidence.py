@@ -323,7 +323,7 @@ def _choose(
             )
 
     failing.sort(key=lambda one: (-one.score, one.group.positions[0]))
-    onset = min((one for one in failing), key=lambda one: one.group.positions[0], default=None)
+    onset = min(failing, key=lambda one: one.group.positions[0], default=None)
     signs_of_it = [drift.position for drift in drifts] + [one.group.positions[-1] for one in silent]
     start = onset.group.positions[0] if onset else min(signs_of_it)
     if onset is not None and len(failing) > 1:

@@ -161,7 +161,7 @@ class Miner:
     def _remember(self, number: int) -> None:
         tokens = self._patterns[number].tokens
         if tokens:
-            self._general[len(tokens), VALUE if VALUE in tokens[0] else tokens[0]].append(number)
+            self._general[_slot(tokens)].append(number)
 
     # ── merging ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _root(self, number: int) -> int:
@@ -209,7 +209,7 @@ class Miner:
                 self._patterns.append(_Pattern(tokens))
                 self._by_key[key] = whole
                 left[whole] = None
-            if whole not in self._general.get((len(tokens), VALUE if VALUE in tokens[0] else tokens[0]), ()):
+            if whole not in self._general.get(_slot(tokens), ()):
                 self._remember(whole)
             for number in group:
                 if number != whole:
@@ -223,6 +223,11 @@ class Miner:
         one.examples += other.examples[: max(2, 4 * EXAMPLES - len(one.examples))]
         del one.examples[8 * EXAMPLES :]
         other.parent, other.count, other.examples, other.tokens = whole, 0, [], ()
+
+
+def _slot(tokens: tuple[str, ...]) -> tuple[int, str]:
+    """Where a merged pattern is kept: by its length and its first word."""
+    return len(tokens), VALUE if VALUE in tokens[0] else tokens[0]
 
 
 _TAIL = re.compile(r"[)\]}'\",;:.]*$")

@@ -63,6 +63,20 @@ def numerical_gradient(function, point, step=1e-6):
     return gradient
 
 
+def assert_gradient_is_the_slope(name, objective, theta, design, y):
+    """The gradient that an objective returns equals central differences of its value, with a penalty and without."""
+    for l2 in (0.0, 3.0):
+        value, gradient = objective(theta, design, y, l2)
+        assert isinstance(value, float), "the first of the pair is one float"
+        assert_close(
+            gradient,
+            numerical_gradient(lambda t, l2=l2: objective(t, design, y, l2)[0], theta),
+            f"gradient of {name} at a random point, l2={l2}, against finite differences",
+            rtol=1e-6,
+            atol=1e-8,
+        )
+
+
 def no_float_trouble():
     """Overflow, division by zero and NaN become errors; underflow to zero is right."""
     return np.errstate(over="raise", divide="raise", invalid="raise")
@@ -353,16 +367,7 @@ def test_logistic_gradient_is_the_slope(rng):
     """The gradient equals central differences of the value, with a penalty and without."""
     X, y = two_classes(rng, 17)
     design, theta = add_intercept(X), rng.normal(size=4)
-    for l2 in (0.0, 3.0):
-        value, gradient = logistic_objective(theta, design, y, l2)
-        assert isinstance(value, float), "the first of the pair is one float"
-        assert_close(
-            gradient,
-            numerical_gradient(lambda t, l2=l2: logistic_objective(t, design, y, l2)[0], theta),
-            f"gradient of logistic_objective at a random point, l2={l2}, against finite differences",
-            rtol=1e-6,
-            atol=1e-8,
-        )
+    assert_gradient_is_the_slope("logistic_objective", logistic_objective, theta, design, y)
 
 
 def test_logistic_objective_does_not_penalise_the_intercept(rng):
@@ -471,16 +476,7 @@ def test_softmax_gradient_is_the_slope(rng):
     X, y = three_classes(rng, 13)
     design, theta = add_intercept(X), rng.normal(size=(3, 3))
     before = theta.copy(), design.copy(), y.copy()
-    for l2 in (0.0, 3.0):
-        value, gradient = softmax_objective(theta, design, y, l2)
-        assert isinstance(value, float), "the first of the pair is one float"
-        assert_close(
-            gradient,
-            numerical_gradient(lambda t, l2=l2: softmax_objective(t, design, y, l2)[0], theta),
-            f"gradient of softmax_objective at a random point, l2={l2}, against finite differences",
-            rtol=1e-6,
-            atol=1e-8,
-        )
+    assert_gradient_is_the_slope("softmax_objective", softmax_objective, theta, design, y)
     for name, now, then in zip(("parameters", "design", "labels"), (theta, design, y), before, strict=True):
         assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
 
