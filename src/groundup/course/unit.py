@@ -19,6 +19,8 @@ from groundup.course.verdict import sha256_text
 from groundup.errors import CannotJudge, ConfigError, UnknownName
 
 Runtime = Literal["numpy", "torch"]
+# What an extra is known by, and what people call it.
+PACKAGES = {"deep": [("torch", "PyTorch")], "retrieval": [("numba", "Numba")]}
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ class Unit:
     @property
     def extra(self) -> str:
         """The optional dependency group that the unit needs, or an empty string."""
+        if self.id.startswith("retrieval/"):
+            return "retrieval"
         return "deep" if self.runtime == "torch" else ""
 
     @cached_property
@@ -267,8 +271,9 @@ def load_unit(folder: Path) -> Unit:
 
 def need_packages(unit: Unit) -> None:
     """Raise CannotJudge, with what to install, where the unit needs a package that is not there."""
-    if unit.runtime == "torch" and importlib.util.find_spec("torch") is None:
-        raise CannotJudge(f"{unit.id} needs PyTorch, which is not installed: pip install 'groundup[{unit.extra}]'")
+    for package, name in PACKAGES.get(unit.extra, ()):
+        if importlib.util.find_spec(package) is None:
+            raise CannotJudge(f"{unit.id} needs {name}, which is not installed: pip install 'groundup[{unit.extra}]'")
 
 
 def _toml(path: Path) -> dict[str, Any]:

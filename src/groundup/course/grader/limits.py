@@ -30,6 +30,8 @@ def scrubbed_environment() -> dict[str, str]:
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment.update(dict.fromkeys(ONE_THREAD, "1"))
     environment.update(PYTHONHASHSEED="0", PYTHONUTF8="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    # Checks run kernels of Numba as the Python that they are: compiling takes longer than a verdict may.
+    environment.update(NUMBA_DISABLE_JIT="1")
     return environment
 
 

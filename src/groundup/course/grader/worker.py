@@ -31,7 +31,7 @@ dataclasses typing collections.abc math json inspect itertools statistics fracti
 TORCH = ("torch", "torch.nn", "torch.nn.functional", "torch.autograd", "torch.testing", "torch.optim")
 # What many checks compare with; slow to import, so a second zygote imports it while the first one serves.
 LATER = """scipy.special scipy.stats scipy.optimize scipy.spatial.distance sklearn.linear_model sklearn.metrics
-sklearn.preprocessing sklearn.datasets""".split()
+sklearn.preprocessing sklearn.datasets numba""".split()
 IDLE_SECONDS = 0.3
 
 

@@ -1,0 +1,1 @@
+"""Finding what answers a question: nearest vectors, documents cut into passages, ranking, answers with citations."""
