@@ -68,7 +68,7 @@ def _unit(unit: Unit, workspace: Path, stream: HTTPResponse) -> Iterator[Figure]
 
 def _save(path: Path, text: str, unit: Unit, stream: HTTPResponse, expected: str = "") -> float:
     """Write a file whole, as editors do, and wait for its verdict."""
-    time.sleep(0.15)  # a person's next save comes later than the watcher's pause
+    time.sleep(0.5)  # nobody saves twice within half a second
     beside = path.with_suffix(".tmp")
     beside.write_text(text, encoding="utf-8")
     start = time.perf_counter()

@@ -97,7 +97,7 @@ class Course:
         """The grader; its workers start when first needed."""
         from groundup.course.grader import Grader
 
-        return Grader()
+        return Grader(quick=True)
 
     @cached_property
     def figure_worker(self) -> FigureWorker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -120,6 +121,7 @@ class Site:
         """Start the grader's workers for what the learner works on, once the first page is out."""
         await asyncio.sleep(WARM_AFTER_SECONDS)
         self.warm_later()
+        gc.freeze()  # what is loaded by now stays loaded: the collector need not walk through it during a check
 
     def warm_later(self) -> None:
         """As `warm_started`, without waiting for it."""

@@ -9,24 +9,30 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import socket
 import stat
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from groundup.course.grader import pool
 from groundup.course.grader.forbidden import first_use
-from groundup.course.grader.judgement import finished, not_run, verdict_of
+from groundup.course.grader.judgement import finished, joined, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label, packages, rules
 from groundup.course.unit import Runtime, Unit, need_packages
 from groundup.course.verdict import Verdict
+from groundup.errors import CannotJudge
 
 __all__ = ["Grader"]
 
 REMOVALS = 20
+PARTS = 2
+REST_SECONDS = 0.1
+READY_SECONDS = 1800.0  # temporary folders are swept in the end
 TOO_DEEP = "an expression is nested too deeply to be read. Give its parts names of their own."
 StartMethod = Literal["auto", "fork", "fresh"]
 
@@ -36,11 +42,15 @@ class Grader:
 
     Args:
         workers: how many verdicts of one runtime may run at once.
+        quick: whether somebody waits for each verdict: where processes are forked, the checks then run in two at a
+            time, made ready beforehand for the unit that was judged last.
         start_method: `fork` from a warm process, or a `fresh` process for each verdict; `auto` forks on Linux.
     """
 
-    def __init__(self, *, workers: int = 1, start_method: StartMethod = "auto") -> None:
+    def __init__(self, *, workers: int = 1, quick: bool = False, start_method: StartMethod = "auto") -> None:
         self.start_method = start_method if start_method != "auto" else _default_start_method()
+        self._parts = PARTS if quick and self.start_method == "fork" else 1
+        self._ready = Ready()
         self._zygotes: dict[Runtime, pool.Zygote] = {name: pool.Zygote(name) for name in ("numpy", "torch")}
         self._slots = {name: threading.BoundedSemaphore(workers) for name in ("numpy", "torch")}
 
@@ -52,6 +62,7 @@ class Grader:
 
     def close(self) -> None:
         """End the workers."""
+        self._ready.close()
         for zygote in self._zygotes.values():
             zygote.close()
 
@@ -95,28 +106,123 @@ class Grader:
 
     def _run(self, unit: Unit, source: str, overlay: Mapping[str, str], seed: int, *flags: bool) -> Verdict:
         diagnose, stop_at_first = flags
+        request = build_request(
+            unit, source, overlay=overlay, seed=seed, diagnose=diagnose, stop_at_first=stop_at_first
+        )
         with self._slots[unit.runtime]:
-            # Made and removed here, on the side that outlives everything.
-            scratch = tempfile.mkdtemp(prefix="groundup-")
-            try:
-                request = build_request(
-                    unit,
-                    source,
-                    overlay=overlay,
-                    seed=seed,
-                    diagnose=diagnose,
-                    stop_at_first=stop_at_first,
-                    scratch=scratch,
-                )
-                report = self._submit(unit.runtime, request)
-            finally:
-                remove_folder(scratch)
+            if self._parts > 1:
+                report = self._in_parts(unit.runtime, request)
+                self._ready.later(self._zygotes[unit.runtime], [self._part(request, n) for n in range(self._parts)])
+            else:
+                report = self._judge(unit.runtime, request, pool.Talk())
         return verdict_of(unit, source, report, seed=seed, mine=())
 
-    def _submit(self, runtime: Runtime, request: Request) -> dict[str, Any]:
-        if self.start_method == "fork":
-            return self._zygotes[runtime].submit(request)
-        return pool.submit_fresh(runtime, request)
+    def _in_parts(self, runtime: Runtime, request: Request) -> dict[str, Any]:
+        """Have each part of the checks run in a process of its own.
+
+        One whose part has a failure goes on with all other checks, so that its report is that of a run in one process;
+        the first part's is preferred, so that it does not depend on which is quicker.
+        """
+        others = [pool.Talk() for _ in range(1, self._parts)]
+
+        def call_off_the_others() -> None:
+            for other in others:
+                other.call_off()
+
+        talks = [pool.Talk(call_off_the_others), *others]
+        with ThreadPoolExecutor(self._parts) as threads:
+            try:
+                runs = [
+                    threads.submit(self._judge, runtime, self._part(request, number), talk)
+                    for number, talk in enumerate(talks)
+                ]
+                return joined(run.result() for run in runs)
+            finally:
+                for talk in talks:
+                    talk.call_off()
+
+    def _part(self, request: Request, number: int) -> Request:
+        return {**request, "part": (number, self._parts)}
+
+    def _judge(self, runtime: Runtime, request: Request, talk: pool.Talk) -> dict[str, Any]:
+        # Made and removed here, on the side that outlives everything.
+        scratch, sock = self._ready.take(request) or (make_folder(), None)
+        try:
+            request = {**request, "scratch": scratch}
+            if self.start_method == "fork":
+                return self._zygotes[runtime].submit(request, talk, sock)
+            return pool.submit_fresh(runtime, request)
+        finally:
+            remove_folder(scratch)
+
+
+class Ready:
+    """The processes that are ready for the next submission of the unit that was judged last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Any, float, str, socket.socket]] = []
+        self._timer: threading.Timer | None = None
+        self._closed = False
+
+    def take(self, request: Request) -> tuple[str, socket.socket] | None:
+        """The temporary folder of a process that is ready for this very request, and the socket to it."""
+        key = _key(request)
+        with self._lock:
+            for one in self._waiting:
+                if one[0] == key and time.monotonic() - one[1] < READY_SECONDS:
+                    self._waiting.remove(one)
+                    return one[2:]
+        return None
+
+    def later(self, zygote: pool.Zygote, requests: list[Request]) -> None:
+        """Have processes made ready for such requests, once whoever waits for the verdict has it."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if not self._closed:
+                self._timer = threading.Timer(REST_SECONDS, self._prepare, (zygote, requests))
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _prepare(self, zygote: pool.Zygote, requests: list[Request]) -> None:
+        with self._lock:
+            if not self._closed:
+                self._drop()
+                for request in requests:
+                    folder = make_folder()
+                    try:
+                        sock = zygote.prepare({**request, "scratch": folder})
+                    except (OSError, CannotJudge):
+                        remove_folder(folder)
+                        return
+                    self._waiting.append((_key(request), time.monotonic(), folder, sock))
+
+    def _drop(self) -> None:
+        for _, _, folder, sock in self._waiting:
+            with sock:
+                pool.hang_up(sock)
+            remove_folder(folder)
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """Let go of all that is ready, and make nothing ready any more."""
+        with self._lock:
+            self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._drop()
+
+
+def _key(request: Request) -> Any:
+    """All that a process which is ready knows of a request."""
+    checks = os.stat(request["checks"])
+    return {**request, "submission": request["submission"]["label"], "scratch": ""}, checks.st_mtime_ns, checks.st_size
+
+
+def make_folder() -> str:
+    """A temporary folder for one run."""
+    return tempfile.mkdtemp(prefix="groundup-")
 
 
 def remove_folder(folder: str) -> None:

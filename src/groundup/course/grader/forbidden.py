@@ -7,6 +7,7 @@ refuse. A function of the learner's own that merely has a forbidden name is no u
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -119,13 +120,15 @@ def first_use(
         reference: the unit's own implementation; the methods that it defines itself are allowed.
     """
     body = _imported_part(parse(source))
+    why_not = functools.cache(lambda name: refusal(name, rules, packages))
     uses = [
         Use(getattr(node, "lineno", 1), f"uses `{name}`", why)
         for node, names in dotted_names(body, module)
         for name in sorted(names)
-        if (why := refusal(name, rules, packages)) is not None
+        if (why := why_not(name)) is not None
     ]
-    uses += [use for statement in body for use in _inside_uses(statement, source, reference)]
+    if any(name in source for name in (*INSIDE_ATTRIBUTES, *EQUALITY)):
+        uses += [use for statement in body for use in _inside_uses(statement, reference)]
     return min(uses, default=None)
 
 
@@ -151,10 +154,9 @@ def _is_main_block(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "'__main__' == __name__")
 
 
-def _inside_uses(statement: ast.stmt, source: str, reference: str) -> Iterator[Use]:
+def _inside_uses(statement: ast.stmt, reference: str) -> Iterator[Use]:
     """The attributes that lead from an object into its surroundings, and the methods that decide what is equal."""
-    suspects = [name for name in (*INSIDE_ATTRIBUTES, *EQUALITY) if name in source]
-    for node in ast.walk(statement) if suspects else ():
+    for node in ast.walk(statement):
         name = _name_in(node)
         if name in INSIDE_ATTRIBUTES:
             yield Use(node.lineno, f"uses `{name}`", INSIDES)  # type: ignore[attr-defined]

@@ -132,7 +132,7 @@ class Guard:
             record()
         assert _record is not None
         self._record = _record
-        self._label, self._source = request["submission"]["label"], request["submission"]["source"]
+        self._submission = request["submission"]
         self.watch = Watch(request, where, self._record.accept, ended)
         for name in CORE & sys.modules.keys():
             self.watch.fix(sys.modules[name])
@@ -161,8 +161,9 @@ class Guard:
         if not changed and _import_hooks() != self._import_hooks:
             changed = "sys.meta_path"
         if changed:
-            line = mention(self._source, changed.rpartition(".")[2])
-            place = f"{self._label}:{line}" if line else self._label
+            label = self._submission["label"]
+            line = mention(self._submission["source"], changed.rpartition(".")[2])
+            place = f"{label}:{line}" if line else label
             raise Tampered(
                 f"{place}: your code changed `{changed}`, which the checks rely on. It may not change other modules."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import signal
+from collections.abc import Iterable
 from typing import Any
 
 from groundup.course.grader.request import label
@@ -26,6 +27,23 @@ def verdict_of(unit: Unit, source: str, report: dict[str, Any], *, seed: int, mi
     checks = _checks(unit, events, report["ending"])
     outcome, message = _outcome(unit, source, events, report["ending"], checks)
     return finished(unit, source, outcome, message=message, checks=tuple(checks), seed=seed, mine=mine)
+
+
+def joined(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The report of runs that each had a part of the checks.
+
+    One that had a failure, or did not come to its end, speaks for all: it went on with the other checks, or never
+    will.
+    """
+    parts = []
+    for report in reports:
+        clean = all(event.get("outcome", "passed") == "passed" for event in report["events"])
+        if not clean or not any(event["kind"] == "done" for event in report["events"]):
+            return report
+        parts.append(report)
+    endings = [report["ending"] for report in parts]
+    ending = next((ending for ending in endings if ending["kind"] != "end"), endings[0])
+    return {"events": [event for report in parts for event in report["events"]], "ending": ending}
 
 
 def finished(
@@ -54,7 +72,7 @@ def expected(unit: Unit) -> list[str]:
 
 
 def _checks(unit: Unit, events: list[dict[str, Any]], ending: dict[str, Any]) -> list[CheckResult]:
-    collected = [name for event in events if event["kind"] == "collected" for name in event["checks"]]
+    collected = dict.fromkeys(name for event in events if event["kind"] == "collected" for name in event["checks"])
     started = {event["check"] for event in events if event["kind"] == "start"}
     results = {event["check"]: event for event in events if event["kind"] == "result"}
     diagnoses = {event["check"]: event["text"] for event in events if event["kind"] == "diagnosed"}

@@ -87,14 +87,17 @@ def release_reserve() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
-def keep_reserve() -> bool:
-    """Keep it back again; whether there is enough memory to go on."""
-    if not _most_memory:
-        return True
-    import resource
+def keep_reserve() -> None:
+    """Keep it back again."""
+    if _most_memory:
+        import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_most_memory, hard))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_most_memory, hard))
+
+
+def has_room() -> bool:
+    """Whether there is enough memory to go on; that takes milliseconds to find out."""
     try:
         bytearray(ROOM_MB * 2**20)
     except MemoryError:

@@ -39,10 +39,16 @@ class _Loader(InspectLoader):
 
 
 class Overlay(MetaPathFinder):
-    """Finds the modules named in `sources` before any other finder does."""
+    """Finds the modules that have a text of their own here before any other finder does."""
 
-    def __init__(self, sources: Mapping[str, tuple[str, str]]) -> None:
-        self.sources = dict(sources)
+    def __init__(self) -> None:
+        self.sources: dict[str, tuple[str, str]] = {}
+
+    def put(self, name: str, path: str | Path, text: str) -> None:
+        """Put a text in place of a module that is not imported yet."""
+        self.sources[name] = str(path), text
+        # Without a modification time the entry is never checked against the disk: the learner may delete the file.
+        linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -60,10 +66,9 @@ def install(sources: Mapping[str, tuple[str | Path, str]]) -> Overlay:
     Args:
         sources: for each dotted module name, the path that tracebacks show and the text that is run.
     """
-    overlay = Overlay({name: (str(path), text) for name, (path, text) in sources.items()})
-    for path, text in overlay.sources.values():
-        # Without a modification time the entry is never checked against the disk: the learner may delete the file.
-        linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    overlay = Overlay()
+    for name, (path, text) in sources.items():
+        overlay.put(name, path, text)
     forget_units()
     sys.meta_path.insert(0, overlay)
     return overlay

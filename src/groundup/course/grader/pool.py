@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from groundup.course.grader.limits import scrubbed_environment
@@ -30,6 +31,43 @@ def allowed_seconds(request: Request) -> float:
     from groundup.course.grader.run import BUSY, START_SECONDS
 
     return START_SECONDS + request["limits"]["seconds"] + BUSY * request["diagnosis_seconds"] + MARGIN_SECONDS
+
+
+class Talk:
+    """A run that another thread may call off.
+
+    Args:
+        on_failure: called when a part of the checks has a failure, and the run goes on with all others.
+    """
+
+    def __init__(self, on_failure: Callable[[], None] = lambda: None) -> None:
+        self.on_failure = on_failure
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self.called_off = False
+
+    @contextlib.contextmanager
+    def over(self, sock: socket.socket) -> Iterator[None]:
+        """Talk to the supervisor by `sock` meanwhile."""
+        with self._lock:
+            self._sock = sock
+            self._hang_up()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sock = None
+
+    def call_off(self) -> None:
+        """Have the supervisor end the run; its report then says so."""
+        with self._lock:
+            self.called_off = True
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.called_off and self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
 
 
 class Zygote:
@@ -75,19 +113,39 @@ class Zygote:
         self._control = ours
         return ours
 
-    def submit(self, request: Request) -> dict[str, Any]:
-        """Have one submission judged; the report. Raises CannotJudge when the workers keep dying."""
-        for _ in range(2):
-            ours, theirs = socket.socketpair()
-            with ours:
-                try:
-                    with theirs, self._lock:
-                        socket.send_fds(self._ensure(), [b"r"], [theirs.fileno()])
-                except OSError:
-                    continue
-                report = exchange(ours, request)
+    def prepare(self, request: Request) -> socket.socket:
+        """Have a process made ready for a submission whose text will come by the socket. Raises OSError."""
+        from groundup.course.grader import supervisor
+
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, self._lock:
+                socket.send_fds(self._ensure(), [b"r"], [theirs.fileno()])
+            supervisor.send(ours, {**request, "submission": {**request["submission"], "source": ""}})
+        except BaseException:
+            ours.close()
+            raise
+        return ours
+
+    def submit(self, request: Request, talk: Talk, ready: socket.socket | None = None) -> dict[str, Any]:
+        """Have one submission judged; the report. Raises CannotJudge when the workers keep dying.
+
+        Args:
+            request: the submission.
+            talk: ends the run early from another thread.
+            ready: from `prepare`, where a process is ready for this very request.
+        """
+        for _ in range(2 if ready is None else 3):
+            try:
+                sock, ready = ready or self.prepare(request), None
+            except OSError:
+                continue
+            with sock, talk.over(sock):
+                report = exchange(sock, request, talk.on_failure)
             if report is not None:
                 return report
+            if talk.called_off:
+                return {"events": [], "ending": {"kind": "cancelled"}}
             time.sleep(0.05)
         if self.pid is None:
             raise _dead(self.runtime)
@@ -110,8 +168,8 @@ class Zygote:
             self._process = None
 
 
-def exchange(sock: socket.socket, request: Request) -> dict[str, Any] | None:
-    """Send a request and wait for its report; None when the other side is gone.
+def exchange(sock: socket.socket, request: Request, on_failure: Callable[[], None]) -> dict[str, Any] | None:
+    """Send a submission's text and wait for its report; None when the other side is gone.
 
     Interrupted, it sees to it that the child is ended first.
     """
@@ -119,20 +177,26 @@ def exchange(sock: socket.socket, request: Request) -> dict[str, Any] | None:
 
     sock.settimeout(allowed_seconds(request))
     try:
-        supervisor.send(sock, request)
-        return supervisor.receive(sock)
+        supervisor.send(sock, request["submission"]["source"])
+        while (report := supervisor.receive(sock)) == supervisor.GOES_ON:
+            on_failure()
+        return report
     except TimeoutError:
         return {"events": [], "ending": {"kind": "timeout"}}
     except OSError:
         return None
     except BaseException:
-        # Ctrl-C: closing our half tells the supervisor; it closes its own when nothing is left of the run.
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_WR)
-            sock.settimeout(5.0)
-            while sock.recv(2**16):
-                pass
+        hang_up(sock)  # Ctrl-C
         raise
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End a run: closing our half tells the supervisor; it closes its own when nothing is left of the run."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(5.0)
+        while sock.recv(2**16):
+            pass
 
 
 def submit_fresh(runtime: Runtime, request: Request) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Request(TypedDict):
     mistakes: list[MistakeSource]
     limits: dict[str, Any]
     seed: int
+    part: tuple[int, int]
     stop_at_first: bool
     diagnosis_seconds: float
     scratch: str
@@ -61,9 +62,8 @@ def build_request(
     seed: int,
     diagnose: bool,
     stop_at_first: bool,
-    scratch: str,
 ) -> Request:
-    """Everything that a worker needs to know about one submission."""
+    """Everything that a worker needs to know about one submission; it is given its temporary folder later."""
     others = {unit_id: text for unit_id, text in overlay.items() if unit_id != unit.id}
     return {
         "unit": unit.id,
@@ -79,9 +79,10 @@ def build_request(
         "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
         "limits": dict(vars(unit.limits)),
         "seed": seed,
+        "part": (0, 1),
         "stop_at_first": stop_at_first,
         "diagnosis_seconds": DIAGNOSIS_SECONDS[unit.runtime] if diagnose else 0.0,
-        "scratch": scratch,
+        "scratch": "",
     }
 
 

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any
@@ -56,6 +58,7 @@ def test_failure(x, rng, monkeypatch, tmp_path):
         assert_close(np.ones(3), np.zeros(3), "differs")
 """
 LINES, CHARACTERS = 14, 1400
+Source = Callable[[], str]
 
 
 def rehearse() -> None:
@@ -80,16 +83,17 @@ def draw_the_same_everywhere() -> None:
     providers._get_local_constants = lambda: none
 
 
-def run(request: Request, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
+def run(request: Request, source: Source, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
     """Judge one submission and emit what happened, ending with `done` (and `diagnosed` where checks failed).
 
     Args:
-        request: the submission.
+        request: the submission, without its text.
+        source: waits for the text; all that can be done before it comes is done by then.
         emit: takes the events.
         checks_code: the checks, compiled.
         imports: the modules that the checks import.
     """
-    Session(request, emit, checks_code, imports).run()
+    Session(request, source, emit, checks_code, imports).run()
 
 
 class Stop(Exception):
@@ -107,12 +111,13 @@ class Ended(Exception):
 class Session:
     """The run of one submission."""
 
-    def __init__(self, request: Request, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
-        self.request, self.emit, self.checks_code, self.imports = request, emit, checks_code, imports
+    def __init__(self, request: Request, source: Source, emit: Emit, checks_code: CodeType, imports: list[str]) -> None:
+        self.request, self.source, self.emit = request, source, emit
+        self.checks_code, self.imports = checks_code, imports
         self.where = Where(request)
         mine = [*request["overlay"], request["submission"]]
         self.modules = frozenset(file["module"] for file in mine)
-        self.functions = FunctionLines(request["submission"]["source"])
+        self.functions = FunctionLines("")
 
     def run(self) -> None:
         """Import the submission, run the checks, report."""
@@ -120,7 +125,6 @@ class Session:
         outcomes = _Plugin(self)
         try:
             self._prepare()
-            self._import_submission()
             more = ("--seed", str(request["seed"]), *(("--maxfail=1",) if request["stop_at_first"] else ()))
             code = pytest.main(arguments(request["checks"], request["scratch"], *more), plugins=[checking, outcomes])
             if outcomes.done:
@@ -135,11 +139,11 @@ class Session:
             self._stopped(stop.outcome if isinstance(stop, Stop) else "refused", str(stop))
 
     def _prepare(self) -> None:
-        """Put the learner's files in place, import what the checks will import before any of them can, and watch."""
+        """Put the learner's other files in place, import what the checks will import before any can, and watch."""
         request = self.request
         overlay.add_unit_folder(request["package"], Path(request["folder"]))
-        files = [*request["overlay"], request["submission"]]
-        overlay.install({mine["module"]: (self.where.write_copy(mine), mine["source"]) for mine in files})
+        others = {mine["module"]: (self.where.write_copy(mine), mine["source"]) for mine in request["overlay"]}
+        self.overlay = overlay.install(others)
         for name in self.imports:
             if not name.startswith(overlay.STACK):
                 with contextlib.suppress(ImportError):
@@ -149,8 +153,13 @@ class Session:
     def _stopped(self, outcome: str, message: str) -> None:
         self.emit({"kind": "stopped", "outcome": outcome, "message": message})
 
-    def _import_submission(self) -> None:
+    def import_submission(self) -> None:
+        """Wait for the learner's file and import it. Raises Stop or Tampered where that is the end."""
         request = self.request
+        mine = request["submission"]
+        mine["source"] = self.source()
+        self.functions = FunctionLines(mine["source"])
+        self.overlay.put(mine["module"], self.where.write_copy(mine), mine["source"])
         try:
             importlib.import_module(request["submission"]["module"])
             importlib.import_module(request["package"])
@@ -239,6 +248,8 @@ class _Plugin:
         self.error = ""
         self.stop: Stop | guard.Tampered | None = None
         self._starved = False
+        self._names: list[str] = []  # of all checks, in the order of the file
+        self._last_of_part: pytest.Item | None = None
         self._result: dict[str, Any] = {}
         self._phases_passed = 0
 
@@ -250,9 +261,21 @@ class _Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
         """Collect from the one file; pytest itself would look through all folders above it first."""
+        try:
+            self.session.import_submission()
+        except (Stop, guard.Tampered) as stop:
+            self.stop = stop
+            return True
         module: _Module = _Module.from_parent(session, path=Path(self.session.request["checks"]))
         module.session_ = self.session
-        session.items = list(session.genitems(module))
+        items = list(session.genitems(module))
+        self._names = [item.name for item in items]
+        number, parts = self.session.request["part"]
+        # Those of Hypothesis take longest, and are dealt first.
+        part = set(sorted(items, key=_searches, reverse=True)[number::parts])
+        own = [item for item in items if item in part]
+        self._last_of_part = own[-1] if own else None
+        session.items = own + [item for item in items if item not in part] if own else []
         session.testscollected = len(session.items)
         session.config.hook.pytest_collection_finish(session=session)
         return True
@@ -263,7 +286,7 @@ class _Plugin:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._watch(session)
-        self.session.emit({"kind": "collected", "checks": [item.name for item in session.items]})
+        self.session.emit({"kind": "collected", "checks": self._names})
 
     def _watch(self, session: pytest.Session) -> None:
         try:
@@ -336,6 +359,11 @@ class _Plugin:
         self._watch(item.session)
         self.results.append((item, cpu_seconds, self._result["outcome"]))
         self.session.emit(self._result)
+        if item is self._last_of_part and len(self.results) < len(self._names):
+            if all(outcome == "passed" for _, _, outcome in self.results):
+                del item.session.items[len(self.results) :]  # another process runs the others
+            else:
+                self.session.emit({"kind": "goes on"})
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -447,7 +475,8 @@ def recovered() -> bool:
     for name in ("last_exc", "last_value", "last_traceback"):  # where pytest keeps the frames of what failed
         setattr(sys, name, None)
     gc.collect()
-    return limits.keep_reserve()
+    limits.keep_reserve()
+    return limits.has_room()
 
 
 def describe(error: BaseException) -> str:
@@ -504,9 +533,13 @@ class FunctionLines:
     """Which lines of the submission are bodies that are still to be written."""
 
     def __init__(self, source: str) -> None:
-        self.stubs = {
+        self._source = source
+
+    @cached_property
+    def _stubs(self) -> dict[int, str]:
+        return {
             line: name
-            for name, node in definitions(ast.parse(source))
+            for name, node in definitions(ast.parse(self._source))
             if isinstance(node, Function) and is_stub(node)
             for line in range(node.body[-1].lineno, (node.end_lineno or node.lineno) + 1)
         }
@@ -514,4 +547,4 @@ class FunctionLines:
     def unwritten(self, error: BaseException, where: Where) -> str:
         """The name of the function whose missing body raised `error`, or an empty string."""
         frames = where.frames(error) if isinstance(error, NotImplementedError) else []
-        return self.stubs.get(frames[-1][1], "") if frames else ""
+        return self._stubs.get(frames[-1][1], "") if frames else ""

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import json
+import math
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -21,62 +24,78 @@ from typing import Any
 from groundup.course.grader import limits
 from groundup.course.grader.channel import Emit, emitter
 from groundup.course.grader.request import Request
-from groundup.course.grader.run import BROKEN, TRACE, Run
+from groundup.course.grader.run import BROKEN, START_SECONDS, TRACE, Run
 
 POLL_SECONDS = 0.02
 EXIT_SECONDS = 1.0
-Judge = Callable[[Request, Emit], None]
+# What the caller is told, before the report, where a part of the checks has a failure and the others run here as well.
+GOES_ON = "goes on"
+Judge = Callable[[Request, Callable[[], str], Emit], None]
 
 
 class Supervisor(Run):
-    """One run in a fork: a child process, the pipe of its results, the pipe of its output, and the limits.
+    """One run in a fork: a child process, the pipes of its results and of its output, and the limits.
+
+    The child is made ready before the text of the submission is there, which may be long before; it comes by a pipe.
 
     Args:
-        request: the submission.
+        request: the submission, without its text.
         judge: judges the submission in the child.
     """
 
     def __init__(self, request: Request, judge: Judge) -> None:
         super().__init__(request)
         self.judge = judge
+        self.deadline = math.inf
+        self.started = False
+        self._caller: socket.socket | None = None
 
-    def run(self, cancelled: socket.socket) -> dict[str, Any]:
-        """Run the submission to its end and return the report; ends early when `cancelled` is closed."""
+    def run(self, caller: socket.socket) -> dict[str, Any]:
+        """Run the submission that comes by `caller` to its end and return the report; ends early when that closes."""
+        source, source_in = os.pipe()
         results, results_in = os.pipe()
         output, output_in = os.pipe()
         limits.isolate_children()
         pid = os.fork()
         if pid == 0:
-            self._child(results_in, output_in)
-        os.close(results_in)
-        os.close(output_in)
+            self._child(source, results_in, output_in)
+        for descriptor in (source, results_in, output_in):
+            os.close(descriptor)
         try:
-            self._watch(pid, results, output, cancelled)
+            self._watch(pid, source_in, results, output, caller)
         finally:
             self._collect(pid)
             limits.reap_all()
         return self.report()
 
-    def _child(self, results: int, output: int) -> None:
+    def _child(self, source: int, results: int, output: int) -> None:
         """The learner's process; never returns, whatever becomes of Python in it."""
         leave = os._exit
         try:
             os.setsid()
             limits.die_with_parent()
-            keep_only(results, output)
+            keep_only(source, results, output)
             limits.move_into(self.request["scratch"])
             emit = emitter(results, self.key)
             self.key = b""
-            run_to_the_end(self.request, emit, self.judge)
+            run_to_the_end(self.request, functools.partial(read_to_the_end, source), emit, self.judge)
         finally:
             leave(BROKEN)
 
-    def _watch(self, pid: int, results: int, output: int, cancelled: socket.socket) -> None:
-        waiting = [results, output, cancelled]
+    def _watch(self, pid: int, source: int, results: int, output: int, caller: socket.socket) -> None:
+        waiting = [results, output, caller]
+        looked = 0.0
         while not self.over:
-            ready, _, _ = select.select(waiting, [], [], POLL_SECONDS)
-            if cancelled in ready:
-                self.end("cancelled")
+            ready, _, _ = select.select(waiting, [], [], POLL_SECONDS if self.started else None)
+            if caller in ready:
+                self._caller = caller
+                text = None if self.started else receive(caller)
+                if text is None:
+                    self.end("cancelled")
+                else:
+                    self.started, self.deadline = True, time.monotonic() + START_SECONDS
+                    with contextlib.suppress(OSError), open(source, "wb") as pipe:
+                        pipe.write(text.encode())
             if output in ready:
                 printed = len(os.read(output, 2**16))
                 self.take_output(printed)
@@ -84,9 +103,16 @@ class Supervisor(Run):
                     waiting.remove(output)
             if results in ready:
                 self.take_results(os.read(results, 2**16))
-            if not self.over:
+            if not self.over and time.monotonic() - looked > POLL_SECONDS:
+                looked = time.monotonic()
                 self.bytes_at_start = self.bytes_at_start or (limits.resident_bytes(pid) if self.events else 0)
                 self.check_limits([limits.resident_bytes(p) for p in limits.descendants(pid, self.most_processes)])
+
+    def _take(self, event: dict[str, Any]) -> None:
+        super()._take(event)
+        if event["kind"] == "goes on" and self._caller is not None:
+            with contextlib.suppress(OSError):
+                send(self._caller, GOES_ON)
 
     def _collect(self, pid: int) -> None:
         """End the learner's process, unless it has ended by itself, and note how."""
@@ -95,7 +121,7 @@ class Supervisor(Run):
             self._note_what_is_left(pid)
         elif self.ending.get("kind") in ("timeout", "output"):  # not where every moment makes it worse
             self.ask_for_the_line(pid)
-        else:
+        elif self.ending.get("kind") != "cancelled":
             status = limits.wait(pid, EXIT_SECONDS)
         if status is None:
             self.end("closed")
@@ -112,7 +138,13 @@ class Supervisor(Run):
             self.ending = {"kind": "left"}
 
 
-def run_to_the_end(request: Request, emit: Emit, judge: Judge) -> None:
+def read_to_the_end(descriptor: int) -> str:
+    """The text that comes by a pipe."""
+    with open(descriptor, "rb") as pipe:
+        return pipe.read().decode()
+
+
+def run_to_the_end(request: Request, source: Callable[[], str], emit: Emit, judge: Judge) -> None:
     """Judge a submission in this very process, within its limits, and wait to be ended with all that it has started."""
     given = request["limits"]
     limits.limit_resources(
@@ -126,22 +158,28 @@ def run_to_the_end(request: Request, emit: Emit, judge: Judge) -> None:
         faulthandler.dump_traceback_later(0.9 * given["seconds"], file=trace)
     sys.dont_write_bytecode = True  # the repository is not the submission's to write to
     sleep = time.sleep
-    emit({"kind": "ready", "pid": os.getpid()})
-    judge(request, emit)
+
+    def take() -> str:
+        text = source()
+        emit({"kind": "ready", "pid": os.getpid()})
+        return text
+
+    judge(request, take, emit)
     emit({"kind": "end"})
     while True:
         sleep(60)
 
 
-def keep_only(results: int, output: int) -> None:
-    """Close every descriptor but these two; standard input is empty, everything printed goes to `output`."""
+def keep_only(source: int, results: int, output: int) -> None:
+    """Close every descriptor but these; standard input is empty, everything printed goes to `output`."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    low, top = results, os.sysconf("SC_OPEN_MAX")
+    (low, high), top = sorted((source, results)), os.sysconf("SC_OPEN_MAX")
     os.closerange(3, low)
-    os.closerange(low + 1, min(top, 65536) if top > 0 else 65536)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, min(top, 65536) if top > 0 else 65536)
 
 
 def send(sock: socket.socket, document: Any) -> None:
@@ -170,10 +208,15 @@ def _exactly(sock: socket.socket, count: int) -> bytes | None:
 def serve(sock: socket.socket, request: Request, judge: Judge) -> None:
     """Supervise one request that came by `sock` and answer there; never raises."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    run = Supervisor(request, judge)
     try:
-        report = Supervisor(request, judge).run(sock)
+        report = run.run(sock)
     except Exception as error:
         report = {"events": [], "ending": {"kind": "broken", "message": f"{type(error).__name__}: {error}"}}
+    if not run.started:  # nothing was asked of it
+        if run.ending.get("kind") == "cancelled":  # and whoever made its folder may be gone
+            shutil.rmtree(request["scratch"], ignore_errors=True)
+        return
     with contextlib.suppress(OSError):
         send(sock, report)
         sock.close()

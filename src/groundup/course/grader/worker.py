@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -101,11 +102,11 @@ def compile_checks(path: str) -> tuple[CodeType, list[str]]:
     return _compiled[path][1:]
 
 
-def judge(request: Request, emit: Emit) -> None:
+def judge(request: Request, source: Callable[[], str], emit: Emit) -> None:
     """Judge one submission in this process."""
     from groundup.course.grader.session import run
 
-    run(request, emit, *compile_checks(request["checks"]))
+    run(request, source, emit, *compile_checks(request["checks"]))
 
 
 def serve(runtime: str, control: socket.socket) -> None:
@@ -205,7 +206,8 @@ def direct(runtime: str) -> None:
         limits.move_into(asked["request"]["scratch"])
         preload(runtime)
         emit = emitter(results, bytes.fromhex(asked.pop("key")))
-        supervisor.run_to_the_end(asked["request"], emit, judge)
+        text = asked["request"]["submission"]["source"]
+        supervisor.run_to_the_end(asked["request"], lambda: text, emit, judge)
     finally:
         leave(BROKEN)
 
