@@ -118,15 +118,24 @@ EXCEPTION = re.compile(
 )
 
 
-def parse(lines: Iterable[str], *, source: str = "") -> Iterator[Record]:
-    """The records of log lines, exceptions joined to the line that they belong to; `source` is what they are from."""
+def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | None] | None = None) -> Iterator[Record]:
+    """The records of log lines, exceptions joined to the line that they belong to.
+
+    Args:
+        lines: the lines.
+        source: what they are from.
+        times: for each line, when a container runtime received it. It is trusted rather than what the line says.
+    """
     last: Record | None = None
     python = False  # inside a Python traceback, whose last line is not indented
     order = list(FORMATS)
     for number, line in enumerate(lines, 1):
+        received = None if times is None else next(times)
         if not line or line.isspace():
             continue
         time, service, text = unwrap(line)
+        if received is not None:
+            time = received
         joins, ends = False, False
         if last is not None and len(last.joined) < MAX_JOINED:
             joins, python, ends = _joins(text[:LOOK], last, python)
@@ -142,8 +151,10 @@ def parse(lines: Iterable[str], *, source: str = "") -> Iterator[Record]:
             parsed = after_time(f" {text}", "headed", time)
         if not python and _PYTHON.search(parsed.message):
             python = True  # the header and the beginning of the traceback share a line
+        if parsed.time is not None and received is None:
+            time = parsed.time
         last = Record(
-            number, line, parsed.message, parsed.time if parsed.time is not None else time, parsed.level,
+            number, line, parsed.message, time, parsed.level,
             parsed.service or service, parsed.fields, parsed.format, source=source,
         )  # fmt: skip
     if last is not None:

@@ -99,13 +99,15 @@ _BLOCK = re.compile(r"(?<!\S)(?=\S*[a-z])(?=\S*[A-Z])(?=\S*\d)[A-Za-z0-9+/]{60,7
 _WIDTH = 60
 
 
-def hide(line: str) -> str:
-    """A line with its secrets replaced by `***`."""
-    return hide_all([line])[0]
+def hide(text: str) -> str:
+    """A text with its secrets replaced by `***`."""
+    return "\n".join(hide_all(text.split("\n")))
 
 
 def hide_all(lines: Sequence[str]) -> list[str]:
     """Lines with their secrets replaced by `***`."""
+    if not lines:
+        return []
     # Lines that differ in case and digits only are suspects or not together, and most lines of a log do.
     shapes = "\n".join(lines).encode("utf-8", "replace").translate(_LOWER, _DIGITS).split(b"\n")
     suspects = _suspects(set(shapes))

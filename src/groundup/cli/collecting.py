@@ -1,0 +1,148 @@
+"""`groundup copilot ingest`, `collect` and `status`: logs into the store, and what is in it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from groundup.cli.options import json_option
+from groundup.cli.output import console, escape, progress
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.files import Ingested
+    from groundup.systems.copilot.store import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+LOOK = 1.0  # seconds between two looks at files that are followed
+PATIENT = 60.0  # seconds that a follower waits for another process to let go of the store
+
+
+def store_option(function: F) -> F:
+    """`--store FILE`."""
+    return click.option(
+        "--store", envvar="GROUNDUP_STORE", default="copilot.duckdb", show_default=True, metavar="FILE",
+        help="The store [GROUNDUP_STORE].",
+    )(function)  # fmt: skip
+
+
+@click.command("ingest", epilog="Example: kubectl logs deploy/checkout | groundup copilot ingest -")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|-…")
+@store_option
+@click.option("--follow", is_flag=True, help="Go on with what is written to the files, until Ctrl-C.")
+@json_option
+def ingest_command(files: tuple[str, ...], store: str, follow: bool, as_json: bool) -> int:
+    """Store what is new in log files, folders and standard input (-); what is stored already is not stored again.
+
+    Files may be gzipped, rotated and still growing. Secrets are masked before anything is stored.
+    """
+    from groundup.systems.copilot.files import ingest_files, ingest_stream
+    from groundup.systems.copilot.store import open_store
+
+    paths = [name for name in files if name != "-"]
+    with stoppable() as stop, progress(quiet=as_json) as shown:
+        task = shown.add_task("Reading", total=None)
+
+        def report(source: Source, lines: int) -> None:
+            shown.update(task, advance=lines, description=f"Reading {_shown(source.name)}")
+
+        with open_store(store) as opened:
+            done = ingest_files(opened, paths, report=report, stopped=stop.is_set)
+            if "-" in files and not stop.is_set():
+                done += ingest_stream(opened, sys.stdin.buffer, report=report, stopped=stop.is_set)
+        while follow and paths and not stop.wait(LOOK):
+            done += _again(store, paths, done, report, stop)
+    with open_store(store, reading=True) as opened:
+        summary = opened.summary()
+    _say(done, summary, as_json)
+    return 130 if stop.is_set() and not follow else 0
+
+
+def _again(
+    store: str, paths: list[str], done: Ingested, report: Callable[[Source, int], None], stop: threading.Event
+) -> Ingested:
+    """Look at the files again, with the store open only as long as there is something to write."""
+    from groundup.systems.copilot.files import Ingested, ingest_files, state_of
+    from groundup.systems.copilot.store import open_store
+
+    state = state_of(paths)
+    if state == done.state:
+        return Ingested(waiting=done.waiting, state=state)
+    with open_store(store, wait=PATIENT) as opened:
+        return ingest_files(opened, paths, report=report, stopped=stop.is_set)
+
+
+def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
+    from groundup.cli.copilot import print_ascii_json
+
+    if as_json:
+        counts = {"lines": done.lines, "files": done.files, "waiting": done.waiting, "skipped": done.skipped}
+        stored = {"store": summary["store"], "stored": summary["lines"], "templates": summary["templates"]}
+        print_ascii_json({**counts, **stored})
+        return
+    out = console()
+    out.print(
+        f"{done.lines:,} new lines. {_shown(summary['store'])} holds {summary['lines']:,} lines of "
+        f"{len(summary['sources']):,} sources, {summary['templates']:,} templates."
+    )
+    if done.waiting:
+        out.print(f"The last line of {done.waiting:,} of the files has no end yet; it waits for it.")
+    if done.skipped:
+        out.print(f"{done.skipped:,} files are no text and were left out.")
+
+
+@click.command("status", epilog="Example: groundup copilot status --json")
+@store_option
+@json_option
+def status_command(store: str, as_json: bool) -> int:
+    """Show what is in the store: sources, lines, the newest time, templates."""
+    from groundup.cli.copilot import print_ascii_json
+    from groundup.systems.copilot.store import open_store
+
+    with open_store(store, reading=True) as opened:
+        summary = opened.summary()
+    if as_json:
+        print_ascii_json(summary)
+        return 0
+    out = console()
+    for one in summary["sources"]:
+        restart = f", restart {one['restart']}" if one["restart"] else ""
+        errors = f"  {one['errors']:,} errors" if one["errors"] else ""
+        newest = one["newest"] or "no time"
+        out.print(
+            f"{one['lines']:>12,}  {_shown(newest):<27}  {_shown(one['name'])}{restart} [dim]{one['kind']}{errors}[/]"
+        )
+    out.print(
+        f"{summary['lines']:>12,}  {_shown(summary['newest'] or 'no time'):<27}  in {_shown(summary['store'])}: "
+        f"{len(summary['sources']):,} sources, {summary['templates']:,} templates"
+    )
+    return 0
+
+
+def _shown(text: str) -> str:
+    from groundup.systems.copilot.logs import visible
+
+    return escape(visible(text))
+
+
+@contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that what has begun is finished; the second time ends at once."""
+    stop = threading.Event()
+
+    def asked(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {one: signal.signal(one, asked) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
