@@ -342,15 +342,19 @@ class _Whole:
         self._stream, self._path = stream, path
 
     def read(self, size: int, /) -> bytes:
+        found: list[bytes] = []
         try:
-            return self._stream.read(size)
-        except EOFError:  # still being written, or cut: what could be read came with the reads before
-            return b""
+            while size > 0 and (piece := self._stream.read1(size)):
+                found.append(piece)
+                size -= len(piece)
+        except EOFError:  # still being written, or cut
+            pass
         except (zlib.error, gzip.BadGzipFile) as error:
             raise UsageError(
                 f"FILE must be whole, and the gzip data of '{self._path}' is damaged ({error}). "
                 "What stands before is stored. Fetch it again, or unpack what is left."
             ) from error
+        return b"".join(found)
 
     def seek(self, offset: int, /) -> int:
         try:
