@@ -78,9 +78,13 @@ class StoreError(GroundupError):
 
 
 class ClusterError(GroundupError):
-    """A cluster could not be reached, or refused what was asked."""
+    """A cluster could not be reached, or refused what was asked; `passing` where it may answer the next time."""
 
     exit_code = 3
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(message)
 
 
 class WorkspaceError(GroundupError):

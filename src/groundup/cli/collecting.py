@@ -13,8 +13,10 @@ import click
 
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, progress
+from groundup.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
+    from groundup.systems.copilot.collect import Collected
     from groundup.systems.copilot.files import Ingested
     from groundup.systems.copilot.store import Source
 
@@ -94,6 +96,103 @@ def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
         out.print(f"The last line of {done.waiting:,} of the files has no end yet; it waits for it.")
     if done.skipped:
         out.print(f"{done.skipped:,} files are no text and were left out.")
+
+
+class Every(click.ParamType):
+    """A span of time, as seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a span such as 10s or 1m."""
+        from groundup.systems.copilot.logs import span
+
+        seconds = value if isinstance(value, float) else span(str(value))
+        if seconds is None or seconds < 1:
+            self.fail(f"must be a span of one second or more, such as 10s or 1m, got '{value}'.", param, ctx)
+        return seconds
+
+
+@click.command("collect", epilog="Example: groundup copilot collect --namespace shop --selector app=checkout --follow")
+@click.option("-n", "--namespace", metavar="NAME", help="The namespace [the context's].")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
+@click.option(
+    "-l", "--selector", default="", metavar="LABELS", help="Only pods with these labels: app=checkout,tier!=db."
+)
+@click.option("--context", metavar="NAME", help="The kubeconfig's context [the current one].")
+@click.option("--kubeconfig", metavar="FILE", help="The kubeconfig [KUBECONFIG, ~/.kube/config, or in a pod its own].")
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C, every ten seconds.")
+@click.option("--every", type=Every(), metavar="SPAN", help="Go on until Ctrl-C, this often.")
+@store_option
+@json_option
+def collect_command(
+    namespace: str | None,
+    all_namespaces: bool,
+    selector: str,
+    context: str | None,
+    kubeconfig: str | None,
+    follow: bool,
+    every: float | None,
+    store: str,
+    as_json: bool,
+) -> int:
+    """Store what is new in the logs of a Kubernetes cluster, of all containers, and its events.
+
+    Only `get` and `list` are asked of the cluster. After a restart the log of the instance before is read as well.
+    Secrets are masked before anything is stored.
+    """
+    from groundup.cli.copilot import print_ascii_json
+    from groundup.systems.copilot.cluster import connect
+    from groundup.systems.copilot.collect import collect
+    from groundup.systems.copilot.store import WAIT, open_store
+
+    if namespace and all_namespaces:
+        raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Give one of them.")
+    follow = follow or every is not None
+    with stoppable() as stop, progress(quiet=as_json) as shown:
+        task = shown.add_task("Collecting", total=None)
+
+        def report(source: Source, lines: int) -> None:
+            shown.update(task, advance=lines, description=f"Collecting {_shown(source.name)}")
+
+        cluster = connect(kubeconfig, context, wait=stop.wait)
+        where = None if all_namespaces else namespace or cluster.namespace
+
+        def once() -> Collected:
+            return collect(
+                store, cluster, namespace=where, selector=selector, report=report, stopped=stop.is_set,
+                wait=PATIENT if follow else WAIT,
+            )  # fmt: skip
+
+        done = once()
+        while follow and not stop.wait(every or 10.0):
+            try:
+                done += once()
+            except ClusterError as error:  # one that may pass; the next round asks again from where this one was
+                if not error.passing:
+                    raise
+                console(err=True).print(f"[yellow]{_shown(str(error))} Going on.[/]")
+    with open_store(store, reading=True) as opened:
+        summary = opened.summary()
+    if as_json:
+        print_ascii_json(
+            {"cluster": cluster.name, "namespace": where, "lines": done.lines, "events": done.events, "pods": done.pods,
+             "containers": done.containers, "unread": done.notes, "store": summary["store"],
+             "stored": summary["lines"], "templates": summary["templates"]}
+        )  # fmt: skip
+        return 130 if stop.is_set() and not follow else 0
+    out = console()
+    if not done.pods:
+        place = "this cluster" if where is None else f"namespace {_shown(where)}"
+        out.print(f"There are no pods in {place}" + (f" with {_shown(selector)}." if selector else "."))
+    for name, note in done.notes.items():
+        out.print(f"[dim]no log of {_shown(name)}: {_shown(note)}[/]")
+    out.print(
+        f"{done.lines:,} new lines, {done.events:,} of them events; "
+        f"{done.containers:,} containers in {done.pods:,} pods. "
+        f"{_shown(summary['store'])} holds {summary['lines']:,} lines, {summary['templates']:,} templates."
+    )
+    return 130 if stop.is_set() and not follow else 0
 
 
 @click.command("status", epilog="Example: groundup copilot status --json")

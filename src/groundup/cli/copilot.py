@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from groundup.cli.collecting import ingest_command, status_command, store_option
+from groundup.cli.collecting import collect_command, ingest_command, status_command, store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, progress
 
@@ -34,7 +34,7 @@ def copilot_command() -> None:
     """The DevOps copilot: from log files to the lines that hold the root cause, and to the templates behind them."""
 
 
-for command in (ingest_command, status_command):
+for command in (ingest_command, collect_command, status_command):
     copilot_command.add_command(command)
 
 

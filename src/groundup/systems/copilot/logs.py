@@ -197,15 +197,21 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
+def span(text: str) -> float | None:
+    """A span such as 10s, 5m, 2h or 1d in seconds; None for anything else."""
+    match = _SPAN.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _UNITS[match[2]]
+
+
 def moment(since: str, newest: float | None) -> float:
     """What `--since` means in seconds since 1970: a time, or a span back from the newest line."""
-    if match := _SPAN.fullmatch(since.strip()):
+    if (back := span(since)) is not None:
         if newest is None:
             raise UsageError(
                 "since must be a time that lines can be compared with, and no line of these logs has one, "
                 f"got '{since}'. Leave it out."
             )
-        return newest - float(match[1]) * _UNITS[match[2]]
+        return newest - back
     at = seconds(since.strip())
     if at is None:
         raise UsageError(

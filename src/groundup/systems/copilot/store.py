@@ -444,6 +444,16 @@ class Store:
         ).fetchall()
         return Counter({(time, text): count for time, text, count in rows})
 
+    def last_lines(self, source: Source, begin: int) -> list[tuple[int, str]]:
+        """The lines of a source behind the last one that is older than `begin` (microseconds since 1970)."""
+        return self.connection.execute(
+            "WITH older AS (SELECT max(position) AS last FROM lines "
+            "WHERE source = $source AND time < make_timestamp($begin::BIGINT)) "
+            "SELECT epoch_us(time), text FROM lines, older WHERE source = $source AND position > coalesce(last, 0) "
+            "ORDER BY position",
+            {"source": source.id, "begin": begin},
+        ).fetchall()
+
     def newest(self, sources: Sequence[Source]) -> float | None:
         """The newest time of the lines of some sources, in seconds since 1970; None where none has one."""
         found = _one(
