@@ -242,7 +242,9 @@ class _Reader:
                     self.done.waiting += 1
                 else:
                     place = replace(place, size=content.status.st_size, changed=content.status.st_mtime_ns)
-            if lines or redo or (source.id and asdict(place) != source.cursor):
+            known = self.sources.get(source.id)
+            changed = known is not None and (asdict(place), source.name) != (known.cursor, known.name)
+            if lines or redo or changed:
                 source = self.store.append(source, lines, cursor=asdict(place), redo=redo)
                 self.sources[source.id] = source
                 self.report(source, len(lines))
