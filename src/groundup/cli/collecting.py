@@ -89,13 +89,13 @@ def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
         return
     out = console()
     out.print(
-        f"{done.lines:,} new lines. {_shown(summary['store'])} holds {summary['lines']:,} lines of "
-        f"{len(summary['sources']):,} sources, {summary['templates']:,} templates."
+        f"{_count(done.lines, 'new line')}. {_shown(summary['store'])} holds {_count(summary['lines'], 'line')} of "
+        f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}."
     )
     if done.waiting:
-        out.print(f"The last line of {done.waiting:,} of the files has no end yet; it waits for it.")
+        out.print(f"The last line of {_count(done.waiting, 'file')} has no end yet, and waits for it.")
     if done.skipped:
-        out.print(f"{done.skipped:,} files are no text and were left out.")
+        out.print(f"Left out, because it is no text: {_count(done.skipped, 'file')}.")
 
 
 class Every(click.ParamType):
@@ -188,9 +188,9 @@ def collect_command(
     for name, note in done.notes.items():
         out.print(f"[dim]no log of {_shown(name)}: {_shown(note)}[/]")
     out.print(
-        f"{done.lines:,} new lines, {done.events:,} of them events; "
-        f"{done.containers:,} containers in {done.pods:,} pods. "
-        f"{_shown(summary['store'])} holds {summary['lines']:,} lines, {summary['templates']:,} templates."
+        f"{_count(done.lines, 'new line')}, {done.events:,} of them events; {_count(done.containers, 'container')} in "
+        f"{_count(done.pods, 'pod')}. {_shown(summary['store'])} holds {_count(summary['lines'], 'line')}, "
+        f"{_count(summary['templates'], 'template')}."
     )
     return 130 if stop.is_set() and not follow else 0
 
@@ -218,9 +218,13 @@ def status_command(store: str, as_json: bool) -> int:
         )
     out.print(
         f"{summary['lines']:>12,}  {_shown(summary['newest'] or 'no time'):<27}  in {_shown(summary['store'])}: "
-        f"{len(summary['sources']):,} sources, {summary['templates']:,} templates"
+        f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}"
     )
     return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _shown(text: str) -> str:

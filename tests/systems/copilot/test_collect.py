@@ -490,7 +490,7 @@ def test_collect_then_why(api: ApiServer, tmp_path: Path, groundup: Callable[...
     config, store = api.kubeconfig(tmp_path / "config"), str(tmp_path / "copilot.duckdb")
     ran = groundup("copilot", "collect", "--kubeconfig", config, "--store", store)
     assert ran.code == 0, ran.err
-    assert "602 new lines, 1 of them events; 1 containers in 2 pods." in ran.out
+    assert "602 new lines, 1 of them events; 1 container in 2 pods." in ran.out
     assert "no log of shop/starting/web" in ran.out
     document = groundup("copilot", "collect", "--kubeconfig", config, "-A", "--json", GROUNDUP_STORE=store).json
     assert (document["cluster"], document["namespace"], document["lines"]) == ("testing", None, 0)
