@@ -113,6 +113,7 @@ _BETWEEN = re.compile(
     r"|Traceback \(most recent call last\):)"
 )
 _JAVA = re.compile(r"\s*(at [\w.$/<>]+[\w$<>]*\(.*\)|\.\.\. \d+ (more|common frames omitted)|Caused by: |Suppressed: )")
+_NEVER_JOINS = frozenset("{[0123456789")  # a line that begins so is an entry of its own, and most do
 EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
 )
@@ -137,7 +138,7 @@ def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | Non
         if received is not None:
             time = received
         joins, ends = False, False
-        if last is not None and len(last.joined) < MAX_JOINED:
+        if last is not None and text[0] not in _NEVER_JOINS and len(last.joined) < MAX_JOINED:
             joins, python, ends = _joins(text[:LOOK], last, python)
         if joins and last is not None:
             last.joined.append(text)
