@@ -109,6 +109,7 @@ class ApiServer:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.fail: list[tuple[int, dict[str, str], str]] = []  # what the next requests are answered with
         self.fail_logs: list[tuple[int, dict[str, str], str]] = []  # the same for requests of logs
+        self.fail_events: tuple[int, dict[str, str], str] | None = None
         self.break_after: int | None = None  # logs break off after so many bytes
         self.page: int | None = None  # objects on a page at most
         self.expire_pages = 0  # so many times a second page answers 410
@@ -143,8 +144,8 @@ class ApiServer:
     def answer(self, path: str, query: dict[str, str], token: str) -> tuple[int, dict[str, str], bytes]:
         self.requests.append((path, query))
         failures = self.fail_logs if path.endswith("/log") and self.fail_logs else self.fail
-        if failures:
-            status, headers, message = failures.pop(0)
+        if failures or (self.fail_events and path.endswith("/events")):
+            status, headers, message = failures.pop(0) if failures else self.fail_events or (500, {}, "")
             return status, headers, json.dumps({"kind": "Status", "message": message}).encode()
         if token != f"Bearer {TOKEN}":
             return _status_document(401, "Unauthorized")

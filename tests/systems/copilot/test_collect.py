@@ -14,7 +14,7 @@ from groundup.systems.copilot import cluster as module
 from groundup.systems.copilot import collect as collecting
 from groundup.systems.copilot.cluster import Cluster, NoLog, connect
 from groundup.systems.copilot.collect import Collected, collect
-from groundup.systems.copilot.store import open_store
+from groundup.systems.copilot.store import Store, open_store
 from tests.conftest import Ran
 from tests.systems.copilot.apiserver import START, TOKEN, ApiServer, Container, Instance, event, rfc3339, serve
 
@@ -80,6 +80,24 @@ def test_only_what_is_new_is_asked_for_and_stored(api: ApiServer, again: Callabl
     asked = [query for path, query in api.requests if path.endswith("/log")]
     assert all(query["timestamps"] == "true" and query["container"] == "web" for query in asked)
     assert sum("sinceTime" not in query and "tailLines" not in query for query in asked) == 1, "all of it only once"
+
+
+def test_a_round_in_which_nothing_is_new_writes_nothing(
+    api: ApiServer, again: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web(api).write(START, *numbered(0, 50))
+    again()
+    with monkeypatch.context() as watched:
+        watched.setattr(Store, "append", lambda *_, **__: 1 / 0)
+        assert again().lines == 0
+
+
+def test_a_role_that_may_not_read_events_still_reads_logs(api: ApiServer, again: Callable) -> None:
+    web(api).write(START, "INFO fine")
+    api.fail_events = (403, {}, 'events is forbidden: User "tester" cannot list resource "events"')
+    done = again()
+    assert done.lines == 1
+    assert "refuses (403): events is forbidden" in done.notes["events"]
 
 
 def test_lines_that_repeat_within_a_second_are_stored_as_often_as_they_were_written(

@@ -17,6 +17,7 @@ Not covered: what the kubelet has let go of, by rotation or after a second resta
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from groundup.errors import ClusterError
 from groundup.systems.copilot.cluster import SECOND, Cluster, Line, NoLog, microseconds
 from groundup.systems.copilot.secrets import hide
 from groundup.systems.copilot.store import Source, Store, open_store
@@ -110,7 +112,12 @@ class _Round:
 
     def run(self, namespace: str | None, selector: str) -> Collected:
         pods = self.cluster.pods(namespace, selector)
-        events = self.cluster.events(namespace)
+        try:
+            events = self.cluster.events(namespace)
+        except ClusterError as error:
+            if error.passing:
+                raise
+            events, self.done.notes["events"] = [], str(error)  # a role for logs alone is of use too
         with open_store(self.path, wait=self.wait) as store:
             self.known = {one.key: one for one in store.sources()}
             self._events(store, events, {pod["metadata"]["name"] for pod in pods} if selector else None)
@@ -171,10 +178,13 @@ class _Round:
             if whole and log.unended is not None and ended:
                 batch.append(log.unended)
             last = batch[-1] if batch else last
+            if whole and since is not None and _mark(batch, since) == source.cursor.get("mark"):
+                break  # word for word what was there the last time
             cursor = dict(source.cursor)
             if whole:
                 if last is not None:
-                    cursor |= {"since": (last.time - SLACK) // SECOND * SECOND}
+                    next_since = (last.time - SLACK) // SECOND * SECOND
+                    cursor |= {"since": next_since, "mark": _mark(batch, next_since)}
                 cursor |= {"finished": True} if ended and not log.note else {}
             if batch or cursor != source.cursor:
                 with open_store(self.path, wait=self.wait) as store:
@@ -293,6 +303,12 @@ def event_line(event: dict[str, Any]) -> Line:
         "message": f"{event.get('reason', '')}: {event.get('message') or ''}".strip(": "),
     }
     return Line(microseconds(stamp) or 0, json.dumps(document, ensure_ascii=False))
+
+
+def _mark(lines: list[Line], since: int) -> str:
+    """What tells the lines from `since` on from others, without holding what they say."""
+    told = "\n".join(f"{line.time} {hide(line.text)}" for line in lines if line.time >= since)
+    return hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _uid(event: dict[str, Any]) -> str:

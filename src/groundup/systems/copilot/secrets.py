@@ -23,8 +23,8 @@ HIDDEN = "***"
 _KEY_HINTS = (b"pass", b"pwd", b"secret", b"token", b"auth", b"credential", b"signature", b"sig=", b"key")
 _HINTS = (
     b"bearer ", b"basic ", b"negotiate ", b"cookie", b"private key", b"identified by", b"eyj", b"akia", b"asia",
-    b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"xox", b"k_live_", b"k_test_", b"sk-", b"aiza",
-    b"ya.", b"npm_", b"hf_", b"sg.", b"hvs.", b"pypi-", b"dckr_pat_",
+    b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"xox", b"k_live_", b"k_test_", b"sk-",
+    b"aiza", b"ya.", b"npm_", b"hf_", b"sg.", b"hvs.", b"pypi-", b"dckr_pat_",
 )  # fmt: skip
 _BEHIND_KEY = re.compile(rb"[\w.-]{2,40}(?:>|\\*[\"']?\s*[:=]|\s+[\"'])|sig=")
 _BEHIND_FLAG = re.compile(rb"[\w.-]{2,40}\s")
