@@ -15,11 +15,15 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Figure, side_by_side
 from groundup.systems.copilot.logs import open_logs, parse
 from groundup.systems.copilot.measures import grouping_accuracy, template_f1
 from groundup.systems.copilot.templates import Miner
+
+if TYPE_CHECKING:
+    from drain3 import TemplateMiner
 
 PEER = "Drain3"
 # The masks of Drain3's example configuration.
@@ -105,17 +109,24 @@ def mine_ours(messages: Sequence[str]) -> Mined:
 
 def mine_peer(messages: Sequence[str]) -> Mined:
     """Groups and templates by Drain3, in memory."""
+    miner = drain()
+    add: Callable[[str], dict[str, int]] = miner.add_log_message  # type: ignore[assignment]
+    groups = [add(message)["cluster_id"] for message in messages]
+    texts = {c.cluster_id: re.sub(r"<:?[A-Z]+:?>", "<*>", c.get_template()) for c in miner.drain.clusters}
+    return groups, [texts[group] for group in groups]
+
+
+def drain(file: Path | None = None) -> TemplateMiner:
+    """Drain3 with the masks of its example; with a file it keeps its state there."""
     from drain3 import TemplateMiner
+    from drain3.file_persistence import FilePersistence
     from drain3.masking import MaskingInstruction
     from drain3.template_miner_config import TemplateMinerConfig
 
     config = TemplateMinerConfig()
     config.masking_instructions = [MaskingInstruction(pattern, name) for pattern, name in MASKS]
-    miner = TemplateMiner(config=config)
-    add: Callable[[str], dict[str, int]] = miner.add_log_message  # type: ignore[assignment]
-    groups = [add(message)["cluster_id"] for message in messages]
-    texts = {c.cluster_id: re.sub(r"<:?[A-Z]+:?>", "<*>", c.get_template()) for c in miner.drain.clusters}
-    return groups, [texts[group] for group in groups]
+    keep: Any = None if file is None else FilePersistence(str(file))
+    return TemplateMiner(keep, config=config)
 
 
 def many(messages: list[str], times: int = 5) -> list[str]:

@@ -8,6 +8,8 @@
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
     ├── ModelUnavailable     the packages that a model needs are not installed             (exit 3)
+    ├── StoreError           the copilot's store cannot be opened, read or written         (exit 3)
+    ├── ClusterError         a cluster could not be reached, or refused                    (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
 
 Anything else that escapes is a bug, and keeps its traceback.
@@ -67,6 +69,22 @@ class ModelUnavailable(GroundupError):
     """A model cannot be loaded, because what carries or runs it is not installed."""
 
     exit_code = 3
+
+
+class StoreError(GroundupError):
+    """The copilot's store could not be opened, read or written."""
+
+    exit_code = 3
+
+
+class ClusterError(GroundupError):
+    """A cluster could not be reached, or refused what was asked; `passing` where it may answer the next time."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(message)
 
 
 class WorkspaceError(GroundupError):

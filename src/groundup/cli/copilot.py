@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from groundup.cli.collecting import collect_command, ingest_command, status_command, store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, progress
 
@@ -33,24 +34,33 @@ def copilot_command() -> None:
     """The DevOps copilot: from log files to the lines that hold the root cause, and to the templates behind them."""
 
 
-@copilot_command.command("why", epilog="Example: groundup copilot why checkout.log.gz payment.log --since 2h")
-@FILES
+for command in (ingest_command, collect_command, status_command):
+    copilot_command.add_command(command)
+
+
+@copilot_command.command("why", epilog="Example: groundup copilot why checkout --since 2h")
+@click.argument("names", nargs=-1, metavar="[POD|FILE]…")
+@store_option
 @SINCE
 @json_option
-def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int:
-    """Show at most 20 lines of the FILEs (- for standard input) that hold the root cause; none where nothing is wrong.
+def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: bool) -> int:
+    """Show at most 20 lines that hold the root cause; none where nothing is wrong.
 
-    All formats are recognised: JSON, logfmt, klog, syslog, access logs, log4j and plain text, also gzipped.
+    They are looked for in log files (- for standard input), or in the store: in the logs of one pod (its name or how it
+    begins, namespace/pod, or the file that was ingested), or in all of it. All formats are recognised, also gzipped.
     """
     from groundup.systems.copilot.evidence import why
     from groundup.systems.copilot.logs import visible
 
     with ExitStack() as stack:
-        records = _records(files, since, stack, quiet=as_json)
+        if _is_stored(names, store):
+            records = _stored(names, store, since, stack)
+        else:
+            records = _records(names, since, stack, quiet=as_json)
         first = next(records, None)
         found = [] if first is None else why(chain([first], records))
     if as_json:
-        _print_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found})
+        print_ascii_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found})
         return 0
     out = console()
     if first is None:
@@ -59,8 +69,9 @@ def why_command(files: tuple[str, ...], since: str | None, as_json: bool) -> int
     if not found:
         out.print("Nothing in these logs tells of a failure.")
         return 0
+    many = len({one.source for one in found}) > 1
     for one in found:
-        place = f"{one.source}:{one.number}" if len(files) > 1 else f"line {one.number}"
+        place = f"{one.source}:{one.number}" if many or len(names) != 1 else f"line {one.number}"
         reasons = escape("; ".join(visible(reason) for reason in one.reasons))
         out.print(f"[bold]{escape(visible(place))}[/]  [dim]{_clock(one.time)}[/]  {reasons}")
         out.print(f"    {escape(visible(one.text))}")
@@ -87,7 +98,7 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
             lines += 1
     found = miner.templates()
     if as_json:
-        _print_json({"records": lines, "templates": [vars_of(template) for template in found]})
+        print_ascii_json({"records": lines, "templates": [vars_of(template) for template in found]})
         return 0
     out = console()
     for template in found[:top]:
@@ -95,6 +106,26 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
     hidden = f"; the {len(found) - top:,} rarest are not shown (--top)" if len(found) > top else ""
     out.print(f"[dim]{len(found):,} templates of {lines:,} records{hidden}[/]")
     return 0
+
+
+def _is_stored(names: tuple[str, ...], store: str) -> bool:
+    """Whether the names mean what is in the store rather than files."""
+    if any(name == "-" or Path(name).exists() for name in names):
+        return False
+    given = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
+    return not names or given or Path(store).exists()
+
+
+def _stored(names: tuple[str, ...], store: str, since: str | None, stack: ExitStack) -> Iterator[Record]:
+    from groundup.errors import UsageError
+    from groundup.systems.copilot.store import open_store
+
+    if len(names) > 1:
+        raise UsageError(
+            f"why takes one name of what is in the store, got {len(names)}: {', '.join(names)}. "
+            "Name one of them, their namespace, or none for all that is stored."
+        )
+    return stack.enter_context(open_store(store, reading=True)).records(names[0] if names else None, since)
 
 
 def vars_of(one: Any) -> dict[str, Any]:
@@ -114,7 +145,7 @@ def _clock(time: float | None) -> str:
     return "no time" if time is None else f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def _print_json(document: Any) -> None:
+def print_ascii_json(document: Any) -> None:
     """One JSON document in ASCII: log lines may hold what steers a terminal, and JSON can spell all of it."""
     click.echo(json.dumps(document, indent=2))
 

@@ -1,17 +1,28 @@
-"""The DevOps copilot: so far, from log files to the lines that hold the root cause.
+"""The DevOps copilot: so far, from a cluster, files or a pipe to the lines that hold the root cause.
 
     with open_logs("app.log.gz") as lines:
         for found in why(parse(lines)):
             print(found.number, found.text, found.reasons)
 
-No language model, no cluster and no store: log files in, evidence out.
+    with open_store("copilot.duckdb") as store:
+        ingest_files(store, ["app.log.gz"])
+        evidence = why(store.records())
+
+No language model. DuckDB and the Kubernetes client (`groundup[copilot]`) are imported when a store is opened or a
+cluster connected to, not before.
 """
 
 from __future__ import annotations
 
 from groundup.systems.copilot.evidence import Evidence, why
+from groundup.systems.copilot.files import ingest_files, ingest_stream
 from groundup.systems.copilot.logs import Record, open_logs, parse
 from groundup.systems.copilot.masking import mask
+from groundup.systems.copilot.secrets import hide
+from groundup.systems.copilot.store import Source, Store, open_store
 from groundup.systems.copilot.templates import Miner, Template
 
-__all__ = ["Evidence", "Miner", "Record", "Template", "mask", "open_logs", "parse", "why"]
+__all__ = [
+    "Evidence", "Miner", "Record", "Source", "Store", "Template", "hide", "ingest_files", "ingest_stream", "mask",
+    "open_logs", "open_store", "parse", "why",
+]  # fmt: skip

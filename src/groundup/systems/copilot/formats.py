@@ -88,12 +88,21 @@ _SERVICE_KEYS = (
 )
 
 
+@lru_cache(maxsize=4096)
+def _roles(keys: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Which of a line's keys may hold its time, level, message and service; the lines of a program have the same."""
+    every = (_TIME_KEYS, _LEVEL_KEYS, _MESSAGE_KEYS, _SERVICE_KEYS)
+    return tuple(tuple(key for key in known if key in keys) for known in every)
+
+
 def _structured(name: str, fields: dict[str, Any]) -> Parsed:
-    message = _first(fields, _MESSAGE_KEYS)
+    times, levels, messages, services = _roles(tuple(fields))
+    message = _first(fields, messages)
     log = fields.get("log")
     if isinstance(log, dict) and "log.level" not in fields:
         fields["log.level"] = log.get("level")
-    service = _first(fields, _SERVICE_KEYS)
+        levels = _LEVEL_KEYS
+    service = _first(fields, services)
     if isinstance(service, dict):
         service = service.get("name")
     if message is None or isinstance(message, (dict, list)):
@@ -103,7 +112,7 @@ def _structured(name: str, fields: dict[str, Any]) -> Parsed:
         known = {*_TIME_KEYS, *_LEVEL_KEYS, *_SERVICE_KEYS}
         message = " ".join(f"{key}={value}" for key, value in fields.items() if key not in known)
     return Parsed(
-        name, str(message), _time_of(_first(fields, _TIME_KEYS)), level_of(_first(fields, _LEVEL_KEYS)),
+        name, str(message), _time_of(_first(fields, times)), level_of(_first(fields, levels)),
         None if service is None else str(service), fields,
     )  # fmt: skip
 
@@ -136,16 +145,20 @@ def level_of(value: Any) -> str | None:
     return None
 
 
+_DECODE = json.JSONDecoder().raw_decode  # `json.loads` looks twice for white space
+
+
 def read_json(text: str) -> Parsed | None:
     """A JSON object on a line; what a container runtime wrapped is unwrapped once."""
-    start = text.lstrip()[:1]
-    if start != "{":
-        return None
+    if not text.startswith("{"):
+        text = text.lstrip()
+        if not text.startswith("{"):
+            return None
     try:
-        fields = json.loads(text)
+        fields, end = _DECODE(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict):
+    if end != len(text) and text[end:].strip(" \t\r\n"):
         return None
     if isinstance(fields.get("log"), str) and "stream" in fields:  # Docker's json-file
         inner = str(fields["log"]).rstrip("\n")

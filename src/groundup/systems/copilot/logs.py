@@ -113,22 +113,32 @@ _BETWEEN = re.compile(
     r"|Traceback \(most recent call last\):)"
 )
 _JAVA = re.compile(r"\s*(at [\w.$/<>]+[\w$<>]*\(.*\)|\.\.\. \d+ (more|common frames omitted)|Caused by: |Suppressed: )")
+_NEVER_JOINS = frozenset("{[0123456789")  # a line that begins so is an entry of its own, and most do
 EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
 )
 
 
-def parse(lines: Iterable[str], *, source: str = "") -> Iterator[Record]:
-    """The records of log lines, exceptions joined to the line that they belong to; `source` is what they are from."""
+def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | None] | None = None) -> Iterator[Record]:
+    """The records of log lines, exceptions joined to the line that they belong to.
+
+    Args:
+        lines: the lines.
+        source: what they are from.
+        times: for each line, when a container runtime received it. It is trusted rather than what the line says.
+    """
     last: Record | None = None
     python = False  # inside a Python traceback, whose last line is not indented
     order = list(FORMATS)
     for number, line in enumerate(lines, 1):
+        received = None if times is None else next(times)
         if not line or line.isspace():
             continue
         time, service, text = unwrap(line)
+        if received is not None:
+            time = received
         joins, ends = False, False
-        if last is not None and len(last.joined) < MAX_JOINED:
+        if last is not None and text[0] not in _NEVER_JOINS and len(last.joined) < MAX_JOINED:
             joins, python, ends = _joins(text[:LOOK], last, python)
         if joins and last is not None:
             last.joined.append(text)
@@ -142,8 +152,10 @@ def parse(lines: Iterable[str], *, source: str = "") -> Iterator[Record]:
             parsed = after_time(f" {text}", "headed", time)
         if not python and _PYTHON.search(parsed.message):
             python = True  # the header and the beginning of the traceback share a line
+        if parsed.time is not None and received is None:
+            time = parsed.time
         last = Record(
-            number, line, parsed.message, parsed.time if parsed.time is not None else time, parsed.level,
+            number, line, parsed.message, time, parsed.level,
             parsed.service or service, parsed.fields, parsed.format, source=source,
         )  # fmt: skip
     if last is not None:
@@ -186,15 +198,21 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
+def span(text: str) -> float | None:
+    """A span such as 10s, 5m, 2h or 1d in seconds; None for anything else."""
+    match = _SPAN.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _UNITS[match[2]]
+
+
 def moment(since: str, newest: float | None) -> float:
     """What `--since` means in seconds since 1970: a time, or a span back from the newest line."""
-    if match := _SPAN.fullmatch(since.strip()):
+    if (back := span(since)) is not None:
         if newest is None:
             raise UsageError(
                 "since must be a time that lines can be compared with, and no line of these logs has one, "
                 f"got '{since}'. Leave it out."
             )
-        return newest - float(match[1]) * _UNITS[match[2]]
+        return newest - back
     at = seconds(since.strip())
     if at is None:
         raise UsageError(

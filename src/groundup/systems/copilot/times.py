@@ -121,6 +121,12 @@ _TIME = re.compile(TIME)
 @lru_cache(maxsize=4096)
 def seconds(text: str) -> float | None:
     """A timestamp as seconds since 1970; None where it is none."""
+    if len(text) > 19 and text[10] == "T" and text[4] == text[7] == "-" and text[13] == text[16] == ":":
+        try:  # nearly all of them
+            at = datetime.fromisoformat(text)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        except ValueError:
+            pass
     match = _TIME.fullmatch(text) or _TIME.match(text + " ")
     if match is None or match.lastindex is None:
         return None

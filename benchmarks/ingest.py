@@ -1,0 +1,83 @@
+"""Log files into the store beside Drain3, which masks and mines only, in memory and with its file persistence.
+
+Ours is all that `groundup copilot ingest` does: reading, hiding secrets, recognising formats and times, masking and
+mining, and writing lines, cursor and templates durably, batch by batch. The lines are those of the largest incident
+log, and of loghub's 2k sets several times over, with other digits each time; both in the folder of
+`GROUNDUP_DATA_MIRROR`.
+
+Seconds of processor time, of all threads: what one process would need by the clock on a machine that does nothing else.
+Waiting for the disk does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure
+from benchmarks.templates import drain, labelled, many
+from groundup.systems.copilot.files import ingest_files
+from groundup.systems.copilot.logs import open_logs, parse
+from groundup.systems.copilot.store import open_store
+
+FEW = 2_000  # lines on which Drain3 is measured with its file: it writes all that it knows at each change
+RUNS = 3
+
+
+def run() -> Iterator[Figure]:
+    """Lines a second: ours, beside Drain3 without and with its persistence."""
+    incidents = sorted(Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"), "incidents").glob("*.gz"))
+    sets = list(labelled())
+    with tempfile.TemporaryDirectory() as folder:
+        if incidents:
+            texts = []
+            for path in incidents:
+                with open_logs(path) as lines:
+                    texts.append(list(lines))
+            yield from _measure("the largest incident log", max(texts, key=len), Path(folder), 80_000)
+        if sets:
+            raw = many([line for one in sets for line in one.raw])
+            yield from _measure(f"raw lines of {len(sets)} systems", raw, Path(folder), None)
+
+
+def _measure(what: str, lines: list[str], folder: Path, bar: float | None) -> Iterator[Figure]:
+    log, file = folder / "app.log", folder / "drain.bin"
+    log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    messages = [record.message for record in parse(lines)]
+    few = messages[:FEW]
+    taken: dict[str, list[float]] = {"ours": [], "memory": [], "durable": []}
+    for _ in range(RUNS):
+        taken["ours"].append(_spent(lambda: ingest(log, len(lines))) / len(lines))
+        taken["memory"].append(_spent(lambda: mine(messages)) / len(messages))
+        taken["durable"].append(_spent(lambda: mine(few, file)) / len(few))
+    ours, memory, durable = (1 / statistics.median(times) for times in taken.values())
+    name = f"ingest, {len(lines):,} {what}"
+    yield Figure(name, ours, "lines/s", bar, memory, "Drain3, masking and mining only, in memory", RUNS)
+    yield Figure(f"{name}: the same", ours, "lines/s", bar, durable, f"Drain3 with its file, {FEW:,} lines", RUNS)
+
+
+def _spent(call: Callable[[], None]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def ingest(log: Path, lines: int) -> None:
+    """A file into a new store."""
+    store = log.with_name("copilot.duckdb")
+    with open_store(store) as opened:
+        assert ingest_files(opened, [str(log)]).lines == lines
+    store.unlink()
+
+
+def mine(messages: list[str], file: Path | None = None) -> None:
+    """Messages through Drain3; with a file it writes down what it knows at every change."""
+    add: Callable[[str], object] = drain(file).add_log_message
+    for message in messages:
+        add(message)
+    if file is not None:
+        file.unlink(missing_ok=True)

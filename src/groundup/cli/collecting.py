@@ -1,0 +1,251 @@
+"""`groundup copilot ingest`, `collect` and `status`: logs into the store, and what is in it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from groundup.cli.options import json_option
+from groundup.cli.output import console, escape, progress
+from groundup.errors import ClusterError, UsageError
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.collect import Collected
+    from groundup.systems.copilot.files import Ingested
+    from groundup.systems.copilot.store import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+LOOK = 1.0  # seconds between two looks at files that are followed
+PATIENT = 60.0  # seconds that a follower waits for another process to let go of the store
+
+
+def store_option(function: F) -> F:
+    """`--store FILE`."""
+    return click.option(
+        "--store", envvar="GROUNDUP_STORE", default="copilot.duckdb", show_default=True, metavar="FILE",
+        help="The store [GROUNDUP_STORE].",
+    )(function)  # fmt: skip
+
+
+@click.command("ingest", epilog="Example: kubectl logs deploy/checkout | groundup copilot ingest -")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|-…")
+@store_option
+@click.option("--follow", is_flag=True, help="Go on with what is written to the files, until Ctrl-C.")
+@json_option
+def ingest_command(files: tuple[str, ...], store: str, follow: bool, as_json: bool) -> int:
+    """Store what is new in log files, folders and standard input (-); what is stored already is not stored again.
+
+    Files may be gzipped, rotated and still growing. Secrets are masked before anything is stored.
+    """
+    from groundup.systems.copilot.files import ingest_files, ingest_stream
+    from groundup.systems.copilot.store import open_store
+
+    paths = [name for name in files if name != "-"]
+    with stoppable() as stop, progress(quiet=as_json) as shown:
+        task = shown.add_task("Reading", total=None)
+
+        def report(source: Source, lines: int) -> None:
+            shown.update(task, advance=lines, description=f"Reading {_shown(source.name)}")
+
+        with open_store(store) as opened:
+            done = ingest_files(opened, paths, report=report, stopped=stop.is_set)
+            if "-" in files and not stop.is_set():
+                done += ingest_stream(opened, sys.stdin.buffer, report=report, stopped=stop.is_set)
+        while follow and paths and not stop.wait(LOOK):
+            done += _again(store, paths, done, report, stop)
+    with open_store(store, reading=True) as opened:
+        summary = opened.summary()
+    _say(done, summary, as_json)
+    return 130 if stop.is_set() and not follow else 0
+
+
+def _again(
+    store: str, paths: list[str], done: Ingested, report: Callable[[Source, int], None], stop: threading.Event
+) -> Ingested:
+    """Look at the files again, with the store open only as long as there is something to write."""
+    from groundup.systems.copilot.files import Ingested, ingest_files, state_of
+    from groundup.systems.copilot.store import open_store
+
+    state = state_of(paths)
+    if state == done.state:
+        return Ingested(waiting=done.waiting, state=state)
+    with open_store(store, wait=PATIENT) as opened:
+        return ingest_files(opened, paths, report=report, stopped=stop.is_set)
+
+
+def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
+    from groundup.cli.copilot import print_ascii_json
+
+    if as_json:
+        counts = {"lines": done.lines, "files": done.files, "waiting": done.waiting, "skipped": done.skipped}
+        stored = {"store": summary["store"], "stored": summary["lines"], "templates": summary["templates"]}
+        print_ascii_json({**counts, **stored})
+        return
+    out = console()
+    out.print(
+        f"{_count(done.lines, 'new line')}. {_shown(summary['store'])} holds {_count(summary['lines'], 'line')} of "
+        f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}."
+    )
+    if done.waiting:
+        out.print(f"The last line of {_count(done.waiting, 'file')} has no end yet, and waits for it.")
+    if done.skipped:
+        out.print(f"Left out, because it is no text: {_count(done.skipped, 'file')}.")
+
+
+class Every(click.ParamType):
+    """A span of time, as seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a span such as 10s or 1m."""
+        from groundup.systems.copilot.logs import span
+
+        seconds = value if isinstance(value, float) else span(str(value))
+        if seconds is None or seconds < 1:
+            self.fail(f"must be a span of one second or more, such as 10s or 1m, got '{value}'.", param, ctx)
+        return seconds
+
+
+@click.command("collect", epilog="Example: groundup copilot collect --namespace shop --selector app=checkout --follow")
+@click.option("-n", "--namespace", metavar="NAME", help="The namespace [the context's].")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
+@click.option(
+    "-l", "--selector", default="", metavar="LABELS", help="Only pods with these labels: app=checkout,tier!=db."
+)
+@click.option("--context", metavar="NAME", help="The kubeconfig's context [the current one].")
+@click.option("--kubeconfig", metavar="FILE", help="The kubeconfig [KUBECONFIG, ~/.kube/config, or in a pod its own].")
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C, every ten seconds.")
+@click.option("--every", type=Every(), metavar="SPAN", help="Go on until Ctrl-C, this often.")
+@store_option
+@json_option
+def collect_command(
+    namespace: str | None,
+    all_namespaces: bool,
+    selector: str,
+    context: str | None,
+    kubeconfig: str | None,
+    follow: bool,
+    every: float | None,
+    store: str,
+    as_json: bool,
+) -> int:
+    """Store what is new in the logs of a Kubernetes cluster, of all containers, and its events.
+
+    Only `get` and `list` are asked of the cluster. After a restart the log of the instance before is read as well.
+    Secrets are masked before anything is stored.
+    """
+    from groundup.cli.copilot import print_ascii_json
+    from groundup.systems.copilot.cluster import connect
+    from groundup.systems.copilot.collect import collect
+    from groundup.systems.copilot.store import WAIT, open_store
+
+    if namespace and all_namespaces:
+        raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Give one of them.")
+    follow = follow or every is not None
+    with stoppable() as stop, progress(quiet=as_json) as shown:
+        task = shown.add_task("Collecting", total=None)
+
+        def report(source: Source, lines: int) -> None:
+            shown.update(task, advance=lines, description=f"Collecting {_shown(source.name)}")
+
+        cluster = connect(kubeconfig, context, wait=stop.wait)
+        where = None if all_namespaces else namespace or cluster.namespace
+
+        def once() -> Collected:
+            return collect(
+                store, cluster, namespace=where, selector=selector, report=report, stopped=stop.is_set,
+                wait=PATIENT if follow else WAIT,
+            )  # fmt: skip
+
+        done = once()
+        while follow and not stop.wait(every or 10.0):
+            try:
+                done += once()
+            except ClusterError as error:  # one that may pass; the next round asks again from where this one was
+                if not error.passing:
+                    raise
+                console(err=True).print(f"[yellow]{_shown(str(error))} Going on.[/]")
+    with open_store(store, reading=True) as opened:
+        summary = opened.summary()
+    if as_json:
+        print_ascii_json(
+            {"cluster": cluster.name, "namespace": where, "lines": done.lines, "events": done.events, "pods": done.pods,
+             "containers": done.containers, "unread": done.notes, "store": summary["store"],
+             "stored": summary["lines"], "templates": summary["templates"]}
+        )  # fmt: skip
+        return 130 if stop.is_set() and not follow else 0
+    out = console()
+    if not done.pods:
+        place = "this cluster" if where is None else f"namespace {_shown(where)}"
+        out.print(f"There are no pods in {place}" + (f" with {_shown(selector)}." if selector else "."))
+    for name, note in done.notes.items():
+        out.print(f"[dim]no log of {_shown(name)}: {_shown(note)}[/]")
+    out.print(
+        f"{_count(done.lines, 'new line')}, {done.events:,} of them events; {_count(done.containers, 'container')} in "
+        f"{_count(done.pods, 'pod')}. {_shown(summary['store'])} holds {_count(summary['lines'], 'line')}, "
+        f"{_count(summary['templates'], 'template')}."
+    )
+    return 130 if stop.is_set() and not follow else 0
+
+
+@click.command("status", epilog="Example: groundup copilot status --json")
+@store_option
+@json_option
+def status_command(store: str, as_json: bool) -> int:
+    """Show what is in the store: sources, lines, the newest time, templates."""
+    from groundup.cli.copilot import print_ascii_json
+    from groundup.systems.copilot.store import open_store
+
+    with open_store(store, reading=True) as opened:
+        summary = opened.summary()
+    if as_json:
+        print_ascii_json(summary)
+        return 0
+    out = console()
+    for one in summary["sources"]:
+        restart = f", restart {one['restart']}" if one["restart"] else ""
+        errors = f"  {one['errors']:,} errors" if one["errors"] else ""
+        newest = one["newest"] or "no time"
+        out.print(
+            f"{one['lines']:>12,}  {_shown(newest):<27}  {_shown(one['name'])}{restart} [dim]{one['kind']}{errors}[/]"
+        )
+    out.print(
+        f"{summary['lines']:>12,}  {_shown(summary['newest'] or 'no time'):<27}  in {_shown(summary['store'])}: "
+        f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}"
+    )
+    return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _shown(text: str) -> str:
+    from groundup.systems.copilot.logs import visible
+
+    return escape(visible(text))
+
+
+@contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that what has begun is finished; the second time ends at once."""
+    stop = threading.Event()
+
+    def asked(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {one: signal.signal(one, asked) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

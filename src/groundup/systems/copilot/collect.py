@@ -1,0 +1,315 @@
+"""From a cluster into the store: what is new in the logs of all containers, and in the events, each line once.
+
+For every container the store knows a time from which to ask on (`since`). A round:
+
+1. Asks for what came since then, a little more than is new (the server knows whole seconds only, and two streams of one
+   container may overtake each other), and leaves out the lines that are stored, as often as they are.
+2. Where nothing is new, asks for the last line: if it is older, the clock of the node went back, and all is read again.
+3. Moves `since` in the transaction that stores the last lines of an answer. An answer that breaks off, or a process
+   that is killed, leaves it where it was: the same is asked for again, and nothing is stored twice.
+
+Each instance of a container (a restart, a pod made anew) is a source of its own. Its first answer, and the `previous`
+log that is asked for after a restart, are read from their beginning. All times are the cluster's, none is of this
+machine.
+
+Not covered: what the kubelet has let go of, by rotation or after a second restart, between two rounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from groundup.errors import ClusterError
+from groundup.systems.copilot.cluster import SECOND, Cluster, Line, NoLog, microseconds
+from groundup.systems.copilot.secrets import hide
+from groundup.systems.copilot.store import Source, Store, open_store
+
+BATCH = 20_000  # lines that are stored in one transaction
+SLACK = 2 * SECOND  # how much older than the last line a new one may be
+
+Report = Callable[[Source, int], None]
+
+
+@dataclass
+class Collected:
+    """What came of a round.
+
+    Attributes:
+        lines: how many lines were stored.
+        containers: how many containers have a log.
+        events: how many events were stored.
+        pods: how many pods there are.
+        notes: containers whose log could not be read, and why.
+    """
+
+    lines: int = 0
+    containers: int = 0
+    events: int = 0
+    pods: int = 0
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, later: Collected) -> Collected:
+        return Collected(
+            self.lines + later.lines, later.containers, self.events + later.events, later.pods, later.notes
+        )
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One run of a container, as the pod's status tells of it.
+
+    Attributes:
+        source: the source that it is in the store.
+        ended: whether it writes no more.
+        started: when it started, in microseconds since 1970; None where nobody knows.
+        previous: whether the instance before can still be read.
+    """
+
+    source: Source
+    ended: bool
+    started: int | None
+    previous: bool
+
+
+def collect(
+    path: str | Path,
+    cluster: Cluster,
+    *,
+    namespace: str | None = None,
+    selector: str = "",
+    report: Report = lambda source, lines: None,
+    stopped: Callable[[], bool] = lambda: False,
+    wait: float = 5.0,
+) -> Collected:
+    """Store what is new in a cluster's logs and events.
+
+    Args:
+        path: the store's file. It is open only while something is read from it or written to it.
+        cluster: the cluster.
+        namespace: the namespace; None for all.
+        selector: a label selector of pods.
+        report: called after each batch, with the source and the number of its new lines.
+        stopped: whether to stop after the batch.
+        wait: seconds to wait for another process that holds the store.
+    """
+    return _Round(Path(path), cluster, report, stopped, wait).run(namespace, selector)
+
+
+class _Round:
+    def __init__(self, path: Path, cluster: Cluster, report: Report, stopped: Callable[[], bool], wait: float) -> None:
+        self.path, self.cluster, self.report, self.stopped, self.wait = path, cluster, report, stopped, wait
+        self.done = Collected()
+        self.known: dict[tuple[Any, ...], Source] = {}
+        self.read: set[tuple[Any, ...]] = set()  # containers that have a log
+
+    def run(self, namespace: str | None, selector: str) -> Collected:
+        pods = self.cluster.pods(namespace, selector)
+        try:
+            events = self.cluster.events(namespace)
+        except ClusterError as error:
+            if error.passing:
+                raise
+            events, self.done.notes["events"] = [], str(error)  # a role for logs alone is of use too
+        with open_store(self.path, wait=self.wait) as store:
+            self.known = {one.key: one for one in store.sources()}
+            self._events(store, events, {pod["metadata"]["name"] for pod in pods} if selector else None)
+        self.done.pods = len(pods)
+        for instance in (one for pod in pods for one in instances(pod, self.cluster.name)):
+            if self.stopped():
+                break
+            self._container(instance)
+        self.done.containers = len(self.read)
+        return self.done
+
+    # ── containers ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def _container(self, instance: Instance) -> None:
+        source = self.known.get(instance.source.key, instance.source)
+        before = replace(instance.source, restart=instance.source.restart - 1)
+        before = self.known.get(before.key, before)
+        if not source.id:
+            self._take_back(instance)
+            before = self.known.get(before.key, before)
+        if instance.previous and not before.cursor.get("finished"):
+            self._read(before, since=None, previous=True, ended=True)
+        if source.cursor.get("finished"):
+            self.read.add(source.key)
+            return
+        since = source.cursor.get("since")
+        new = self._read(source, since=since, previous=False, ended=instance.ended)
+        if since is not None and not new and not self.stopped():
+            last = self._last_line(source)
+            if last is not None and last.time < since:
+                self._read(self.known[source.key], since=None, previous=False, ended=instance.ended)
+
+    def _last_line(self, source: Source) -> Line | None:
+        try:
+            log = self.cluster.log(source.namespace, source.pod, source.container, tail=1)
+        except NoLog:
+            return None
+        return next(iter(deque(log.lines, maxlen=1)), None)
+
+    def _read(self, source: Source, *, since: int | None, previous: bool, ended: bool) -> int:
+        """Store what is new in a log from `since` on; where it ends whole, the next round begins at its last line.
+
+        Returns:
+            How many lines were new.
+        """
+        try:
+            log = self.cluster.log(source.namespace, source.pod, source.container, since=since, previous=previous)
+        except NoLog as none:
+            self.done.notes[source.name] = str(none)
+            return 0
+        if not previous:
+            self.read.add(source.key)
+        before = source.lines
+        seen: Counter[tuple[int, str]] | None = None
+        last: Line | None = None
+        while True:
+            batch = list(islice(log.lines, BATCH))
+            whole = len(batch) < BATCH
+            if whole and log.unended is not None and ended:
+                batch.append(log.unended)
+            last = batch[-1] if batch else last
+            if whole and since is not None and _mark(batch, since) == source.cursor.get("mark"):
+                break  # word for word what was there the last time
+            cursor = dict(source.cursor)
+            if whole:
+                if last is not None:
+                    next_since = (last.time - SLACK) // SECOND * SECOND
+                    cursor |= {"since": next_since, "mark": _mark(batch, next_since)}
+                cursor |= {"finished": True} if ended and not log.note else {}
+            if batch or cursor != source.cursor:
+                with open_store(self.path, wait=self.wait) as store:
+                    source = replace(store.known(source), cursor=source.cursor)
+                    if seen is None:
+                        seen = store.seen([source], since) if source.id else Counter()
+                    stored = source.lines
+                    if batch or source.id:
+                        source = store.append(
+                            source, [line.text for line in batch], times=[line.time for line in batch], seen=seen,
+                            cursor=cursor,
+                        )  # fmt: skip
+                self.known[source.key] = source
+                self.done.lines += source.lines - stored
+                self.report(source, source.lines - stored)
+            if whole:
+                break
+            if self.stopped():
+                break
+        if log.note:
+            self.done.notes[source.name] = log.note
+        return source.lines - before
+
+    def _take_back(self, instance: Instance) -> None:
+        """Take lines off an earlier instance that are this one's.
+
+        Between the listing of the pods and the answer a container may have been restarted, and then what was stored
+        last for the old instance is the new one's. It is still in the new one's log, and will be read there.
+        """
+        source = instance.source
+        earlier = [
+            one
+            for one in self.known.values()
+            if one.id and (one.kind, one.cluster, one.name) == (source.kind, source.cluster, source.name)
+        ]
+        if not earlier or instance.started is None:
+            return
+        old = earlier[-1]
+        with open_store(self.path, wait=self.wait) as store:
+            suspects = store.last_lines(old, instance.started)
+        if not suspects:
+            return
+        with suppress(NoLog):
+            log = self.cluster.log(source.namespace, source.pod, source.container)
+            written = {(line.time, hide(line.text)) for line in islice(log.lines, BATCH)}
+            count = 0
+            while count < len(suspects) and suspects[-1 - count] in written:
+                count += 1
+            if count:
+                with open_store(self.path, wait=self.wait) as store:
+                    self.known[old.key] = store.append(store.known(old), [], times=[], cursor={}, redo=count)
+                self.done.lines -= count
+
+    # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _events(self, store: Store, events: list[dict[str, Any]], pods: set[str] | None) -> None:
+        by_namespace: dict[str, list[dict[str, Any]]] = {}
+        for event in events:
+            if pods is None or (event.get("involvedObject") or {}).get("name") in pods:
+                by_namespace.setdefault(event["metadata"].get("namespace", ""), []).append(event)
+        for namespace, found in by_namespace.items():
+            source = Source("events", f"{namespace}/events", self.cluster.name, namespace)
+            source = self.known.get(source.key, source)
+            stored = source.cursor.get("versions", {})
+            versions = {_uid(event): event["metadata"].get("resourceVersion", "") for event in found}
+            new = [event for event in found if stored.get(_uid(event)) != versions[_uid(event)]]
+            if not new:
+                continue
+            lines = sorted((event_line(event) for event in new), key=lambda line: line.time)
+            cursor = {"versions": versions if pods is None else stored | versions}
+            source = store.append(
+                source, [line.text for line in lines], times=[line.time for line in lines], cursor=cursor
+            )
+            self.done.events += len(lines)
+            self.done.lines += len(lines)
+            self.report(source, len(lines))
+
+
+def instances(pod: dict[str, Any], cluster: str) -> Iterator[Instance]:
+    """The containers of a pod as they run now; init and ephemeral ones too."""
+    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        states = {one["name"]: one for one in status.get(f"{kind[:-1]}Statuses") or []}
+        for container in spec.get(kind) or []:
+            name = container["name"]
+            told = states.get(name, {})
+            state, last = told.get("state") or {}, (told.get("lastState") or {}).get("terminated")
+            runs, ended = state.get("running"), state.get("terminated")
+            # Between two starts the log that is given is the last instance's, with `previous` and without.
+            shown = runs or ended or last or {}
+            yield Instance(
+                Source(
+                    "container", f"{meta['namespace']}/{meta['name']}/{name}", cluster, meta["namespace"], meta["name"],
+                    meta.get("uid", ""), name, told.get("restartCount", 0),
+                ),
+                ended=runs is None and (ended or last) is not None,
+                started=microseconds(shown.get("startedAt") or ""),
+                previous=told.get("restartCount", 0) > 0 and bool(runs or ended) and last is not None,
+            )  # fmt: skip
+
+
+def event_line(event: dict[str, Any]) -> Line:
+    """An event as a line in JSON, at the time when it was seen last."""
+    meta, about = event["metadata"], event.get("involvedObject") or {}
+    series = event.get("series") or {}
+    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"),
+             event.get("firstTimestamp"), meta.get("creationTimestamp"))  # fmt: skip
+    stamp = next((time for time in times if time), "1970-01-01T00:00:00Z")
+    source = event.get("reportingComponent") or (event.get("source") or {}).get("component") or "events"
+    document = {
+        "time": stamp,
+        "level": "warn" if event.get("type") == "Warning" else "info",
+        "service": source,
+        "object": f"{about.get('kind', '')}/{about.get('name', '')}",
+        "reason": event.get("reason", ""),
+        "count": series.get("count") or event.get("count") or 1,
+        "message": f"{event.get('reason', '')}: {event.get('message') or ''}".strip(": "),
+    }
+    return Line(microseconds(stamp) or 0, json.dumps(document, ensure_ascii=False))
+
+
+def _mark(lines: list[Line], since: int) -> str:
+    """What tells the lines from `since` on from others, without holding what they say."""
+    told = "\n".join(f"{line.time} {hide(line.text)}" for line in lines if line.time >= since)
+    return hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _uid(event: dict[str, Any]) -> str:
+    return event["metadata"].get("uid") or event["metadata"]["name"]

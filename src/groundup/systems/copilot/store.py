@@ -1,0 +1,594 @@
+"""The copilot's store: log lines, where to go on reading each source, and the templates, in one DuckDB file.
+
+    with open_store("copilot.duckdb") as store:
+        source = store.source(Source("file", "app.log"))
+        store.append(source, ["INFO started", "ERROR pool exhausted"], cursor={"offset": 34})
+        why(store.records())
+
+One transaction holds the lines of a batch, the cursor of their source and what the miner learnt from them: a process
+that is killed at any moment has stored all of a batch or nothing, and the next one goes on right behind it.
+
+Secrets are hidden (`secrets`) before anything else is done with a line; otherwise it is stored as it was written. One
+process writes at a time; readers wait a few seconds for it. No time is ever taken from the clock of this machine.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import re
+import time as clock
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.systems.copilot.logs import MAX_JOINED, Record, after, moment, parse
+from groundup.systems.copilot.secrets import hide_all
+from groundup.systems.copilot.templates import Miner
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+WAIT = 5.0  # seconds that a process waits for another one to let go of the store
+CHUNK = 2_000  # lines that are read at once
+NEVER = -(2**63)  # no time, as NumPy and DuckDB write it
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where lines come from.
+
+    Attributes:
+        kind: `file`, `stdin`, `container` or `events`.
+        name: what people call it: a path, or `namespace/pod/container`.
+        cluster: the cluster's name in the kubeconfig, or its address.
+        namespace: the namespace.
+        pod: the pod's name.
+        uid: the pod's uid: a pod that is made again under its name is another one.
+        container: the container's name.
+        restart: how often the container had been restarted when it wrote this.
+        id: its number in the store; 0 for one that is not there yet.
+        lines: how many lines of it are stored.
+        cursor: where to go on reading, as plain data.
+    """
+
+    kind: str
+    name: str
+    cluster: str = ""
+    namespace: str = ""
+    pod: str = ""
+    uid: str = ""
+    container: str = ""
+    restart: int = 0
+    id: int = 0
+    lines: int = 0
+    cursor: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes it this source and no other; a file's identity is its content (`files`)."""
+        return (self.kind, self.cluster, self.namespace, self.pod, self.uid, self.container, self.restart, self.name)
+
+
+# ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _first(connection: DuckDBPyConnection) -> None:
+    connection.execute(
+        """
+        CREATE TABLE sources (
+            id INTEGER, kind VARCHAR, name VARCHAR, cluster VARCHAR, namespace VARCHAR, pod VARCHAR, uid VARCHAR,
+            container VARCHAR, restart INTEGER,
+            lines BIGINT,     -- how many are stored; the position of the last one
+            cursor VARCHAR    -- JSON: where to go on
+        );
+        CREATE TABLE lines (
+            source INTEGER, position BIGINT,  -- from 1, without gaps
+            record BIGINT,      -- the position of the line that it belongs to: its own, unless it goes on an exception
+            time TIMESTAMP,     -- UTC; of a container's line, when the runtime received it
+            level VARCHAR, service VARCHAR,
+            template INTEGER,   -- of a record's first line; `templates` says what became of it
+            text VARCHAR
+        );
+        CREATE TABLE templates (id INTEGER, pattern VARCHAR, count BIGINT, parent INTEGER, examples VARCHAR);
+        CREATE TABLE miner (version INTEGER, general VARCHAR, fresh INTEGER);
+        """
+    )
+
+
+# Numbered by their place and append-only: a store that somebody has is brought up to date step by step.
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_first,)
+
+
+@contextmanager
+def open_store(path: str | Path, *, reading: bool = False, wait: float = WAIT) -> Iterator[Store]:
+    """The store in a file, made where there is none (unless `reading`); closed in the end.
+
+    Args:
+        path: the file.
+        reading: whether nothing will be written: several processes may read at a time.
+        wait: seconds to wait for a process that holds it.
+    """
+    path = Path(path)
+    if reading and not path.exists():
+        raise UsageError(
+            f"store must be a file that exists, and '{path}' does not. "
+            "Fill it with `groundup copilot ingest` or `groundup copilot collect`, or name another one with --store."
+        )
+    connection = _connect(path, reading, wait)
+    try:
+        version = _version(connection, path)
+        if version < len(MIGRATIONS) and reading:
+            connection.close()
+            connection = _connect(path, False, wait)
+        _migrate(connection, version)
+        yield Store(path, connection)
+    finally:
+        connection.close()
+
+
+def _connect(path: Path, reading: bool, wait: float) -> DuckDBPyConnection:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise StoreError(
+            "The copilot's store needs DuckDB, which is not installed. Install it with: pip install 'groundup[copilot]'"
+        ) from error
+    deadline = clock.monotonic() + wait
+    while True:
+        try:
+            # Nothing that a log line says may make DuckDB fetch an extension or a file.
+            return duckdb.connect(
+                str(path), read_only=reading,
+                config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+            )  # fmt: skip
+        except duckdb.Error as error:
+            said = str(error)
+            if "lock" in said and clock.monotonic() < deadline:
+                clock.sleep(0.05)
+                continue
+            raise _unopened(path, said) from error
+
+
+def _unopened(path: Path, said: str) -> StoreError:
+    if "lock" in said:
+        holder = re.search(r"held in (.*?) ?\(PID (\d+)\)", said)
+        who = f"process {holder[2]} ({Path(holder[1]).name}) holds it" if holder else "another process holds it"
+        return StoreError(
+            f"store must be open in one process at a time, and '{path}' is not free: {who}. "
+            "Wait until it is done, stop it, or use another file with --store."
+        )
+    if "not a valid DuckDB" in said:
+        return StoreError(
+            f"store must be a DuckDB file, and '{path}' is another kind of file. Name another with --store."
+        )
+    if path.is_dir():
+        return StoreError(
+            f"store must be a file, and '{path}' is a folder. Name a file in it: {path / 'copilot.duckdb'}"
+        )
+    if not path.parent.is_dir():
+        return StoreError(f"store must be in a folder that exists, and '{path.parent}' does not. Make it first.")
+    reason = said.splitlines()[0].removeprefix("IO Error: ")
+    return StoreError(f"store must be a file that can be opened, and '{path}' cannot: {reason}")
+
+
+def _version(connection: DuckDBPyConnection, path: Path) -> int:
+    tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if "schema_version" not in tables:
+        if tables:
+            raise StoreError(
+                f"store must be a file of the copilot's own, and '{path}' holds other tables "
+                f"({', '.join(sorted(tables)[:3])}). Name another with --store."
+            )
+        return 0
+    version = _one(connection.execute("SELECT max(version) FROM schema_version"))
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"store must be of version {len(MIGRATIONS)} or older, and '{path}' is of version {version}: "
+            "a newer groundup wrote it. Update groundup, or name another file with --store."
+        )
+    return version
+
+
+def _migrate(connection: DuckDBPyConnection, version: int) -> None:
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        connection.begin()
+        if number == 1:
+            connection.execute("CREATE TABLE schema_version (version INTEGER)")
+        step(connection)
+        connection.execute("INSERT INTO schema_version VALUES (?)", [number])
+        connection.commit()
+
+
+def _one(result: Any) -> Any:
+    return result.fetchone()[0]
+
+
+# ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass
+class _Tail:
+    """The last record of a source: what comes next may belong to it."""
+
+    record: int = 0
+    texts: list[str] = field(default_factory=list)
+    times: list[float | None] = field(default_factory=list)
+
+
+class Store:
+    """An open store. `open_store` makes one."""
+
+    def __init__(self, path: Path, connection: DuckDBPyConnection) -> None:
+        self.path = path
+        self.connection = connection
+        self._tails: dict[int, _Tail] = {}
+        self._miner: Miner | None = None
+        self._mined: list[list[Any]] = []  # the templates as they are in the file
+
+    # ── sources ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def sources(self) -> list[Source]:
+        """All sources, in the order in which they came."""
+        rows = self.connection.execute(
+            "SELECT kind, name, cluster, namespace, pod, uid, container, restart, id, lines, cursor FROM sources "
+            "ORDER BY id"
+        ).fetchall()
+        return [Source(*row[:-1], cursor=json.loads(row[-1])) for row in rows]  # type: ignore[call-arg]
+
+    def known(self, source: Source) -> Source:
+        """The source as it is in the store; as given where it is not there yet."""
+        return next((one for one in self.sources() if one.key == source.key), source)
+
+    def find(self, name: str | None) -> list[Source]:
+        """The sources that a name means: a namespace, pod or container, what a pod's name begins with, or a file."""
+        every = self.sources()
+        if name is None:
+            return every
+        found = [one for one in every if _means(name, one)]
+        if not found:
+            known = {part for one in every for part in (one.pod, one.name) if part}
+            raise UnknownName(
+                "pod or file in the store", name, known, see=f"groundup copilot status --store {self.path}"
+            )
+        return found
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def append(
+        self,
+        source: Source,
+        lines: Sequence[str],
+        *,
+        cursor: dict[str, Any],
+        times: Sequence[int] | None = None,
+        seen: Counter[tuple[int, str]] | None = None,
+        redo: int = 0,
+    ) -> Source:
+        """Store the next lines of a source and its cursor, all or nothing.
+
+        Args:
+            source: where they are from; one that the store does not know yet is taken in.
+            lines: the lines, without their ends.
+            cursor: where to go on behind them.
+            times: when each was received, in microseconds since 1970, where the container runtime says so.
+            seen: lines that are stored already, with their times and how often; each is left out once, and taken off.
+            redo: how many of the last lines stored are replaced, because they were not whole.
+
+        Returns:
+            The source as it is now.
+        """
+        try:
+            texts = hide_all(lines)
+            if seen:
+                new = [not _take(seen, (times or [])[i], text) for i, text in enumerate(texts)]
+                texts = [text for text, is_new in zip(texts, new, strict=True) if is_new]
+                times = [time for time, is_new in zip(times or [], new, strict=True) if is_new]
+            before = replace(source, lines=source.lines - redo)
+            if redo:
+                self._tails.pop(source.id, None)
+            batch = self._batch(before, texts, times)
+            self.connection.begin()
+            stored = self._write(source, before, batch, len(texts), cursor)
+            self._write_templates()
+            self.connection.commit()
+        except BaseException:
+            self._tails.clear()  # what was learnt is not in the file: read it again when it is needed
+            self._miner = None
+            with suppress(Exception):  # there may be no transaction to go back from
+                self.connection.rollback()
+            raise
+        return stored
+
+    def _batch(self, source: Source, texts: list[str], times: Sequence[int] | None) -> dict[str, Any]:
+        """The columns of the lines that come next; the last record of the source may go on in them."""
+        import numpy as np
+
+        tail = self._tail(source)
+        held, first = len(tail.texts), source.lines + 1
+        received = None if times is None else [time / 1e6 for time in times]
+        starts: list[int] = []
+        at: list[float] = []
+        levels: list[str | None] = []
+        services: list[str | None] = []
+        templates: list[int] = []
+        miner = self.miner
+        for record in parse(chain(tail.texts, texts), times=None if received is None else chain(tail.times, received)):
+            if record.number <= held:
+                continue
+            starts.append(record.number - held - 1)
+            at.append(math.nan if record.time is None else record.time)
+            levels.append(record.level)
+            services.append(record.service)
+            templates.append(miner.add(record.message))
+        size = len(texts)
+        number = np.full(size, -1)  # for each line, which of the records it belongs to; -1 is the tail's
+        number[starts] = np.arange(len(starts))
+        number = np.maximum.accumulate(number)
+        positions = np.arange(first, first + size)
+        owners = np.append(positions[starts], tail.record or first)
+        if times is None:
+            moments = np.append(at, math.nan if not held or tail.times[0] is None else tail.times[0])
+            moments = np.where(np.isnan(moments), NEVER, np.rint(moments * 1e6))[number]
+        else:
+            moments = np.asarray(times)
+        heads = np.zeros(size, dtype=bool)
+        heads[starts] = True
+        self._tails[source.id] = _tail_after(tail, starts, first, texts, at, received)
+        return {
+            "position": positions,
+            "record": owners[number],
+            "time": moments.astype("int64").view("datetime64[us]"),
+            "level": _spread(levels, starts, size),
+            "service": _spread(services, starts, size),
+            "template": np.where(heads, np.append(templates, -1)[number], -1).astype("int32"),
+            "text": np.array(texts, dtype=object),
+        }
+
+    def _tail(self, source: Source) -> _Tail:
+        tail = self._tails.get(source.id)
+        if tail is None:
+            tail = _Tail()
+            rows = self.connection.execute(
+                "SELECT position, epoch_us(time), text FROM lines WHERE source = $source AND position <= $last "
+                "AND record = (SELECT record FROM lines WHERE source = $source AND position = $last) "
+                "ORDER BY position LIMIT $most",
+                {"source": source.id, "last": source.lines, "most": MAX_JOINED + 1},
+            ).fetchall()
+            if rows:
+                times = [None if row[1] is None else row[1] / 1e6 for row in rows]
+                tail = _Tail(rows[0][0], [row[2] for row in rows], times)
+        return tail
+
+    def _write(
+        self, source: Source, before: Source, batch: dict[str, Any], size: int, cursor: dict[str, Any]
+    ) -> Source:
+        stored = replace(before, lines=before.lines + size, cursor=cursor)
+        if not source.id:
+            stored = replace(stored, id=1 + _one(self.connection.execute("SELECT coalesce(max(id), 0) FROM sources")))
+            self._tails[stored.id] = self._tails.pop(0, _Tail())
+            self.connection.execute(
+                "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    stored.id, stored.kind, stored.name, stored.cluster, stored.namespace, stored.pod, stored.uid,
+                    stored.container, stored.restart, stored.lines, json.dumps(cursor),
+                ],
+            )  # fmt: skip
+        else:
+            self.connection.execute(
+                "UPDATE sources SET name = ?, lines = ?, cursor = ? WHERE id = ?",
+                [stored.name, stored.lines, json.dumps(cursor), stored.id],
+            )
+        if before.lines < source.lines:
+            self.connection.execute("DELETE FROM lines WHERE source = ? AND position > ?", [stored.id, before.lines])
+        if size:
+            self.connection.execute(
+                "INSERT INTO lines SELECT ?, position, record, time, level, service, nullif(template, -1), text "
+                "FROM batch",
+                [stored.id],
+            )
+        return stored
+
+    # ── templates ───────────────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def miner(self) -> Miner:
+        """The miner as it was after the last batch; one for all sources."""
+        if self._miner is None:
+            rows = self.connection.execute(
+                "SELECT pattern, count, examples, parent FROM templates ORDER BY id"
+            ).fetchall()
+            state = self.connection.execute("SELECT version, general, fresh FROM miner").fetchone()
+            self._mined = [[row[0], row[1], json.loads(row[2]), row[3]] for row in rows]
+            self._miner = Miner() if state is None else Miner.restore(
+                {"version": state[0], "patterns": self._mined, "general": json.loads(state[1]), "fresh": state[2]}
+            )  # fmt: skip
+        return self._miner
+
+    def _write_templates(self) -> None:
+        """Write what the miner learnt since the last batch: rows that are new or changed."""
+        snapshot = self.miner.snapshot()
+        before, after = self._mined, snapshot["patterns"]
+        changed = [i for i, row in enumerate(after) if i >= len(before) or row != before[i]]
+        if changed:
+            self.connection.execute("DELETE FROM templates WHERE id IN (SELECT unnest(?::INTEGER[]))", [changed])
+            rows = [after[i] for i in changed]
+            self.connection.execute(
+                "INSERT INTO templates SELECT unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[]), "
+                "unnest(?::INTEGER[]), unnest(?::VARCHAR[])",
+                [changed, [r[0] for r in rows], [r[1] for r in rows], [r[3] for r in rows],
+                 [json.dumps(r[2]) for r in rows]],
+            )  # fmt: skip
+            self.connection.execute("DELETE FROM miner")
+            self.connection.execute(
+                "INSERT INTO miner VALUES (?, ?, ?)",
+                [snapshot["version"], json.dumps(snapshot["general"]), snapshot["fresh"]],
+            )
+        self._mined = after
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def texts(self, source: Source) -> list[str]:
+        """The lines of a source."""
+        rows = self.connection.execute(
+            "SELECT text FROM lines WHERE source = ? ORDER BY position", [source.id]
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def seen(self, sources: Sequence[Source], begin: int | None) -> Counter[tuple[int, str]]:
+        """How often each line is stored, with its time, from `begin` (microseconds since 1970) on."""
+        rows = self.connection.execute(
+            "SELECT epoch_us(time), text, count(*) FROM lines WHERE list_contains(?::INTEGER[], source) "
+            "AND (?::BIGINT IS NULL OR time >= make_timestamp(?::BIGINT)) GROUP BY ALL",
+            [[source.id for source in sources], begin, begin],
+        ).fetchall()
+        return Counter({(time, text): count for time, text, count in rows})
+
+    def last_lines(self, source: Source, begin: int) -> list[tuple[int, str]]:
+        """The lines of a source behind the last one that is older than `begin` (microseconds since 1970)."""
+        return self.connection.execute(
+            "WITH older AS (SELECT max(position) AS last FROM lines "
+            "WHERE source = $source AND time < make_timestamp($begin::BIGINT)) "
+            "SELECT epoch_us(time), text FROM lines, older WHERE source = $source AND position > coalesce(last, 0) "
+            "ORDER BY position",
+            {"source": source.id, "begin": begin},
+        ).fetchall()
+
+    def newest(self, sources: Sequence[Source]) -> float | None:
+        """The newest time of the lines of some sources, in seconds since 1970; None where none has one."""
+        found = _one(
+            self.connection.execute(
+                "SELECT epoch_us(max(time)) FROM lines WHERE list_contains(?::INTEGER[], source)",
+                [[source.id for source in sources]],
+            )
+        )
+        return None if found is None else found / 1e6
+
+    def records(self, name: str | None = None, since: str | None = None) -> Iterator[Record]:
+        """The records of the sources that a name means, merged by time; a record's number is its line's position."""
+        sources = self.find(name)
+        begin = None if since is None else moment(since, self.newest(sources))
+        chunk = max(CHUNK, 20 * CHUNK // max(1, len(sources)))
+        streams = [self._records_of(source, begin, chunk) for source in sources]
+        for _, _, record in heapq.merge(
+            *(_timed(stream, i) for i, stream in enumerate(streams)), key=lambda one: one[:2]
+        ):
+            yield record
+
+    def _records_of(self, source: Source, begin: float | None, chunk: int) -> Iterator[Record]:
+        first = 1
+        if begin is not None:
+            first = _one(
+                self.connection.execute(
+                    "SELECT min(record) FROM lines WHERE source = ? AND time >= make_timestamp(?::BIGINT)",
+                    [source.id, round(begin * 1e6)],
+                )
+            )
+            if first is None:
+                return
+        times: array[float] = array("d")
+
+        def texts() -> Iterator[str]:
+            for start in range(first, source.lines + 1, chunk):
+                rows = self.connection.execute(
+                    "SELECT epoch_us(time), text FROM lines WHERE source = ? AND position >= ? AND position < ? "
+                    "ORDER BY position",
+                    [source.id, start, start + chunk],
+                ).fetchall()
+                for time, text in rows:
+                    times.append(math.nan if time is None else time / 1e6)
+                    yield text
+
+        def received() -> Iterator[float | None]:
+            while True:
+                yield None if math.isnan(times[-1]) else times[-1]
+
+        found = parse(texts(), source=source.name, times=received() if source.kind == "container" else None)
+        for record in found if begin is None else after(found, begin):
+            record.number += first - 1
+            yield record
+
+    def summary(self) -> dict[str, Any]:
+        """What is in the store, as plain data."""
+        rows = self.connection.execute(
+            "SELECT source, min(time), max(time), count(*) FILTER (level IN ('error', 'fatal')) FROM lines "
+            "GROUP BY source"
+        ).fetchall()
+        spans = {row[0]: row[1:] for row in rows}
+        sources = []
+        for source in self.sources():
+            oldest, newest, errors = spans.get(source.id, (None, None, 0))
+            where = {key: value for key in PLACE if (value := getattr(source, key))}
+            sources.append(
+                {"kind": source.kind, "name": source.name, **where, "restart": source.restart, "lines": source.lines,
+                 "errors": errors, "oldest": _iso(oldest), "newest": _iso(newest)}
+            )  # fmt: skip
+        newest = max((one["newest"] for one in sources if one["newest"]), default=None)
+        return {
+            "store": str(self.path), "lines": sum(one["lines"] for one in sources), "newest": newest,
+            "templates": _one(self.connection.execute("SELECT count(*) FROM templates WHERE parent < 0")),
+            "sources": sources,
+        }  # fmt: skip
+
+
+PLACE = ("cluster", "namespace", "pod", "container")
+
+
+def _means(name: str, source: Source) -> bool:
+    """Whether a person who says `name` means this source."""
+    parts = name.removeprefix("pod/").split("/")
+    where = [source.namespace, source.pod, source.container]
+    if source.kind == "container":
+        if len(parts) == 1:
+            return name in where or source.pod.startswith(f"{parts[0]}-")
+        pod = source.pod == parts[1] or source.pod.startswith(f"{parts[1]}-")
+        return source.namespace == parts[0] and pod and parts[2:] in ([], [source.container])
+    return name in (source.name, source.namespace, Path(source.name).name)
+
+
+def _take(seen: Counter[tuple[int, str]], time: int, text: str) -> bool:
+    """Whether a line is among those seen; it is taken off."""
+    if not seen.get((time, text)):
+        return False
+    seen[time, text] -= 1
+    return True
+
+
+def _tail_after(
+    tail: _Tail, starts: list[int], first: int, texts: list[str], at: list[float], received: list[float] | None
+) -> _Tail:
+    """The last record of a source, once a batch is behind it."""
+    begin = starts[-1] if starts else 0
+    new = texts[begin : begin + MAX_JOINED + 1]
+    times: list[float | None]
+    if received is not None:
+        times = list(received[begin : begin + len(new)])
+    elif starts:
+        times = [None if math.isnan(at[-1]) else at[-1]] * len(new)
+    else:
+        times = [tail.times[0] if tail.times else None] * len(new)
+    if starts:
+        return _Tail(first + begin, new, times)
+    room = max(0, MAX_JOINED + 1 - len(tail.texts))
+    return _Tail(tail.record or first, tail.texts + new[:room], tail.times + times[:room])
+
+
+def _spread(values: list[str | None], starts: list[int], size: int) -> Any:
+    """The values of records as a column of lines, with nothing in the lines that only go on."""
+    import numpy as np
+
+    column = np.full(size, None, dtype=object)
+    column[starts] = values
+    return column
+
+
+def _timed(records: Iterator[Record], order: int) -> Iterator[tuple[float, int, Record]]:
+    """Records with a time each: one without goes with the one before it."""
+    time = -math.inf
+    for record in records:
+        time = time if record.time is None else record.time
+        yield time, order, record
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else f"{time.isoformat()}Z"
