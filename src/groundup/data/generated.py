@@ -118,3 +118,40 @@ def mnist_5k() -> Columns:
     images = np.asarray(flat).reshape(-1, 8, 8)
     large = np.kron(images, np.ones((1, 3, 3))) * 255 / 16
     return {"pixels": np.pad(large, ((0, 0), (2, 2), (2, 2))).astype(np.uint8), "digit": np.asarray(digit).astype(int)}
+
+
+def cranfield() -> Columns:
+    """1,400 documents and 225 questions, as many as in the real collection."""
+    return _test_collection(1400, 225, seed=1967)
+
+
+def cisi() -> Columns:
+    """1,460 documents and 112 questions, as many as in the real collection."""
+    return _test_collection(1460, 112, seed=1983)
+
+
+def _test_collection(documents: int, questions: int, seed: int, topics: int = 40) -> Columns:
+    """Texts of made-up words, half of them of the text's topic; a question is answered by the texts of its topic.
+
+    A question has a few of its topic's 60 words, so that no text holds all and some hold none of them.
+    """
+    rng = np.random.default_rng(seed)
+    syllables = np.array([consonant + vowel for consonant in "bdfglmnprstvz" for vowel in "aeiou"])
+    words = np.unique(["".join(rng.choice(syllables, rng.integers(2, 5))) for _ in range(topics * 100)])
+    own = rng.permutation(words)[: topics * 60].reshape(topics, 60)
+    topic = rng.integers(topics, size=documents)
+    texts = []
+    for about in topic:
+        length = rng.integers(30, 200)
+        from_topic = rng.random(length) < 0.5
+        texts.append(" ".join(np.where(from_topic, rng.choice(own[about], length), rng.choice(words, length))))
+    asked = rng.integers(topics, size=questions)
+    queries = [" ".join([*rng.choice(own[about], 3), *rng.choice(words, 5)]) for about in asked]
+    by_query, by_document = np.nonzero(asked[:, None] == topic)
+    return {
+        "text": np.array(texts),
+        "query": np.array(queries),
+        "judged_query": by_query,
+        "judged_document": by_document,
+        "gain": np.ones(len(by_query)),
+    }
