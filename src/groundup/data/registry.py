@@ -110,7 +110,7 @@ _ENTRIES = (
         "cisi",
         "1,460 abstracts on information science, 112 questions, and which abstracts answer 76 of them.",
         licence="none of its own (a public test collection; the repository is under MIT)",
-        citation="Fox, Characterization of two new experimental collections in computer and information science (1983).",
+        citation="Fox, Characterization of two new experimental collections, Cornell University (1983).",
         file="ir/cisi/cisi.tar.gz",
         url=_github("lailaglez/belief-network-irs", "9094e4cde738bd93ed1747dc958b5acb0e0fa684", "cisi/cisi.tar.gz"),
         sha256="bddb284e19369d153dad90770ae897e19221b0bc50e1329b5a702aa56f5e8483",

@@ -1,0 +1,43 @@
+"""Ranking: BM25 that changes in place, fusion, feedback, re-ranking, and the measures of a ranking."""
+
+from groundup.stack.retrieval.ranking.ranking import (
+    BM25,
+    STOP_WORDS,
+    CrossEncoder,
+    Found,
+    Query,
+    analyse,
+    average_precision,
+    hybrid_search,
+    idf,
+    ndcg,
+    recall,
+    reciprocal_rank,
+    reciprocal_rank_fusion,
+    remove_postings,
+    rerank,
+    score_fusion,
+    search_postings,
+    word_terms,
+)
+
+__all__ = [
+    "BM25",
+    "STOP_WORDS",
+    "CrossEncoder",
+    "Found",
+    "Query",
+    "analyse",
+    "average_precision",
+    "hybrid_search",
+    "idf",
+    "ndcg",
+    "recall",
+    "reciprocal_rank",
+    "reciprocal_rank_fusion",
+    "remove_postings",
+    "rerank",
+    "score_fusion",
+    "search_postings",
+    "word_terms",
+]
