@@ -315,11 +315,11 @@ def test_bm25_says_what_does_not_fit():
 
 
 def test_expand_by_hand():
-    """Half of the weight stays with the query, half goes to the terms that score most in the documents."""
+    """With share=½ half of the weight stays with the query, half goes to what the documents' terms add to scores."""
     index = index_of({1: "alpha beta", 2: "alpha gamma", 3: "delta delta"}, analyse=str.split, k1=1.0, b=0.0)
     rare, common = math.log(1 + 2.5 / 1.5), math.log(1 + 1.5 / 2.5)
     # Every count but delta's is 1, and 1 / (1 + 1) = ½; delta's is 2, and 2 / (2 + 1) = ⅔.
-    got = index.expand("beta zulu", [1, 3])
+    got = index.expand("beta zulu", [1, 3], share=0.5)
     total = common / 2 + rare / 2 + rare * 2 / 3
     want = {
         "beta": 0.25 + 0.5 * rare / 2 / total,
@@ -358,6 +358,18 @@ def test_expand_counts_the_length_of_documents():
     norms = [1.5 * (0.25 + 0.75 * length / 2) for length in (1, 3)]
     ratio = (1 / (1 + norms[0])) / (1 / (1 + norms[1]))
     assert_close(got["alpha"] / got["beta"], ratio, "alpha stands alone, beta in a text of three words: 1 / (1 + norm)")
+
+
+def test_expand_weighs_the_documents():
+    """A document that counts three times as much gives three times the worth; the usual share is a fifth."""
+    index = index_of({1: "alpha", 2: "beta", 3: "query"}, analyse=str.split)
+    got = index.expand("query", [1, -1, 2], [3.0, 5.0, 1.0])
+    want = {"query": 0.8, "alpha": 0.15, "beta": 0.05}
+    assert_close([got.get(term, NAN) for term in want], list(want.values()), "documents alpha, beta count 3 and 1")
+    many = index_of({1: " ".join(f"word{n}" for n in range(30))}, analyse=str.split)
+    assert len(many.expand("query", [1])) == 21, "the query's term, and 20 of the document's 30"
+    assert_refuses(lambda: index.expand("query", [1, 2], [1.0]), "one weight for two documents", "weights", 2, 1)
+    assert_refuses(lambda: index.expand("query", [1, 8]), "an unknown document", "ids", 8)
 
 
 def test_expand_without_documents_is_the_query():
@@ -486,9 +498,17 @@ def test_hybrid_search_asks_again_with_words_that_meaning_found():
     ids, scores = hybrid_search(["breakfast"], lexical, dense, 4, depth=4, feedback=1)
     assert_equal(asked, [(["breakfast"], 4)], "the dense search is asked once, for `depth`")
     assert_equal(ids[0].tolist()[0], 2, "the omelette first: meaning finds it, and then its own words do")
-    second = lexical.search([lexical.expand("breakfast", [2])], 4)
+    second = lexical.search([lexical.expand("breakfast", [2], [1.0])], 4)
     want = score_fusion([second, dense(["breakfast"], 4)], 4)
     assert_found((ids, scores), *want, "the second lexical search, fused with the dense one")
+    nothing = hybrid_search(["zebra"], lexical, lambda queries, k: (np.full((1, 2), -1), np.full((1, 2), -INF)), 1)
+    assert_found(nothing, [[-1]], [[-INF]], "neither half finds anything")
+    words = lexical.search(["pan"], 4)
+    best, points = score_fusion([words, dense(["pan"], 4)], 2)
+    second = lexical.search([lexical.expand("pan", best[0].tolist(), [1.0, math.exp(points[0, 1] - points[0, 0])])], 4)
+    got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=2)
+    want = score_fusion([second, dense(["pan"], 4)], 4)
+    assert_found(got, *want, "feedback=2: the second document counts e to its distance from the first")
     plain = score_fusion([lexical.search(["breakfast"], 4), dense(["breakfast"], 4)], 4)
     got = hybrid_search(["breakfast"], lexical, dense, 4, depth=4, feedback=0)
     assert_found(got, *plain, "feedback=0: both searches, fused once")

@@ -287,44 +287,65 @@ class BM25:
         if not np.all(weights > 0):
             raise ValueError(f"BM25.search: the weights of queries must be above 0, not {weights.min()}. Leave it out.")
         weights = (weights * idf(self._sizes[terms], len(self))).astype(np.float32)
-        average = self._total / len(self) if self._total else 1.0
-        norms = (self.k1 * (1 - self.b + self.b * self._lengths / average)).astype(np.float32)
         postings = self._starts, self._sizes, self._slots, self._counts
-        search_postings(ends, terms, weights, *postings, norms, self._names, ids, scores)
+        search_postings(ends, terms, weights, *postings, self._norms(), self._names, ids, scores)
         return ids, scores
 
-    def expand(self, query: Query, ids: Sequence[int], terms: int = 10, share: float = 0.5) -> dict[str, float]:
+    def expand(
+        self,
+        query: Query,
+        ids: Sequence[int],
+        weights: Sequence[float] | None = None,
+        *,
+        terms: int = 20,
+        share: float = 0.2,
+    ) -> dict[str, float]:
         """The query with words of documents that are taken to answer it: pseudo-relevance feedback.
 
-        A term's worth is its part of the documents' BM25 scores, on average over them (Rocchio, 1971, in the space of
-        BM25's weights). The terms of most worth (of equal ones, the first in the alphabet) make up `share` of the new
-        query, in proportion; the terms of the old one the rest.
+        A term is worth what it adds to the documents' BM25 scores, count for count as in a search, summed over the
+        documents by weight (Rocchio, 1971, in the space of BM25's scores). The terms of most worth (of equal ones, the
+        first in the alphabet) make up `share` of the new query, in proportion to it; the old query the rest.
 
         Args:
             query: what was asked.
             ids: documents found for it; -1 is passed over.
-            terms: how many terms to take from them.
+            weights: how much each document counts; alike unless given.
+            terms: how many terms to take.
             share: the part of the new query that they make up, from 0 to 1.
 
         Returns:
-            A weight for each term, summing to 1; the query's own terms alone where no document is given.
+            A weight for each term, summing to 1; the query's own terms alone where the documents have none.
+
+        Raises:
+            ValueError: an id is not in the index, or there are not as many weights as ids.
         """
         own = self._weighed(query)
         own = {term: weight / sum(own.values()) for term, weight in own.items()}
-        held = [(self._held[id], self._lengths[self._slot[id]]) for id in map(int, ids) if id != -1]
         worth: Counter[int] = Counter()
-        for (numbers, counts), length in held:
-            norm = self.k1 * (1 - self.b + self.b * length * len(self) / max(self._total, 1))
-            parts = idf(self._sizes[numbers], len(self)) * counts / (counts + norm)
+        weights = [1.0] * len(ids) if weights is None else weights
+        if len(weights) != len(ids):
+            raise ValueError(f"BM25.expand: weights must be one for each of {len(ids)} ids; got {len(weights)}.")
+        for id, counted in zip(ids, weights, strict=True):
+            if id == -1:
+                continue
+            if id not in self._held:
+                raise ValueError(f"BM25.expand: ids must be in the index; {id} is not. Search again.")
+            numbers, counts = self._held[int(id)]
+            norm = self._norms()[self._slot[int(id)]]
+            parts = counted * idf(self._sizes[numbers], len(self)) * counts / (counts + norm)
             worth.update(dict(zip(numbers.tolist(), parts.tolist(), strict=True)))
         best = sorted(worth, key=lambda number: (-worth[number], self._words[number]))[:terms]
-        total = sum(worth[number] for number in best)
-        if not best or not total:
+        if not best:
             return own
-        mixed = {term: weight * (1 - share) for term, weight in own.items()} if share < 1 else {}
+        mixed = {term: weight * (1 - share) for term, weight in own.items()}
         for number in best:
-            mixed[self._words[number]] = mixed.get(self._words[number], 0.0) + share * worth[number] / total
-        return mixed
+            part = share * worth[number] / sum(worth[other] for other in best)
+            mixed[self._words[number]] = mixed.get(self._words[number], 0.0) + part
+        return {term: weight for term, weight in mixed.items() if weight > 0}
+
+    def _norms(self) -> Float32[np.ndarray, " slots"]:
+        average = self._total / len(self) if self._total else 1.0
+        return (self.k1 * (1 - self.b + self.b * self._lengths / average)).astype(np.float32)
 
     def _weighed(self, query: Query) -> Mapping[str, float]:
         return Counter(self.analyse(query)) if isinstance(query, str) else query
@@ -435,14 +456,15 @@ def hybrid_search(
     dense: Callable[[Sequence[str], int], Found],
     k: int,
     *,
-    depth: int = 100,
+    depth: int = 1000,
     feedback: int = 10,
 ) -> Found:
     """Search by words and by meaning, then by words again, with what the two found together.
 
     1. Both retrievers find `depth` documents, and their scores are fused.
-    2. The query takes on terms of the best `feedback` of them (`BM25.expand`) and BM25 searches once more: meaning has
-       shown it words that the query lacks.
+    2. The query takes on words of the best `feedback` of them (`BM25.expand`), and BM25 searches once more: meaning has
+       shown it words that the query lacks. A point of the fused score is worth a factor e, so where one document stands
+       out, as when the query names it, the others have no say.
     3. The scores of that search and of the dense one are fused.
 
     Args:
@@ -455,8 +477,11 @@ def hybrid_search(
     """
     by_words, by_meaning = lexical.search(queries, depth), dense(queries, depth)
     if feedback:
-        together, _ = score_fusion([by_words, by_meaning], feedback)
-        asked = [lexical.expand(query, ids.tolist()) for query, ids in zip(queries, together, strict=True)]
+        together = zip(queries, *score_fusion([by_words, by_meaning], feedback), strict=True)
+        asked = []
+        for query, ids, scores in together:
+            there = ids != -1
+            asked.append(lexical.expand(query, ids[there].tolist(), np.exp(scores[there] - scores[0]).tolist()))
         by_words = lexical.search(asked, depth)
     return score_fusion([by_words, by_meaning], k)
 
