@@ -93,6 +93,10 @@ def test_idf_by_hand():
     assert_close(idf(1, 4), math.log(10 / 3), "idf(1, 4) is log(1 + (4 - 1 + ½) / (1 + ½))")
     assert_close(idf(np.array([0, 4]), 4), [math.log(10), math.log(10 / 9)], "idf([0, 4], 4)")
     assert_shape(idf(np.zeros((2, 3), int), 5), (2, 3), "idf of a table of counts")
+    assert_close(idf([1, 4], 4), [math.log(10 / 3), math.log(10 / 9)], "idf of a list")
+    assert_close(
+        idf(np.array([200], np.uint8), 300), [math.log(301 / 200.5)], "idf of an 8-bit count, of 300 documents"
+    )
 
 
 def test_idf_falls_and_stays_above_zero():
@@ -155,6 +159,22 @@ def test_search_postings_breaks_ties_by_id():
         for k, want in ((1, [8]), (2, [8, 2]), (3, [8, 2, 3]), (4, [8, 2, 3, 4]), (5, [8, 2, 3, 4, 9])):
             ids, _ = searched([[(0, 1)]], index, [1] * 5, names, k)
             assert_close(ids, [want], f"the {k} best, where the slots {names} score ½, ½, ½, ½ and ⅔")
+
+
+def test_search_postings_keeps_the_better_of_equals():
+    """What comes later with an equal score and a larger id pushes nothing out."""
+    index = postings({0: 5, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1})
+    for k in (1, 2, 3, 4, 5):
+        ids, _ = searched([[(0, 1)]], index, [1] * 6, [50, 4, 5, 6, 7, 8], k)
+        assert_close(ids, [[50, 4, 5, 6, 7][:k]], f"the {k} best: slot 50 has 5/6, then 4, 5, 6, 7 and 8 have ½ each")
+        ids, _ = searched([[(0, 1)]], index, [1] * 6, [50, 8, 7, 6, 5, 4], k)
+        assert_close(ids, [[50, 4, 5, 6, 7][:k]], f"the {k} best, when those of equal scores come in falling order")
+
+
+def test_search_postings_finds_nothing_by_parts_that_vanish():
+    """A part too small for single precision is none: the document is not found, and not twice either."""
+    ids, scores = searched([[(0, 1e-45), (0, 1e-45)]], INDEX, [9, 9, 9], [5, 6, 7], 3)
+    assert_found((ids, scores), [[-1, -1, -1]], [[0, 0, 0]], "weights of 1e-45, a tenth of which is 0")
 
 
 def test_search_postings_against_a_dense_table(rng):
@@ -465,6 +485,11 @@ def test_score_fusion_sees_no_scale(rng):
     got = score_fusion([(ids, 100 * a + 7), (ids[:, ::-1], b / 50 - 3)], 5)
     assert_found(got, *want, "scores times 100 plus 7, and divided by 50 minus 3")
     assert_close(a, kept, "the scores must not be changed", rtol=0, atol=0)
+    single = np.array([[4, 2, 1]]), np.array([[0.3, 0.2, 0.1]], np.float32)
+    exact = single[1].astype(float)
+    want = (exact - exact.mean()) / exact.std()
+    got = score_fusion([single], 3)
+    assert_found(got, single[0], want, "scores in single precision are standardised in double", rtol=1e-12)
     single = np.array([[2, 1]]), np.array([[1, 3]], np.float32)
     other = np.array([[2, 1]]), np.array([[3, 1]], np.float32)
     got = score_fusion([single, other], 2)
@@ -538,8 +563,14 @@ def test_rerank_by_hand():
     assert_found(got, [3, 9, 5, 1, 8], [4, 2, 2, 2, 1], message)
     assert_equal(encoder.asked, [("why?", passages)], "what the encoder was asked: once, with the passages as given")
     assert_found(rerank("why?", [], [], Lengths()), [], [], "nothing to rank")
-    many = rerank("why?", list(range(40)), ["a"] * 40, Lengths())[0]
-    assert_close(many, np.arange(40), "40 passages of equal scores keep their order")
+    idle = Lengths()
+    rerank("why?", [], [], idle)
+    assert_equal(idle.asked, [], "what the encoder is asked when there is nothing to rank")
+    ids = np.arange(300)
+    many = rerank("why?", ids, ["a" * (1 + id % 3) for id in range(300)], Lengths())[0]
+    assert_close(
+        many, np.concatenate([ids[2::3], ids[1::3], ids[::3]]), "300 passages of three scores: equals keep order"
+    )
 
 
 def test_rerank_says_what_does_not_fit():

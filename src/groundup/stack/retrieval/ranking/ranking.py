@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 Found = tuple[Int64[np.ndarray, "queries k"], Float[np.ndarray, "queries k"]]
 """What a search returns: ids, best first, and their scores; -1 where there are no more."""
+Ids = Sequence[int] | Int[np.ndarray, " ids"]
 Query = str | Mapping[str, float]
 """A text, or how much each term counts."""
 
@@ -123,15 +124,13 @@ def search_postings(
                     seen[found] = slot
                     found += 1
                 sums[slot] += part
-        filled = 0
         for j in range(found):
             score, name = sums[seen[j]], names[seen[j]]
             sums[seen[j]] = 0
-            # Almost every document ends here. The others are put in their place, which for small k beats a heap.
-            if filled == k and (score < scores[q, k - 1] or (score == scores[q, k - 1] and name > ids[q, k - 1])):
+            # Almost every document ends here. The others move up to their place, which for small k beats a heap.
+            place = k - 1
+            if score < scores[q, place] or (score == scores[q, place] and name > ids[q, place]):
                 continue
-            filled = min(filled + 1, k)
-            place = filled - 1
             while place > 0 and (
                 score > scores[q, place - 1] or (score == scores[q, place - 1] and name < ids[q, place - 1])
             ):
@@ -202,7 +201,7 @@ class BM25:
     def __contains__(self, id: object) -> bool:
         return id in self._slot
 
-    def add(self, ids: Sequence[int], texts: Sequence[str]) -> None:
+    def add(self, ids: Ids, texts: Sequence[str]) -> None:
         """Put documents in; one whose id is known takes the place of the old one.
 
         Args:
@@ -240,7 +239,7 @@ class BM25:
             self._make_room(np.bincount(numbers, minlength=len(self._words)))
             append_postings(numbers, slots, counts, self._starts, self._sizes, self._slots, self._counts)
 
-    def remove(self, ids: Sequence[int]) -> None:
+    def remove(self, ids: Ids) -> None:
         """Take documents out.
 
         Raises:
@@ -294,7 +293,7 @@ class BM25:
     def expand(
         self,
         query: Query,
-        ids: Sequence[int],
+        ids: Ids,
         weights: Sequence[float] | None = None,
         *,
         terms: int = 20,
@@ -330,10 +329,10 @@ class BM25:
                 continue
             if id not in self._held:
                 raise ValueError(f"BM25.expand: ids must be in the index; {id} is not. Search again.")
-            numbers, counts = self._held[int(id)]
-            norm = self._norms()[self._slot[int(id)]]
+            numbers, counts = self._held[id]
+            norm = self._norms()[self._slot[id]]
             parts = counted * idf(self._sizes[numbers], len(self)) * counts / (counts + norm)
-            worth.update(dict(zip(numbers.tolist(), parts.tolist(), strict=True)))
+            worth.update(dict(zip(numbers, parts, strict=True)))
         best = sorted(worth, key=lambda number: (-worth[number], self._words[number]))[:terms]
         if not best:
             return own
@@ -495,7 +494,7 @@ class CrossEncoder(Protocol):
 
 
 def rerank(
-    query: str, ids: Sequence[int], passages: Sequence[str], encoder: CrossEncoder
+    query: str, ids: Ids, passages: Sequence[str], encoder: CrossEncoder
 ) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Put documents that a cheaper search has found in the order of a cross-encoder's scores.
 
@@ -503,7 +502,7 @@ def rerank(
         query: what was asked.
         ids: the documents, best first by the cheaper search; no -1.
         passages: their texts.
-        encoder: what scores them.
+        encoder: what scores them; it is not asked where there is nothing to rank.
 
     Returns:
         The same ids, best first, and their new scores; of equal scores, the one that came first stays first.
@@ -524,7 +523,7 @@ def rerank(
     return np.asarray(ids, np.int64)[order], scores[order]
 
 
-def ndcg(ranking: Sequence[int], gains: Mapping[int, float], k: int = 10) -> float:
+def ndcg(ranking: Ids, gains: Mapping[int, float], k: int = 10) -> float:
     """Normalised discounted cumulative gain of the first `k`: Σ gain / log2(rank + 1), over that of the best order.
 
     Gains are linear, as in trec_eval (Järvelin and Kekäläinen, 2002). The best order is that of all judged documents,
@@ -547,14 +546,14 @@ def ndcg(ranking: Sequence[int], gains: Mapping[int, float], k: int = 10) -> flo
     return float(found @ discounts[: len(found)] / (best @ discounts[: len(best)])) if len(best) else float("nan")
 
 
-def recall(ranking: Sequence[int], gains: Mapping[int, float], k: int) -> float:
+def recall(ranking: Ids, gains: Mapping[int, float], k: int) -> float:
     """The share of what is worth something that is among the first `k`; nan where nothing is. See `ndcg`."""
     found = _gains("recall", ranking, gains, k)[:k]
     relevant = sum(gain > 0 for gain in gains.values())
     return float(np.count_nonzero(found) / relevant) if relevant else float("nan")
 
 
-def reciprocal_rank(ranking: Sequence[int], gains: Mapping[int, float]) -> float:
+def reciprocal_rank(ranking: Ids, gains: Mapping[int, float]) -> float:
     """1 / rank of the first document worth something, 0 where none is found, nan where none is; its mean is MRR."""
     found = _gains("reciprocal_rank", ranking, gains) > 0
     if not any(gain > 0 for gain in gains.values()):
@@ -562,7 +561,7 @@ def reciprocal_rank(ranking: Sequence[int], gains: Mapping[int, float]) -> float
     return float(1 / (found.argmax() + 1)) if found.any() else 0.0
 
 
-def average_precision(ranking: Sequence[int], gains: Mapping[int, float]) -> float:
+def average_precision(ranking: Ids, gains: Mapping[int, float]) -> float:
     """The mean, over all documents worth something, of the precision at each one's rank; 0 for one that is not found.
 
     nan where none is worth anything. Its mean over queries is MAP. Arguments as in `ndcg`.
@@ -573,7 +572,7 @@ def average_precision(ranking: Sequence[int], gains: Mapping[int, float]) -> flo
     return float(precision[found].sum() / relevant) if relevant else float("nan")
 
 
-def _gains(name: str, ranking: Sequence[int], gains: Mapping[int, float], k: int = 1) -> Float[np.ndarray, " ranked"]:
+def _gains(name: str, ranking: Ids, gains: Mapping[int, float], k: int = 1) -> Float[np.ndarray, " ranked"]:
     """The gain at each rank, after a look at the arguments."""
     if k < 1:
         raise ValueError(f"{name}: k must be at least 1, not {k}.")
