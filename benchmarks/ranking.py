@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def speed(texts: list[str], asked: list[str]) -> Iterator[Figure]:
     size = f"{len(texts):,} passages"
 
     def theirs(k: int) -> tuple[np.ndarray, np.ndarray]:
-        found = peer.retrieve(queries, k=k, n_threads=1, show_progress=False)
+        found: Any = peer.retrieve(queries, k=k, n_threads=1, show_progress=False)
         return found.documents, found.scores
 
     for k in (K, 100):

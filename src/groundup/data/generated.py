@@ -131,23 +131,29 @@ def cisi() -> Columns:
 
 
 def _test_collection(documents: int, questions: int, seed: int, topics: int = 40) -> Columns:
-    """Texts of made-up words, half of them of the text's topic; a question is answered by the texts of its topic.
+    """Texts of made-up words, each about one of four aspects of a topic; a question is answered by those of its own.
 
-    A question has a few of its topic's 60 words, so that no text holds all and some hold none of them.
+    A topic has 40 words, of which a text has many, and an aspect five, of which a text has two: what occurs together
+    tells the topic, and only a word shared with the question tells the aspect.
     """
     rng = np.random.default_rng(seed)
     syllables = np.array([consonant + vowel for consonant in "bdfglmnprstvz" for vowel in "aeiou"])
     words = np.unique(["".join(rng.choice(syllables, rng.integers(2, 5))) for _ in range(topics * 100)])
     own = rng.permutation(words)[: topics * 60].reshape(topics, 60)
-    topic = rng.integers(topics, size=documents)
+    about = rng.integers(topics * 4, size=documents)
     texts = []
-    for about in topic:
+    for topic, aspect in zip(about // 4, about % 4, strict=True):
         length = rng.integers(30, 200)
-        from_topic = rng.random(length) < 0.5
-        texts.append(" ".join(np.where(from_topic, rng.choice(own[about], length), rng.choice(words, length))))
-    asked = rng.integers(topics, size=questions)
-    queries = [" ".join([*rng.choice(own[about], 3), *rng.choice(words, 5)]) for about in asked]
-    by_query, by_document = np.nonzero(asked[:, None] == topic)
+        from_topic = rng.random(length) < 0.2
+        drawn = np.where(from_topic, rng.choice(own[topic, :40], length), rng.choice(words, length))
+        texts.append(" ".join([*drawn, *rng.choice(own[topic, 40:].reshape(4, 5)[aspect], 2, replace=False)]))
+    asked = rng.choice(about, questions)
+    queries = []
+    for one in asked:
+        topic_words, aspect_words = own[one // 4, :40], own[one // 4, 40:].reshape(4, 5)[one % 4]
+        drawn = [*rng.choice(topic_words, 3), *rng.choice(aspect_words, 1), *rng.choice(words, 3)]
+        queries.append(" ".join(drawn))
+    by_query, by_document = np.nonzero(asked[:, None] == about)
     return {
         "text": np.array(texts),
         "query": np.array(queries),

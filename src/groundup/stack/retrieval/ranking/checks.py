@@ -127,7 +127,8 @@ def searched(queries, index, norms, names, k):
     weights = np.array([weight for query in queries for _, weight in query], np.float32)
     ids, scores = np.full((len(queries), k), -1, np.int64), np.zeros((len(queries), k), np.float32)
     norms, names = np.array(norms, np.float32), np.array(names, np.int64)
-    search_postings(ends, terms, weights, *index, norms, names, ids, scores)
+    starts, sizes, slots, counts = index
+    search_postings(ends, terms, weights, starts, sizes, slots, counts, norms, names, ids, scores)
     return ids, scores
 
 

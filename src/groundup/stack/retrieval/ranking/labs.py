@@ -42,7 +42,7 @@ class HybridConfig:
 
     seed: int = 0
     dense: Literal["minilm", "lsa", "random"] = "lsa"
-    dimensions: int = 150
+    dimensions: int = 100
     depth: int = 1000
     k: int = 10
     at: int = 100
@@ -54,7 +54,7 @@ class HybridConfig:
     question="Does a search that joins BM25 with vectors rank better than either of them alone?",
     data=["cranfield"],
     presets={
-        "smoke": {"dense": "lsa"},
+        "smoke": {"dense": "lsa", "depth": 300},
         "laptop": {"dense": "minilm"},
         "full": {"dense": "minilm", "depth": 1400},
     },
