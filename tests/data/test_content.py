@@ -119,6 +119,22 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
 
 
 @needs_mirror
+def test_the_test_collections_have_their_known_sizes_and_judgements() -> None:
+    cranfield, cisi = load("cranfield"), load("cisi")
+    assert (len(cranfield), len(cranfield["query"]), len(np.unique(cranfield["judged_query"]))) == (1400, 225, 225)
+    assert (len(cisi), len(cisi["query"]), len(np.unique(cisi["judged_query"]))) == (1460, 112, 76)
+    assert np.bincount(cranfield["gain"].astype(int)).tolist() == [0, 363, 734, 387, 128]
+    assert cranfield["text"][0].startswith(
+        "experimental investigation of the aerodynamics of a\nwing in a slipstream ."
+    )
+    assert cranfield["query"][2].startswith("what problems of heat conduction")  # its number in the file is 4
+    third = cranfield["judged_query"] == 2
+    assert (cranfield["judged_document"][third] + 1).tolist() == [5, 6, 90, 91, 119, 144, 181, 399]
+    assert cisi["text"][0].startswith("18 Editions of the Dewey Decimal Classifications\nThe present study")
+    assert cisi["judged_document"][cisi["judged_query"] == 0][0] == 27
+
+
+@needs_mirror
 @pytest.mark.parametrize("column", ["Survived", "Pclass"])
 def test_the_titanic_stand_in_has_plausible_shares(
     column: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -55,6 +55,9 @@ class Provenance:
 class Dataset:
     """A table of named columns of equal length, or one text, with its provenance.
 
+    A test collection for search is three tables in one, its documents first: `text`; the questions, `query`; and the
+    judgements, `judged_query` and `judged_document` (rows of the other two) with their `gain`.
+
     Attributes:
         provenance: where it came from.
         columns: NumPy arrays of shape (n_rows,) or (n_rows, ...); read-only. Empty for a text.
@@ -83,7 +86,7 @@ class Dataset:
         return iter(self.columns)
 
     def __len__(self) -> int:
-        """Rows of a table, characters of a text."""
+        """Rows of a table (documents of a test collection), characters of a text."""
         return len(next(iter(self.columns.values()))) if self.columns else len(self.text)
 
     def missing(self, column: str) -> np.ndarray:

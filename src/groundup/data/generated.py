@@ -118,3 +118,46 @@ def mnist_5k() -> Columns:
     images = np.asarray(flat).reshape(-1, 8, 8)
     large = np.kron(images, np.ones((1, 3, 3))) * 255 / 16
     return {"pixels": np.pad(large, ((0, 0), (2, 2), (2, 2))).astype(np.uint8), "digit": np.asarray(digit).astype(int)}
+
+
+def cranfield() -> Columns:
+    """1,400 documents and 225 questions, as many as in the real collection."""
+    return _test_collection(1400, 225, seed=1967)
+
+
+def cisi() -> Columns:
+    """1,460 documents and 112 questions, as many as in the real collection."""
+    return _test_collection(1460, 112, seed=1983)
+
+
+def _test_collection(documents: int, questions: int, seed: int, topics: int = 40) -> Columns:
+    """Texts of made-up words, each about one of four aspects of a topic; a question is answered by those of its own.
+
+    A topic has 40 words, of which a text has many, and an aspect five, of which a text has two: what occurs together
+    tells the topic, and only a word shared with the question tells the aspect.
+    """
+    rng = np.random.default_rng(seed)
+    syllables = np.array([consonant + vowel for consonant in "bdfglmnprstvz" for vowel in "aeiou"])
+    words = np.unique(["".join(rng.choice(syllables, rng.integers(2, 5))) for _ in range(topics * 100)])
+    own = rng.permutation(words)[: topics * 60].reshape(topics, 60)
+    about = rng.integers(topics * 4, size=documents)
+    texts = []
+    for topic, aspect in zip(about // 4, about % 4, strict=True):
+        length = rng.integers(30, 200)
+        from_topic = rng.random(length) < 0.2
+        drawn = np.where(from_topic, rng.choice(own[topic, :40], length), rng.choice(words, length))
+        texts.append(" ".join([*drawn, *rng.choice(own[topic, 40:].reshape(4, 5)[aspect], 2, replace=False)]))
+    asked = rng.choice(about, questions)
+    queries = []
+    for one in asked:
+        topic_words, aspect_words = own[one // 4, :40], own[one // 4, 40:].reshape(4, 5)[one % 4]
+        drawn = [*rng.choice(topic_words, 3), *rng.choice(aspect_words, 1), *rng.choice(words, 3)]
+        queries.append(" ".join(drawn))
+    by_query, by_document = np.nonzero(asked[:, None] == about)
+    return {
+        "text": np.array(texts),
+        "query": np.array(queries),
+        "judged_query": by_query,
+        "judged_document": by_document,
+        "gain": np.ones(len(by_query)),
+    }

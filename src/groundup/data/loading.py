@@ -18,6 +18,8 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "tiny_shakespeare": readers.text,
     "sms_spam": readers.sms_spam,
     "mnist_5k": readers.mnist_5k,
+    "cranfield": readers.cranfield,
+    "cisi": readers.cisi,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -25,6 +27,8 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "tiny_shakespeare": generated.tiny_shakespeare,
     "sms_spam": generated.sms_spam,
     "mnist_5k": generated.mnist_5k,
+    "cranfield": generated.cranfield,
+    "cisi": generated.cisi,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 

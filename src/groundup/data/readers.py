@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,6 +55,57 @@ def mnist_5k(path: Path) -> Columns:
     with gzip.open(path, "rb") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
     return {"pixels": table[:, :-1].reshape(-1, 28, 28), "digit": table[:, -1].astype(int)}
+
+
+def cranfield(path: Path) -> Columns:
+    """Documents, questions and judgements; a `gain` from 4, a complete answer, to 1, of minimal interest.
+
+    The file's questions carry numbers with gaps, and its judgements count them 1, 2, 3 …. In its code 1 is best, and
+    -1, whose meaning nobody wrote down, is left out. A document's text begins with its title already.
+    """
+    documents, questions, judged = _smart(path, "cran.all.1400", "cran.qry", "cranqrel")
+    known = [(int(query) - 1, int(document) - 1, 5 - int(code)) for query, document, code in judged if code != "-1"]
+    return _collection([fields["W"] for fields in documents], [fields["W"] for fields in questions], known)
+
+
+def cisi(path: Path) -> Columns:
+    """Documents, title first, questions, and judgements, each of `gain` 1."""
+    documents, questions, judged = _smart(path, "CISI.ALL", "CISI.QRY", "CISI.REL")
+    place = {fields["I"]: number for number, fields in enumerate(questions)}
+    known = [(place[query], int(document) - 1, 1) for query, document, *_ in judged]
+    texts = [f"{fields['T']}\n{fields['W']}" for fields in documents]
+    return _collection(texts, [fields["W"] for fields in questions], known)
+
+
+def _smart(path: Path, *members: str) -> tuple[list[dict[str, str]], list[dict[str, str]], list[list[str]]]:
+    """Documents and questions by field (`I` is the number), and the lines of judgements, of a SMART collection."""
+    with tarfile.open(path) as archive:
+        files = {name: archive.extractfile(name) for name in members}
+        documents, questions, judged = (
+            file.read().decode("latin-1").replace("\r\n", "\n") if file else "" for file in files.values()
+        )
+    return _records(documents), _records(questions), [line.split() for line in judged.splitlines() if line.strip()]
+
+
+def _records(smart: str) -> list[dict[str, str]]:
+    """`.I 1` begins a record, `.T`, `.W` and the like a field of it."""
+    records = []
+    for record in re.split(r"^\.I +", smart, flags=re.MULTILINE)[1:]:
+        number, *fields = re.split(r"^\.([A-Z]) *\n", record, flags=re.MULTILINE)
+        values = {name: value.strip() for name, value in zip(fields[::2], fields[1::2], strict=True)}
+        records.append({"T": "", "W": "", **values, "I": number.strip()})
+    return records
+
+
+def _collection(texts: list[str], queries: list[str], judged: list[tuple[int, int, int]]) -> Columns:
+    by_query, by_document, gains = np.array(sorted(set(judged))).T
+    return {
+        "text": np.array(texts),
+        "query": np.array(queries),
+        "judged_query": by_query,
+        "judged_document": by_document,
+        "gain": gains.astype(float),
+    }
 
 
 def text(path: Path) -> str:

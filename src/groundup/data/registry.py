@@ -95,6 +95,28 @@ _ENTRIES = (
         size=1_106_785,
         stand_in="the 1,797 digits of 8 × 8 pixels that come with scikit-learn, enlarged.",
     ),
+    Entry(
+        "cranfield",
+        "1,400 abstracts on aerodynamics, 225 questions, and which abstracts answer them, in four degrees.",
+        licence="none of its own (a public test collection; the repository is under MIT)",
+        citation="Cleverdon, The Cranfield tests on index language devices, Aslib Proceedings 19 (1967).",
+        file="ir/cran/cran.tar.gz",
+        url=_github("lailaglez/belief-network-irs", "9094e4cde738bd93ed1747dc958b5acb0e0fa684", "cran/cran.tar.gz"),
+        sha256="8c48a8412e4a7e6e0dd5af99c959f8d75fdf88135602adc1a56aa22770652d64",
+        size=506_960,
+        stand_in="1,400 texts of made-up words about 40 topics, and questions in the topics' words.",
+    ),
+    Entry(
+        "cisi",
+        "1,460 abstracts on information science, 112 questions, and which abstracts answer 76 of them.",
+        licence="none of its own (a public test collection; the repository is under MIT)",
+        citation="Fox, Characterization of two new experimental collections, Cornell University (1983).",
+        file="ir/cisi/cisi.tar.gz",
+        url=_github("lailaglez/belief-network-irs", "9094e4cde738bd93ed1747dc958b5acb0e0fa684", "cisi/cisi.tar.gz"),
+        sha256="bddb284e19369d153dad90770ae897e19221b0bc50e1329b5a702aa56f5e8483",
+        size=775_144,
+        stand_in="1,460 texts of made-up words about 40 topics, and questions in the topics' words.",
+    ),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
