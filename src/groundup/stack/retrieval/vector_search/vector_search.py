@@ -72,13 +72,13 @@ def similarity(vectors: Float[np.ndarray, "rows dim"], row: int, query: Float[np
 
 @njit(cache=True)
 def compare(
-    queries: Float[np.ndarray, "queries dim"], stored: Float[np.ndarray, "rows dim"]
+    queries: Float[np.ndarray, "queries dim"], vectors: Float[np.ndarray, "stored dim"], rows: Int[np.ndarray, " rows"]
 ) -> Float[np.ndarray, "queries rows"]:
-    """The dot products of queries and rows, row by row: for a few queries this is faster than the BLAS of NumPy."""
-    scores = np.empty((len(queries), len(stored)), np.float32)
-    for row in range(len(stored)):
+    """The dot products of queries and some rows, where they lie: for a few queries the fastest way."""
+    scores = np.empty((len(queries), len(rows)), np.float32)
+    for place in range(len(rows)):
         for query in range(len(queries)):
-            scores[query, row] = similarity(stored, row, queries[query])
+            scores[query, place] = similarity(vectors, rows[place], queries[query])
     return scores
 
 
@@ -145,7 +145,9 @@ class Exact:
         A row is only marked, at first. Once most rows are marked, all is built anew from those that are left, which
         costs as much as the removals that it follows saved.
         """
-        rows = [self._row_of.pop(i) for i in np.asarray(ids, np.int64).ravel().tolist() if i in self._row_of]
+        rows = self._rows(ids)
+        for one in self._ids[rows].tolist():
+            del self._row_of[one]
         self._ids[rows] = NOTHING
         if len(self._row_of) < self._used / 2:
             left = np.flatnonzero(self.ids != NOTHING)
@@ -207,8 +209,13 @@ class Exact:
                 )
             return allowed & (self.ids != NOTHING)
         wanted = np.zeros(self._used, bool)
-        wanted[[self._row_of[i] for i in allowed.tolist() if i in self._row_of]] = True
+        wanted[self._rows(allowed)] = True
         return wanted
+
+    def _rows(self, ids: Int[np.ndarray, " items"]) -> Int[np.ndarray, " rows"]:
+        """The rows of those ids that are there, each once."""
+        found = map(self._row_of.get, set(np.asarray(ids, np.int64).ravel().tolist()))
+        return np.array([row for row in found if row is not None], np.int64)
 
     def _encoded(self, vectors: Float[np.ndarray, "items dim"]) -> np.ndarray:
         """What is stored of vectors."""
@@ -221,9 +228,12 @@ class Exact:
         """What queries are compared by, a line for each."""
         return queries
 
-    def _score(self, asked: np.ndarray, stored: np.ndarray) -> Float[np.ndarray, "queries rows"]:
-        """The scores of queries, as `_asked` made them, and stored rows."""
-        return asked @ stored.T if len(asked) >= BATCH else compare(asked, stored)
+    def _score(self, asked: np.ndarray, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "queries rows"]:
+        """The scores of queries, as `_asked` made them, and rows."""
+        if len(asked) < BATCH:
+            return compare(asked, self._stored, rows)
+        in_a_row = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1  # then a view will do
+        return asked @ (self._stored[rows[0] : rows[-1] + 1] if in_a_row else self._stored[rows]).T
 
     def _nearest(
         self, queries: Float[np.ndarray, "queries dim"], k: int, wanted: Bool[np.ndarray, " rows"] | None
@@ -236,9 +246,7 @@ class Exact:
             asked = self._asked(queries[some])
             for start in range(0, len(rows), AT_ONCE):
                 block = rows[start : start + AT_ONCE]
-                in_a_row = block[-1] - block[0] == len(block) - 1  # then a view will do
-                stored = self._stored[block[0] : block[-1] + 1] if in_a_row else self._stored[block]
-                keep_best(best_scores[some], best_rows[some], self._score(asked, stored), block)
+                keep_best(best_scores[some], best_rows[some], self._score(asked, block), block)
         return best_rows, best_scores
 
 
@@ -279,30 +287,29 @@ def kmeans(
         raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}. Give more, or ask for fewer.")
     centres = vectors[rng.choice(len(vectors), k, replace=False)]
     for _ in range(rounds):
-        nearest, distances = _nearest_centre(vectors, centres)
+        nearest = nearest_centre(vectors, centres)
         sizes = np.bincount(nearest, minlength=k)
         order = np.argsort(nearest, kind="stable")
         starts = np.cumsum(sizes) - sizes
         filled = np.flatnonzero(sizes)
-        sums = np.add.reduceat(vectors[order], starts[filled], axis=0)
-        centres = np.empty_like(centres)
-        centres[filled] = sums / sizes[filled, None]
-        empty = np.flatnonzero(sizes == 0)
-        centres[empty] = vectors[np.argsort(-distances)[: len(empty)]]
+        means = np.add.reduceat(vectors[order], starts[filled], axis=0) / sizes[filled, None]
+        if len(filled) < k:
+            distances = np.sum((vectors - centres[nearest]) ** 2, axis=1)
+            centres[sizes == 0] = vectors[np.argsort(-distances)[: k - len(filled)]]
+        centres[filled] = means
     return centres
 
 
-def _nearest_centre(
+def nearest_centre(
     vectors: Float[np.ndarray, "items dim"], centres: Float[np.ndarray, "k dim"]
-) -> tuple[Int[np.ndarray, " items"], Float[np.ndarray, " items"]]:
-    """For every vector its nearest centre, and the square of the distance less that of the vector's own length."""
+) -> Int[np.ndarray, " items"]:
+    """For every vector, which centre is the nearest: `|v - c|²` less the `|v|²`, which is the same for all."""
     squares = np.sum(centres**2, axis=1)
-    nearest, distances = np.empty(len(vectors), np.int64), np.empty(len(vectors), np.float32)
+    nearest = np.empty(len(vectors), np.int64)
     for start in range(0, len(vectors), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        all_of_them = squares - 2 * vectors[some] @ centres.T
-        nearest[some], distances[some] = np.argmin(all_of_them, axis=1), np.min(all_of_them, axis=1)
-    return nearest, distances
+        nearest[some] = np.argmin(squares - 2 * vectors[some] @ centres.T, axis=1)
+    return nearest
 
 
 class IVF(Exact):
@@ -335,7 +342,7 @@ class IVF(Exact):
 
     def _insert(self, first: int) -> None:
         self._cell = _room(self._cell, self._used)
-        self._cell[first : self._used], _ = _nearest_centre(self._stored[first : self._used], self.centres)
+        self._cell[first : self._used] = nearest_centre(self._stored[first : self._used], self.centres)
         self._listed = None
 
     def _lists(self) -> tuple[np.ndarray, np.ndarray]:
@@ -363,7 +370,7 @@ class IVF(Exact):
             rows = order[starts[cell] : starts[cell + 1]]
             rows = rows if wanted is None else rows[wanted[rows]]
             scores, found = best_scores[asking], best_rows[asking]
-            keep_best(scores, found, self._score(queries[asking], self._stored[rows]), rows)
+            keep_best(scores, found, self._score(queries[asking], rows), rows)
             best_scores[asking], best_rows[asking] = scores, found
         return best_rows, best_scores
 
@@ -402,7 +409,7 @@ class PQ(Exact):
         if self.codes is None:
             raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
         parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
-        return np.stack([_nearest_centre(part, codes)[0] for part, codes in parts], axis=1).astype(np.uint8)
+        return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1).astype(np.uint8)
 
     def decode(self, codes: UInt8[np.ndarray, "items parts"]) -> Float[np.ndarray, "items dim"]:
         """The vectors that codes stand for."""
@@ -413,11 +420,13 @@ class PQ(Exact):
 
     def _asked(self, queries: Float[np.ndarray, "queries dim"]) -> Float[np.ndarray, "queries parts codes"]:
         """For every query a table: the dot products of its parts with all codes of the part."""
-        parts = queries.reshape(len(queries), self.parts, -1).swapaxes(0, 1)  # (parts, queries, dim / parts)
+        parts = queries.reshape(len(queries), self.parts, self.dim // self.parts).swapaxes(
+            0, 1
+        )  # (parts, queries, dim / parts)
         return np.ascontiguousarray((parts @ self.codes.swapaxes(1, 2)).swapaxes(0, 1))
 
-    def _score(self, asked: np.ndarray, stored: np.ndarray) -> Float[np.ndarray, "queries rows"]:
-        return add_up(asked, stored)
+    def _score(self, asked: np.ndarray, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "queries rows"]:
+        return add_up(asked, self._stored[rows])
 
 
 @njit(cache=True)
