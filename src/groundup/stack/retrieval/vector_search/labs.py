@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from groundup.labs import Recorder, expect, lab
-from groundup.stack.retrieval.vector_search import HNSW, IVF, PQ, Exact
+from groundup.stack.retrieval.vector_search import HNSW, IVF, PQ, Exact, descend
 
 COLOURS = {"exact": "#D55E00", "IVF": "#E69F00", "HNSW": "#0072B2", "PQ": "#009E73"}
 
@@ -56,7 +56,7 @@ class TradeConfig:
         "smoke": {},
         "laptop": {"rows": 5_000, "queries": 500, "dim": 128, "cells": 64, "M": 16, "ef_construction": 200},
         "full": {
-            "texts": "random", "rows": 100_000, "queries": 1_000, "dim": 64, "cells": 1024, "M": 16,
+            "texts": "random", "rows": 100_000, "queries": 1_000, "dim": 16, "cells": 1024, "M": 16,
             "ef_construction": 200,
         },
     },
@@ -138,17 +138,26 @@ def recall_of(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _share_compared(index: HNSW, queries: np.ndarray) -> float:
-    """The share of the rows that a query is compared with on layer 0: those that the rows it went on from link to."""
-    from groundup.stack.retrieval.vector_search import descend, search_layer
-
-    graph, wanted = index._graph(), index.ids >= 0
-    shares = []
+    """The share of the rows that a query is compared with on layer 0: the walk of `search_layer`, counted."""
+    graph, entry = index._graph(), index._entry
+    counts = []
     for query in queries:
-        at = descend(graph, query, index._entry, 0)
-        rows, _ = search_layer(graph, 0, query, at, index.ef, wanted)
-        linked = graph.links[graph.block[rows]]
-        shares.append(len(np.unique(linked[linked >= 0])) / len(index))
-    return float(np.mean(shares))
+        scores = graph.vectors[: len(index)] @ query
+        at = descend(graph, query, entry, 0)
+        seen, ahead, best = {at}, [at], [at]
+        while ahead:
+            ahead.sort(key=lambda row: scores[row])
+            row = ahead.pop()
+            if len(best) == index.ef and scores[row] < scores[best[-1]]:
+                break
+            for other in graph.links[graph.block[row]]:
+                if other >= 0 and other not in seen:
+                    seen.add(int(other))
+                    if len(best) < index.ef or scores[other] > scores[best[-1]]:
+                        ahead.append(int(other))
+                        best = sorted([*best, int(other)], key=lambda row: -scores[row])[: index.ef]
+        counts.append(len(seen))
+    return float(np.mean(counts)) / len(index)
 
 
 def _vectors(config: TradeConfig) -> tuple[np.ndarray, np.ndarray]:
