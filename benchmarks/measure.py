@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "nDCG@10")
+MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "nDCG@10")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Figure:
     Attributes:
         what: what was measured, on what.
         value: the figure, in `unit`.
-        unit: `ms`, `s`, `×`, `share`, `lines/s`, `texts/s` or `nDCG@10`.
+        unit: `ms`, `s`, `×`, `share`, `lines/s`, `texts/s`, `queries/s` or `nDCG@10`.
         bar: the most it may be (the least, where more is better); None where nothing was promised.
         peer: the figure of the peer, in the same unit.
         peer_is: what the peer is.

