@@ -192,7 +192,7 @@ def probes_the_farthest(self, queries, k, wanted):
     scores, or take the end.
     """
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     probed = np.argsort(queries @ self.centres.T, axis=1)[:, : self.probes]
@@ -210,7 +210,7 @@ def probes_the_farthest(self, queries, k, wanted):
 def looks_into_one_cell(self, queries, k, wanted):
     """You look into the best cell only. The nearest row may lie just beyond its border: look into `probes` of them."""
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     probed = np.argmax(queries @ self.centres.T, axis=1)
@@ -230,7 +230,7 @@ def forgets_the_filter(self, queries, k, wanted):
     nothing. Leave out the rows where `wanted` is false.
     """
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
@@ -249,7 +249,7 @@ def filters_afterwards(self, queries, k, wanted):
     are more. Leave the others out before you compare.
     """
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
@@ -271,7 +271,7 @@ def loses_what_was_found(self, queries, k, wanted):
     Write both back to where they came from.
     """
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
@@ -289,7 +289,7 @@ def goes_query_by_query(self, queries, k, wanted):
     cell: with many queries, take a cell's queries together, and its rows are read once.
     """
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     for line in range(len(queries)):
@@ -305,7 +305,7 @@ def goes_query_by_query(self, queries, k, wanted):
 def asks_each_cell_who_is_there(self, queries, k, wanted):
     """For each cell, which queries look into it?"""
     best_rows, best_scores = _none_yet(len(queries), k)
-    if self.centres is None:
+    if len(self.centres) == 0:
         return best_rows, best_scores
     order, starts = self._lists()
     probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
@@ -328,7 +328,7 @@ def takes_the_largest_product(self, vectors):
     """You take the code with the largest dot product. Codes are not of one length, so a long one wins against a near
     one. The nearest is the one at the smallest distance: `nearest_centre`.
     """
-    if self.codes is None:
+    if len(self.codes) == 0:
         raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
     parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
     return np.stack([np.argmax(part @ codes.T, axis=1) for part, codes in parts], axis=1).astype(np.uint8)
@@ -339,7 +339,7 @@ def encodes_in_eight_bytes(self, vectors):
     """Your codes are 64-bit integers, eight times as long as they need to be, and the point is to be short: 256 codes
     fit into a byte, `np.uint8`.
     """
-    if self.codes is None:
+    if len(self.codes) == 0:
         raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
     parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
     return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1)
@@ -350,7 +350,7 @@ def takes_every_nth_number(self, vectors):
     """You put every `parts`-th number into a part. The codes were trained on neighbouring numbers: the first part is
     the first `dim / parts` of them.
     """
-    if self.codes is None:
+    if len(self.codes) == 0:
         raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
     parts = zip([vectors[:, part :: self.parts] for part in range(self.parts)], self.codes, strict=True)
     return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1).astype(np.uint8)
@@ -359,7 +359,7 @@ def takes_every_nth_number(self, vectors):
 @variant("PQ.encode")
 def by_all_differences(self, vectors):
     """All differences at once."""
-    if self.codes is None:
+    if len(self.codes) == 0:
         raise ValueError("encode: there are no codes yet; train the index first.")
     cut = vectors.reshape(len(vectors), self.parts, 1, self.dim // self.parts)
     return np.argmin(np.sum((cut - self.codes) ** 2, axis=3), axis=2).astype(np.uint8)

@@ -15,7 +15,7 @@ graph or over codes are compiled by Numba; the rest is NumPy, which leaves the a
 """
 
 from heapq import heappop, heappush, heappushpop
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -181,7 +181,7 @@ class Exact:
         if k < 1:
             raise ValueError(f"search: k must be at least 1, not {k}.")
         wanted = self._wanted(allowed)
-        few = allowed is not None and np.count_nonzero(wanted) <= FEW * self._used
+        few = allowed is not None and wanted is not None and np.count_nonzero(wanted) <= FEW * self._used
         nearest = Exact._nearest if few else type(self)._nearest
         rows, scores = nearest(self, queries, k, wanted)
         ids = np.append(self.ids, NOTHING)  # so that row -1 has id -1
@@ -318,13 +318,13 @@ class IVF(Exact):
     Attributes:
         cells: how many; about the square root of the rows, up to ten times that.
         probes: how many cells a query looks into. More find more and take longer; it may be changed at any time.
-        centres: of the cells, of shape (cells, dim), each of length 1; None before `train`.
+        centres: of the cells, of shape (cells, dim), each of length 1; none before `train`.
     """
 
     def __init__(self, dim: int, cells: int = 256, probes: int = 8, *, seed: int = 0) -> None:
         super().__init__(dim)
         self.cells, self.probes, self.seed = cells, probes, seed
-        self.centres: np.ndarray | None = None
+        self.centres = np.empty((0, dim), np.float32)
         self._cell = np.empty(0, np.int32)  # of every row
         self._listed: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -336,7 +336,7 @@ class IVF(Exact):
         self.centres = centres / np.linalg.norm(centres, axis=1, keepdims=True)
 
     def _encoded(self, vectors: Float[np.ndarray, "items dim"]) -> np.ndarray:
-        if self.centres is None:
+        if len(self.centres) == 0:
             raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
         return vectors
 
@@ -358,7 +358,7 @@ class IVF(Exact):
     ) -> tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"]]:
         """The best rows in the `probes` cells that score highest, cell by cell: all its queries times all its rows."""
         best_rows, best_scores = _none_yet(len(queries), k)
-        if self.centres is None:
+        if len(self.centres) == 0:
             return best_rows, best_scores
         order, starts = self._lists()
         probed, scores = _none_yet(len(queries), self.probes)
@@ -383,7 +383,7 @@ class PQ(Exact):
 
     Attributes:
         parts: how many; `dim` must be divisible by it.
-        codes: of every part, of shape (parts, 256, dim / parts); None before `train`.
+        codes: of every part, of shape (parts, 256, dim / parts); none before `train`.
 
     Source: Jégou, Douze and Schmid (2011), "Product quantization for nearest neighbor search".
     """
@@ -394,7 +394,7 @@ class PQ(Exact):
             raise ValueError(f"PQ: parts must divide dim = {dim}; got {parts}.")
         self.parts, self.seed = parts, seed
         self._stored = np.empty((0, parts), np.uint8)
-        self.codes: np.ndarray | None = None
+        self.codes = np.empty((0, CODES, dim // parts), np.float32)
 
     def train(self, vectors: Float[np.ndarray, "items dim"]) -> None:
         """Choose the codes of every part by k-means on vectors like those to come: before the first is added."""
@@ -406,7 +406,7 @@ class PQ(Exact):
 
     def encode(self, vectors: Float[np.ndarray, "items dim"]) -> UInt8[np.ndarray, "items parts"]:
         """For every part of every vector, the number of the nearest code."""
-        if self.codes is None:
+        if len(self.codes) == 0:
             raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
         parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
         return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1).astype(np.uint8)
@@ -538,7 +538,7 @@ def descend(graph: Graph, query: np.ndarray, entry: int, bottom: int) -> int:
                     break
                 better = similarity(graph.vectors, other, query)
                 if better > score:
-                    entry, score, moved = np.int64(other), better, True
+                    entry, score, moved = np.int64(other), better, True  # type: ignore[assignment]
     return entry
 
 
@@ -568,8 +568,8 @@ def search_layer(
     score = similarity(graph.vectors, entry, query)
     seen = np.zeros(len(graph.block), np.bool_)
     seen[entry] = True
-    ahead = [(-score, entry)]  # heaps have their smallest first: here the best, by the sign,
-    best = [(score, entry)]  # and here the worst
+    ahead: list[tuple[Any, Any]] = [(-score, entry)]  # heaps have their smallest first: here the best, by the sign,
+    best: list[tuple[Any, Any]] = [(score, entry)]  # and here the worst
     if not wanted[entry]:
         best.clear()
     while len(ahead) > 0:
