@@ -107,6 +107,7 @@ def trade(config: TradeConfig, record: Recorder) -> None:
     pq.train(vectors[:10_000])
     pq.add(vectors, stored_ids)
     quarter = max(1, config.cells // 4)
+    ivf_recall = hnsw_recall = 0.0
     for probes in [1] if config.blind else sorted({1, 2, quarter // 2, quarter}):
         ivf.probes = probes
         ivf_recall = measure("IVF", f"probes = {probes}", lambda: ivf.search(queries, config.k)[0])

@@ -698,7 +698,7 @@ def with_a_list(vectors, rows, scores, limit):
     """A list, and all comparisons at once."""
     chosen = [np.int64(row) for row in rows[:1]]
     for i in range(1, len(rows)):
-        near = np.array([similarity(vectors, other, vectors[rows[i]]) for other in chosen])
+        near = np.array([similarity(vectors, other, vectors[rows[i]]) for other in np.array(chosen)])
         if len(chosen) < limit and np.all(near <= scores[i]):
             chosen.append(np.int64(rows[i]))
     return np.array(chosen, np.int64)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from numba import njit
+from numpy.typing import ArrayLike
 
 AT_ONCE = 1_024  # rows that are added or compared at once: what is made of them stays in the cache
 QUERIES_AT_ONCE = 512
@@ -64,7 +65,7 @@ def keep_best(
 @njit(cache=True, fastmath=True)
 def similarity(vectors: Float[np.ndarray, "rows dim"], row: int, query: Float[np.ndarray, " dim"]) -> float:
     """The dot product of one row and a vector; `fastmath` lets the compiler add up several products at once."""
-    total = np.float32(0)
+    total: Any = np.float32(0)
     for i in range(len(query)):
         total += vectors[row, i] * query[i]
     return total
@@ -108,7 +109,7 @@ class Exact:
     def __len__(self) -> int:
         return len(self._row_of)
 
-    def add(self, vectors: Float[np.ndarray, "items dim"], ids: Int[np.ndarray, " items"]) -> None:
+    def add(self, vectors: Float[np.ndarray, "items dim"], ids: ArrayLike) -> None:
         """Store vectors under their ids; where an id is there already, the new vector replaces the old one.
 
         Raises:
@@ -139,7 +140,7 @@ class Exact:
             self._insert(first)
             self._row_of.update(zip(some.tolist(), range(first, last), strict=True))
 
-    def remove(self, ids: Int[np.ndarray, " items"]) -> int:
+    def remove(self, ids: ArrayLike) -> int:
         """Forget the vectors of these ids, passing over ids that are not there; how many were forgotten.
 
         A row is only marked, at first. Once most rows are marked, all is built anew from those that are left, which
@@ -161,7 +162,7 @@ class Exact:
         self,
         queries: Float[np.ndarray, "queries dim"],
         k: int,
-        allowed: Int[np.ndarray, " items"] | Bool[np.ndarray, " rows"] | None = None,
+        allowed: ArrayLike | None = None,
     ) -> tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"]]:
         """The ids of the `k` best vectors for every query, best first, and their scores.
 
@@ -196,7 +197,7 @@ class Exact:
             )
         return vectors
 
-    def _wanted(self, allowed: np.ndarray | None) -> Bool[np.ndarray, " rows"] | None:
+    def _wanted(self, allowed: ArrayLike | None) -> Bool[np.ndarray, " rows"] | None:
         """Which rows may be found; None where all of them."""
         if allowed is None:
             return None if len(self) == self._used else self.ids != NOTHING
@@ -212,7 +213,7 @@ class Exact:
         wanted[self._rows(allowed)] = True
         return wanted
 
-    def _rows(self, ids: Int[np.ndarray, " items"]) -> Int[np.ndarray, " rows"]:
+    def _rows(self, ids: ArrayLike) -> Int[np.ndarray, " rows"]:
         """The rows of those ids that are there, each once."""
         found = map(self._row_of.get, set(np.asarray(ids, np.int64).ravel().tolist()))
         return np.array([row for row in found if row is not None], np.int64)
