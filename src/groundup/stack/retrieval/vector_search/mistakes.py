@@ -1,0 +1,900 @@
+# pyright: basic
+"""Wrong ways to write vector search, each with its diagnosis, and right ways that differ."""
+
+from heapq import heappop, heappush, heappushpop
+
+import numpy as np
+
+from groundup.anatomy import mistake, variant
+from groundup.stack.retrieval.vector_search.vector_search import (
+    NOTHING,
+    _none_yet,
+    descend,
+    keep_best,
+    link,
+    nearest_centre,
+    search_layer,
+    select_neighbours,
+    similarity,
+)
+
+# keep_best
+
+
+@mistake("keep_best")
+def overwrites_the_last(best_scores, best_rows, scores, rows):
+    """You put the new score in the last place and leave it there, so the list is no longer sorted, and the next
+    comparison is with the wrong one. Move the worse ones down a place until the new one fits.
+    """
+    k = best_scores.shape[1]
+    for query in range(len(scores)):
+        for item in range(len(rows)):
+            if scores[query, item] > best_scores[query, k - 1]:
+                best_scores[query, k - 1] = scores[query, item]
+                best_rows[query, k - 1] = rows[item]
+
+
+@mistake("keep_best")
+def enters_the_column(best_scores, best_rows, scores, rows):
+    """You enter the number of the column. Columns are counted anew in every block; what is kept is the row that the
+    column stands for, `rows[item]`.
+    """
+    k = best_scores.shape[1]
+    for query in range(len(scores)):
+        for item in range(len(rows)):
+            score = scores[query, item]
+            if score > best_scores[query, k - 1]:
+                place = k - 1
+                while place > 0 and best_scores[query, place - 1] < score:
+                    best_scores[query, place] = best_scores[query, place - 1]
+                    best_rows[query, place] = best_rows[query, place - 1]
+                    place -= 1
+                best_scores[query, place] = score
+                best_rows[query, place] = item
+
+
+@mistake("keep_best")
+def forgets_the_list_so_far(best_scores, best_rows, scores, rows):
+    """You keep the best of the new scores alone. What was in the list from earlier blocks competes with them."""
+    k = best_scores.shape[1]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    for query in range(len(scores)):
+        for place in range(order.shape[1]):
+            best_scores[query, place] = scores[query, order[query, place]]
+            best_rows[query, place] = rows[order[query, place]]
+
+
+@mistake("keep_best")
+def moves_scores_without_rows(best_scores, best_rows, scores, rows):
+    """You move the scores down a place but not their rows, so that from then on rows stand beside others' scores. The
+    two lists are one: move both.
+    """
+    k = best_scores.shape[1]
+    for query in range(len(scores)):
+        for item in range(len(rows)):
+            score = scores[query, item]
+            if score > best_scores[query, k - 1]:
+                place = k - 1
+                while place > 0 and best_scores[query, place - 1] < score:
+                    best_scores[query, place] = best_scores[query, place - 1]
+                    place -= 1
+                best_scores[query, place] = score
+                best_rows[query, place] = rows[item]
+
+
+@variant("keep_best")
+def sorts_both_together(best_scores, best_rows, scores, rows):
+    """Put old and new together and sort."""
+    k = best_scores.shape[1]
+    for query in range(len(scores)):
+        everything = np.concatenate((best_scores[query], scores[query]))
+        which = np.concatenate((best_rows[query], rows))
+        order = np.argsort(-everything, kind="stable")[:k]
+        best_scores[query] = everything[order]
+        best_rows[query] = which[order]
+
+
+# kmeans
+
+
+@mistake("kmeans")
+def draws_with_replacement(vectors, k, rng, *, rounds=10):
+    """You draw the first centres with replacement, so one vector may be drawn twice, and two centres begin in the same
+    place. Draw different ones: `replace=False`.
+    """
+    if len(vectors) < k:
+        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
+    centres = vectors[rng.choice(len(vectors), k, replace=True)]
+    for _ in range(rounds):
+        nearest = nearest_centre(vectors, centres)
+        filled = np.unique(nearest)
+        means = np.stack([vectors[nearest == group].mean(axis=0) for group in filled])
+        empty = np.setdiff1d(np.arange(k), filled)
+        distances = np.sum((vectors - centres[nearest]) ** 2, axis=1)
+        centres[empty] = vectors[np.argsort(-distances)[: len(empty)]]
+        centres[filled] = means
+    return centres
+
+
+@mistake("kmeans")
+def leaves_empty_groups(vectors, k, rng, *, rounds=10):
+    """A centre that no vector joins stays where it is, for ever, and your index has cells without rows. Move it to the
+    vector that is served worst.
+    """
+    if len(vectors) < k:
+        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
+    centres = vectors[rng.choice(len(vectors), k, replace=False)]
+    for _ in range(rounds):
+        nearest = nearest_centre(vectors, centres)
+        for group in np.unique(nearest):
+            centres[group] = vectors[nearest == group].mean(axis=0)
+    return centres
+
+
+@mistake("kmeans")
+def divides_by_nothing(vectors, k, rng, *, rounds=10):
+    """You take the mean of a group without vectors: 0 / 0, which is not a number, and spreads from there. Look for
+    empty groups before you divide.
+    """
+    if len(vectors) < k:
+        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
+    centres = vectors[rng.choice(len(vectors), k, replace=False)]
+    for _ in range(rounds):
+        nearest = nearest_centre(vectors, centres)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, vectors)
+        with np.errstate(all="ignore"):
+            centres = sums / np.bincount(nearest, minlength=k)[:, None].astype(np.float32)
+    return centres
+
+
+@mistake("kmeans")
+def takes_the_first_vectors(vectors, k, rng, *, rounds=10):
+    """You begin at the first `k` vectors. Data comes sorted more often than not, and then all centres begin in one
+    corner. Draw them at random.
+    """
+    if len(vectors) < k:
+        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
+    centres = vectors[:k].copy()
+    for _ in range(rounds):
+        nearest = nearest_centre(vectors, centres)
+        filled = np.unique(nearest)
+        means = np.stack([vectors[nearest == group].mean(axis=0) for group in filled])
+        empty = np.setdiff1d(np.arange(k), filled)
+        distances = np.sum((vectors - centres[nearest]) ** 2, axis=1)
+        centres[empty] = vectors[np.argsort(-distances)[: len(empty)]]
+        centres[filled] = means
+    return centres
+
+
+@variant("kmeans")
+def group_by_group(vectors, k, rng, *, rounds=10):
+    """A loop over the groups."""
+    if len(vectors) < k:
+        raise ValueError(f"kmeans wants at least k = {k} vectors, and there are {len(vectors)}.")
+    centres = vectors[rng.permutation(len(vectors))[:k]].copy()
+    for _ in range(rounds):
+        nearest = nearest_centre(vectors, centres)
+        distances = np.linalg.norm(vectors - centres[nearest], axis=1)
+        farthest = iter(np.argsort(-distances))
+        for group in range(k):
+            own = vectors[nearest == group]
+            centres[group] = own.mean(axis=0) if len(own) else vectors[next(farthest)]
+    return centres
+
+
+# IVF._nearest
+
+
+@mistake("IVF._nearest")
+def probes_the_farthest(self, queries, k, wanted):
+    """You take the cells with the smallest scores. A score is a dot product, so near is large: partition the negative
+    scores, or take the end.
+    """
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    probed = np.argsort(queries @ self.centres.T, axis=1)[:, : self.probes]
+    for cell in np.unique(probed):
+        asking = np.flatnonzero((probed == cell).any(axis=1))
+        rows = order[starts[cell] : starts[cell + 1]]
+        rows = rows if wanted is None else rows[wanted[rows]]
+        scores, found = best_scores[asking], best_rows[asking]
+        keep_best(scores, found, self._score(queries[asking], rows), rows)
+        best_scores[asking], best_rows[asking] = scores, found
+    return best_rows, best_scores
+
+
+@mistake("IVF._nearest")
+def looks_into_one_cell(self, queries, k, wanted):
+    """You look into the best cell only. The nearest row may lie just beyond its border: look into `probes` of them."""
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    probed = np.argmax(queries @ self.centres.T, axis=1)
+    for cell in np.unique(probed):
+        asking = np.flatnonzero(probed == cell)
+        rows = order[starts[cell] : starts[cell + 1]]
+        rows = rows if wanted is None else rows[wanted[rows]]
+        scores, found = best_scores[asking], best_rows[asking]
+        keep_best(scores, found, self._score(queries[asking], rows), rows)
+        best_scores[asking], best_rows[asking] = scores, found
+    return best_rows, best_scores
+
+
+@mistake("IVF._nearest")
+def forgets_the_filter(self, queries, k, wanted):
+    """You compare with every row of a cell, wanted or not. So rows that were removed come back, and a filter filters
+    nothing. Leave out the rows where `wanted` is false.
+    """
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
+    for cell in np.unique(probed):
+        asking = np.flatnonzero((probed == cell).any(axis=1))
+        rows = order[starts[cell] : starts[cell + 1]]
+        scores, found = best_scores[asking], best_rows[asking]
+        keep_best(scores, found, self._score(queries[asking], rows), rows)
+        best_scores[asking], best_rows[asking] = scores, found
+    return best_rows, best_scores
+
+
+@mistake("IVF._nearest")
+def filters_afterwards(self, queries, k, wanted):
+    """You find the best `k` first and then drop those that are not wanted, so fewer than `k` are left although there
+    are more. Leave the others out before you compare.
+    """
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
+    for cell in np.unique(probed):
+        asking = np.flatnonzero((probed == cell).any(axis=1))
+        rows = order[starts[cell] : starts[cell + 1]]
+        scores, found = best_scores[asking], best_rows[asking]
+        keep_best(scores, found, self._score(queries[asking], rows), rows)
+        best_scores[asking], best_rows[asking] = scores, found
+    if wanted is not None:
+        bad = ~wanted[best_rows] | (best_rows == NOTHING)
+        best_rows[bad], best_scores[bad] = NOTHING, -np.inf
+    return best_rows, best_scores
+
+
+@mistake("IVF._nearest")
+def loses_what_was_found(self, queries, k, wanted):
+    """`best_scores[asking]` with a list of numbers is a copy: `keep_best` changes the copy, and it is thrown away.
+    Write both back to where they came from.
+    """
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
+    for cell in np.unique(probed):
+        asking = np.flatnonzero((probed == cell).any(axis=1))
+        rows = order[starts[cell] : starts[cell + 1]]
+        rows = rows if wanted is None else rows[wanted[rows]]
+        keep_best(best_scores[asking], best_rows[asking], self._score(queries[asking], rows), rows)
+    return best_rows, best_scores
+
+
+@mistake("IVF._nearest")
+def goes_query_by_query(self, queries, k, wanted):
+    """You go through the cells of each query on its own. It is right, and each product is one query times the rows of a
+    cell: with many queries, take a cell's queries together, and its rows are read once.
+    """
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    for line in range(len(queries)):
+        one = slice(line, line + 1)
+        for cell in np.argsort(-queries[line] @ self.centres.T)[: self.probes]:
+            rows = order[starts[cell] : starts[cell + 1]]
+            rows = rows if wanted is None else rows[wanted[rows]]
+            keep_best(best_scores[one], best_rows[one], self._score(queries[one], rows), rows)
+    return best_rows, best_scores
+
+
+@variant("IVF._nearest")
+def asks_each_cell_who_is_there(self, queries, k, wanted):
+    """For each cell, which queries look into it?"""
+    best_rows, best_scores = _none_yet(len(queries), k)
+    if len(self.centres) == 0:
+        return best_rows, best_scores
+    order, starts = self._lists()
+    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
+    for cell in np.unique(probed):
+        asking = np.flatnonzero((probed == cell).any(axis=1))
+        rows = order[starts[cell] : starts[cell + 1]]
+        if wanted is not None:
+            rows = rows[wanted[rows]]
+        scores, found = best_scores[asking], best_rows[asking]
+        keep_best(scores, found, self._score(queries[asking], rows), rows)
+        best_scores[asking], best_rows[asking] = scores, found
+    return best_rows, best_scores
+
+
+# PQ.encode
+
+
+@mistake("PQ.encode")
+def takes_the_largest_product(self, vectors):
+    """You take the code with the largest dot product. Codes are not of one length, so a long one wins against a near
+    one. The nearest is the one at the smallest distance: `nearest_centre`.
+    """
+    if len(self.codes) == 0:
+        raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
+    parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
+    return np.stack([np.argmax(part @ codes.T, axis=1) for part, codes in parts], axis=1).astype(np.uint8)
+
+
+@mistake("PQ.encode")
+def encodes_in_eight_bytes(self, vectors):
+    """Your codes are 64-bit integers, eight times as long as they need to be, and the point is to be short: 256 codes
+    fit into a byte, `np.uint8`.
+    """
+    if len(self.codes) == 0:
+        raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
+    parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
+    return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1)
+
+
+@mistake("PQ.encode")
+def takes_every_nth_number(self, vectors):
+    """You put every `parts`-th number into a part. The codes were trained on neighbouring numbers: the first part is
+    the first `dim / parts` of them.
+    """
+    if len(self.codes) == 0:
+        raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
+    parts = zip([vectors[:, part :: self.parts] for part in range(self.parts)], self.codes, strict=True)
+    return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1).astype(np.uint8)
+
+
+@variant("PQ.encode")
+def by_all_differences(self, vectors):
+    """All differences at once."""
+    if len(self.codes) == 0:
+        raise ValueError("encode: there are no codes yet; train the index first.")
+    cut = vectors.reshape(len(vectors), self.parts, 1, self.dim // self.parts)
+    return np.argmin(np.sum((cut - self.codes) ** 2, axis=3), axis=2).astype(np.uint8)
+
+
+# add_up
+
+
+@mistake("add_up")
+def uses_one_table_for_all_parts(tables, stored):
+    """You look every code up in the table of the first part. Code 7 of one part has nothing to do with code 7 of
+    another: the part says which table.
+    """
+    scores = np.zeros((len(tables), len(stored)), np.float32)
+    for query in range(len(tables)):
+        for row in range(len(stored)):
+            for part in range(stored.shape[1]):
+                scores[query, row] += tables[query, 0, stored[row, part]]
+    return scores
+
+
+@mistake("add_up")
+def adds_the_codes(tables, stored):
+    """You add up the codes themselves. They are names, not amounts; the amounts are in the table."""
+    scores = np.zeros((len(tables), len(stored)), np.float32)
+    for query in range(len(tables)):
+        for row in range(len(stored)):
+            for part in range(stored.shape[1]):
+                scores[query, row] += stored[row, part]
+    return scores
+
+
+@mistake("add_up")
+def leaves_the_last_part_out(tables, stored):
+    """You stop one part early: `range(n)` already ends before `n`."""
+    scores = np.zeros((len(tables), len(stored)), np.float32)
+    for query in range(len(tables)):
+        for row in range(len(stored)):
+            for part in range(stored.shape[1] - 1):
+                scores[query, row] += tables[query, part, stored[row, part]]
+    return scores
+
+
+@variant("add_up")
+def part_by_part(tables, stored):
+    """Add a whole part's entries at once."""
+    scores = np.zeros((len(tables), len(stored)), np.float32)
+    for part in range(stored.shape[1]):
+        scores += tables[:, part][:, stored[:, part]]
+    return scores
+
+
+# search_layer
+
+
+@mistake("search_layer")
+def stops_at_the_first_worse_row(graph, layer, query, entry, ef, wanted):
+    """You end the walk as soon as the next row is worse than the worst found, even while fewer than `ef` are found.
+    With room left, worse rows are welcome, and may lead on to better ones.
+    """
+    score = similarity(graph.vectors, entry, query)
+    seen = np.zeros(len(graph.block), np.bool_)
+    seen[entry] = True
+    ahead = [(-score, entry)]
+    best = [(score, entry)]
+    if not wanted[entry]:
+        best.clear()
+    while len(ahead) > 0:
+        minus_score, row = heappop(ahead)
+        if len(best) > 0 and -minus_score < best[0][0]:
+            break
+        for other in graph.links[graph.block[row] + layer]:
+            if other == NOTHING:
+                break
+            if seen[other]:
+                continue
+            seen[other] = True
+            score = similarity(graph.vectors, other, query)
+            if len(best) == 0 or score > best[0][0]:
+                heappush(ahead, (-score, np.int64(other)))
+                if wanted[other]:
+                    if len(best) < ef:
+                        heappush(best, (score, np.int64(other)))
+                    else:
+                        heappushpop(best, (score, np.int64(other)))
+    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
+    for place in range(len(best) - 1, -1, -1):
+        scores[place], rows[place] = heappop(best)
+    return rows, scores
+
+
+@mistake("search_layer")
+def stops_at_rows_that_are_not_wanted(graph, layer, query, entry, ef, wanted):
+    """You go on from wanted rows only, so that a filter, or a few removals, cut the graph to pieces. Rows that are not
+    wanted are no results, but they are on the way.
+    """
+    score = similarity(graph.vectors, entry, query)
+    seen = np.zeros(len(graph.block), np.bool_)
+    seen[entry] = True
+    ahead = [(-score, entry)]
+    best = [(score, entry)]
+    if not wanted[entry]:
+        best.clear()
+    while len(ahead) > 0:
+        minus_score, row = heappop(ahead)
+        if len(best) == ef and -minus_score < best[0][0]:
+            break
+        for other in graph.links[graph.block[row] + layer]:
+            if other == NOTHING:
+                break
+            if seen[other]:
+                continue
+            seen[other] = True
+            score = similarity(graph.vectors, other, query)
+            if wanted[other] and (len(best) < ef or score > best[0][0]):
+                heappush(ahead, (-score, np.int64(other)))
+                if len(best) < ef:
+                    heappush(best, (score, np.int64(other)))
+                else:
+                    heappushpop(best, (score, np.int64(other)))
+    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
+    for place in range(len(best) - 1, -1, -1):
+        scores[place], rows[place] = heappop(best)
+    return rows, scores
+
+
+@mistake("search_layer")
+def ignores_what_is_wanted(graph, layer, query, entry, ef, wanted):
+    """You never look at `wanted`, so rows that were removed, or that the filter leaves out, are found."""
+    score = similarity(graph.vectors, entry, query)
+    seen = np.zeros(len(graph.block), np.bool_)
+    seen[entry] = True
+    ahead = [(-score, entry)]
+    best = [(score, entry)]
+    while len(ahead) > 0:
+        minus_score, row = heappop(ahead)
+        if len(best) == ef and -minus_score < best[0][0]:
+            break
+        for other in graph.links[graph.block[row] + layer]:
+            if other == NOTHING:
+                break
+            if seen[other]:
+                continue
+            seen[other] = True
+            score = similarity(graph.vectors, other, query)
+            if len(best) < ef or score > best[0][0]:
+                heappush(ahead, (-score, np.int64(other)))
+                if len(best) < ef:
+                    heappush(best, (score, np.int64(other)))
+                else:
+                    heappushpop(best, (score, np.int64(other)))
+    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
+    for place in range(len(best) - 1, -1, -1):
+        scores[place], rows[place] = heappop(best)
+    return rows, scores
+
+
+@mistake("search_layer")
+def gives_the_worst_first(graph, layer, query, entry, ef, wanted):
+    """You empty the heap from the front: a heap gives its smallest first, which here is the worst of the best. Fill the
+    result from its end.
+    """
+    score = similarity(graph.vectors, entry, query)
+    seen = np.zeros(len(graph.block), np.bool_)
+    seen[entry] = True
+    ahead = [(-score, entry)]
+    best = [(score, entry)]
+    if not wanted[entry]:
+        best.clear()
+    while len(ahead) > 0:
+        minus_score, row = heappop(ahead)
+        if len(best) == ef and -minus_score < best[0][0]:
+            break
+        for other in graph.links[graph.block[row] + layer]:
+            if other == NOTHING:
+                break
+            if seen[other]:
+                continue
+            seen[other] = True
+            score = similarity(graph.vectors, other, query)
+            if len(best) < ef or score > best[0][0]:
+                heappush(ahead, (-score, np.int64(other)))
+                if wanted[other]:
+                    if len(best) < ef:
+                        heappush(best, (score, np.int64(other)))
+                    else:
+                        heappushpop(best, (score, np.int64(other)))
+    count = len(best)
+    rows, scores = np.empty(count, np.int64), np.empty(count, np.float32)
+    for place in range(count):
+        scores[place], rows[place] = heappop(best)
+    return rows, scores
+
+
+@mistake("search_layer")
+def walks_on_layer_zero(graph, layer, query, entry, ef, wanted):
+    """You follow the links of layer 0 on every layer. A row's blocks lie one behind the other: that for a layer is at
+    `graph.block[row] + layer`.
+    """
+    score = similarity(graph.vectors, entry, query)
+    seen = np.zeros(len(graph.block), np.bool_)
+    seen[entry] = True
+    ahead = [(-score, entry)]
+    best = [(score, entry)]
+    if not wanted[entry]:
+        best.clear()
+    while len(ahead) > 0:
+        minus_score, row = heappop(ahead)
+        if len(best) == ef and -minus_score < best[0][0]:
+            break
+        for other in graph.links[graph.block[row]]:
+            if other == NOTHING:
+                break
+            if seen[other]:
+                continue
+            seen[other] = True
+            score = similarity(graph.vectors, other, query)
+            if len(best) < ef or score > best[0][0]:
+                heappush(ahead, (-score, np.int64(other)))
+                if wanted[other]:
+                    if len(best) < ef:
+                        heappush(best, (score, np.int64(other)))
+                    else:
+                        heappushpop(best, (score, np.int64(other)))
+    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
+    for place in range(len(best) - 1, -1, -1):
+        scores[place], rows[place] = heappop(best)
+    return rows, scores
+
+
+@variant("search_layer")
+def with_sorted_lists(graph, layer, query, entry, ef, wanted):
+    """Sorted lists in place of heaps."""
+    seen = np.zeros(len(graph.vectors), np.bool_)
+    seen[entry] = True
+    ahead = [(similarity(graph.vectors, entry, query), entry)]
+    best = [one for one in ahead if wanted[entry]]
+    while ahead:
+        ahead.sort()
+        score, row = ahead.pop()
+        if len(best) == ef and score < best[-1][0]:
+            break
+        for other in graph.links[graph.block[row] + layer]:
+            if other != NOTHING and not seen[other]:
+                seen[other] = True
+                score = similarity(graph.vectors, other, query)
+                if len(best) < ef or score > best[-1][0]:
+                    ahead.append((score, np.int64(other)))
+                    if wanted[other]:
+                        best.append((score, np.int64(other)))
+                        best.sort()
+                        best.reverse()
+                        best = best[:ef]
+    rows = np.array([row for _, row in best], np.int64)
+    scores = np.array([score for score, _ in best], np.float32)
+    return rows, scores
+
+
+# select_neighbours
+
+
+@mistake("select_neighbours")
+def takes_the_nearest(vectors, rows, scores, limit):
+    """You take the nearest ones. In a cluster these are all in one direction, so no link leads out of it, and whole
+    regions cannot be reached. Leave a candidate out that is nearer to one already chosen.
+    """
+    return rows[:limit].astype(np.int64)
+
+
+@mistake("select_neighbours")
+def compares_the_wrong_way_round(vectors, rows, scores, limit):
+    """You leave a candidate out when it is farther from a chosen one than from the row. Those are the ones that lead
+    elsewhere: keep them, and leave out the others.
+    """
+    chosen = np.empty(limit, np.int64)
+    count = 0
+    for i in range(len(rows)):
+        if count == limit:
+            break
+        reached = False
+        for other in chosen[:count]:
+            if similarity(vectors, other, vectors[rows[i]]) < scores[i]:
+                reached = True
+                break
+        if not reached:
+            chosen[count] = rows[i]
+            count += 1
+    return chosen[:count]
+
+
+@mistake("select_neighbours")
+def compares_with_all_candidates(vectors, rows, scores, limit):
+    """You compare a candidate with all better candidates, chosen or not. One that was itself left out has no link, and
+    so is no way: compare with those that were chosen.
+    """
+    chosen = np.empty(limit, np.int64)
+    count = 0
+    for i in range(len(rows)):
+        if count == limit:
+            break
+        reached = False
+        for other in rows[:i]:
+            if similarity(vectors, other, vectors[rows[i]]) > scores[i]:
+                reached = True
+                break
+        if not reached:
+            chosen[count] = rows[i]
+            count += 1
+    return chosen[:count]
+
+
+@mistake("select_neighbours")
+def fills_up_with_what_was_left_out(vectors, rows, scores, limit):
+    """You fill free places with candidates that you left out. The paper allows that as an extension; it is not asked
+    for here, and costs comparisons in every search.
+    """
+    chosen = np.empty(limit, np.int64)
+    count = 0
+    for i in range(len(rows)):
+        reached = False
+        for other in chosen[:count]:
+            if similarity(vectors, other, vectors[rows[i]]) > scores[i]:
+                reached = True
+        if not reached and count < limit:
+            chosen[count] = rows[i]
+            count += 1
+    for i in range(len(rows)):
+        if count < limit and not np.any(chosen[:count] == rows[i]):
+            chosen[count] = rows[i]
+            count += 1
+    return chosen[:count]
+
+
+@variant("select_neighbours")
+def with_a_list(vectors, rows, scores, limit):
+    """A list, and all comparisons at once."""
+    chosen = [np.int64(row) for row in rows[:1]]
+    for i in range(1, len(rows)):
+        near = np.array([similarity(vectors, other, vectors[rows[i]]) for other in np.array(chosen)])
+        if len(chosen) < limit and np.all(near <= scores[i]):
+            chosen.append(np.int64(rows[i]))
+    return np.array(chosen, np.int64)
+
+
+# link
+
+
+@mistake("link")
+def drops_the_new_link(graph, layer, row, other, limit):
+    """Where the row is full you leave the new link out, however near the new row is. All of them compete: choose anew
+    among the old ones and the new one.
+    """
+    links = graph.links[graph.block[row] + layer]
+    count = 0
+    while count < limit and links[count] != NOTHING:
+        count += 1
+    if count < limit:
+        links[count] = other
+
+
+@mistake("link")
+def fills_the_whole_table(graph, layer, row, other, limit):
+    """You go by the width of the table. On the upper layers a row holds half as many links as the table is wide: what
+    is full, `limit` says.
+    """
+    links = graph.links[graph.block[row] + layer]
+    count = 0
+    while count < len(links) and links[count] != NOTHING:
+        count += 1
+    if count < len(links):
+        links[count] = other
+        return
+    rows = np.append(links, other)
+    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
+    order = np.argsort(-scores)
+    chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
+    links[: len(chosen)] = chosen
+    links[len(chosen) :] = NOTHING
+
+
+@mistake("link")
+def leaves_old_links_behind(graph, layer, row, other, limit):
+    """Where fewer links are chosen than there were, the old ones behind them stay. Write -1 into the places that are
+    left.
+    """
+    links = graph.links[graph.block[row] + layer]
+    count = 0
+    while count < limit and links[count] != NOTHING:
+        count += 1
+    if count < limit:
+        links[count] = other
+        return
+    rows = np.append(links[:limit], other)
+    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
+    order = np.argsort(-scores)
+    chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
+    links[: len(chosen)] = chosen
+
+
+@mistake("link")
+def does_not_sort_the_candidates(graph, layer, row, other, limit):
+    """You hand the candidates over as they stand. `select_neighbours` takes them best first: the first is always
+    chosen, and decides about the others.
+    """
+    links = graph.links[graph.block[row] + layer]
+    count = 0
+    while count < limit and links[count] != NOTHING:
+        count += 1
+    if count < limit:
+        links[count] = other
+        return
+    rows = np.append(links[:limit], other)
+    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
+    chosen = select_neighbours(graph.vectors, rows, scores, limit)
+    links[: len(chosen)] = chosen
+    links[len(chosen) :] = NOTHING
+
+
+@variant("link")
+def through_a_list(graph, layer, row, other, limit):
+    """Collect the links, then write all of them."""
+    links = graph.links[graph.block[row] + layer]
+    there = [one for one in links if one != NOTHING]
+    if len(there) < limit:
+        links[len(there)] = other
+        return
+    there.append(np.int32(other))
+    rows = np.array(there, np.int64)
+    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows], np.float32)
+    order = np.argsort(-scores)
+    chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
+    links[:] = NOTHING
+    links[: len(chosen)] = chosen
+
+
+# insert
+
+
+@mistake("insert")
+def links_one_way(graph, row, entry, M, ef, wanted):
+    """You link the new row to its neighbours and not them to it. Nothing leads to it then, and no search will find it:
+    links go both ways.
+    """
+    query = graph.vectors[row]
+    at = descend(graph, query, entry, graph.level[row])
+    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
+        rows, scores = search_layer(graph, layer, query, at, ef, wanted)
+        chosen = select_neighbours(graph.vectors, rows, scores, M)
+        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
+        if len(rows) > 0:
+            at = rows[0]
+    return row if graph.level[row] > graph.level[entry] else entry
+
+
+@mistake("insert")
+def keeps_the_entry(graph, row, entry, M, ef, wanted):
+    """The entry stays where it was, although the new row is on a higher layer. Nothing leads up to that layer then:
+    searches have to begin at a row of the highest level.
+    """
+    query = graph.vectors[row]
+    at = descend(graph, query, entry, graph.level[row])
+    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
+        rows, scores = search_layer(graph, layer, query, at, ef, wanted)
+        chosen = select_neighbours(graph.vectors, rows, scores, M)
+        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
+        for other in chosen:
+            link(graph, layer, other, row, 2 * M if layer == 0 else M)
+        if len(rows) > 0:
+            at = rows[0]
+    return entry
+
+
+@mistake("insert")
+def links_on_layer_zero_only(graph, row, entry, M, ef, wanted):
+    """You link the row on layer 0 only. The layers above stay empty, and every search has to walk the whole way on the
+    lowest: link on each layer from the row's own level down.
+    """
+    query = graph.vectors[row]
+    at = descend(graph, query, entry, 0)
+    rows, scores = search_layer(graph, 0, query, at, ef, wanted)
+    chosen = select_neighbours(graph.vectors, rows, scores, M)
+    graph.links[graph.block[row], : len(chosen)] = chosen
+    for other in chosen:
+        link(graph, 0, other, row, 2 * M)
+    return row if graph.level[row] > graph.level[entry] else entry
+
+
+@mistake("insert")
+def allows_m_links_everywhere(graph, row, entry, M, ef, wanted):
+    """You hold every layer to `M` links. Layer 0, where all rows are and every search ends, has room for `2M`."""
+    query = graph.vectors[row]
+    at = descend(graph, query, entry, graph.level[row])
+    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
+        rows, scores = search_layer(graph, layer, query, at, ef, wanted)
+        chosen = select_neighbours(graph.vectors, rows, scores, M)
+        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
+        for other in chosen:
+            link(graph, layer, other, row, M)
+        if len(rows) > 0:
+            at = rows[0]
+    return row if graph.level[row] > graph.level[entry] else entry
+
+
+@mistake("insert")
+def begins_every_layer_at_the_entry(graph, row, entry, M, ef, wanted):
+    """You begin on every layer at the entry again, and what the layers above found is lost. Go on from the best row
+    that the layer above found.
+    """
+    query = graph.vectors[row]
+    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
+        rows, scores = search_layer(graph, layer, query, entry, ef, wanted)
+        chosen = select_neighbours(graph.vectors, rows, scores, M)
+        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
+        for other in chosen:
+            link(graph, layer, other, row, 2 * M if layer == 0 else M)
+    return row if graph.level[row] > graph.level[entry] else entry
+
+
+@variant("insert")
+def layer_counted_down(graph, row, entry, M, ef, wanted):
+    """Count the layer down by hand."""
+    top = graph.level[entry]
+    at = descend(graph, graph.vectors[row], entry, graph.level[row])
+    layer = graph.level[row]
+    while layer >= 0:
+        if layer <= top:
+            found, scores = search_layer(graph, layer, graph.vectors[row], at, ef, wanted)
+            place = 0
+            for other in select_neighbours(graph.vectors, found, scores, M):
+                graph.links[graph.block[row] + layer, place] = other
+                place += 1
+                link(graph, layer, other, row, M * (1 + (layer == 0)))
+            if found.size:
+                at = found[0]
+        layer -= 1
+    if graph.level[row] > top:
+        return row
+    return entry
