@@ -232,5 +232,5 @@ def filters(config: FiltersConfig, record: Recorder) -> None:
     record.result("embedded_again", (len(again.add) + len(changed.add)) / len(added[0].add))
     record.note(
         f"{len(base)} chunks of {len(texts)} texts, {len(asked)} questions. One line added to {documents[0].source}: "
-        f"{len(changed.add)} chunks embedded, {len(changed.update)} told their new place, {len(changed.remove)} removed."
+        f"{len(changed.add)} chunks embedded, {len(changed.update)} told their place, {len(changed.remove)} removed."
     )
