@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.measure import Figure, machine
 
-NAMES = ("startup", "verdicts", "pages", "units", "templates", "evidence", "embedding")
+NAMES = ("startup", "verdicts", "pages", "units", "templates", "evidence", "embedding", "chunking")
 
 
 def main() -> int:

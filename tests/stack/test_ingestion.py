@@ -47,7 +47,9 @@ def test_what_is_stored_is_there_in_the_next_process_and_found_with_its_place(tm
         "from tests.stack.test_ingestion import RUNBOOK, base, parse_markdown\n"
         f"print(base({str(tmp_path / 'kb')!r}).ingest(parse_markdown('disk.md', RUNBOOK, {{'team': 'ops'}})))\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120, cwd=Path(__file__).parents[2])
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120, cwd=Path(__file__).parents[2]
+    )
     knowledge = base(tmp_path / "kb")
     assert len(knowledge) == 2
     assert knowledge.sources() == {"disk.md"}

@@ -48,6 +48,7 @@ def test_separate_by_hand():
     assert_same(separate("one two  three", 0, 14, WORDS), [(0, 4), (4, 9), (9, 14)], "words of 'one two  three'")
     assert_same(separate("one", 0, 3, WORDS), [(0, 3)], "a word without a separator is one span")
     assert_same(separate("one ", 0, 4, WORDS), [(0, 4)], "behind a separator at the end there is nothing")
+    assert_same(separate("ab", 0, 2, "x*"), [(0, 1), (1, 2)], "separators may be empty, spans may not")
     assert_same(separate(" one", 0, 4, WORDS), [(0, 1), (1, 4)], "a separator at the beginning is a span of its own")
 
 
@@ -139,6 +140,8 @@ def test_pieces_ask_few_questions_of_a_long_word():
 def test_pieces_refuse_a_character_that_does_not_fit():
     """There is nothing left to cut in a single character."""
     assert_refuses(lambda: pieces("aé", 0, 2, lambda a, b: False), "nothing fits, not even one character", "'a'")
+    only_a = lambda start, end: "aé"[start:end] == "a"  # noqa: E731
+    assert_refuses(lambda: pieces("aé", 0, 2, only_a), "the second of two characters does not fit", "'é'")
     assert_refuses(lambda: pieces("é", 0, 1, lambda a, b: False), "the character é does not fit", "'é'")
 
 
@@ -276,8 +279,9 @@ def test_chunk_keeps_code_whole_where_it_fits():
         made = chunked(Document("a", text, whole=[span]), 24, overlap)
         assert any(text[slice(*span)].strip() in c.text for c in made), f"the code fits into 24: {made}"
         assert all(not span[0] < c.start < span[1] for c in made), f"no chunk begins within the code: {made}"
-    made = chunked(Document("a", text, whole=[span]), 12)
-    assert all(len(c.text) <= 12 for c in made), "code that is longer than a chunk is cut, so that it fits"
+    texts = [c.text for c in chunked(Document("a", text, whole=[span]), 12)]
+    assert all(len(one) <= 12 for one in texts), f"code that is longer than a chunk is cut, so that it fits: {texts}"
+    assert "b = 2. c\n```" in texts, f"code that is longer than a chunk is cut at its lines: {texts}"
 
 
 def test_chunk_ids_belong_to_texts():
@@ -301,6 +305,18 @@ def test_chunk_lets_the_section_speak_last():
     made = chunked(Document("a", text, {"page": 0, "x": 1}, [Section(0, 11, {"page": 7})]), 20)
     assert_same(dict(made[0].metadata), {"page": 7, "x": 1}, "the section's page stands, not the document's")
     assert_same(dict(chunked(Document("a", text, {"x": 1}), 20)[0].metadata), {"x": 1}, "the document's metadata")
+
+
+def test_chunk_fills_the_size_exactly():
+    """What is as long as the size fits, and the size is 256 and the overlap 32 unless others are given."""
+    expected = ["X.", "Aa. Bb."]
+    assert_same([c.text for c in chunked(Document("a", "X.\n\nAa. Bb."), 7)], expected, "a paragraph of 7 fits into 7")
+    for letters, chunks in ((256, 1), (257, 2)):
+        made = chunk(Document("a", "x" * letters), length=len)
+        assert_same(len(made), chunks, f"a word of {letters} characters, in chunks of the usual size")
+    for letters, shared in ((32, True), (33, False)):
+        made = chunk(Document("a", " ".join(["x" * (letters - 1) + "."] * 8)), length=len)
+        assert_same(made[1].start < made[0].end, shared, f"whether a sentence of {letters} is repeated, as usual")
 
 
 def test_chunk_of_nothing():
@@ -441,6 +457,7 @@ def test_markdown_counts_lines_as_commonmark_does():
 def test_markdown_of_nothing():
     """An empty text has no sections, and one without headings has one."""
     assert_same(outline(""), [], "an empty text")
+    assert_same(outline("\n\n# A\nx\n"), [("A", "\n\n# A\nx\n")], "empty lines above the first heading are its own")
     assert_same(outline("just words"), [(None, "just words")], "a text without headings")
     assert_same(outline("\n\n"), [(None, "\n\n")], "only line ends")
 
@@ -454,6 +471,8 @@ def test_pages_by_hand():
     assert_same((document.source, document.text), ("a.pdf", "First.\n\nSecond."), "two pages as one text")
     expected = [(0, 8, {"page": 1}), (8, 15, {"page": 2})]
     assert_same([tuple(s) for s in document.sections], expected, "the sections of two pages")
+    expected = [(0, 3, {"page": 1}), (3, 6, {"page": 2}), (6, 9, {"page": 3}), (9, 10, {"page": 4})]
+    assert_same([tuple(s) for s in join_pages("a.pdf", "abcd").sections], expected, "four pages of one letter")
     assert_same(dict(document.metadata), {"team": "ops"}, "metadata is kept")
     assert_same(dict(join_pages("a.pdf", ["x"]).metadata), {}, "without metadata there is none")
 

@@ -121,7 +121,7 @@ def parse_markdown(source: str, text: str, metadata: Mapping[str, Value] | None 
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
@@ -274,11 +274,8 @@ def merge(spans: Sequence[Span], measure: Callable[[int, int], int], size: int, 
         if last + 1 == len(spans):
             break
         first, new_end = last + 1, spans[last + 1][1]
-        while (
-            spans[first - 1][0] > start
-            and measure(spans[first - 1][0], end) <= overlap
-            and measure(spans[first - 1][0], new_end) <= size
-        ):
+        # The whole of this group is never repeated: the next span did not fit behind it.
+        while measure(spans[first - 1][0], end) <= overlap and measure(spans[first - 1][0], new_end) <= size:
             first -= 1
     return groups
 

@@ -220,11 +220,8 @@ def adds_lengths_up(spans, measure, size, overlap):
         if last + 1 == len(spans):
             break
         first, new_end = last + 1, spans[last + 1][1]
-        while (
-            spans[first - 1][0] > start
-            and measure(spans[first - 1][0], end) <= overlap
-            and measure(spans[first - 1][0], new_end) <= size
-        ):
+        # The whole of this group is never repeated: the next span did not fit behind it.
+        while measure(spans[first - 1][0], end) <= overlap and measure(spans[first - 1][0], new_end) <= size:
             first -= 1
     return groups
 
@@ -245,11 +242,8 @@ def never_overlaps(spans, measure, size, overlap):
         if last + 1 == len(spans):
             break
         first, new_end = last + 1, spans[last + 1][1]
-        while (
-            spans[first - 1][0] > start
-            and measure(spans[first - 1][0], end) <= 0
-            and measure(spans[first - 1][0], new_end) <= size
-        ):
+        # The whole of this group is never repeated: the next span did not fit behind it.
+        while measure(spans[first - 1][0], end) < 0 and measure(spans[first - 1][0], new_end) <= size:
             first -= 1
     return groups
 
@@ -291,11 +285,8 @@ def one_too_few(spans, measure, size, overlap):
         if last + 1 == len(spans):
             break
         first, new_end = last + 1, spans[last + 1][1]
-        while (
-            spans[first - 1][0] > start
-            and measure(spans[first - 1][0], end) <= overlap
-            and measure(spans[first - 1][0], new_end) <= size
-        ):
+        # The whole of this group is never repeated: the next span did not fit behind it.
+        while measure(spans[first - 1][0], end) <= overlap and measure(spans[first - 1][0], new_end) <= size:
             first -= 1
     return groups
 
@@ -314,11 +305,8 @@ def repeats_one_span(spans, measure, size, overlap):
         if last + 1 == len(spans):
             break
         first, new_end = last + 1, spans[last + 1][1]
-        if (
-            spans[first - 1][0] > start
-            and measure(spans[first - 1][0], end) <= overlap
-            and measure(spans[first - 1][0], new_end) <= size
-        ):
+        # The whole of this group is never repeated: the next span did not fit behind it.
+        if measure(spans[first - 1][0], end) <= overlap and measure(spans[first - 1][0], new_end) <= size:
             first -= 1
     return groups
 
@@ -339,11 +327,8 @@ def drops_the_rest(spans, measure, size, overlap):
             break
         groups.append((start, end))
         first, new_end = last + 1, spans[last + 1][1]
-        while (
-            spans[first - 1][0] > start
-            and measure(spans[first - 1][0], end) <= overlap
-            and measure(spans[first - 1][0], new_end) <= size
-        ):
+        # The whole of this group is never repeated: the next span did not fit behind it.
+        while measure(spans[first - 1][0], end) <= overlap and measure(spans[first - 1][0], new_end) <= size:
             first -= 1
     return groups
 
@@ -720,7 +705,7 @@ def counts_lines_as_python_does(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
@@ -761,7 +746,7 @@ def keeps_headings_that_ended(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
@@ -802,7 +787,7 @@ def takes_quoted_headings(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open":
             if not empty:
                 close(first)
@@ -843,7 +828,7 @@ def keeps_the_marks(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
@@ -884,7 +869,7 @@ def overlooks_code_in_lists(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
@@ -923,7 +908,7 @@ def overlooks_tables(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
@@ -964,7 +949,7 @@ def makes_sections_of_bare_headings(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             close(first)
             depth = int(token.tag[1])
@@ -1004,7 +989,7 @@ def drops_the_introduction(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty and path:
                 close(first)
@@ -1047,7 +1032,7 @@ def overlooks_the_title(source, text, metadata=None):
 
     tokens = _MARKDOWN.parse(text)
     for token, following in pairwise([*tokens, Token("end", "", 0)]):
-        first, end = (at(min(line, len(lines))) for line in token.map or (0, 0))
+        first, end = map(at, token.map or (0, 0))
         if token.type == "heading_open" and token.level == 0:
             if not empty:
                 close(first)
