@@ -120,7 +120,7 @@ THINGS = "ferries pianos tractors lanterns carpets bicycles telescopes ovens vio
 
 
 def chunking_text(corpus: str) -> str:
-    """Paragraphs of a fact and a sentence without one, in turn."""
+    """Paragraphs of facts, with three sentences of random words behind each."""
     rng = np.random.default_rng(CHUNKING_TEXTS.index(corpus))
     pairs = [(team, town) for team in TEAMS for town in TOWNS]
     sentences = []
@@ -128,8 +128,9 @@ def chunking_text(corpus: str) -> str:
         team, town = pairs[number]
         deed, thing = rng.choice(DEEDS), rng.choice(THINGS)
         sentences.append(f"The {team} of {town} {deed} {rng.integers(2, 90)} {thing} in {rng.integers(1950, 2020)}.")
-        sentences.append(f"{' '.join(rng.choice(WORDS, rng.integers(8, 16))).capitalize()}.")
-    return "\n\n".join(" ".join(sentences[start : start + 6]) for start in range(0, len(sentences), 6))
+        for _ in range(3):
+            sentences.append(f"{' '.join(rng.choice(WORDS, rng.integers(8, 16))).capitalize()}.")
+    return "\n\n".join(" ".join(sentences[start : start + 8]) for start in range(0, len(sentences), 8))
 
 
 def chunking_questions() -> Columns:

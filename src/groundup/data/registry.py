@@ -116,7 +116,7 @@ _ENTRIES = (
             url=_github(_CHUNKING, _CHUNKING_COMMIT, f"{_CHUNKING_PATH}/corpora/{name}.md"),
             sha256=sha256,
             size=size,
-            stand_in="made-up reports of what teams did, one fact in every other sentence.",
+            stand_in="made-up reports of what teams did, a fact in every fourth sentence.",
         )
         for name, sha256, size in _CHUNKING_TEXTS
     ),
