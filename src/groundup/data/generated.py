@@ -6,6 +6,8 @@ computed from it says nothing about the real data, and is labelled.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from groundup.data.readers import Columns
@@ -108,6 +110,41 @@ def sms_spam() -> Columns:
         words = np.where(from_spam, rng.choice(spam_words, length), rng.choice(ham_words, length))
         messages.append(" ".join(words))
     return {"label": np.where(spam, "spam", "ham"), "message": np.array(messages)}
+
+
+CHUNKING_TEXTS = ("state_of_the_union", "wikitexts", "chatlogs", "finance", "pubmed")
+TEAMS = "harbour railway hospital bakery museum library airport brewery theatre vineyard".split()
+TOWNS = "Lisbon Oslo Quito Nairobi Hanoi Perth Boston Kyoto Riga Cusco Dakar Turin".split()
+DEEDS = "sold bought painted repaired rented insured moved cleaned measured photographed".split()
+THINGS = "ferries pianos tractors lanterns carpets bicycles telescopes ovens violins tents".split()
+
+
+def chunking_text(corpus: str) -> str:
+    """Paragraphs of facts, with three sentences of random words behind each."""
+    rng = np.random.default_rng(CHUNKING_TEXTS.index(corpus))
+    pairs = [(team, town) for team in TEAMS for town in TOWNS]
+    sentences = []
+    for number in rng.permutation(len(pairs)):
+        team, town = pairs[number]
+        deed, thing = rng.choice(DEEDS), rng.choice(THINGS)
+        sentences.append(f"The {team} of {town} {deed} {rng.integers(2, 90)} {thing} in {rng.integers(1950, 2020)}.")
+        for _ in range(3):
+            sentences.append(f"{' '.join(rng.choice(WORDS, rng.integers(8, 16))).capitalize()}.")
+    return "\n\n".join(" ".join(sentences[start : start + 8]) for start in range(0, len(sentences), 8))
+
+
+def chunking_questions() -> Columns:
+    """For every fact of every text, what was done; the answer is the sentence of the fact."""
+    found = [(corpus, match) for corpus in CHUNKING_TEXTS for match in _FACT.finditer(chunking_text(corpus))]
+    return {
+        "question": np.array([f"What did the {fact[1]} of {fact[2]} do?" for _, fact in found]),
+        "corpus": np.array([corpus for corpus, _ in found]),
+        "start": np.array([fact.start() for _, fact in found]),
+        "end": np.array([fact.end() for _, fact in found]),
+    }
+
+
+_FACT = re.compile(r"The (\w+) of (\w+) \w+ \d+ [^.]*\.")
 
 
 def mnist_5k() -> Columns:

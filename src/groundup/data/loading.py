@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from groundup.data import generated, readers
@@ -17,6 +18,8 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "titanic": readers.titanic,
     "tiny_shakespeare": readers.text,
     "sms_spam": readers.sms_spam,
+    "chunking_questions": readers.chunking_questions,
+    **dict.fromkeys((f"chunking_{name}" for name in generated.CHUNKING_TEXTS), readers.text),
     "mnist_5k": readers.mnist_5k,
     "cranfield": readers.cranfield,
     "cisi": readers.cisi,
@@ -26,6 +29,8 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "titanic": generated.titanic,
     "tiny_shakespeare": generated.tiny_shakespeare,
     "sms_spam": generated.sms_spam,
+    "chunking_questions": generated.chunking_questions,
+    **{f"chunking_{name}": partial(generated.chunking_text, name) for name in generated.CHUNKING_TEXTS},
     "mnist_5k": generated.mnist_5k,
     "cranfield": generated.cranfield,
     "cisi": generated.cisi,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import re
 import tarfile
 from collections.abc import Mapping
@@ -48,6 +49,19 @@ def sms_spam(path: Path) -> Columns:
     lines = path.read_text(encoding="utf-8").split("\n")
     pairs = [line.split("\t", 1) for line in lines if line]
     return {"label": np.array([p[0] for p in pairs]), "message": np.array([p[1] for p in pairs])}
+
+
+def chunking_questions(path: Path) -> Columns:
+    """A row for each span that answers a question: `question`, `corpus`, and `start` and `end` in characters."""
+    with path.open(encoding="utf-8", newline="") as file:
+        asked = list(csv.DictReader(file))
+    spans = [(row["question"], row["corpus_id"], span) for row in asked for span in json.loads(row["references"])]
+    return {
+        "question": np.array([question for question, _, _ in spans]),
+        "corpus": np.array([corpus for _, corpus, _ in spans]),
+        "start": np.array([span["start_index"] for _, _, span in spans]),
+        "end": np.array([span["end_index"] for _, _, span in spans]),
+    }
 
 
 def mnist_5k(path: Path) -> Columns:

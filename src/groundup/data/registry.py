@@ -44,6 +44,17 @@ def _github(repository: str, commit: str, path: str) -> str:
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 
 
+_CHUNKING = "brandonstarxel/chunking_evaluation"
+_CHUNKING_COMMIT = "d451fc4cf56e417b755994b4ca5212fd5057c0d2"
+_CHUNKING_PATH = "chunking_evaluation/evaluation_framework/general_evaluation_data"
+_CHUNKING_CITATION = "Smith and Troynikov, Evaluating Chunking Strategies for Retrieval, Chroma (2024)."
+_CHUNKING_TEXTS = (
+    ("state_of_the_union", "6fc21d560d31eb2421e337596feea0f83f1fa9ca02c6c4e47bc26959d7531b37", 48_995),
+    ("wikitexts", "74cafcdb771185ecb9f22cc41b73e2e44477e0636ecf9cf1f96fd6ee0f4b86c0", 118_612),
+    ("chatlogs", "543a98f82b2a6a492349fd7f8c9d6c3e78d1a4af81d13c79a7fd513c3f65bda6", 40_013),
+    ("finance", "1c48d0156820abc88e46e5c992fa0cd2708b07ae59a3771b2b18234b7208561f", 737_905),
+    ("pubmed", "0fd9242ffb253695e5d0f0215cb79a66a2a8f1236591e764c60d370747684ced", 501_965),
+)
 _ENTRIES = (
     Entry(
         "titanic",
@@ -83,6 +94,31 @@ _ENTRIES = (
         sha256="7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d",
         size=477_907,
         stand_in="5,574 messages made of phrases, with the real share of spam.",
+    ),
+    Entry(
+        "chunking_questions",
+        "472 questions about the five chunking texts, each with the spans of characters that answer it.",
+        licence="MIT",
+        citation=_CHUNKING_CITATION,
+        file="ir/chunking_eval/questions_df.csv",
+        url=_github(_CHUNKING, _CHUNKING_COMMIT, f"{_CHUNKING_PATH}/questions_df.csv"),
+        sha256="3ab3901889b8900f43775537bf12d36bd6614255fc59124faca31bede1dda7a3",
+        size=236_464,
+        stand_in="questions about what teams did, in the words of the generated texts.",
+    ),
+    *(
+        Entry(
+            f"chunking_{name}",
+            "A long text that questions are asked about, with the spans that answer them.",
+            licence="MIT (the repository); the texts are public",
+            citation=_CHUNKING_CITATION,
+            file=f"ir/chunking_eval/corpora/{name}.md",
+            url=_github(_CHUNKING, _CHUNKING_COMMIT, f"{_CHUNKING_PATH}/corpora/{name}.md"),
+            sha256=sha256,
+            size=size,
+            stand_in="made-up reports of what teams did, a fact in every fourth sentence.",
+        )
+        for name, sha256, size in _CHUNKING_TEXTS
     ),
     Entry(
         "mnist_5k",

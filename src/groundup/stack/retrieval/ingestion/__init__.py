@@ -1,0 +1,43 @@
+"""Ingestion: parsing of files, recursive chunking with positions, and a knowledge base kept in step with its files."""
+
+from groundup.stack.retrieval.ingestion.ingestion import (
+    RESERVED,
+    SEPARATORS,
+    Changes,
+    Chunk,
+    Document,
+    KnowledgeBase,
+    Section,
+    changes,
+    chunk,
+    join_pages,
+    merge,
+    open_store,
+    parse_markdown,
+    pieces,
+    read,
+    separate,
+    trim,
+    where,
+)
+
+__all__ = [
+    "RESERVED",
+    "SEPARATORS",
+    "Changes",
+    "Chunk",
+    "Document",
+    "KnowledgeBase",
+    "Section",
+    "changes",
+    "chunk",
+    "join_pages",
+    "merge",
+    "open_store",
+    "parse_markdown",
+    "pieces",
+    "read",
+    "separate",
+    "trim",
+    "where",
+]
