@@ -5,7 +5,7 @@
     vectors @ vectors.T                                                              # cosines
     embedder.tokens("the pod was evicted")                                           # 6, of embedder.max_tokens
 
-Importing this package imports nothing heavy; `load` takes a second on first use and a third of one after that.
+Importing this package imports nothing heavy; the first `load` on a machine converts the weights and keeps the result.
 """
 
 from __future__ import annotations

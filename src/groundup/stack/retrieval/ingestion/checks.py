@@ -523,7 +523,7 @@ def test_where_refuses_what_cannot_match():
 def test_where_leaves_its_argument_alone():
     """Filters are read, not written."""
     filters = {"page": [1, 2], "team": "ops"}
-    where(filters)["$and"][0]["page"]["$in"].append(3)
+    (where(filters) or {})["$and"][0]["page"]["$in"].append(3)
     assert_same(filters, {"page": [1, 2], "team": "ops"}, "the filters after the call")
 
 

@@ -145,8 +145,7 @@ def edit(
 ) -> go.Figure:
     """How many chunks have to be embedded, only told where they stand now, removed, or left alone after an edit.
 
-    With ids from the position, a line on top makes every chunk a new one. Embedding is what costs: hundreds of times as
-    much as an update.
+    With ids from the position, a line on top makes every chunk a new one. Embedding is what costs.
     """
     versions = []
     for text in (RUNBOOK, EDITS[what](RUNBOOK)):

@@ -400,8 +400,9 @@ def open_store(location: str | Path | None = None, *, name: str = "knowledge", m
         ConnectionError: no Chroma server answers at the address.
     """
     import chromadb
+    from chromadb.config import Settings
 
-    settings = chromadb.Settings(anonymized_telemetry=False)
+    settings = Settings(anonymized_telemetry=False)
     if location is None:
         client = chromadb.EphemeralClient(settings)
     elif str(location).startswith(("http://", "https://")):
