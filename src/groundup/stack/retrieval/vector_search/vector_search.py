@@ -185,8 +185,8 @@ class Exact:
         few = allowed is not None and wanted is not None and np.count_nonzero(wanted) <= FEW * self._used
         nearest = Exact._nearest if few else type(self)._nearest
         rows, scores = nearest(self, queries, k, wanted)
-        ids = np.append(self.ids, NOTHING)  # so that row -1 has id -1
-        return ids[rows], scores
+        ids = np.where(rows == NOTHING, NOTHING, self._ids[rows]) if self._used else rows
+        return ids, scores
 
     def _checked(self, name: str, vectors: np.ndarray) -> Float[np.ndarray, "items dim"]:
         vectors = np.ascontiguousarray(vectors, np.float32)
