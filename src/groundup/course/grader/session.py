@@ -271,8 +271,8 @@ class _Plugin:
         items = list(session.genitems(module))
         self._names = [item.name for item in items]
         number, parts = self.session.request["part"]
-        # Those of Hypothesis take longest, and are dealt first.
-        part = set(sorted(items, key=_searches, reverse=True)[number::parts])
+        # Those of Hypothesis take longest, and are dealt apart from the others.
+        part = set(sorted(items, key=_searches)[number::parts])
         own = [item for item in items if item in part]
         self._last_of_part = own[-1] if own else None
         session.items = own + [item for item in items if item not in part] if own else []

@@ -42,7 +42,7 @@ def saturation(
     for place, (name, (_, colour)) in enumerate(lengths.items()):
         values = [by_id[place * len(counts) + count - 1] for count in counts]
         plot.add_scatter(x=list(counts), y=values, name=name, mode="lines+markers", line_color=colour)
-    plot.update_xaxes(title="count of the word in the document")
+    plot.update_xaxes(title="times in the document")
     plot.update_yaxes(title="BM25 score", rangemode="tozero")
     plot.update_layout(legend={"orientation": "h", "y": 1.1})
     return plot
@@ -82,7 +82,7 @@ def fusing(
         curves.items(), (BLUE, ORANGE, SKY, GREEN), ("dot", "dot", "solid", "solid"), strict=True
     ):
         plot.add_scatter(x=qualities, y=values, name=name, line={"color": colour, "dash": dash, "width": 3})
-    plot.update_xaxes(title="how far meaning lifts a relevant document (deviations)")
+    plot.update_xaxes(title="lift by meaning (deviations)")
     plot.update_yaxes(title="nDCG@10", range=[0, 1])
     plot.update_layout(legend={"orientation": "h", "y": 1.15})
     return plot
