@@ -135,6 +135,19 @@ def test_the_test_collections_have_their_known_sizes_and_judgements() -> None:
 
 
 @needs_mirror
+def test_squad2_has_its_known_sizes_and_answers() -> None:
+    squad = load("squad2")
+    assert (len(squad), len(squad["text"]), len(np.unique(squad["article"]))) == (6078, 646, 16)
+    assert squad["question"][0] == "In what country is Normandy located?"
+    assert squad["answers"][0] == "France"
+    assert squad["answers"][1].split("\n") == ["10th and 11th centuries", "in the 10th and 11th centuries"]
+    without = squad["answers"] == ""
+    assert 0.45 < without.mean() < 0.6
+    for row, answers in zip(squad["paragraph"].tolist(), squad["answers"].tolist(), strict=True):
+        assert all(answer in squad["text"][row] for answer in answers.split("\n"))
+
+
+@needs_mirror
 @pytest.mark.parametrize("column", ["Survived", "Pclass"])
 def test_the_titanic_stand_in_has_plausible_shares(
     column: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -198,3 +198,34 @@ def _test_collection(documents: int, questions: int, seed: int, topics: int = 40
         "judged_document": by_document,
         "gain": np.ones(len(by_query)),
     }
+
+
+def squad2() -> Columns:
+    """25 paragraphs of five sentences in each of 12 articles, of made-up words, and four questions on each.
+
+    A question has three words of one sentence and its answer is a fourth. For every other one, a word is then replaced
+    by one of another sentence of the paragraph, as people do who write questions that look answerable; nothing answers.
+    """
+    rng = np.random.default_rng(2018)
+    syllables = np.array([consonant + vowel for consonant in "bdfglmnprstvz" for vowel in "aeiou"])
+    words = np.unique(["".join(rng.choice(syllables, rng.integers(2, 5))) for _ in range(2000)])
+    texts, questions, paragraphs, answers = [], [], [], []
+    for row in range(300):
+        of_sentence = rng.choice(words, (5, 12), replace=False)
+        texts.append(" ".join(" ".join(said).capitalize() + "." for said in of_sentence))
+        for number in range(4):
+            about = int(rng.integers(5))
+            places = rng.choice(12, 4, replace=False)
+            *asked, answer = of_sentence[about, places]
+            if number % 2:
+                asked[0] = of_sentence[(about + 1) % 5, 0]
+            questions.append(f"What is {' '.join(asked)}?")
+            paragraphs.append(row)
+            answers.append("" if number % 2 else answer)
+    return {
+        "question": np.array(questions),
+        "paragraph": np.array(paragraphs),
+        "answers": np.array(answers),
+        "text": np.array(texts),
+        "article": np.repeat([f"Article {number}" for number in range(1, 13)], 25),
+    }

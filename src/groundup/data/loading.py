@@ -23,6 +23,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "mnist_5k": readers.mnist_5k,
     "cranfield": readers.cranfield,
     "cisi": readers.cisi,
+    "squad2": readers.squad2,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -34,6 +35,7 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "mnist_5k": generated.mnist_5k,
     "cranfield": generated.cranfield,
     "cisi": generated.cisi,
+    "squad2": generated.squad2,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 

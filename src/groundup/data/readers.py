@@ -122,6 +122,29 @@ def _collection(texts: list[str], queries: list[str], judged: list[tuple[int, in
     }
 
 
+def squad2(path: Path) -> Columns:
+    """Two tables in one: questions, and the paragraphs that they are about, `text` and `article`.
+
+    A question has its `paragraph` (a row of the other table) and `answers`: the different right ones, each on a line of
+    its own, or nothing where the paragraph does not answer it.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    paragraphs = [
+        (part["context"], article["title"], part["qas"])
+        for article in content["data"]
+        for part in article["paragraphs"]
+    ]
+    asked = [(question, row) for row, (_, _, questions) in enumerate(paragraphs) for question in questions]
+    answers = [dict.fromkeys(answer["text"] for answer in question["answers"]) for question, _ in asked]
+    return {
+        "question": np.array([question["question"] for question, _ in asked]),
+        "paragraph": np.array([row for _, row in asked]),
+        "answers": np.array(["\n".join(different) for different in answers]),
+        "text": np.array([text for text, _, _ in paragraphs]),
+        "article": np.array([article for _, article, _ in paragraphs]),
+    }
+
+
 def text(path: Path) -> str:
     """The file's text."""
     return path.read_text(encoding="utf-8")

@@ -153,6 +153,17 @@ _ENTRIES = (
         size=775_144,
         stand_in="1,460 texts of made-up words about 40 topics, and questions in the topics' words.",
     ),
+    Entry(
+        "squad2",
+        "6,078 questions on 646 paragraphs of Wikipedia, about half of which the paragraph does not answer.",
+        licence="CC BY-SA 4.0 (the repository is under MIT)",
+        citation="Rajpurkar, Jia and Liang, Know What You Don't Know: Unanswerable Questions for SQuAD, ACL (2018).",
+        file="ir/squad2_cs224n/dev-v2.0.json",
+        url=_github("chrischute/squad", "85623adeb9e6639f145081fea9cae2d8f3a26379", "data/dev-v2.0.json"),
+        sha256="e67e5969b6dc6c1642154740806b79263b77fc048c7c11ee60d534eb48ef81e8",
+        size=2_185_577,
+        stand_in="1,200 questions on 300 paragraphs of made-up words in 12 articles, half of them without an answer.",
+    ),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
