@@ -175,7 +175,8 @@ def _vectors(config: TradeConfig) -> tuple[np.ndarray, np.ndarray]:
     texts = list(dict.fromkeys(map(str, data.load("sms_spam")["message"])))  # each text once
     texts = [text for text in texts if len(re.findall(r"\w\w+", text)) >= 3]
     order = rng.permutation(len(texts))[: config.rows + config.queries]
-    counted = TfidfVectorizer(sublinear_tf=True, min_df=2).fit_transform([texts[i] for i in order])
+    vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2))
+    counted = vectorizer.fit_transform([texts[i] for i in order])
     reduced = TruncatedSVD(config.dim, random_state=config.seed).fit_transform(counted)
     reduced = reduced[np.linalg.norm(reduced, axis=1) > 1e-6]
     made = _units(reduced)
