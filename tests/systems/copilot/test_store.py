@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,26 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def rows(store: Store, columns: str) -> list[tuple]:
     return store.connection.execute(f"SELECT {columns} FROM lines ORDER BY source, position").fetchall()
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="this system has no limits to fill a disk with")
+    store, log = tmp_path / "a.duckdb", tmp_path / "a.log"
+    log.write_text("INFO started\n")
+    command = [sys.executable, "-m", "groundup", "copilot", "ingest", str(log), "--store", str(store)]
+    assert subprocess.run(command, capture_output=True, check=True).returncode == 0
+    log.write_text("INFO started\n" + "".join(f"INFO {uuid.uuid4()} {uuid.uuid4()}\n" for _ in range(20_000)))
+    limit = store.stat().st_size + 100_000
+    full = subprocess.run(
+        command, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert full.returncode == 3
+    assert full.stderr.startswith("groundup: store must be a file that can be read and written, and '")
+    assert "Traceback" not in full.stderr
+    assert subprocess.run(command, capture_output=True, check=True).returncode == 0
+    with open_store(store, reading=True) as opened:
+        assert opened.summary()["lines"] == 20_001
 
 
 def test_lines_come_back_as_they_were_written_in_one_batch_or_many(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ def open_store(path: str | Path, *, reading: bool = False, wait: float = WAIT) -
             "Fill it with `groundup copilot ingest` or `groundup copilot collect`, or name another one with --store."
         )
     connection = _connect(path, reading, wait)
+    import duckdb
+
     try:
         version = _version(connection, path)
         if version < len(MIGRATIONS) and reading:
@@ -129,6 +131,12 @@ def open_store(path: str | Path, *, reading: bool = False, wait: float = WAIT) -
             connection = _connect(path, False, wait)
         _migrate(connection, version)
         yield Store(path, connection)
+    except duckdb.Error as error:  # a full disk, most of all
+        raise StoreError(
+            f"store must be a file that can be read and written, and '{path}' could not be: {error}. "
+            "Free some space, or name another file with --store; what was stored before is there, and the next run "
+            "goes on behind it."
+        ) from error
     finally:
         connection.close()
 
