@@ -2,18 +2,21 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from groundup.course import grader as module
-from groundup.course.grader import Grader
+from groundup.course.grader import Grader, pool
+from groundup.course.grader.request import Request
 from groundup.course.unit import Unit
 from tests.grader.submissions import LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by
 
@@ -41,6 +44,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[Grader]:
         yield own
 
 
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of every process that judged, in turn: whether it was ready before."""
+    seen: list[bool] = []
+    submit = pool.Zygote.submit
+
+    def watched(
+        self: pool.Zygote, request: Request, talk: pool.Talk, ready: socket.socket | None = None
+    ) -> dict[str, Any]:
+        seen.append(ready is not None)
+        return submit(self, request, talk, ready)
+
+    monkeypatch.setattr(pool.Zygote, "submit", watched)
+    return seen
+
+
 def waiting(grader: Grader, count: int = 2) -> list[psutil.Process]:
     """The processes that are ready, once there are so many."""
     end = time.monotonic() + 10
@@ -54,11 +73,13 @@ def waiting(grader: Grader, count: int = 2) -> list[psutil.Process]:
     return [process for process in below if process.pid not in parents and process.ppid() != zygote]
 
 
-def test_a_verdict_by_processes_that_were_ready_is_the_same(quick: Grader, unit: Unit):
+def test_a_verdict_by_processes_that_were_ready_is_the_same(quick: Grader, unit: Unit, used: list[bool]):
     first = {source: quick.grade(unit, source) for source in (RIGHT, WRONG)}
     for source in (RIGHT, WRONG, below("raise OSError", RIGHT), RIGHT):
         assert waiting(quick)
+        used.clear()
         again = quick.grade(unit, source)
+        assert used == [True, True]
         if source in first:
             want = [(c.name, c.outcome, c.message, c.location, c.diagnosis) for c in first[source].checks]
             assert [(c.name, c.outcome, c.message, c.location, c.diagnosis) for c in again.checks] == want
@@ -97,12 +118,13 @@ def test_a_changed_file_of_checks_is_not_judged_by_what_was_ready_for_the_old_on
     assert [check.outcome for check in quick.grade(unit, RIGHT).checks] == ["passed", "passed", "failed"]
 
 
-def test_another_unit_or_seed_has_processes_of_its_own(tmp_path: Path, quick: Grader, unit: Unit):
+def test_another_unit_or_seed_has_processes_of_its_own(tmp_path: Path, quick: Grader, unit: Unit, used: list[bool]):
     assert quick.grade(unit, RIGHT).passed
     assert waiting(quick)
     assert quick.grade(unit, RIGHT, seed=7).seed == 7
     assert waiting(quick)
     assert len(quick.grade(judged_by(ORDER, tmp_path / "stack"), RIGHT).checks) == 3
+    assert used == [False] * 6
 
 
 def test_a_ready_process_that_died_is_replaced(quick: Grader, unit: Unit):
@@ -113,12 +135,12 @@ def test_a_ready_process_that_died_is_replaced(quick: Grader, unit: Unit):
     assert quick.grade(unit, RIGHT).passed
 
 
-def test_what_waited_too_long_is_not_used(quick: Grader, unit: Unit, monkeypatch: pytest.MonkeyPatch):
+def test_what_waited_too_long_is_not_used(quick: Grader, unit: Unit, used: list[bool], monkeypatch: pytest.MonkeyPatch):
     assert quick.grade(unit, RIGHT).passed
-    ready = waiting(quick)
+    assert waiting(quick)
     monkeypatch.setattr(module, "READY_SECONDS", 0.0)
     assert quick.grade(unit, RIGHT).passed
-    assert ready
+    assert used == [False] * 4
 
 
 def test_closing_ends_what_is_ready(quick: Grader, unit: Unit):
