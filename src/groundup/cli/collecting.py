@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from groundup.cli.options import json_option
-from groundup.cli.output import console, escape, progress
+from groundup.cli.output import console, escape, print_json, progress
 from groundup.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def ingest_command(files: tuple[str, ...], store: str, follow: bool, as_json: bo
     from groundup.systems.copilot.store import open_store
 
     paths = [name for name in files if name != "-"]
-    with stoppable() as stop, progress(quiet=as_json) as shown:
-        task = shown.add_task("Reading", total=None)
+    with stoppable() as stop, progress(quiet=as_json) as bar:
+        task = bar.add_task("Reading", total=None)
 
         def report(source: Source, lines: int) -> None:
-            shown.update(task, advance=lines, description=f"Reading {_shown(source.name)}")
+            bar.update(task, advance=lines, description=f"Reading {shown(source.name)}")
 
         with open_store(store) as opened:
             done = ingest_files(opened, paths, report=report, stopped=stop.is_set)
@@ -80,16 +80,14 @@ def _again(
 
 
 def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
-    from groundup.cli.copilot import print_ascii_json
-
     if as_json:
         counts = {"lines": done.lines, "files": done.files, "waiting": done.waiting, "skipped": done.skipped}
         stored = {"store": summary["store"], "stored": summary["lines"], "templates": summary["templates"]}
-        print_ascii_json({**counts, **stored})
+        print_json({**counts, **stored}, ascii=True)
         return
     out = console()
     out.print(
-        f"{_count(done.lines, 'new line')}. {_shown(summary['store'])} holds {_count(summary['lines'], 'line')} of "
+        f"{_count(done.lines, 'new line')}. {shown(summary['store'])} holds {_count(summary['lines'], 'line')} of "
         f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}."
     )
     if done.waiting:
@@ -141,7 +139,6 @@ def collect_command(
     Only `get` and `list` are asked of the cluster. After a restart the log of the instance before is read as well.
     Secrets are masked before anything is stored.
     """
-    from groundup.cli.copilot import print_ascii_json
     from groundup.systems.copilot.cluster import connect
     from groundup.systems.copilot.collect import collect
     from groundup.systems.copilot.store import WAIT, open_store
@@ -149,11 +146,11 @@ def collect_command(
     if namespace and all_namespaces:
         raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Give one of them.")
     follow = follow or every is not None
-    with stoppable() as stop, progress(quiet=as_json) as shown:
-        task = shown.add_task("Collecting", total=None)
+    with stoppable() as stop, progress(quiet=as_json) as bar:
+        task = bar.add_task("Collecting", total=None)
 
         def report(source: Source, lines: int) -> None:
-            shown.update(task, advance=lines, description=f"Collecting {_shown(source.name)}")
+            bar.update(task, advance=lines, description=f"Collecting {shown(source.name)}")
 
         cluster = connect(kubeconfig, context, wait=stop.wait)
         where = None if all_namespaces else namespace or cluster.namespace
@@ -171,25 +168,26 @@ def collect_command(
             except ClusterError as error:  # one that may pass; the next round asks again from where this one was
                 if not error.passing:
                     raise
-                console(err=True).print(f"[yellow]{_shown(str(error))} Going on.[/]")
+                console(err=True).print(f"[yellow]{shown(str(error))} Going on.[/]")
     with open_store(store, reading=True) as opened:
         summary = opened.summary()
     if as_json:
-        print_ascii_json(
+        print_json(
             {"cluster": cluster.name, "namespace": where, "lines": done.lines, "events": done.events, "pods": done.pods,
              "containers": done.containers, "unread": done.notes, "store": summary["store"],
-             "stored": summary["lines"], "templates": summary["templates"]}
+             "stored": summary["lines"], "templates": summary["templates"]},
+            ascii=True,
         )  # fmt: skip
         return 130 if stop.is_set() and not follow else 0
     out = console()
     if not done.pods:
-        place = "this cluster" if where is None else f"namespace {_shown(where)}"
-        out.print(f"There are no pods in {place}" + (f" with {_shown(selector)}." if selector else "."))
+        place = "this cluster" if where is None else f"namespace {shown(where)}"
+        out.print(f"There are no pods in {place}" + (f" with {shown(selector)}." if selector else "."))
     for name, note in done.notes.items():
-        out.print(f"[dim]no log of {_shown(name)}: {_shown(note)}[/]")
+        out.print(f"[dim]no log of {shown(name)}: {shown(note)}[/]")
     out.print(
         f"{_count(done.lines, 'new line')}, {done.events:,} of them events; {_count(done.containers, 'container')} in "
-        f"{_count(done.pods, 'pod')}. {_shown(summary['store'])} holds {_count(summary['lines'], 'line')}, "
+        f"{_count(done.pods, 'pod')}. {shown(summary['store'])} holds {_count(summary['lines'], 'line')}, "
         f"{_count(summary['templates'], 'template')}."
     )
     return 130 if stop.is_set() and not follow else 0
@@ -200,13 +198,12 @@ def collect_command(
 @json_option
 def status_command(store: str, as_json: bool) -> int:
     """Show what is in the store: sources, lines, the newest time, templates."""
-    from groundup.cli.copilot import print_ascii_json
     from groundup.systems.copilot.store import open_store
 
     with open_store(store, reading=True) as opened:
         summary = opened.summary()
     if as_json:
-        print_ascii_json(summary)
+        print_json(summary, ascii=True)
         return 0
     out = console()
     for one in summary["sources"]:
@@ -214,10 +211,10 @@ def status_command(store: str, as_json: bool) -> int:
         errors = f"  {one['errors']:,} errors" if one["errors"] else ""
         newest = one["newest"] or "no time"
         out.print(
-            f"{one['lines']:>12,}  {_shown(newest):<27}  {_shown(one['name'])}{restart} [dim]{one['kind']}{errors}[/]"
+            f"{one['lines']:>12,}  {shown(newest):<27}  {shown(one['name'])}{restart} [dim]{one['kind']}{errors}[/]"
         )
     out.print(
-        f"{summary['lines']:>12,}  {_shown(summary['newest'] or 'no time'):<27}  in {_shown(summary['store'])}: "
+        f"{summary['lines']:>12,}  {shown(summary['newest'] or 'no time'):<27}  in {shown(summary['store'])}: "
         f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}"
     )
     return 0
@@ -227,7 +224,8 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Text from a log or a cluster for the terminal: nothing in it steers that, or is read as markup."""
     from groundup.systems.copilot.logs import visible
 
     return escape(visible(text))

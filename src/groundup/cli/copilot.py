@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from groundup.cli.collecting import collect_command, ingest_command, status_command, store_option
+from groundup.cli.collecting import collect_command, ingest_command, shown, status_command, store_option
 from groundup.cli.options import json_option
-from groundup.cli.output import console, escape, progress
+from groundup.cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
     from groundup.systems.copilot import Record
@@ -50,7 +49,6 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: 
     begins, namespace/pod, or the file that was ingested), or in all of it. All formats are recognised, also gzipped.
     """
     from groundup.systems.copilot.evidence import why
-    from groundup.systems.copilot.logs import visible
 
     with ExitStack() as stack:
         if _is_stored(names, store):
@@ -60,7 +58,7 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: 
         first = next(records, None)
         found = [] if first is None else why(chain([first], records))
     if as_json:
-        print_ascii_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found})
+        print_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found}, ascii=True)
         return 0
     out = console()
     if first is None:
@@ -72,9 +70,9 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: 
     many = len({one.source for one in found}) > 1
     for one in found:
         place = f"{one.source}:{one.number}" if many or len(names) != 1 else f"line {one.number}"
-        reasons = escape("; ".join(visible(reason) for reason in one.reasons))
-        out.print(f"[bold]{escape(visible(place))}[/]  [dim]{_clock(one.time)}[/]  {reasons}")
-        out.print(f"    {escape(visible(one.text))}")
+        reasons = shown("; ".join(one.reasons))
+        out.print(f"[bold]{shown(place)}[/]  [dim]{_clock(one.time)}[/]  {reasons}")
+        out.print(f"    {shown(one.text)}")
     return 0
 
 
@@ -88,7 +86,6 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
 
     With --json all templates are given, with some of their messages.
     """
-    from groundup.systems.copilot.logs import visible
     from groundup.systems.copilot.templates import Miner
 
     miner, lines = Miner(), 0
@@ -98,11 +95,11 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
             lines += 1
     found = miner.templates()
     if as_json:
-        print_ascii_json({"records": lines, "templates": [vars_of(template) for template in found]})
+        print_json({"records": lines, "templates": [vars_of(template) for template in found]}, ascii=True)
         return 0
     out = console()
     for template in found[:top]:
-        out.print(f"{template.count:>9,}  {escape(visible(template.text))}")
+        out.print(f"{template.count:>9,}  {shown(template.text)}")
     hidden = f"; the {len(found) - top:,} rarest are not shown (--top)" if len(found) > top else ""
     out.print(f"[dim]{len(found):,} templates of {lines:,} records{hidden}[/]")
     return 0
@@ -145,19 +142,14 @@ def _clock(time: float | None) -> str:
     return "no time" if time is None else f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def print_ascii_json(document: Any) -> None:
-    """One JSON document in ASCII: log lines may hold what steers a terminal, and JSON can spell all of it."""
-    click.echo(json.dumps(document, indent=2))
-
-
 def _records(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool) -> Iterator[Record]:
     """The records of all files in turn; where `since` is a span, the newest line is looked for first."""
-    from groundup.systems.copilot.logs import after, moment, open_logs, parse, visible
+    from groundup.systems.copilot.logs import after, moment, open_logs, parse
 
     names = list(files)
     paths = [_spooled(stack) if name == "-" and since else name for name in names]
-    shown = stack.enter_context(progress(quiet=quiet))
-    task = shown.add_task("Reading", total=None)
+    bar = stack.enter_context(progress(quiet=quiet))
+    task = bar.add_task("Reading", total=None)
 
     def read() -> Iterator[Record]:
         for name, path in zip(names, paths, strict=True):
@@ -165,9 +157,7 @@ def _records(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet
             with open_logs(path) as lines:
                 for count, record in enumerate(parse(lines, source=source)):
                     if count % EVERY == 0:
-                        shown.update(
-                            task, advance=EVERY if count else 0, description=f"Reading {escape(visible(source))}"
-                        )
+                        bar.update(task, advance=EVERY if count else 0, description=f"Reading {shown(source)}")
                     yield record
 
     if since is None:

@@ -49,9 +49,9 @@ def styled(status: str) -> str:
     return f"[{MARKS[status][1]}]{status.replace('_', ' ')}[/]"
 
 
-def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+def print_json(document: Any, *, ascii: bool = False) -> None:
+    """One JSON document on standard output; in ASCII where it may hold what steers a terminal: JSON can spell all."""
+    click.echo(json.dumps(document, ensure_ascii=ascii, indent=2, default=str))
 
 
 def escape(text: str) -> str:

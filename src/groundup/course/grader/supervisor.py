@@ -52,6 +52,7 @@ class Supervisor(Run):
 
     def run(self, caller: socket.socket) -> dict[str, Any]:
         """Run the submission that comes by `caller` to its end and return the report; ends early when that closes."""
+        self._caller = caller
         source, source_in = os.pipe()
         results, results_in = os.pipe()
         output, output_in = os.pipe()
@@ -88,7 +89,6 @@ class Supervisor(Run):
         while not self.over:
             ready, _, _ = select.select(waiting, [], [], POLL_SECONDS if self.started else None)
             if caller in ready:
-                self._caller = caller
                 text = None if self.started else receive(caller)
                 if text is None:
                     self.end("cancelled")
