@@ -6,10 +6,11 @@ where to look. `assert_close` and `assert_shape` write the last three; the check
 
 from __future__ import annotations
 
+import random
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -45,6 +46,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers for a check, the same on every run with the same seed."""
     return np.random.default_rng(request.config.getoption("--seed"))
+
+
+def growing(count: int, largest: int) -> Iterator[tuple[random.Random, int]]:
+    """Random cases for a check, small ones first: a generator for each, and a size that grows from 0 to `largest`.
+
+    For cases that are lists of lists, which Hypothesis takes a millisecond each to make: what fails first is small
+    here because it comes first, and not because it is shrunk.
+
+    Args:
+        count: how many cases, at least 2.
+        largest: the last one's size.
+    """
+    for number in range(count):
+        yield random.Random(number), number * largest // (count - 1)
 
 
 def assert_close(actual: Any, expected: Any, message: str, *, rtol: float = 1e-7, atol: float = 1e-9) -> None:

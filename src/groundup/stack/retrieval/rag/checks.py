@@ -7,10 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from groundup.checking import assert_close, assert_refuses
+from groundup.checking import assert_close, assert_refuses, growing
 from groundup.stack.retrieval.rag import (
     NO_ANSWER,
     Claim,
@@ -36,9 +34,16 @@ from groundup.stack.retrieval.rag import (
 )
 
 WORDS = ("pod", "node", "disk", "not", "full", "7", "the", "restarts", "memory", "log")
-SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(lambda some: " ".join(some) + ".")
-TEXTS = st.lists(SENTENCES, max_size=4).map(" ".join)
-CONTEXTS = st.lists(TEXTS.map(Passage), max_size=3)
+
+
+def sentence_of(draw, size=4):
+    """A random sentence of at most `size` + 1 words."""
+    return " ".join(draw.choices(WORDS, k=draw.randint(1, size + 1))) + "."
+
+
+def text_of(draw, size=4):
+    """Random sentences, at most `size`."""
+    return " ".join(sentence_of(draw, size) for _ in range(draw.randint(0, size)))
 
 
 def assert_same(actual, expected, message):
@@ -83,11 +88,12 @@ def test_sentences_keep_their_citations():
     )
 
 
-@given(st.text("ab.! \n", max_size=30))
-def test_sentences_leave_nothing_out(text):
+def test_sentences_leave_nothing_out():
     """They are what splitting lines, and lines after a mark before whitespace, gives, in their places."""
-    parts = [part.strip() for line in text.split("\n") for part in re.split(r"(?<=[.!])(?=\s)", line)]
-    assert_same(split(text), [part for part in parts if part], f"the sentences of {text!r}")
+    for draw, size in growing(80, 30):
+        text = "".join(draw.choices("ab.! \n", k=size))
+        parts = [part.strip() for line in text.split("\n") for part in re.split(r"(?<=[.!])(?=\s)", line)]
+        assert_same(split(text), [part for part in parts if part], f"the sentences of {text!r}")
 
 
 # fence
@@ -110,14 +116,15 @@ def test_fence_breaks_the_tokens_of_chat_templates():
     assert_same(fence("a < b | c > d [x] <b>"), "| a < b | c > d [x] <b>", "signs that are no such token stay")
 
 
-@given(st.text("a<|>s/\n\r\x1c", max_size=12) | st.text(max_size=12))
-def test_fence_holds_whatever_the_text_is(text):
+def test_fence_holds_whatever_the_text_is():
     """No line of the text stands in the prompt without its mark, and no token of a template in one piece."""
-    lines = fence(text).splitlines()
-    assert all(line.startswith("| ") for line in lines), f"a line of fence({text!r}) has no mark: {lines}"
-    assert_same(len(lines), len(text.splitlines()), f"how many lines fence({text!r}) has")
-    found = re.search(r"<\|[^|<>]*\|>|</?s>", fence(text))
-    assert not found, f"fence({text!r}) leaves {found[0] if found else ''!r} as it was"
+    for draw, size in growing(80, 12):
+        text = "".join(draw.choices("a<|>s/\n\r\x1c\x0b\x85\u2029\U0001f600", k=size))
+        lines = fence(text).splitlines()
+        assert all(line.startswith("| ") for line in lines), f"a line of fence({text!r}) has no mark: {lines}"
+        assert_same(len(lines), len(text.splitlines()), f"how many lines fence({text!r}) has")
+        found = re.search(r"<\|[^|<>]*\|>|</?s>", fence(text))
+        assert not found, f"fence({text!r}) leaves {found[0] if found else ''!r} as it was"
 
 
 # render, prompt
@@ -211,15 +218,16 @@ def test_assemble_refuses():
     assert_same(assemble([FIRST, FIRST], budget=999, length=len, overlap=1), [FIRST], "an overlap of 1")
 
 
-@given(st.lists(TEXTS.map(Passage), max_size=5), st.integers(0, 120))
-def test_assemble_never_breaks_its_budget(passages, budget):
+def test_assemble_never_breaks_its_budget():
     """The result is some of the passages in their order, and fits."""
-    before = list(passages)
-    found = assemble(passages, budget=budget, length=len)
-    assert passages == before, "the passages that were given must stay as they were"
-    rest = iter(passages)
-    assert all(any(p == q for q in rest) for p in found), f"{found} is not some of {passages} in their order"
-    assert len(render(found)) <= budget, f"{len(render(found))} characters for a budget of {budget}"
+    for draw, size in growing(30, 5):
+        passages, budget = [Passage(text_of(draw)) for _ in range(size)], draw.randint(0, 120)
+        before = list(passages)
+        found = assemble(passages, budget=budget, length=len)
+        assert passages == before, "the passages that were given must stay as they were"
+        rest = iter(passages)
+        assert all(any(p == q for q in rest) for p in found), f"{found} is not some of {passages} in their order"
+        assert len(render(found)) <= budget, f"{len(render(found))} characters for a budget of {budget}"
 
 
 # cited, find_span
@@ -274,23 +282,24 @@ def test_find_span_is_strict_about_numbers_and_negations():
     assert_same(find_span("The disk is not full.", text)[:2], (0, 60), "not is found in the neighbour only")
 
 
-@given(TEXTS, SENTENCES)
-def test_find_span_is_the_best_of_all(text, sentence):
+def test_find_span_is_the_best_of_all():
     """No sentence and no pair of neighbours is better, by the number of shared terms."""
-    places = [(a, d) for i, (a, _) in enumerate(sentences(text)) for _, d in sentences(text)[i : i + 2]]
-    wanted = set(terms(sentence))
-    strict = wanted & {"not", "7"}
-    shares = [
-        len(wanted & set(terms(text[a:b]))) / len(wanted) if wanted and strict <= set(terms(text[a:b])) else 0.0
-        for a, b in places
-    ]
-    start, end, score = find_span(sentence, text)
-    assert_close(score, max(shares, default=0.0), f"the score of {sentence!r} in {text!r}")
-    if score:
-        equal = [span for span, share in zip(places, shares, strict=True) if share == score]
-        assert_same(
-            (start, end), min(equal, key=lambda s: (s[1] - s[0], s[0])), f"the span of {sentence!r} in {text!r}"
-        )
+    for draw, size in growing(30, 4):
+        text, sentence = text_of(draw, size), sentence_of(draw, size)
+        places = [(a, d) for i, (a, _) in enumerate(sentences(text)) for _, d in sentences(text)[i : i + 2]]
+        wanted = set(terms(sentence))
+        strict = wanted & {"not", "7"}
+        shares = [
+            len(wanted & set(terms(text[a:b]))) / len(wanted) if wanted and strict <= set(terms(text[a:b])) else 0.0
+            for a, b in places
+        ]
+        start, end, score = find_span(sentence, text)
+        assert_close(score, max(shares, default=0.0), f"the score of {sentence!r} in {text!r}")
+        if score:
+            equal = [span for span, share in zip(places, shares, strict=True) if share == score]
+            assert_same(
+                (start, end), min(equal, key=lambda s: (s[1] - s[0], s[0])), f"the span of {sentence!r} in {text!r}"
+            )
 
 
 # check, show, faithfulness
@@ -465,15 +474,17 @@ def test_extract_adds_what_is_still_open():
     assert_same(len(extract(question, LOGS, weight=one, most=1).claims), 1, "an answer of one sentence")
 
 
-@given(SENTENCES, CONTEXTS, st.integers(1, 3))
-def test_extract_never_invents_a_word(question, context, most):
+def test_extract_never_invents_a_word():
     """Each claim stands in its place, holds under `check`, and none comes twice."""
-    answer = extract(question, context, weight=idf([p.text for p in context]), threshold=0.0, most=most)
-    quotes(answer, context)
-    assert len({claim.support for claim in answer.claims}) == len(answer.claims) <= most, f"claims: {answer.claims}"
-    assert 0 <= answer.score <= 1, f"the score of {question!r} must be from 0 to 1, not {answer.score}"
-    held = check(show(answer.claims), context) if answer.claims else []
-    assert all(claim.support for claim in held), f"{show(answer.claims)!r} must hold under `check`"
+    for draw, size in growing(25, 4):
+        question, context = sentence_of(draw), [Passage(text_of(draw, size)) for _ in range(draw.randint(0, 3))]
+        most = draw.randint(1, 3)
+        answer = extract(question, context, weight=idf([p.text for p in context]), threshold=0.0, most=most)
+        quotes(answer, context)
+        assert len({claim.support for claim in answer.claims}) == len(answer.claims) <= most, f"claims: {answer.claims}"
+        assert 0 <= answer.score <= 1, f"the score of {question!r} must be from 0 to 1, not {answer.score}"
+        held = check(show(answer.claims), context) if answer.claims else []
+        assert all(claim.support for claim in held), f"{show(answer.claims)!r} must hold under `check`"
 
 
 # calibrate_threshold
@@ -505,19 +516,16 @@ def test_calibrate_threshold_by_hand():
     assert_same(calibrate_threshold([1, 2], [False, True], wrong=0, silent=0), math.inf, "nothing costs anything")
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=12),
-    st.integers(0, 4),
-    st.integers(0, 4),
-)
-def test_calibrate_threshold_is_the_best_of_all(pairs, wrong, silent):
+def test_calibrate_threshold_is_the_best_of_all():
     """No score and no infinity costs less; of those that cost the same it is the highest."""
-    scores, flags = zip(*pairs, strict=True)
-    possible = sorted({*scores, math.inf})
-    costs = [cost_of(threshold, scores, flags, wrong, silent) for threshold in possible]
-    best = max(t for t, cost in zip(possible, costs, strict=True) if cost == min(costs))
-    found = calibrate_threshold(np.array(scores), np.array(flags), wrong=wrong, silent=silent)
-    assert_same(found, best, f"scores {scores}, answerable {flags}, costs {wrong} and {silent}")
+    for draw, size in growing(40, 11):
+        scores, flags = draw.choices(range(7), k=size + 1), draw.choices([False, True], k=size + 1)
+        wrong, silent = draw.randint(0, 4), draw.randint(0, 4)
+        possible = sorted({*scores, math.inf})
+        costs = [cost_of(threshold, scores, flags, wrong, silent) for threshold in possible]
+        best = max(t for t, cost in zip(possible, costs, strict=True) if cost == min(costs))
+        found = calibrate_threshold(np.array(scores), np.array(flags), wrong=wrong, silent=silent)
+        assert_same(found, best, f"scores {scores}, answerable {flags}, costs {wrong} and {silent}")
 
 
 def test_calibrate_threshold_refuses():
@@ -574,17 +582,19 @@ def test_f1_and_no_answer():
     )
 
 
-@given(
-    st.lists(st.sampled_from(["the", "disk", "Disk.", "pod", "a", "full!"]), max_size=5).map(" ".join),
-    st.lists(st.lists(st.sampled_from(["disk", "pod", "an", "full"]), max_size=4).map(" ".join), max_size=3),
-)
-def test_measures_are_those_of_squad(answer, truths):
+def test_measures_are_those_of_squad():
     """F1 and exact match equal the official evaluation's, for the best of the truths."""
-    wanted = truths or [""]
-    expected = max(squad_f1(truth, answer) for truth in wanted)
-    assert_close(f1(answer, truths), expected, f"f1({answer!r}, {truths!r})")
-    exact = max(float(squad_normal(truth) == squad_normal(answer)) for truth in wanted)
-    assert_close(exact_match(answer, truths), exact, f"exact_match({answer!r}, {truths!r})")
+    for draw, size in growing(60, 5):
+        answer = " ".join(draw.choices(["the", "disk", "Disk.", "pod", "a", "full!"], k=size))
+        truths = [
+            " ".join(draw.choices(["disk", "pod", "an", "full"], k=draw.randint(0, 4)))
+            for _ in range(draw.randint(0, 3))
+        ]
+        wanted = truths or [""]
+        expected = max(squad_f1(truth, answer) for truth in wanted)
+        assert_close(f1(answer, truths), expected, f"f1({answer!r}, {truths!r})")
+        exact = max(float(squad_normal(truth) == squad_normal(answer)) for truth in wanted)
+        assert_close(exact_match(answer, truths), exact, f"exact_match({answer!r}, {truths!r})")
 
 
 @pytest.mark.parametrize(("text", "plain"), [("The  Disk's\tfull!", "disks full"), ("Another a", "another"), ("", "")])
