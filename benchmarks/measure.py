@@ -40,7 +40,7 @@ class Figure:
         """Whether the bar is cleared; None where there is none."""
         if self.bar is None:
             return None
-        return self.value >= self.bar if self.unit in MORE_IS_BETTER else self.value <= self.bar
+        return bool(self.value >= self.bar if self.unit in MORE_IS_BETTER else self.value <= self.bar)
 
     @property
     def ratio(self) -> float | None:

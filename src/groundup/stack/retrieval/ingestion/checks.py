@@ -3,10 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from groundup.checking import assert_refuses
+from groundup.checking import assert_refuses, growing
 from groundup.stack.retrieval.ingestion import (
     Changes,
     Document,
@@ -22,8 +20,12 @@ from groundup.stack.retrieval.ingestion import (
     where,
 )
 
-TEXTS = st.text("ab. \n", max_size=60)
 WORDS = r"\s+"
+
+
+def text_of(draw, size):
+    """A random text of words, sentences, lines and paragraphs."""
+    return "".join(draw.choices("ab. \n", k=size))
 
 
 def assert_same(actual, expected, message):
@@ -67,11 +69,11 @@ def test_separate_spares_what_is_whole():
     assert_same(separate("a b c", 0, 5, WORDS, [(0, 3), (2, 5)]), [(0, 5)], "of several whole spans, each is spared")
 
 
-@given(TEXTS, st.sampled_from([WORDS, r"\n", r"\.", "a"]))
-@settings(max_examples=40)
-def test_separate_leaves_nothing_out(text, pattern):
+def test_separate_leaves_nothing_out():
     """The spans follow each other from the first character to the last."""
-    assert_tiles(separate(text, 0, len(text), pattern), 0, len(text), f"separate({text!r}, pattern={pattern!r})")
+    for draw, size in growing(60, 60):
+        text, pattern = text_of(draw, size), draw.choice([WORDS, r"\n", r"\.", "a"])
+        assert_tiles(separate(text, 0, size, pattern), 0, size, f"separate({text!r}, pattern={pattern!r})")
 
 
 # pieces
@@ -145,14 +147,14 @@ def test_pieces_refuse_a_character_that_does_not_fit():
     assert_refuses(lambda: pieces("é", 0, 1, lambda a, b: False), "the character é does not fit", "'é'")
 
 
-@given(TEXTS, st.integers(1, 12))
-@settings(max_examples=40)
-def test_pieces_fit_and_leave_nothing_out(text, size):
+def test_pieces_fit_and_leave_nothing_out():
     """Every piece fits, and together they are the text."""
-    fits = fitting(text, size)
-    found = pieces(text, 0, len(text), fits)
-    assert_tiles(found, 0, len(text), f"pieces of {text!r} of at most {size}")
-    assert all(fits(*piece) for piece in found), f"a piece of {text!r} is longer than {size}: {found}"
+    for draw, length in growing(40, 60):
+        text, size = text_of(draw, length), draw.randint(1, 12)
+        fits = fitting(text, size)
+        found = pieces(text, 0, length, fits)
+        assert_tiles(found, 0, length, f"pieces of {text!r} of at most {size}")
+        assert all(fits(*piece) for piece in found), f"a piece of {text!r} is longer than {size}: {found}"
 
 
 # merge
@@ -206,10 +208,15 @@ def test_merge_measures_what_is_put_together():
     assert_same(merge(FIVES, with_ends, 17, 7), [(0, 15), (10, 25)], "one repeated five measures 5 + 2, which 7 allows")
 
 
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=12), st.integers(6, 14), st.integers(0, 13))
-@settings(max_examples=60)
-def test_merge_loses_nothing_and_goes_on(lengths, size, overlap):
+def test_merge_loses_nothing_and_goes_on():
     """Groups fit, are full, cover everything, share no more than they may, and each has something new."""
+    for draw, count in growing(80, 11):
+        lengths, size, overlap = draw.choices(range(1, 7), k=count + 1), draw.randint(6, 14), draw.randint(0, 13)
+        assert_merges(lengths, size, overlap)
+
+
+def assert_merges(lengths, size, overlap):
+    """Fail unless spans of these lengths are merged as the check above says."""
     edges = [0, *np.cumsum(lengths).tolist()]
     spans = list(pairwise(edges))
     groups = list(merge(spans, between, size, overlap))
@@ -346,11 +353,15 @@ def test_chunk_refuses_an_impossible_overlap():
     assert_refuses(lambda: chunk(document, length=lambda t: 9, size=5, overlap=0), "a character of length 9", "'S'")
 
 
-@given(TEXTS, st.integers(3, 12), st.integers(0, 9), st.integers(0, 60))
-@settings(max_examples=60)
-def test_chunk_loses_nothing(text, size, overlap, cut):
+def test_chunk_loses_nothing():
     """Chunks fit, stand where they say, lie in one section, differ in id, and cover everything but whitespace."""
-    cut = min(cut, len(text))
+    for draw, length in growing(50, 60):
+        text, cut = text_of(draw, length), draw.randint(0, length)
+        assert_chunks(text, draw.randint(3, 12), draw.randint(0, 9), cut)
+
+
+def assert_chunks(text, size, overlap, cut):
+    """Fail unless the chunks of a text with a new section at `cut` are as the check above says."""
     sections = [Section(0, cut, {"part": 1}), Section(cut, len(text), {"part": 2})]
     made = chunked(Document("a", text, {}, sections), size, min(overlap, size - 1))
     said = f"chunks of {text!r} with size {size}, overlap {min(overlap, size - 1)} and a new section at {cut}: {made}"
@@ -711,10 +722,10 @@ def test_ingest_completes_what_was_broken_off():
 def test_ingest_in_parts():
     """A large document is embedded and written in parts that Chroma takes."""
     base, embedded = knowledge()
-    text = " ".join(f"x{i:04}." for i in range(2100))
+    text = " ".join(f"x{i:04}." for i in range(1050))
     base.ingest(Document("a", text))
     sizes = [len(call[1]) for call in base.collection.calls if call[0] == "upsert"]
-    assert_same((len(base), len(embedded), max(sizes)), (2100, 2100, 1000), "2,100 chunks, at most 1,000 at a time")
+    assert_same((len(base), len(embedded), max(sizes)), (1050, 1050, 1000), "1,050 chunks, at most 1,000 at a time")
     base.ingest(Document("a", ""))
     assert_same(len(base), 0, "and all of them are removed")
 

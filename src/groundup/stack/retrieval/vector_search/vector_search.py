@@ -22,9 +22,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numba import njit
 from numpy.typing import ArrayLike
 
-AT_ONCE = 1_024  # rows that are added or compared at once: what is made of them stays in the cache
-QUERIES_AT_ONCE = 512
+AT_ONCE = 1_024  # rows that are added, queries that are answered, at once
 BATCH = 8  # from so many queries on, BLAS is the faster
+BLOCK = 256  # rows that BLAS is given at once: the scores stay in the cache until they have been looked through
 FEW = 0.2  # up to this share of the rows, those that are allowed are compared one by one in any index
 CODES = 256  # as many as a byte has values
 NOTHING = -1  # a row, an id or a link that is none
@@ -242,11 +242,12 @@ class Exact:
         """The best of the wanted rows (all, where that is None) for every query, and their scores."""
         rows = np.arange(self._used) if wanted is None else np.flatnonzero(wanted)
         best_rows, best_scores = _none_yet(len(queries), k)
-        for first in range(0, len(queries), QUERIES_AT_ONCE):
-            some = slice(first, first + QUERIES_AT_ONCE)
+        for first in range(0, len(queries), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
             asked = self._asked(queries[some])
-            for start in range(0, len(rows), AT_ONCE):
-                block = rows[start : start + AT_ONCE]
+            step = BLOCK if len(queries[some]) >= BATCH else AT_ONCE
+            for start in range(0, len(rows), step):
+                block = rows[start : start + step]
                 keep_best(best_scores[some], best_rows[some], self._score(asked, block), block)
         return best_rows, best_scores
 
