@@ -228,9 +228,10 @@ _SYSLOG_TAG = re.compile(
 )
 _NUMBERED_TAG = re.compile(r" (?P<host>\S+) (?P<tag>[A-Za-z_/-][^\s:\[\]]*)\[\d+\]:(?: |$)(?P<message>.*)", re.DOTALL)
 # Before a level: brackets, numbers, names that look like names, and at most one plain word.
-_OTHER = r"(?:\[[^\[\]]*\]|\([^()]*\)|[A-Z0-9][A-Z0-9_.:/#-]*|[\w$@#-]*[\d.$@:/#_-][\w.$@:/#-]*)[\s|]+"
+# None can be split in another way, so each is atomic: a line without a level is given up at once.
+_OTHER = r"(?>(?:\[[^\[\]]*\]|\([^()]*\)|[A-Z0-9][A-Z0-9_.:/#-]*|[\w$@#-]*[\d.$@:/#_-][\w.$@:/#-]*)[\s|]+)"
 _LEVEL = re.compile(
-    rf"[\s,|:\])-]*(?P<before>(?:{_OTHER}){{0,4}}?(?:[A-Za-z]\w*[\s|]+)?(?:{_OTHER}){{0,2}}?)"
+    rf"[\s,|:\])-]*(?P<before>(?:{_OTHER}){{0,4}}?(?>[A-Za-z]\w*[\s|]+)?(?:{_OTHER}){{0,2}}?)"
     rf"(?P<level>[\[(<]?(?:{_WORDS})[\])>]?(?=[\s:,|-]|$)|\[(?i:{_WORDS})\]"
     r"|(?<=[\s,])(?:Info|Warning|Error)(?= {2,}))"
     r"[ \t]*[:,|-]?(?P<rest>.*)",
