@@ -2,7 +2,7 @@
 
 Ours is all that `groundup copilot ingest` does: reading, hiding secrets, recognising formats and times, masking and
 mining, and writing lines, cursor and templates durably, batch by batch. The lines are those of the largest incident
-log, and of loghub's 2k sets several times over, with other digits each time; both in the folder of
+log, and of loghub's 2k sets several times over, with other digits in their messages each time; both in the folder of
 `GROUNDUP_DATA_MIRROR`.
 
 Seconds of processor time, of all threads: what one process would need by the clock on a machine that does nothing else.
@@ -12,14 +12,17 @@ Waiting for the disk does not count.
 from __future__ import annotations
 
 import os
+import random
+import re
 import statistics
+import string
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.measure import Figure
-from benchmarks.templates import drain, labelled, many
+from benchmarks.templates import Labelled, drain, labelled
 from groundup.systems.copilot.files import ingest_files
 from groundup.systems.copilot.logs import open_logs, parse
 from groundup.systems.copilot.store import open_store
@@ -38,20 +41,32 @@ def run() -> Iterator[Figure]:
             for path in incidents:
                 with open_logs(path) as lines:
                     texts.append(list(lines))
-            yield from _measure("the largest incident log", max(texts, key=len), Path(folder), 80_000)
+            yield from _measure("lines of the largest incident log", [max(texts, key=len)], Path(folder), 80_000)
         if sets:
-            raw = many([line for one in sets for line in one.raw])
-            yield from _measure(f"raw lines of {len(sets)} systems", raw, Path(folder), None)
+            yield from _measure(f"raw lines of {len(sets)} systems", [raw(one) for one in sets], Path(folder), None)
 
 
-def _measure(what: str, lines: list[str], folder: Path, bar: float | None) -> Iterator[Figure]:
-    log, file = folder / "app.log", folder / "drain.bin"
-    log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    messages = [record.message for record in parse(lines)]
-    few = messages[:FEW]
+def raw(one: Labelled, times: int = 5) -> list[str]:
+    """The lines of a set several times over, with their own headers, and other digits in their messages each time."""
+    headers = [line[: len(line) - len(message)] for line, message in zip(one.raw, one.messages, strict=True)]
+    rng = random.Random(0)
+    return [
+        header + re.sub(r"\d", lambda _: rng.choice(string.digits), message)
+        for _ in range(times)
+        for header, message in zip(headers, one.messages, strict=True)
+    ]
+
+
+def _measure(what: str, logs: list[list[str]], folder: Path, bar: float | None) -> Iterator[Figure]:
+    lines, file = [line for log in logs for line in log], folder / "drain.bin"
+    paths = [folder / f"{number}.log" for number in range(len(logs))]
+    for path, log in zip(paths, logs, strict=True):
+        path.write_text("".join(f"{line}\n" for line in log), encoding="utf-8")
+    messages = [record.message for log in logs for record in parse(log)]
+    few = messages[:: len(messages) // FEW][:FEW]
     taken: dict[str, list[float]] = {"ours": [], "memory": [], "durable": []}
     for _ in range(RUNS):
-        taken["ours"].append(_spent(lambda: ingest(log, len(lines))) / len(lines))
+        taken["ours"].append(_spent(lambda: ingest(paths, len(lines))) / len(lines))
         taken["memory"].append(_spent(lambda: mine(messages)) / len(messages))
         taken["durable"].append(_spent(lambda: mine(few, file)) / len(few))
     ours, memory, durable = (1 / statistics.median(times) for times in taken.values())
@@ -66,11 +81,11 @@ def _spent(call: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def ingest(log: Path, lines: int) -> None:
-    """A file into a new store."""
-    store = log.with_name("copilot.duckdb")
+def ingest(logs: list[Path], lines: int) -> None:
+    """Files into a new store."""
+    store = logs[0].with_name("copilot.duckdb")
     with open_store(store) as opened:
-        assert ingest_files(opened, [str(log)]).lines == lines
+        assert ingest_files(opened, list(map(str, logs))).lines == lines
     store.unlink()
 
 

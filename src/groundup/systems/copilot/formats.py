@@ -237,6 +237,7 @@ _LEVEL = re.compile(
     r"[ \t]*[:,|-]?(?P<rest>.*)",
     re.DOTALL,
 )
+_ANY_LEVEL = re.compile(rf"(?:{_WORDS})|\[(?i:{_WORDS})\]|Info|Warning|Error")
 _LETTER = re.compile(r"\s+(\d+)\s+(\d+)\s+([VDIWEF])\s+([^\s:]+(?: [^\s:]+)?)\s*: (.*)", re.DOTALL)  # Android
 _PIPES = re.compile(r"\|(?P<name>[^|]{1,60})\|(?P<id>\d+)\|(?P<message>.*)", re.DOTALL)
 _NESTED = r"\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]"
@@ -299,10 +300,11 @@ def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False
 def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
     if rest[:1] == "|" and (match := _PIPES.match(rest)):
         return Parsed(name, match["message"], time, None, match["name"])
-    if rest[:1] == " " and (match := _LETTER.match(rest)):
+    if rest[:1] == " " and rest[1:3].lstrip()[:1].isdigit() and (match := _LETTER.match(rest)):
         return Parsed(name, match[5], time, LEVELS[match[3].lower()], match[4])
-    level = _LEVEL.match(rest)
-    tag = (_SYSLOG_TAG if syslog else _NUMBERED_TAG).match(rest)
+    tag = _SYSLOG_TAG.match(rest) if syslog else _NUMBERED_TAG.match(rest) if "]:" in rest else None
+    # A level counts before the tag's message only: to look there for its word is quicker than to match the header.
+    level = _LEVEL.match(rest) if tag is None or _ANY_LEVEL.search(rest, 0, tag.start("message")) else None
     if level is not None and (tag is None or level.start("level") < tag.start("message")):
         origin = _ORIGIN.match(level["rest"])
         assert origin is not None

@@ -107,12 +107,13 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
 
 
 # What continues an exception that has begun.
-_PYTHON = re.compile(r"Traceback \(most recent call last\):")
+_PYTHON = "Traceback (most recent call last):"
 _BETWEEN = re.compile(
     r"(During handling of the above exception|The above exception was the direct cause"
     r"|Traceback \(most recent call last\):)"
 )
 _JAVA = re.compile(r"\s*(at [\w.$/<>]+[\w$<>]*\(.*\)|\.\.\. \d+ (more|common frames omitted)|Caused by: |Suppressed: )")
+_JAVA_BEGINS = frozenset(" \tatCS.")
 _NEVER_JOINS = frozenset("{[0123456789")  # a line that begins so is an entry of its own, and most do
 EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
@@ -144,13 +145,13 @@ def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | Non
             last.joined.append(text)
             python = python and not ends
             continue
-        python = _PYTHON.match(text) is not None
+        python = text.startswith(_PYTHON)
         if last is not None:
             yield last
         parsed = _parse(text, order)
         if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
             parsed = after_time(f" {text}", "headed", time)
-        if not python and _PYTHON.search(parsed.message):
+        if not python and _PYTHON in parsed.message:
             python = True  # the header and the beginning of the traceback share a line
         if parsed.time is not None and received is None:
             time = parsed.time
@@ -167,9 +168,9 @@ def _joins(text: str, last: Record, python: bool) -> tuple[bool, bool, bool]:
     indented = text[0] in " \t"
     if indented and (_JAVA.match(text) or python):
         return True, python, False
-    if _JAVA.match(text) and (last.joined or EXCEPTION.search(last.message)):
+    if text[0] in _JAVA_BEGINS and _JAVA.match(text) and (last.joined or EXCEPTION.search(last.message)):
         return True, python, False
-    if _PYTHON.match(text):  # belongs to the entry that reports it
+    if text.startswith(_PYTHON):  # belongs to the entry that reports it
         return last.level in ("error", "fatal", "warn") or bool(last.joined), True, False
     if python:
         if _BETWEEN.match(text):

@@ -63,6 +63,7 @@ def mask(message: str) -> str:
 
 
 _DIGITS = re.compile(r"\d+")
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 LOOK = 2_000  # characters of a message that are masked; what is beyond does not tell one kind of message from another
 
 
@@ -71,15 +72,19 @@ class Masker:
 
     def __init__(self, size: int = 100_000) -> None:
         self.size = size
-        self._known: dict[str, str] = {}
+        self._known: dict[str | bytes, str] = {}
 
     def __call__(self, message: str) -> str:
         """The message masked, as the first message with the same text between its digits was."""
         message = message[:LOOK]
-        shape = _DIGITS.sub("0", message)
-        masked = self._known.get(shape)
+        exact = message.encode("utf-8", "surrogatepass").translate(_ZEROS)  # quicker than to look for runs of digits
+        masked = self._known.get(exact)
         if masked is None:
+            shape = _DIGITS.sub("0", message)
+            masked = self._known.get(shape)
             if len(self._known) >= self.size:
                 self._known.clear()
-            masked = self._known[shape] = mask(message)
+            if masked is None:
+                masked = self._known[shape] = mask(message)
+            self._known[exact] = masked
         return masked

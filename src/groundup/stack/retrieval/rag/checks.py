@@ -273,6 +273,7 @@ def test_find_span_is_strict_about_numbers_and_negations():
     assert_same(find_span("The disk of node-8 is full.", text), (0, 0, 0.0), "node-8 for node-7")
     assert_same(find_span("The disk of node-7 is never full.", text), (0, 0, 0.0), "never is not there")
     assert_same(find_span("Not 7", "Not 7."), (0, 6, 1.0), "a span of nothing but numbers and negations")
+    assert_same(find_span("Disk 17", "Disk 17."), (0, 8, 1.0), "a number is looked for whole, not digit by digit")
     far = ("Node 7 is up. Wait. Disk full.", "Disk full. Wait. Node 7 is up.")
     assert_same(
         find_span("Disk 7 full", far[0]), (0, 13, 1 / 3), "7 stands in the text, and not where the disk is full"
