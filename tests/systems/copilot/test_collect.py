@@ -456,7 +456,7 @@ def test_no_answer_no_json_and_nobody_there(
         again()
     config = Path(api.kubeconfig(tmp_path / "config2"))
     config.write_text(config.read_text().replace(api.url, "http://127.0.0.1:1"))
-    with pytest.raises(ClusterError, match=r"must be reachable, and 'http://127\.0\.0\.1:1' does not: .*refused"):
+    with pytest.raises(ClusterError, match=r"must be reachable, and 'http://127\.0\.0\.1:1' is not: .*refused"):
         collect(tmp_path / "x.duckdb", connect(str(config), wait=lambda _: False))
 
 

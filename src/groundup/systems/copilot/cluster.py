@@ -223,10 +223,10 @@ class Cluster:
 
     def _unreachable(self, error: Exception) -> ClusterError:
         said = str(error).splitlines()[-1] if str(error) else type(error).__name__
-        timeout = "timed out" in said
-        rule = f"answer within {TIMEOUT[1]:g} s" if timeout else "be reachable"
+        slow = "timed out" in said
+        rule, not_so = (f"answer within {TIMEOUT[1]:g} s", "does not") if slow else ("be reachable", "is not")
         return ClusterError(
-            f"the cluster must {rule}, and '{self._host}' does not: {said}. "
+            f"the cluster must {rule}, and '{self._host}' {not_so}: {said}. "
             "Check the network and the address in the kubeconfig, or name another --context.",
             passing=True,
         )
