@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from groundup.cli.asking import ask_command, learn_command, open_command
 from groundup.cli.collecting import collect_command, ingest_command, shown, status_command, store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, print_json, progress
@@ -33,7 +34,7 @@ def copilot_command() -> None:
     """The DevOps copilot: from log files to the lines that hold the root cause, and to the templates behind them."""
 
 
-for command in (ingest_command, collect_command, status_command):
+for command in (ingest_command, collect_command, status_command, learn_command, ask_command, open_command):
     copilot_command.add_command(command)
 
 

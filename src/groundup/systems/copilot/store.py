@@ -443,6 +443,20 @@ class Store:
         ).fetchall()
         return [row[0] for row in rows]
 
+    def around(self, source: Source, position: int, count: int) -> tuple[int, list[str]]:
+        """A line of a source with the `count` before and behind it, and the position of the first of them.
+
+        An exception is whole: what belongs to the line's record counts as the line.
+        """
+        rows = self.connection.execute(
+            "WITH here AS (SELECT min(position) AS a, max(position) AS z FROM lines WHERE source = $source AND record = "
+            "(SELECT record FROM lines WHERE source = $source AND position = $position)) "
+            "SELECT position, text FROM lines, here WHERE source = $source AND position BETWEEN a - $count AND z + $count "
+            "ORDER BY position",
+            {"source": source.id, "position": position, "count": count},
+        ).fetchall()
+        return (rows[0][0] if rows else position), [text for _, text in rows]
+
     def seen(self, sources: Sequence[Source], begin: int | None) -> Counter[tuple[int, str]]:
         """How often each line is stored, with its time, from `begin` (microseconds since 1970) on."""
         rows = self.connection.execute(

@@ -1,0 +1,154 @@
+"""`groundup copilot learn`, `ask` and `open`: runbooks in, cited answers out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from groundup.cli.collecting import shown, store_option
+from groundup.cli.options import json_option
+from groundup.cli.output import console, escape, print_json, progress
+from groundup.errors import UsageError
+
+knowledge_option = click.option(
+    "--knowledge",
+    metavar="DIR|URL",
+    help="The knowledge base: a folder or a Chroma server [GROUNDUP_KNOWLEDGE, or beside the store].",
+)
+
+
+@click.command("learn", epilog="Example: groundup copilot learn runbooks docs/oncall.pdf")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…")
+@knowledge_option
+@store_option
+@json_option
+def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
+    """Take runbooks into the knowledge base: each FOLDER with all Markdown, text, PDF and .clinerules in it.
+
+    Run it again after a change: exactly what changed is replaced, and files that are gone are forgotten.
+    """
+    from dataclasses import asdict
+
+    from groundup.systems.copilot.knowledge import default_location, open_knowledge
+
+    location = knowledge or default_location(store)
+    opened = open_knowledge(location)
+    with progress(quiet=as_json) as bar:
+        task = bar.add_task("Learning", total=None)
+
+        def report(source: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=f"Learning {shown(source)}")
+
+        learned = opened.learn(folders, report=report)
+    if as_json:
+        print_json({"knowledge": location, "chunks": len(opened), **asdict(learned)}, ascii=True)
+        return 0
+    out = console()
+    for source, reason in learned.skipped.items():
+        out.print(f"[yellow]Left out: {shown(source)}[/] [dim]{shown(reason)}[/]")
+    out.print(
+        f"{learned.documents:,} documents read: {learned.added:,} chunks new, {learned.updated:,} moved, "
+        f"{learned.removed:,} removed. {shown(location)} holds {len(opened):,} chunks."
+    )
+    return 0
+
+
+@click.command("ask", epilog='Example: groundup copilot ask "Why is checkout failing?" --since 2h')
+@click.argument("question", nargs=-1, required=True, metavar="QUESTION")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME, or embedded [GROUNDUP_LLM, or embedded].",
+)
+@click.option(
+    "--since", metavar="SPAN|TIME", help="Only logs from then on: 10m, 2h, 1d before the newest line, or a time."
+)
+@knowledge_option
+@store_option
+@json_option
+def ask_command(
+    question: tuple[str, ...], model: str | None, since: str | None, knowledge: str | None, store: str, as_json: bool
+) -> int:
+    """Answer a QUESTION from the stored logs and the runbooks, with citations that `groundup copilot open` opens.
+
+    Without a model configured, the answer is made of sentences of the sources, word for word. Each sentence of any
+    model is looked up in the sources by code, and marked where it stands in none. Where the sources do not say, so does
+    the answer.
+    """
+    from dataclasses import asdict
+
+    from groundup.llm import chat_model
+    from groundup.systems.copilot.ask import stream
+
+    with ExitStack() as stack:
+        sources = _sources(store, knowledge, stack)
+        answer, chat, out = None, chat_model(model), console()
+        with progress(quiet=as_json) as bar:
+            bar.add_task("Looking", total=None)
+            for event in stream(" ".join(question), **sources, model=chat, since=since):
+                answer = event.answer or answer
+                if event.sentence and not as_json:
+                    marks = "".join(f"[{number}]" for number in event.sentence.citations)
+                    said = shown(event.sentence.text)
+                    if event.sentence.supported:
+                        out.print(f"{said} [bold]{escape(marks)}[/]")
+                    else:
+                        out.print(f"[dim]{said} (unsupported: no source says so)[/]")
+    assert answer is not None
+    if as_json:
+        print_json({**asdict(answer), "abstained": answer.abstained}, ascii=True)
+        return 0
+    if answer.abstained:
+        out.print("The logs and runbooks do not say.")
+    for one in answer.citations:
+        out.print(f"[bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}")
+    return 0
+
+
+def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:
+    """The store and the knowledge base, as far as they are there; one that was named must be."""
+    from groundup.systems.copilot.knowledge import default_location, open_knowledge
+    from groundup.systems.copilot.store import open_store
+
+    named = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
+    given = knowledge or os.environ.get("GROUNDUP_KNOWLEDGE")
+    location = given or default_location(store)
+    has_store, has_knowledge = named or Path(store).exists(), bool(given) or Path(location).is_dir()
+    if not has_store and not has_knowledge:
+        raise UsageError(
+            f"There is nothing to ask: neither a store ('{store}') nor a knowledge base ('{location}'). Make one with "
+            "`groundup copilot ingest FILE` or `groundup copilot learn FOLDER`, or name it with --store or --knowledge."
+        )
+    return {
+        "store": stack.enter_context(open_store(store, reading=True)) if has_store else None,
+        "knowledge": open_knowledge(location, reading=True) if has_knowledge else None,
+    }
+
+
+@click.command("open", epilog="Example: groundup copilot open 'app.log#1:42'")
+@click.argument("citation", metavar="CITATION")
+@knowledge_option
+@store_option
+@json_option
+def open_command(citation: str, knowledge: str | None, store: str, as_json: bool) -> int:
+    """Show what a CITATION of an answer stands for: the stored line, or the chunk of the document, in its place."""
+    from dataclasses import asdict
+
+    from groundup.systems.copilot.ask import open_citation
+
+    with ExitStack() as stack:
+        parts = open_citation(citation, **_sources(store, knowledge, stack))
+    if as_json:
+        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
+        return 0
+    out = console()
+    for part in parts:
+        text = shown(part.text)
+        out.print(
+            f"[bold]{shown(part.where)}[/]\n[bold]{text}[/]" if part.cited else f"[dim]{shown(part.where)}\n{text}[/]"
+        )
+    return 0

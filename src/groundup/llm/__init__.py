@@ -1,0 +1,15 @@
+"""Chat models behind one name, and answers of any of them held to their sources by code.
+
+    model = chat_model("ollama:llama3.2")         # or openai:NAME, http://host:8000/v1#NAME; "embedded" needs none
+    for sentence in ground(reply, passages):      # each with its place in a passage, or None
+        print(sentence.text, sentence.span)
+
+LangChain (`groundup[copilot]`) is imported when a model is asked for, not before.
+"""
+
+from __future__ import annotations
+
+from groundup.llm.grounding import Grounded, Grounder, ground
+from groundup.llm.models import chat_model
+
+__all__ = ["Grounded", "Grounder", "chat_model", "ground"]

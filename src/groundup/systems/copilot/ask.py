@@ -1,0 +1,329 @@
+"""A question about what is stored, answered with citations that open the stored line or chunk.
+
+    with open_store("copilot.duckdb", reading=True) as store:
+        answer = ask("Why is checkout failing?", store=store, knowledge=knowledge, model=chat_model())
+        answer.sentences[0].text, answer.citations[0].where
+
+1. Log lines: the evidence of `why`, and lines that share words with the question (`Store.search`).
+2. Runbooks: what the knowledge base finds for the question, and for the gravest evidence.
+3. The model gets rules, these sources (fenced: what they say is data, `rag.prompt`) and the question.
+4. Every sentence of its reply is looked up in the sources (`llm.grounding`). One that stands in none is marked as
+   unsupported; what is cited is where a sentence was found, so no source can be cited that was not retrieved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
+from groundup.llm.grounding import Grounded, Grounder
+from groundup.systems.copilot.evidence import why
+from groundup.systems.copilot.secrets import hide
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+
+    from groundup.stack.retrieval.rag import Passage
+    from groundup.systems.copilot.evidence import Evidence
+    from groundup.systems.copilot.knowledge import Knowledge
+    from groundup.systems.copilot.store import Store
+
+BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
+MOST_LINES = 8  # of each kind: evidence, and lines that share words with the question
+MOST_PASSAGES = 5
+Kind = Literal["log", "document"]
+
+
+@dataclass(frozen=True)
+class Citation:
+    """Where a sentence of an answer stands.
+
+    Attributes:
+        number: what the answer cites it by, from 1.
+        kind: `log` or `document`.
+        where: what opens it (`open_citation`): `app.log#1:42`, source, its number in the store and line; or
+            `runbooks/oom.md:120-260`, document and characters.
+        start: the first character of the cited span, in the record or in the document.
+        end: behind its last.
+        text: the span.
+    """
+
+    number: int
+    kind: Kind
+    where: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of an answer, the numbers of its citations, and whether it stands in a source."""
+
+    text: str
+    citations: tuple[int, ...]
+    supported: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer; without any sentence that is supported, it is an abstention."""
+
+    question: str
+    sentences: tuple[Sentence, ...] = ()
+    citations: tuple[Citation, ...] = ()
+
+    @property
+    def abstained(self) -> bool:
+        """Whether nothing in it stands in a source."""
+        return not any(sentence.supported for sentence in self.sentences)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens while a question is answered.
+
+    Attributes:
+        kind: `retrieved` (places that may answer), `sentence` (with the citations that are new in it), `answer` (last).
+        places: where the sources are, as `Citation.where`; of `retrieved`.
+        sentence: of `sentence`.
+        citations: what the sentence cites and none before it did.
+        answer: of `answer`.
+    """
+
+    kind: Literal["retrieved", "sentence", "answer"]
+    places: tuple[str, ...] = ()
+    sentence: Sentence | None = None
+    citations: tuple[Citation, ...] = ()
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source for the model: its text, where it is from in words, and where it is.
+
+    Attributes:
+        text: the text.
+        about: what the model is told of it.
+        kind: `log` or `document`.
+        place: its source: what stands before the colon in `Citation.where`.
+        position: of a log, the line.
+        offset: where the text begins in the record or document.
+    """
+
+    text: str
+    about: str
+    kind: Kind
+    place: str
+    position: int
+    offset: int
+
+    def citation(self, number: int, start: int, end: int) -> Citation:
+        """A span of the text as a citation."""
+        first, last = self.offset + start, self.offset + end
+        where = f"{self.place}:{self.position}" if self.kind == "log" else f"{self.place}:{first}-{last}"
+        return Citation(number, self.kind, where, first, last, self.text[start:end])
+
+
+# ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def ask(
+    question: str,
+    *,
+    store: Store | None = None,
+    knowledge: Knowledge | None = None,
+    model: BaseChatModel,
+    since: str | None = None,
+) -> Answer:
+    """Answer a question from the stored logs and the knowledge base; either may be missing.
+
+    Args:
+        question: what is asked.
+        store: the logs.
+        knowledge: the runbooks.
+        model: what writes the answer (`groundup.llm.chat_model`).
+        since: only logs from then on: a span back from the newest line (`2h`), or a time.
+
+    Raises:
+        UsageError: the question says nothing, or there is neither store nor knowledge base.
+        ModelUnavailable: the model does not answer.
+    """
+    answers = (event.answer for event in stream(question, store=store, knowledge=knowledge, model=model, since=since))
+    return next(answer for answer in answers if answer)
+
+
+def stream(
+    question: str,
+    *,
+    store: Store | None = None,
+    knowledge: Knowledge | None = None,
+    model: BaseChatModel,
+    since: str | None = None,
+) -> Iterator[Event]:
+    """As `ask`, telling what happens as it does: sentences come checked, as soon as the model has finished each."""
+    from groundup.stack.retrieval.rag import Passage
+
+    if not question.strip():
+        raise UsageError(f"question must say something, got {question!r}. For example: Why is checkout failing?")
+    if store is None and knowledge is None:
+        raise UsageError("ask needs a store or a knowledge base, got neither. Name one of them.")
+    question = hide(" ".join(question.split()))
+    found = retrieve(question, store=store, knowledge=knowledge, since=since)
+    yield Event("retrieved", tuple(one.citation(0, 0, len(one.text)).where for one in found))
+    passages = [Passage(one.text, one.about) for one in found]
+    grounder = Grounder(passages)
+    cited = _Cited(found)
+    said: list[Sentence] = []
+    for whole in _replied(question, passages, model, grounder):
+        for one in whole:
+            sentence, new = cited.take(one)
+            if sentence is not None:
+                said.append(sentence)
+                yield Event("sentence", sentence=sentence, citations=new)
+    yield Event("answer", answer=Answer(question, tuple(said), tuple(cited.citations)))
+
+
+def _replied(
+    question: str, passages: Sequence[Passage], model: BaseChatModel, grounder: Grounder
+) -> Iterator[list[Grounded]]:
+    """The model's reply as grounded sentences."""
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.runnables import RunnableLambda
+
+    from groundup.stack.retrieval.rag import prompt
+
+    # Messages as data, not a template: braces in a log line must stay braces.
+    chain = RunnableLambda(lambda asked: prompt(asked, passages)) | model | StrOutputParser()
+    try:
+        for piece in chain.stream(question):
+            yield grounder.feed(piece)
+    except GroundupError:
+        raise
+    except Exception as error:  # every provider has its own
+        raise ModelUnavailable(
+            f"model must answer, and {model._llm_type} did not: {_first_line(error)}. Check that it runs and that its "
+            "name is right, or use the embedded answerer: --model embedded."
+        ) from error
+    yield grounder.close()
+
+
+def _first_line(error: Exception) -> str:
+    return hide((str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__)
+
+
+class _Cited:
+    """Numbers the citations in the order in which sentences need them."""
+
+    def __init__(self, found: Sequence[Found]) -> None:
+        self.found = found
+        self.citations: list[Citation] = []
+
+    def take(self, one: Grounded) -> tuple[Sentence | None, tuple[Citation, ...]]:
+        """A sentence with its citation, and the citation where it is new; nothing for the words of an abstention."""
+        from groundup.stack.retrieval.rag import NO_ANSWER
+
+        if one.text == NO_ANSWER:
+            return None, ()
+        if one.span is None:
+            return Sentence(one.text, (), False), ()
+        made = self.found[one.span.number - 1].citation(len(self.citations) + 1, one.span.start, one.span.end)
+        for known in self.citations:
+            if (known.where, known.start, known.end) == (made.where, made.start, made.end):
+                return Sentence(one.text, (known.number,), True), ()
+        self.citations.append(made)
+        return Sentence(one.text, (made.number,), True), (made,)
+
+
+# ── retrieving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def retrieve(
+    question: str, *, store: Store | None = None, knowledge: Knowledge | None = None, since: str | None = None
+) -> list[Found]:
+    """The sources for a question: evidence, log lines and runbooks, as far as a prompt has room for them."""
+    from groundup.stack.retrieval.rag import Passage, assemble
+
+    lines = [] if store is None else _lines(question, store, since)
+    documents = [] if knowledge is None else _documents(question, knowledge, lines)
+    # The best of each first, so that a small budget still holds some of all.
+    found = [*lines[:4], *documents[:2], *lines[4:], *documents[2:]]
+    passages = [Passage(one.text, one.about) for one in found]
+    held = {id(passage): one for passage, one in zip(passages, found, strict=True)}
+    return [held[id(one)] for one in assemble(passages, budget=BUDGET, length=lambda text: len(text) // 3)]
+
+
+def _lines(question: str, store: Store, since: str | None) -> list[Found]:
+    """Evidence of what is wrong, then lines that share words with the question."""
+    names = {source.name: source.id for source in store.sources()}
+    evidence = sorted(why(store.records(since=since)), key=lambda one: -one.score)
+    found = [_line(one, names) for one in evidence[:MOST_LINES]]
+    return found
+
+
+def _line(one: Evidence, names: dict[str, int]) -> Found:
+    reasons = "; ".join(one.reasons)
+    time = "" if one.time is None else f" at {datetime.fromtimestamp(one.time, UTC):%Y-%m-%d %H:%M:%S}Z"
+    about = f"log of {one.service or one.source}{time}, why it fails: {reasons}"
+    return Found(hide(one.text), about, "log", f"{one.source}#{names[one.source]}", one.number, 0)
+
+
+def _documents(question: str, knowledge: Knowledge, lines: Sequence[Found]) -> list[Found]:
+    """What the knowledge base says about the question, and about the gravest lines."""
+    found = {(one.source, one.start): one for one in knowledge.search(question, MOST_PASSAGES)}
+    for line in lines[:2]:
+        found.update({(one.source, one.start): one for one in knowledge.search(line.text, 2)})
+    return [
+        Found(one.text, f"{one.source}, {one.headings}", "document", one.source, 0, one.start) for one in found.values()
+    ]
+
+
+# ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Part:
+    """A line of a log or a chunk of a document, where it is, and whether it is the one that was cited."""
+
+    where: str
+    text: str
+    cited: bool
+
+
+_LOG = re.compile(r"(?P<name>.+)#(?P<id>\d+):(?P<line>\d+)")
+_DOCUMENT = re.compile(r"(?P<source>.+):(?P<start>\d+)-(?P<end>\d+)")
+AROUND = 3  # lines before and after the one that is cited
+
+
+def open_citation(where: str, *, store: Store | None = None, knowledge: Knowledge | None = None) -> list[Part]:
+    """What a citation stands for (`Citation.where`), with its neighbours.
+
+    Raises:
+        UsageError: it is no citation, there is nothing there, or the store or knowledge base that it needs is missing.
+        UnknownName: its source or document is not there.
+    """
+    if match := _LOG.fullmatch(where):
+        if store is None:
+            raise UsageError(f"CITATION '{where}' is a line of a log, and there is no store. Name it with --store.")
+        return _open_line(match["name"], int(match["id"]), int(match["line"]), store)
+    if match := _DOCUMENT.fullmatch(where):
+        if knowledge is None:
+            raise UsageError(
+                f"CITATION '{where}' is a place in a document, and there is no knowledge base. "
+                "Name it with --knowledge."
+            )
+        start, end = int(match["start"]), int(match["end"])
+        chunks, at = knowledge.around(match["source"], start, end)
+        return [Part(f"{one.source}:{one.start}-{one.end}", one.text, i == at) for i, one in enumerate(chunks)]
+    raise UsageError(
+        f"CITATION must be as an answer gives it: 'app.log#1:42' or 'runbooks/oom.md:120-260', got '{where}'."
+    )
+
+
+def _open_line(name: str, id: int, line: int, store: Store) -> list[Part]:
+    source = next((one for one in store.sources() if one.id == id and one.name == name), None)
+    if source is None:
+        known = [f"{one.name}#{one.id}" for one in store.sources()]
+        raise UnknownName("source in the store", f"{name}#{id}", known, see="groundup copilot status")
+    if not 1 <= line <= source.lines:
+        raise UsageError(f"CITATION must name one of the {source.lines:,} lines of {name}, got {line}.")
+    first, rows = store.around(source, line, AROUND)
+    return [Part(f"{name}#{id}:{n}", text, n == line) for n, text in enumerate(rows, first)]

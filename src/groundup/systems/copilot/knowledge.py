@@ -1,0 +1,324 @@
+"""The copilot's knowledge base: folders of runbooks, found by their words and by their meaning.
+
+    knowledge = open_knowledge("copilot.knowledge")
+    knowledge.learn(["runbooks"])                     # again after a change: exactly what changed is replaced
+    knowledge.search("pods are evicted", k=5)         # the best place of each of five documents
+
+Chunks lie in Chroma (a folder, or a server by its URL); the index of words is made from them when it is first needed.
+Secrets are hidden before anything is stored, so positions count in the text with its secrets hidden.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.systems.copilot.secrets import hide_all
+
+if TYPE_CHECKING:
+    from groundup.embedding import Embedder
+    from groundup.stack.retrieval.ingestion import KnowledgeBase
+    from groundup.stack.retrieval.ranking import BM25, Found
+
+KINDS = (".md", ".markdown", ".txt", ".text", ".rst", ".pdf")
+RULES = ".clinerules"
+CHUNK = 200  # tokens; with its titles in front, a chunk fits the 256 that the sentence model reads
+DEPTH = 200  # chunks that each of the searches finds for a question
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A chunk of a document that was found.
+
+    Attributes:
+        text: what it says.
+        source: its document: the name of the folder and the path in it.
+        start: its first character in the document.
+        end: behind its last.
+        headings: the headings that it stands under, the outermost first.
+        score: how well it fits; comparable within one search only.
+    """
+
+    text: str
+    source: str
+    start: int
+    end: int
+    headings: str = ""
+    score: float = 0.0
+
+
+@dataclass
+class Learned:
+    """What `learn` did: documents that were read, chunks that came, moved and went, files that could not be read."""
+
+    documents: int = 0
+    added: int = 0
+    updated: int = 0
+    removed: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def default_location(store: str | Path) -> str:
+    """Where the knowledge base is: `GROUNDUP_KNOWLEDGE`, or beside the store."""
+    return os.environ.get("GROUNDUP_KNOWLEDGE") or str(Path(store).with_suffix(".knowledge"))
+
+
+def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Knowledge:
+    """The knowledge base in a folder, made if need be (unless `reading`), or on a Chroma server; None keeps it in memory.
+
+    Raises:
+        UsageError: `reading`, and there is no such folder.
+        ModelUnavailable: packages that it needs are not installed.
+        StoreError: it cannot be opened.
+    """
+    remote = str(location).startswith(("http://", "https://"))
+    if reading and location is not None and not remote and not Path(location).is_dir():
+        raise UsageError(
+            f"knowledge must be a folder that exists or the URL of a Chroma server, got '{location}'. "
+            "Fill it with `groundup copilot learn FOLDER`, or name another one with --knowledge."
+        )
+    try:
+        from groundup.embedding import load
+        from groundup.stack.retrieval.ingestion import open_store
+
+        embedder = load()
+        collection = open_store(location, model=embedder.name)
+    except ModuleNotFoundError as error:
+        raise ModelUnavailable(
+            f"The knowledge base needs the package {error.name}, which is not installed. "
+            "Install it with: pip install 'groundup[copilot]'"
+        ) from error
+    except (ConnectionError, ValueError, OSError) as error:
+        raise StoreError(f"knowledge must be a base that can be opened, and '{location}' cannot: {error}") from error
+    return Knowledge(collection, embedder)
+
+
+class Knowledge:
+    """Documents that can be searched. `open_knowledge` makes one."""
+
+    def __init__(self, collection: Any, embedder: Embedder) -> None:
+        self.collection, self.embedder = collection, embedder
+
+    def __len__(self) -> int:
+        """How many chunks there are."""
+        return self.collection.count()
+
+    # ── learning ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def learn(self, paths: Iterable[str | Path], *, report: Callable[[str, int, int], None] | None = None) -> Learned:
+        """Make the knowledge base say what the files say: new ones come in, changed ones are replaced, lost ones go.
+
+        Args:
+            paths: folders, with everything below them that can be read, or single files.
+            report: called after each file with its name, how many are done, and how many there are.
+
+        Raises:
+            UsageError: a path does not exist.
+        """
+        named = self._folders()
+        work: list[tuple[Path, str, dict[str, str]]] = []  # file, source, what its chunks are told
+        whole: set[str] = set()  # folders that were given as such
+        for path in map(Path, paths):
+            if not path.exists():
+                raise UsageError(f"FOLDER must be a folder or file that exists, and '{path}' does not. Check the path.")
+            folder = (path if path.is_dir() else path.parent).resolve()
+            name = _name(folder, named)
+            named[name] = str(folder)
+            told = {"base": name, "folder": str(folder)}
+            files = _files(folder) if path.is_dir() else [folder / path.name]
+            work += [(file, f"{name}/{file.relative_to(folder).as_posix()}", told) for file in files]
+            if path.is_dir():
+                whole.add(str(folder))
+        learned = Learned()
+        for number, (file, source, told) in enumerate(work, 1):
+            self._learn_file(file, source, told, learned)
+            if report:
+                report(source, number, len(work))
+        there = {source for _, source, _ in work} - learned.skipped.keys()
+        gone = {one["source"] for one in self._noted() if one.get("folder") in whole and one["source"] not in there}
+        for source in sorted(gone):
+            learned.removed += self._base.remove(source)
+        self.__dict__.pop("_index", None)
+        return learned
+
+    def _learn_file(self, file: Path, source: str, told: dict[str, str], learned: Learned) -> None:
+        from dataclasses import replace
+
+        from groundup.stack.retrieval.ingestion import parse_markdown, read
+
+        try:
+            document = read(file, metadata=told)
+        except (ValueError, OSError) as error:
+            learned.skipped[source] = str(error)
+            return
+        hidden = "\n".join(hide_all(document.text.split("\n")))
+        if hidden == document.text:
+            document = replace(document, source=source)
+        elif document.sections and "page" not in document.sections[0].metadata:
+            document = parse_markdown(source, hidden, document.metadata)
+        else:  # its pages would have to be counted anew; none of them is worth a secret
+            document = replace(document, source=source, text=hidden, sections=(), whole=())
+        before = self._headings(source)
+        done = self._base.ingest(document)
+        moved = self._headings(source) if done.update else {}
+        self._embed_again([id for id in done.update if moved[id] != before[id]])
+        learned.documents += 1
+        learned.added += len(done.add)
+        learned.updated += len(done.update)
+        learned.removed += len(done.remove)
+
+    def _headings(self, source: str) -> dict[str, str]:
+        found = self.collection.get(where={"source": source}, include=["metadatas"])
+        return {id: noted.get("headings", "") for id, noted in zip(found["ids"], found["metadatas"], strict=True)}
+
+    def _embed_again(self, ids: list[str]) -> None:
+        """Chunks whose headings changed: their titles are part of what their vectors say."""
+        if ids:
+            found = self.collection.get(ids=ids, include=["documents", "metadatas"])
+            vectors = self.embedder.encode([*map(_titled, found["documents"], found["metadatas"])])
+            self.collection.update(ids=found["ids"], embeddings=vectors)
+
+    @cached_property
+    def _base(self) -> KnowledgeBase:
+        from groundup.stack.retrieval.ingestion import KnowledgeBase
+
+        class Titled(KnowledgeBase):
+            """A knowledge base whose vectors know what a chunk stands under, not only what it says."""
+
+            def _add(self, ids: list[str], texts: list[str], metadatas: list[dict[str, Any]]) -> None:
+                vectors = self.embed([*map(_titled, texts, metadatas)])
+                self.collection.upsert(ids=ids, documents=texts, embeddings=vectors, metadatas=metadatas)
+
+        encode, tokens = self.embedder.encode, self.embedder.tokens
+        return Titled(self.collection, encode, length=tokens, size=CHUNK, overlap=0)
+
+    def _noted(self) -> list[Mapping[str, Any]]:
+        """What is noted of every chunk."""
+        return self.collection.get(include=["metadatas"])["metadatas"]
+
+    def _folders(self) -> dict[str, str]:
+        """The folders behind the names that sources begin with."""
+        return {one["base"]: one["folder"] for one in self._noted() if "base" in one}
+
+    # ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def search(self, query: str, k: int = 5) -> list[Passage]:
+        """The best places of the `k` documents that fit the query best, one for each document, best first."""
+        if k < 1:
+            raise UsageError(f"k must be 1 or more, got {k}.")
+        if not query.strip():
+            raise UsageError(f"query must say something, got {query!r}. Ask for it again.")
+        return self._index.search(query, k) if len(self) else []
+
+    @cached_property
+    def _index(self) -> _Index:
+        return _Index(self.collection, self.embedder)
+
+    def around(self, source: str, start: int, end: int, *, neighbours: int = 1) -> tuple[list[Passage], int]:
+        """The chunk that holds a place of a document, between its neighbours, and which of them it is.
+
+        Raises:
+            UnknownName: there is no such document.
+            UsageError: there is no such place in it.
+        """
+        found = self.collection.get(where={"source": source}, include=["documents", "metadatas"])
+        if not found["ids"]:
+            known = {one["source"] for one in self._noted()}
+            raise UnknownName("document in the knowledge base", source, known, see="groundup copilot learn --help")
+        chunks = sorted(map(_passage, found["documents"], found["metadatas"]), key=lambda one: one.start)
+        at = next((i for i, one in enumerate(chunks) if one.start <= start and end <= one.end), None)
+        if at is None:
+            raise UsageError(
+                f"CITATION must be a place in the document, and {source} has none from {start} to {end}: "
+                "it changed since. Ask again."
+            )
+        first = max(0, at - neighbours)
+        return chunks[first : at + neighbours + 1], at - first
+
+
+class _Index:
+    """The chunks in memory, for the search by words, beside Chroma's search by meaning."""
+
+    def __init__(self, collection: Any, embedder: Embedder) -> None:
+        from groundup.stack.retrieval.ranking import BM25
+
+        self.collection, self.embedder = collection, embedder
+        found = collection.get(include=["documents", "metadatas"])
+        self.passages = [*map(_passage, found["documents"], found["metadatas"])]
+        self.number = {id: number for number, id in enumerate(found["ids"])}
+        self.lexical: BM25 = BM25()
+        self.lexical.add(range(len(self.passages)), [_fields(one) for one in self.passages])
+
+    def search(self, query: str, k: int) -> list[Passage]:
+        from dataclasses import replace
+
+        from groundup.stack.retrieval.ranking import hybrid_search
+
+        depth = min(DEPTH, len(self.passages))
+        ids, scores = hybrid_search([query], self.lexical, self._dense, depth, depth=depth)
+        best: dict[str, Passage] = {}
+        for id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
+            if id != -1:
+                one = self.passages[id]
+                best.setdefault(one.source, replace(one, score=score))
+        return [*best.values()][:k]
+
+    def _dense(self, queries: Sequence[str], depth: int) -> Found:
+        import numpy as np
+
+        found = self.collection.query(
+            query_embeddings=self.embedder.encode(queries), n_results=depth, include=["distances"]
+        )
+        ids = np.array([[self.number[id] for id in row] for row in found["ids"]], np.int64)
+        return ids, 1 - np.array(found["distances"])
+
+
+def _passage(text: str, noted: Mapping[str, Any]) -> Passage:
+    return Passage(text, noted["source"], noted["start"], noted["end"], noted.get("headings", ""))
+
+
+def _titled(text: str, noted: Mapping[str, Any]) -> str:
+    """A chunk as the sentence model reads it: what it stands under in front."""
+    return f"{noted.get('headings') or _words_of(noted['source'])}\n{text}"
+
+
+def _fields(one: Passage) -> str:
+    """A chunk as the index of words reads it: what it stands under counts beside what it says."""
+    return f"{_words_of(one.source)}\n{one.headings}\n{one.text}"
+
+
+def _words_of(source: str) -> str:
+    """The words of a document's name: its humps and joints are spaces."""
+    stem = PurePosixPath(source).stem
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-_.]+", " ", stem)
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _files(folder: Path) -> list[Path]:
+    """Everything in a folder that can be read as a document; hidden files are left out, rules are not."""
+    return [file for file in sorted(_walk(folder)) if file.is_file() and _readable(file.relative_to(folder))]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") or name == RULES]
+        yield from (Path(here, name) for name in files)
+
+
+def _readable(path: Path) -> bool:
+    if RULES in path.parts:
+        return True
+    return path.suffix.lower() in KINDS and not path.name.startswith(".")
+
+
+def _name(folder: Path, named: Mapping[str, str]) -> str:
+    """What sources from a folder begin with: its name, with as many of its parents' as tell it from other folders."""
+    for count in range(1, len(folder.parts)):
+        name = "/".join(folder.parts[-count:])
+        if named.get(name, str(folder)) == str(folder):
+            return name
+    return folder.as_posix().strip("/") or "root"
