@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
@@ -195,8 +196,10 @@ def _replied(
 
     from groundup.stack.retrieval.rag import prompt
 
-    # Messages as data, not a template: braces in a log line must stay braces.
-    chain = RunnableLambda(lambda asked: prompt(asked, passages)) | model | StrOutputParser()
+    def messages(asked: str) -> list[dict[str, str]]:
+        return prompt(asked, passages)  # as data, not by a template: braces in a log line must stay braces
+
+    chain = RunnableLambda(messages) | model | StrOutputParser()
     try:
         for piece in chain.stream(question):
             yield grounder.feed(piece)
@@ -319,11 +322,11 @@ def open_citation(where: str, *, store: Store | None = None, knowledge: Knowledg
 
 
 def _open_line(name: str, id: int, line: int, store: Store) -> list[Part]:
-    source = next((one for one in store.sources() if one.id == id and one.name == name), None)
+    source = next((one for one in store.sources() if one.id == id and name in (one.name, Path(one.name).name)), None)
     if source is None:
         known = [f"{one.name}#{one.id}" for one in store.sources()]
         raise UnknownName("source in the store", f"{name}#{id}", known, see="groundup copilot status")
     if not 1 <= line <= source.lines:
-        raise UsageError(f"CITATION must name one of the {source.lines:,} lines of {name}, got {line}.")
+        raise UsageError(f"CITATION must name a line from 1 to {source.lines} of {name}, got {line}.")
     first, rows = store.around(source, line, AROUND)
     return [Part(f"{name}#{id}:{n}", text, n == line) for n, text in enumerate(rows, first)]

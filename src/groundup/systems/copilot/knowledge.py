@@ -70,7 +70,7 @@ def default_location(store: str | Path) -> str:
 
 
 def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Knowledge:
-    """The knowledge base in a folder, made if need be (unless `reading`), or on a Chroma server; None keeps it in memory.
+    """The knowledge base in a folder (made if need be, unless `reading`), on a Chroma server, or for None in memory.
 
     Raises:
         UsageError: `reading`, and there is no such folder.

@@ -449,10 +449,10 @@ class Store:
         An exception is whole: what belongs to the line's record counts as the line.
         """
         rows = self.connection.execute(
-            "WITH here AS (SELECT min(position) AS a, max(position) AS z FROM lines WHERE source = $source AND record = "
-            "(SELECT record FROM lines WHERE source = $source AND position = $position)) "
-            "SELECT position, text FROM lines, here WHERE source = $source AND position BETWEEN a - $count AND z + $count "
-            "ORDER BY position",
+            "WITH here AS (SELECT min(position) AS a, max(position) AS z FROM lines WHERE source = $source "
+            "AND record = (SELECT record FROM lines WHERE source = $source AND position = $position)) "
+            "SELECT position, text FROM lines, here WHERE source = $source "
+            "AND position BETWEEN a - $count AND z + $count ORDER BY position",
             {"source": source.id, "position": position, "count": count},
         ).fetchall()
         return (rows[0][0] if rows else position), [text for _, text in rows]
