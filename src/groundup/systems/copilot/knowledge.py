@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.systems.copilot.masking import mask
 from groundup.systems.copilot.secrets import hide_all
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from groundup.embedding import Embedder
     from groundup.stack.retrieval.ingestion import KnowledgeBase
     from groundup.stack.retrieval.ranking import BM25, Found
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 KINDS = (".md", ".markdown", ".txt", ".text", ".rst", ".pdf")
 RULES = ".clinerules"
 CHUNK = 200  # tokens; with its titles in front, a chunk fits the 256 that the sentence model reads
-DEPTH = 200  # chunks that each of the searches finds for a question
+DEPTH = 200  # documents among which each of the scores is compared
+OF_VALUES = 0.25  # how much the words of a value count
 
 
 @dataclass(frozen=True)
@@ -241,40 +246,98 @@ class Knowledge:
 
 
 class _Index:
-    """The chunks in memory, for the search by words, beside Chroma's search by meaning."""
+    """The chunks in memory, and the documents that they are of.
+
+    A document is found by four things, none of which sees all that the others do, and their scores are added:
+
+    - the words of its best chunk, with what that stands under: the words of headings and of the file's name count too,
+      `KubePodNotReady` also by its parts;
+    - the meaning of its best chunk, read with its headings;
+    - the words of its title and name alone, where a page that happens to use many of the words cannot outweigh it;
+    - the meaning of the whole, the mean of its chunks.
+
+    Names and numbers of one system (`web-7c9`, `10.0.3.4`, `15 minutes`) are in no runbook and hide what is meant: they
+    are masked before the meaning is looked up, and count little as words (`137` may still be what tells).
+    """
 
     def __init__(self, collection: Any, embedder: Embedder) -> None:
+        import numpy as np
+
         from groundup.stack.retrieval.ranking import BM25
 
-        self.collection, self.embedder = collection, embedder
-        found = collection.get(include=["documents", "metadatas"])
+        self.embedder = embedder
+        found = collection.get(include=["documents", "metadatas", "embeddings"])
         self.passages = [*map(_passage, found["documents"], found["metadatas"])]
-        self.number = {id: number for number, id in enumerate(found["ids"])}
-        self.lexical: BM25 = BM25()
-        self.lexical.add(range(len(self.passages)), [_fields(one) for one in self.passages])
+        self.sources = [*dict.fromkeys(one.source for one in self.passages)]
+        number = {source: i for i, source in enumerate(self.sources)}
+        self.document = np.array([number[one.source] for one in self.passages])  # of each chunk
+        self.vectors = np.asarray(found["embeddings"], np.float32)
+        self.means = np.zeros((len(self.sources), self.vectors.shape[1]), np.float32)
+        np.add.at(self.means, self.document, self.vectors)
+        self.means /= np.maximum(np.linalg.norm(self.means, axis=1, keepdims=True), 1e-12)
+        titles = {one.source: one.headings.split(" > ")[0] for one in reversed(self.passages)}
+        self.words, self.titles = BM25(), BM25()
+        self.words.add(range(len(self.passages)), [_fields(one) for one in self.passages])
+        self.titles.add(range(len(titles)), [f"{titles[name]}\n{_words_of(name)}" for name in self.sources])
 
     def search(self, query: str, k: int) -> list[Passage]:
         from dataclasses import replace
 
-        from groundup.stack.retrieval.ranking import hybrid_search
-
-        depth = min(DEPTH, len(self.passages))
-        ids, scores = hybrid_search([query], self.lexical, self._dense, depth, depth=depth)
-        best: dict[str, Passage] = {}
-        for id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
-            if id != -1:
-                one = self.passages[id]
-                best.setdefault(one.source, replace(one, score=score))
-        return [*best.values()][:k]
-
-    def _dense(self, queries: Sequence[str], depth: int) -> Found:
         import numpy as np
 
-        found = self.collection.query(
-            query_embeddings=self.embedder.encode(queries), n_results=depth, include=["distances"]
-        )
-        ids = np.array([[self.number[id] for id in row] for row in found["ids"]], np.int64)
-        return ids, 1 - np.array(found["distances"])
+        from groundup.stack.retrieval.ranking import score_fusion
+
+        plain = _without_values(query)
+        asked = _weighed(query, plain)
+        vector = self.embedder.encode([plain or query])[0]
+        words, meaning = _scores(self.words, asked), self.vectors @ vector
+        by_words, by_meaning = (np.full(len(self.sources), -np.inf) for _ in range(2))
+        np.maximum.at(by_words, self.document, words)
+        np.maximum.at(by_meaning, self.document, meaning)
+        by_title, by_whole = _scores(self.titles, asked), self.means @ vector
+        ids, scores = score_fusion([_found(one) for one in (by_words, by_meaning, by_title, by_whole)], k)
+        chunk = _points(words) + _points(meaning)
+        best = []
+        for id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
+            if id != -1:
+                own = np.flatnonzero(self.document == id)
+                best.append(replace(self.passages[own[chunk[own].argmax()]], score=score))
+        return best
+
+
+def _without_values(query: str) -> str:
+    return " ".join(re.sub(r"<\*>|[\"'()%]", " ", mask(query)).split())
+
+
+def _weighed(query: str, plain: str) -> dict[str, float]:
+    """How much each term counts: those of values, which `plain` lacks, a quarter."""
+    from groundup.stack.retrieval.ranking import analyse
+
+    named, every = Counter(analyse(plain)), Counter(analyse(query))
+    return {term: named[term] + OF_VALUES * max(0, every[term] - named[term]) for term in {**named, **every}}
+
+
+def _scores(index: BM25, asked: Mapping[str, float]) -> np.ndarray:
+    """The score of everything in an index, 0 for all but the best thousand."""
+    import numpy as np
+
+    ids, found = index.search([asked], min(len(index), 1_000))
+    scores = np.zeros(len(index))
+    scores[ids[0][ids[0] >= 0]] = found[0][ids[0] >= 0]
+    return scores
+
+
+def _found(scores: np.ndarray) -> Found:
+    """The best of some scores, as a search gives them."""
+    import numpy as np
+
+    best = np.argsort(-scores, kind="stable")[:DEPTH]
+    return best[None], scores[best][None]
+
+
+def _points(scores: np.ndarray) -> np.ndarray:
+    """How far each score stands out."""
+    return (scores - scores.mean()) / (scores.std() or 1.0)
 
 
 def _passage(text: str, noted: Mapping[str, Any]) -> Passage:
