@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
     from groundup.stack.retrieval.rag import Passage
-    from groundup.systems.copilot.evidence import Evidence
     from groundup.systems.copilot.knowledge import Knowledge
-    from groundup.systems.copilot.store import Store
+    from groundup.systems.copilot.store import Source, Store
 
 BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
 MOST_LINES = 8  # of each kind: evidence, and lines that share words with the question
 MOST_PASSAGES = 5
+TO_DO = re.compile(r"mitigat|resol|remed|recover|\bfix|\bsteps?\b|what to do|\baction", re.IGNORECASE)
 Kind = Literal["log", "document"]
 
 
@@ -258,26 +258,49 @@ def retrieve(
 
 def _lines(question: str, store: Store, since: str | None) -> list[Found]:
     """Evidence of what is wrong, then lines that share words with the question."""
-    names = {source.name: source.id for source in store.sources()}
-    evidence = sorted(why(store.records(since=since)), key=lambda one: -one.score)
-    found = [_line(one, names) for one in evidence[:MOST_LINES]]
+    ids: dict[str, list[Source]] = {}
+    for source in store.sources():
+        ids.setdefault(source.name, []).append(source)
+
+    def line(number: int, name: str, text: str, time: float | None, service: str | None, more: str) -> Found:
+        source = next((one for one in ids[name] if store.says(one, number, text)), ids[name][0])
+        when = "" if time is None else f" at {datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"
+        about = f"log of {service or Path(name).name}{when}{more}"
+        return Found(hide(text), about, "log", f"{name}#{source.id}", number, 0)
+
+    evidence = why(store.records(since=since))
+    services = list(dict.fromkeys(one.service or Path(one.source).name for one in evidence))
+    failing = f", found with failures of {', '.join(services[:MOST_LINES])}" if evidence else ""
+    found = [
+        line(one.number, one.source, one.text, one.time, one.service, f"{failing}: {'; '.join(one.reasons)}")
+        for one in sorted(evidence, key=lambda one: -one.score)[:MOST_LINES]
+    ]
+    there = {(one.place, one.position) for one in found}
+    for hit in store.search(_asked(question), since=since, most=MOST_LINES):
+        one = line(hit.number, hit.source, hit.text, hit.time, hit.service, "")
+        if (one.place, one.position) not in there:
+            found.append(one)
     return found
 
 
-def _line(one: Evidence, names: dict[str, int]) -> Found:
-    reasons = "; ".join(one.reasons)
-    time = "" if one.time is None else f" at {datetime.fromtimestamp(one.time, UTC):%Y-%m-%d %H:%M:%S}Z"
-    about = f"log of {one.service or one.source}{time}, why it fails: {reasons}"
-    return Found(hide(one.text), about, "log", f"{one.source}#{names[one.source]}", one.number, 0)
+def _asked(question: str) -> list[str]:
+    """The words of a question that a line may hold, each as far as its endings leave it alone."""
+    from groundup.stack.retrieval.rag import terms
+
+    return sorted({term for term in terms(question) if len(term) > 2})
 
 
 def _documents(question: str, knowledge: Knowledge, lines: Sequence[Found]) -> list[Found]:
-    """What the knowledge base says about the question, and about the gravest lines."""
+    """What the knowledge base says about the question, and about the gravest lines, and what it says to do."""
     found = {(one.source, one.start): one for one in knowledge.search(question, MOST_PASSAGES)}
     for line in lines[:2]:
-        found.update({(one.source, one.start): one for one in knowledge.search(line.text, 2)})
+        for one in knowledge.search(line.text, 1):
+            found.setdefault((one.source, one.start), one)
+            for step in knowledge.under(one.source, TO_DO):
+                found.setdefault((step.source, step.start), step)
     return [
-        Found(one.text, f"{one.source}, {one.headings}", "document", one.source, 0, one.start) for one in found.values()
+        Found(hide(one.text), f"{one.source}, {one.headings}", "document", one.source, 0, one.start)
+        for one in found.values()
     ]
 
 

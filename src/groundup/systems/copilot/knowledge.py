@@ -219,6 +219,12 @@ class Knowledge:
             raise UsageError(f"query must say something, got {query!r}. Ask for it again.")
         return self._index.search(query, k) if len(self) else []
 
+    def under(self, source: str, heading: re.Pattern[str]) -> list[Passage]:
+        """The chunks of a document whose own heading matches, in its order."""
+        chunks = [one for one in self._index.passages if one.source == source]
+        matching = [one for one in chunks if heading.search(one.headings.split(" > ")[-1])]
+        return sorted(matching, key=lambda one: one.start)
+
     @cached_property
     def _index(self) -> _Index:
         return _Index(self.collection, self.embedder)

@@ -457,6 +457,51 @@ class Store:
         ).fetchall()
         return (rows[0][0] if rows else position), [text for _, text in rows]
 
+    def says(self, source: Source, position: int, text: str) -> bool:
+        """Whether this line of a source begins with this text."""
+        row = self.connection.execute(
+            "SELECT text FROM lines WHERE source = ? AND position = ?", [source.id, position]
+        ).fetchone()
+        return row is not None and row[0] == text.split("\n")[0]
+
+    def search(self, words: Sequence[str], *, since: str | None = None, most: int = 20) -> list[Record]:
+        """The records whose lines hold the rarest of some words (or of their beginnings), one for each template.
+
+        Of equals the gravest, then the latest. A record's number is its line's position; its source is the name.
+        """
+        if not words:
+            return []
+        begin = None if since is None else moment(since, self.newest(self.sources()))
+        lowered = [word.lower() for word in words]
+        columns = ", ".join(f"count(*) FILTER (contains(lower(text), ${i}))" for i in range(1, len(words) + 1))
+        counted = self.connection.execute(
+            f"SELECT count(*), {columns} FROM lines", {str(i): word for i, word in enumerate(lowered, 1)}
+        ).fetchone()
+        assert counted is not None
+        total, *counts = counted
+        known = [
+            (word, math.log1p((total - n + 0.5) / (n + 0.5))) for word, n in zip(lowered, counts, strict=True) if n
+        ]
+        if not known:
+            return []
+        parts = " + ".join(
+            f"(contains(lower(text), ${i}))::INTEGER * {weight}" for i, (_, weight) in enumerate(known, 2)
+        )
+        rows = self.connection.execute(
+            f"WITH found AS (SELECT *, {parts} AS score, row_number() OVER (PARTITION BY source, template ORDER BY "
+            f"{parts} DESC, time DESC NULLS LAST, position DESC) AS place FROM lines "
+            "WHERE template IS NOT NULL AND ($1::BIGINT IS NULL OR time >= make_timestamp($1::BIGINT))) "
+            "SELECT found.position, found.text, epoch_us(found.time), found.level, found.service, sources.name "
+            "FROM found JOIN sources ON sources.id = found.source WHERE place = 1 AND score > 0 "
+            "ORDER BY score DESC, coalesce(found.level IN ('error', 'fatal'), false) DESC, found.time DESC NULLS LAST "
+            f"LIMIT {int(most)}",
+            {"1": None if begin is None else round(begin * 1e6)} | {str(i): w for i, (w, _) in enumerate(known, 2)},
+        ).fetchall()
+        return [
+            Record(number, text, text, None if time is None else time / 1e6, level, service, source=name)
+            for number, text, time, level, service, name in rows
+        ]
+
     def seen(self, sources: Sequence[Source], begin: int | None) -> Counter[tuple[int, str]]:
         """How often each line is stored, with its time, from `begin` (microseconds since 1970) on."""
         rows = self.connection.execute(
