@@ -24,12 +24,12 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from groundup.stack.retrieval.rag import NO_ANSWER, Passage, sentences
+from groundup.stack.retrieval.rag import NO_ANSWER, Passage, sentences, words
 
 if TYPE_CHECKING:
     import numpy as np
 
-THRESHOLD = 0.5  # what `calibrated` of `benchmarks answerer` gives, to the second place
+THRESHOLD = 0.53  # what `benchmarks answerer` calibrates, to the second place
 MOST = 3  # sentences that answer
 NEARLY = 0.9  # the share of the best score that a further sentence must have
 RELATED = 0.4  # the cosine from which a runbook is about a line of a log
@@ -38,7 +38,7 @@ _SOURCE = re.compile(r"^\[(\d+)\]\n((?:\|[^\n]*(?:\n|\Z))+)", re.MULTILINE)
 _QUESTION = re.compile(r"^Question: (.*)\Z", re.MULTILINE)
 # Lines that say nothing by themselves: headings, rules, fences, front matter, comments and tags.
 _MARKUP = re.compile(r"#+\s|[-=*`~|\s]+$|```|title:|weight:|<|\{\{")
-_BULLET = re.compile(r"(?:[-*+]|\d+[.)])\s+(?=\S)")
+_BULLET = re.compile(r"^(?:[-*+>]|\d+[.)])\s+(?=\S)")
 LOG = "log of "  # how what is said of a log's line begins; see `systems.copilot.ask`
 TO_DO = re.compile(r"mitigat|resol|remed|recover|\bfix|\bsteps?\b|what to do|\baction", re.IGNORECASE)
 
@@ -90,14 +90,11 @@ def candidates(
 TIE = 0.02  # what meaning, and the order of the sources, count where all else is equal
 
 
-def chosen(found: Sequence[Candidate], threshold: float) -> list[Candidate]:
-    """The sentences that answer, best first; none where the best is below the threshold."""
-    best = max(found, key=lambda one: one.score, default=None)
-    if best is None or best.score < threshold:
-        return []
+def chosen(found: Sequence[Candidate], least: float) -> list[Candidate]:
+    """The best few that score `least` or more, none of which repeats another; best first."""
     taken: list[Candidate] = []
     for one in sorted(found, key=lambda one: -one.score):
-        if one.score < max(threshold, NEARLY * best.score) or len(taken) == MOST:
+        if len(taken) == MOST or one.score < least:
             break
         if all(_different(one.text, other.text) for other in taken):
             taken.append(one)
@@ -112,8 +109,8 @@ def _different(one: str, other: str) -> bool:
 
 def _said(text: str) -> list[str]:
     """The sentences of a text that say something, without the marks of lists."""
-    said = [_BULLET.sub("", text[start:end], count=1) for start, end in sentences(text)]
-    return [one for one in said if not _MARKUP.match(one) and len(one.split()) > 1 and not one.endswith(":")]
+    said = [_BULLET.sub("", text[start:end]) for start, end in sentences(text)]
+    return [one for one in said if not _MARKUP.match(one) and len(one.split()) > 2 and not one.endswith(":")]
 
 
 def _weights(asked: set[str], held: Sequence[set[str]]) -> dict[str, float]:
@@ -130,16 +127,23 @@ def _share(weight: dict[str, float], terms: set[str]) -> float:
 
 
 def _terms(text: str) -> set[str]:
-    """What texts are compared by; all words for trouble are one, because people ask for it in other words than logs."""
+    """What texts are compared by: terms, and joined names (`order-service`) whole as well.
+
+    All words for trouble are one, because people ask for it in other words than logs tell of it.
+    """
     from groundup.stack.retrieval.ranking import analyse
 
-    return {"fail" if term in TROUBLE else term for term in analyse(text)}
+    text = _ROOT.sub("cause", text)
+    joined = {word for word in words(text) if _JOINT.search(word)}
+    return joined | {"fail" if term in TROUBLE else term for term in analyse(text)}
 
 
+_ROOT = re.compile(r"\broot cause", re.IGNORECASE)
+_JOINT = re.compile(r"[-_./:@]")
 # As `analyse` gives them.
 TROUBLE = frozenset(
-    "fail failur failed error wrong broken break broke crash crashloop down fault faulti problem issu outag incid "
-    "unhealthi unavail troubl abort".split()
+    "abort broke broken caus crash degrad down error fail failur fault faulti hang happen incid issu outag problem "
+    "reason slow stuck troubl unavail unhealthi wrong".split()
 )
 
 
@@ -184,9 +188,20 @@ class EmbeddedAnswerer(BaseChatModel):
 
         encode = load().encode
         question, passages = read_prompt(str(messages[-1].content) if messages else "")
-        answer = chosen(candidates(question, passages, encode), self.threshold)
-        answer += _to_do(answer, passages, encode)
+        answer = quote(question, passages, encode, self.threshold)
         return [f"{one.text} [{one.number}]" for one in answer] or [NO_ANSWER]
+
+
+def quote(
+    question: str, passages: Sequence[Passage], encode: Callable[[list[str]], np.ndarray], threshold: float
+) -> list[Candidate]:
+    """The sentences of an answer: those of logs, then those of documents that fit about as well, then what to do."""
+    found = candidates(question, passages, encode)
+    logs = {number for number, one in enumerate(passages, 1) if one.source.startswith(LOG)}
+    least = max(threshold, NEARLY * max((one.score for one in found), default=0.0))
+    answer = chosen([one for one in found if one.number in logs], least)
+    answer += chosen([one for one in found if one.number not in logs], least)
+    return answer + _to_do(answer, passages, encode)
 
 
 def _to_do(

@@ -268,13 +268,16 @@ def _lines(question: str, store: Store, since: str | None) -> list[Found]:
         about = f"log of {service or Path(name).name}{when}{more}"
         return Found(hide(text), about, "log", f"{name}#{source.id}", number, 0)
 
-    evidence = why(store.records(since=since))
-    services = list(dict.fromkeys(one.service or Path(one.source).name for one in evidence))
-    failing = f", found with failures of {', '.join(services[:MOST_LINES])}" if evidence else ""
+    evidence = sorted(why(store.records(since=since)), key=lambda one: -one.score)
+    grave = [one for one in evidence if one.score >= evidence[0].score / 2]
+    failing = ", ".join(dict.fromkeys(one.service or Path(one.source).name for one in grave[:MOST_LINES]))
     found = [
-        line(one.number, one.source, one.text, one.time, one.service, f"{failing}: {'; '.join(one.reasons)}")
-        for one in sorted(evidence, key=lambda one: -one.score)[:MOST_LINES]
-    ]
+        line(
+            one.number, one.source, one.text, one.time, one.service,
+            f", found with failures of {failing}: {'; '.join(one.reasons)}" if one in grave else ", nearby",
+        )
+        for one in evidence[:MOST_LINES]
+    ]  # fmt: skip
     there = {(one.place, one.position) for one in found}
     for hit in store.search(_asked(question), since=since, most=MOST_LINES):
         one = line(hit.number, hit.source, hit.text, hit.time, hit.service, "")
@@ -299,9 +302,21 @@ def _documents(question: str, knowledge: Knowledge, lines: Sequence[Found]) -> l
             for step in knowledge.under(one.source, TO_DO):
                 found.setdefault((step.source, step.start), step)
     return [
-        Found(hide(one.text), f"{one.source}, {one.headings}", "document", one.source, 0, one.start)
+        Found(_unwrapped(hide(one.text)), f"{one.source}, {one.headings}", "document", one.source, 0, one.start)
         for one in found.values()
     ]
+
+
+# Code, headings and tables as they are, or else a line end between two lines of one paragraph or item.
+_WRAPPED = re.compile(
+    r"(?P<kept>```.*?(?:```|\Z)|\A---\n.*?\n---|^(?: {4}|\t|#|\|)[^\n]*)|(?<=[^\n])\n(?=\s{0,3}[^\s#|>`<*+\-\d])",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def _unwrapped(text: str) -> str:
+    """The text with its paragraphs on one line each, every character at its place: sentences end at full stops."""
+    return _WRAPPED.sub(lambda match: match["kept"] or " ", text)
 
 
 # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -277,6 +277,7 @@ class _Index:
         self.sources = [*dict.fromkeys(one.source for one in self.passages)]
         number = {source: i for i, source in enumerate(self.sources)}
         self.document = np.array([number[one.source] for one in self.passages])  # of each chunk
+        self.front = np.array([one.text.startswith("---\n") for one in self.passages])  # a front matter says nothing
         self.vectors = np.asarray(found["embeddings"], np.float32)
         self.means = np.zeros((len(self.sources), self.vectors.shape[1]), np.float32)
         np.add.at(self.means, self.document, self.vectors)
@@ -302,7 +303,7 @@ class _Index:
         np.maximum.at(by_meaning, self.document, meaning)
         by_title, by_whole = _scores(self.titles, asked), self.means @ vector
         ids, scores = score_fusion([_found(one) for one in (by_words, by_meaning, by_title, by_whole)], k)
-        chunk = _points(words) + _points(meaning)
+        chunk = _points(words) + _points(meaning) - 100.0 * self.front
         best = []
         for id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
             if id != -1:
