@@ -76,10 +76,9 @@ def run() -> Iterator[Figure]:
     whole = np.mean([f1(case.sources[0].text, case.truths) for case in own])
     yield Figure(what, ours, "share", None, float(whole), "the whole paragraph")
     has = [case for case in own if case.truths]
-    yield Figure(
-        "the same, those with an answer, never abstaining", mean_f1(has, 0.0), "share", None,
-        float(np.mean([f1(first_sentence(case.sources), case.truths) for case in has])), "the paragraph's first sentence",
-    )  # fmt: skip
+    first = np.mean([f1(first_sentence(case.sources), case.truths) for case in has])
+    what = "the same, those with an answer, never abstaining"
+    yield Figure(what, mean_f1(has, 0.0), "share", None, float(first), "the paragraph's first sentence")
     holds = np.mean([any(truth in case.text(0.0) for truth in case.truths) for case in has])
     firsts = np.mean([any(truth in first_sentence(case.sources) for truth in case.truths) for case in has])
     yield Figure(
@@ -115,6 +114,7 @@ class Remembered:
         self.embedder, self.known = load_embedder(), {}
 
     def __call__(self, texts: list[str]) -> Any:
+        """A vector for each text."""
         new = [text for text in dict.fromkeys(texts) if text not in self.known]
         if new:
             self.known.update(zip(new, self.embedder.encode(new), strict=True))

@@ -22,7 +22,7 @@ from groundup.stack.retrieval.ranking import BM25
 from groundup.systems.copilot.knowledge import Knowledge, open_knowledge
 
 PLACES = 5
-# Text of the alert: its own runbook, by the summaries of kubernetes-mixin (alerts/*.libsonnet); None where there is none.
+# Text of an alert: its own runbook, by the summaries in kubernetes-mixin (alerts/*.libsonnet); None: there is none.
 MENDED: dict[str, str | None] = {
     "Namespace quota is fully used.": "KubeQuotaFullyUsed",
     "Node is unreachable.": "KubeNodeUnreachable",

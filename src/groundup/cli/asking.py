@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from groundup.cli.collecting import shown, store_option
+from groundup.cli.collecting import count_of, shown, store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress
 from groundup.errors import UsageError
@@ -51,8 +51,9 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
     for source, reason in learned.skipped.items():
         out.print(f"[yellow]Left out: {shown(source)}[/] [dim]{shown(reason)}[/]")
     out.print(
-        f"{learned.documents:,} documents read: {learned.added:,} chunks new, {learned.updated:,} moved, "
-        f"{learned.removed:,} removed. {shown(location)} holds {len(opened):,} chunks."
+        f"{count_of(learned.documents, 'document')} read: {count_of(learned.added, 'chunk')} new, "
+        f"{learned.updated:,} moved, {learned.removed:,} removed. {shown(location)} holds "
+        f"{count_of(len(opened), 'chunk')}."
     )
     return 0
 
@@ -84,9 +85,9 @@ def ask_command(
     from groundup.llm import chat_model
     from groundup.systems.copilot.ask import stream
 
+    chat, answer, out = chat_model(model), None, console()
     with ExitStack() as stack:
         sources = _sources(store, knowledge, stack)
-        answer, chat, out = None, chat_model(model), console()
         with progress(quiet=as_json) as bar:
             bar.add_task("Looking", total=None)
             for event in stream(" ".join(question), **sources, model=chat, since=since):

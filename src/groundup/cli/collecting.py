@@ -87,13 +87,13 @@ def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
         return
     out = console()
     out.print(
-        f"{_count(done.lines, 'new line')}. {shown(summary['store'])} holds {_count(summary['lines'], 'line')} of "
-        f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}."
+        f"{count_of(done.lines, 'new line')}. {shown(summary['store'])} holds {count_of(summary['lines'], 'line')} of "
+        f"{count_of(len(summary['sources']), 'source')}, {count_of(summary['templates'], 'template')}."
     )
     if done.waiting:
-        out.print(f"The last line of {_count(done.waiting, 'file')} has no end yet, and waits for it.")
+        out.print(f"The last line of {count_of(done.waiting, 'file')} has no end yet, and waits for it.")
     if done.skipped:
-        out.print(f"Left out, because it is no text: {_count(done.skipped, 'file')}.")
+        out.print(f"Left out, because it is no text: {count_of(done.skipped, 'file')}.")
 
 
 class Every(click.ParamType):
@@ -186,9 +186,9 @@ def collect_command(
     for name, note in done.notes.items():
         out.print(f"[dim]no log of {shown(name)}: {shown(note)}[/]")
     out.print(
-        f"{_count(done.lines, 'new line')}, {done.events:,} of them events; {_count(done.containers, 'container')} in "
-        f"{_count(done.pods, 'pod')}. {shown(summary['store'])} holds {_count(summary['lines'], 'line')}, "
-        f"{_count(summary['templates'], 'template')}."
+        f"{count_of(done.lines, 'new line')}, {done.events:,} of them events; "
+        f"{count_of(done.containers, 'container')} in {count_of(done.pods, 'pod')}. {shown(summary['store'])} holds "
+        f"{count_of(summary['lines'], 'line')}, {count_of(summary['templates'], 'template')}."
     )
     return 130 if stop.is_set() and not follow else 0
 
@@ -215,12 +215,13 @@ def status_command(store: str, as_json: bool) -> int:
         )
     out.print(
         f"{summary['lines']:>12,}  {shown(summary['newest'] or 'no time'):<27}  in {shown(summary['store'])}: "
-        f"{_count(len(summary['sources']), 'source')}, {_count(summary['templates'], 'template')}"
+        f"{count_of(len(summary['sources']), 'source')}, {count_of(summary['templates'], 'template')}"
     )
     return 0
 
 
-def _count(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """A number with what it counts, in its plural unless that is one."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 

@@ -4,11 +4,11 @@ It reads the messages that `rag.prompt` writes, as any chat model would, and ans
 with its number; where none of them answers, with `NO_ANSWER`.
 
 1. A sentence is scored by the question's words that it, or what is said of its source, has (rare ones count more), and
-   by how near its meaning is to the question's. Where the source is said to be about all that was asked, that counts
-   for meaning.
+   by how near its meaning is to the question's (of a line of a log, by words alone). Where the source is said to be
+   about all that was asked, that counts for meaning.
 2. If the best is below the threshold, the answer is that the sources do not say. The threshold is calibrated on half of
    the articles of SQuAD 2.0 and judged on the others (`benchmarks answerer`).
-3. Up to three sentences that score nearly as well are said; and after a line of a log, what a runbook on it says to do.
+3. The few sentences that score nearly as well are said; and after a line of a log, what a runbook on it says to do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 THRESHOLD = 0.53  # what `benchmarks answerer` calibrates, to the second place
-MOST = 3  # sentences that answer
+MOST_LINES, MOST_SENTENCES = 5, 3  # of logs, and of documents
 NEARLY = 0.9  # the share of the best score that a further sentence must have
 RELATED = 0.4  # the cosine from which a runbook is about a line of a log
 
@@ -81,20 +81,22 @@ def candidates(
     found = []
     for (number, text), terms, cosine in zip(places, held, cosines.tolist(), strict=True):
         subject = about[number - 1]
-        meaning = max(cosine, _share(weight, subject))
-        score = (_share(weight, terms | subject) + meaning) / 2
-        found.append(Candidate(number, text, score + TIE * (cosine - 0.1 * number)))
+        covered = _share(weight, terms | subject)
+        # A sentence model has not read logs: there, words alone count.
+        is_log = passages[number - 1].source.startswith(LOG)
+        score = covered if is_log else (covered + max(cosine, _share(weight, subject))) / 2
+        found.append(Candidate(number, text, score + TIE * (cosine - number)))
     return found
 
 
-TIE = 0.02  # what meaning, and the order of the sources, count where all else is equal
+TIE = 0.002  # what the order of the sources, and then meaning, count where all else is equal
 
 
-def chosen(found: Sequence[Candidate], least: float) -> list[Candidate]:
+def chosen(found: Sequence[Candidate], least: float, most: int) -> list[Candidate]:
     """The best few that score `least` or more, none of which repeats another; best first."""
     taken: list[Candidate] = []
     for one in sorted(found, key=lambda one: -one.score):
-        if len(taken) == MOST or one.score < least:
+        if len(taken) == most or one.score < least:
             break
         if all(_different(one.text, other.text) for other in taken):
             taken.append(one)
@@ -199,8 +201,9 @@ def quote(
     found = candidates(question, passages, encode)
     logs = {number for number, one in enumerate(passages, 1) if one.source.startswith(LOG)}
     least = max(threshold, NEARLY * max((one.score for one in found), default=0.0))
-    answer = chosen([one for one in found if one.number in logs], least)
-    answer += chosen([one for one in found if one.number not in logs], least)
+    lines = chosen([one for one in found if one.number in logs], least, MOST_LINES)
+    answer = sorted(lines, key=lambda one: one.number)  # as they came
+    answer += chosen([one for one in found if one.number not in logs], least, MOST_SENTENCES)
     return answer + _to_do(answer, passages, encode)
 
 

@@ -45,9 +45,7 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
     if provider not in ("ollama", "openai"):
         raise UsageError(f"model must be {FORMS}, got '{spec}'. Give it as --model, or in GROUNDUP_LLM.")
     if not name:
-        raise UsageError(
-            f"model must name what to run, and '{spec}' ends at the colon. For example: {EXAMPLE[provider]}"
-        )
+        raise UsageError(f"model must name what to run, and '{spec}' does not. For example: {EXAMPLE[provider]}")
     if provider == "ollama":
         return _import("langchain_ollama").ChatOllama(model=name, temperature=0, client_kwargs={"timeout": PATIENCE})
     if not os.environ.get("OPENAI_API_KEY"):

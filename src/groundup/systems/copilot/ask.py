@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Literal
 from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
 from groundup.llm.grounding import Grounded, Grounder
 from groundup.systems.copilot.evidence import why
+from groundup.systems.copilot.logs import parse
 from groundup.systems.copilot.secrets import hide
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
     from groundup.stack.retrieval.rag import Passage
+    from groundup.systems.copilot.evidence import Evidence
     from groundup.systems.copilot.knowledge import Knowledge
     from groundup.systems.copilot.store import Source, Store
 
@@ -247,16 +249,20 @@ def retrieve(
     """The sources for a question: evidence, log lines and runbooks, as far as a prompt has room for them."""
     from groundup.stack.retrieval.rag import Passage, assemble
 
-    lines = [] if store is None else _lines(question, store, since)
-    documents = [] if knowledge is None else _documents(question, knowledge, lines)
-    # The best of each first, so that a small budget still holds some of all.
-    found = [*lines[:4], *documents[:2], *lines[4:], *documents[2:]]
+    evidence = [] if store is None else why(store.records(since=since))
+    gravest = sorted(evidence, key=lambda one: -one.score)[:MOST_LINES]
+    messages = [next(parse([one.text])).message for one in gravest[:2]]
+    evidence = [one for one in evidence if one in gravest]  # as they came
+    lines = [] if store is None else _lines(question, store, since, evidence)
+    documents = [] if knowledge is None else _documents(question, knowledge, messages)
+    # Some of all that there is first, so that all of it is in what there is room for.
+    found = [*lines[:MOST_LINES], *documents, *lines[MOST_LINES:]]
     passages = [Passage(one.text, one.about) for one in found]
     held = {id(passage): one for passage, one in zip(passages, found, strict=True)}
     return [held[id(one)] for one in assemble(passages, budget=BUDGET, length=lambda text: len(text) // 3)]
 
 
-def _lines(question: str, store: Store, since: str | None) -> list[Found]:
+def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Evidence]) -> list[Found]:
     """Evidence of what is wrong, then lines that share words with the question."""
     ids: dict[str, list[Source]] = {}
     for source in store.sources():
@@ -268,15 +274,15 @@ def _lines(question: str, store: Store, since: str | None) -> list[Found]:
         about = f"log of {service or Path(name).name}{when}{more}"
         return Found(hide(text), about, "log", f"{name}#{source.id}", number, 0)
 
-    evidence = sorted(why(store.records(since=since)), key=lambda one: -one.score)
-    grave = [one for one in evidence if one.score >= evidence[0].score / 2]
-    failing = ", ".join(dict.fromkeys(one.service or Path(one.source).name for one in grave[:MOST_LINES]))
+    highest = max((one.score for one in evidence), default=0.0)
+    grave = [one for one in evidence if one.score >= highest / 2]
+    failing = ", ".join(dict.fromkeys(one.service or Path(one.source).name for one in grave))
     found = [
         line(
             one.number, one.source, one.text, one.time, one.service,
             f", found with failures of {failing}: {'; '.join(one.reasons)}" if one in grave else ", nearby",
         )
-        for one in evidence[:MOST_LINES]
+        for one in evidence
     ]  # fmt: skip
     there = {(one.place, one.position) for one in found}
     for hit in store.search(_asked(question), since=since, most=MOST_LINES):
@@ -287,20 +293,18 @@ def _lines(question: str, store: Store, since: str | None) -> list[Found]:
 
 
 def _asked(question: str) -> list[str]:
-    """The words of a question that a line may hold, each as far as its endings leave it alone."""
+    """The words of a question that a line may hold, without the endings that English gives them."""
     from groundup.stack.retrieval.rag import terms
 
-    return sorted({term for term in terms(question) if len(term) > 2})
+    return sorted(set(terms(question)))
 
 
-def _documents(question: str, knowledge: Knowledge, lines: Sequence[Found]) -> list[Found]:
+def _documents(question: str, knowledge: Knowledge, messages: Sequence[str]) -> list[Found]:
     """What the knowledge base says about the question, and about the gravest lines, and what it says to do."""
     found = {(one.source, one.start): one for one in knowledge.search(question, MOST_PASSAGES)}
-    for line in lines[:2]:
-        for one in knowledge.search(line.text, 1):
-            found.setdefault((one.source, one.start), one)
-            for step in knowledge.under(one.source, TO_DO):
-                found.setdefault((step.source, step.start), step)
+    for one in [one for message in messages for one in knowledge.search(message, 1)]:
+        for part in (one, *knowledge.under(one.source, TO_DO)):
+            found.setdefault((part.source, part.start), part)
     return [
         Found(_unwrapped(hide(one.text)), f"{one.source}, {one.headings}", "document", one.source, 0, one.start)
         for one in found.values()

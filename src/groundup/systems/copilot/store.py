@@ -465,28 +465,25 @@ class Store:
         return row is not None and row[0] == text.split("\n")[0]
 
     def search(self, words: Sequence[str], *, since: str | None = None, most: int = 20) -> list[Record]:
-        """The records whose lines hold the rarest of some words (or of their beginnings), one for each template.
+        """The records whose lines hold the rarest of some words, one for each template and source, best first.
 
-        Of equals the gravest, then the latest. A record's number is its line's position; its source is the name.
+        A word of four letters or more may be the beginning of one in the line. Of equals the gravest, then the latest.
+        A record's number is its line's position, and its source the name of that.
         """
         if not words:
             return []
         begin = None if since is None else moment(since, self.newest(self.sources()))
-        lowered = [word.lower() for word in words]
-        columns = ", ".join(f"count(*) FILTER (contains(lower(text), ${i}))" for i in range(1, len(words) + 1))
+        patterns = [rf"(?i)\b{re.escape(word)}" + ("" if len(word) > 3 and word.isalpha() else r"\b") for word in words]
+        columns = ", ".join(f"count(*) FILTER (regexp_matches(text, ${i}))" for i in range(1, len(words) + 1))
         counted = self.connection.execute(
-            f"SELECT count(*), {columns} FROM lines", {str(i): word for i, word in enumerate(lowered, 1)}
+            f"SELECT count(*), {columns} FROM lines", {str(i): pattern for i, pattern in enumerate(patterns, 1)}
         ).fetchone()
         assert counted is not None
         total, *counts = counted
-        known = [
-            (word, math.log1p((total - n + 0.5) / (n + 0.5))) for word, n in zip(lowered, counts, strict=True) if n
-        ]
+        known = [(one, math.log1p((total - n + 0.5) / (n + 0.5))) for one, n in zip(patterns, counts, strict=True) if n]
         if not known:
             return []
-        parts = " + ".join(
-            f"(contains(lower(text), ${i}))::INTEGER * {weight}" for i, (_, weight) in enumerate(known, 2)
-        )
+        parts = " + ".join(f"regexp_matches(text, ${i})::INTEGER * {weight}" for i, (_, weight) in enumerate(known, 2))
         rows = self.connection.execute(
             f"WITH found AS (SELECT *, {parts} AS score, row_number() OVER (PARTITION BY source, template ORDER BY "
             f"{parts} DESC, time DESC NULLS LAST, position DESC) AS place FROM lines "
