@@ -96,4 +96,5 @@ def by_meaning(knowledge: Knowledge) -> Search:
 
 def first(sources: Sequence[str], ids: np.ndarray) -> list[str]:
     """The first documents of a ranking of chunks."""
-    return list(dict.fromkeys(sources[i] for i in ids.tolist() if i != -1))[:PLACES]
+    found = dict.fromkeys(sources[i] for i in ids.tolist() if i != -1)
+    return [*found][:PLACES]

@@ -7,7 +7,7 @@
     ├── CannotJudge          no verdict was possible: something needed is not installed    (exit 3)
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
-    ├── ModelUnavailable     the packages that a model needs are not installed             (exit 3)
+    ├── ModelUnavailable     a model does not answer, or its packages are not installed   (exit 3)
     ├── StoreError           the copilot's store cannot be opened, read or written         (exit 3)
     ├── ClusterError         a cluster could not be reached, or refused                    (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
@@ -66,7 +66,7 @@ class DataUnavailable(GroundupError):
 
 
 class ModelUnavailable(GroundupError):
-    """A model cannot be loaded, because what carries or runs it is not installed."""
+    """A model does not answer, or cannot be loaded because what carries or runs it is not installed."""
 
     exit_code = 3
 

@@ -24,12 +24,13 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from groundup.llm.sources import EVIDENCE, LOG, TO_DO
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, sentences, words
 
 if TYPE_CHECKING:
     import numpy as np
 
-THRESHOLD = 0.53  # what `benchmarks answerer` calibrates, to the second place
+THRESHOLD = 0.5  # what `benchmarks answerer` calibrates, to the second place
 MOST_LINES, MOST_SENTENCES = 5, 3  # of logs, and of documents
 NEARLY = 0.9  # the share of the best score that a further sentence must have
 RELATED = 0.4  # the cosine from which a runbook is about a line of a log
@@ -39,8 +40,6 @@ _QUESTION = re.compile(r"^Question: (.*)\Z", re.MULTILINE)
 # Lines that say nothing by themselves: headings, rules, fences, front matter, comments and tags.
 _MARKUP = re.compile(r"#+\s|[-=*`~|\s]+$|```|title:|weight:|<|\{\{")
 _BULLET = re.compile(r"^(?:[-*+>]|\d+[.)])\s+(?=\S)")
-LOG = "log of "  # how what is said of a log's line begins; see `systems.copilot.ask`
-TO_DO = re.compile(r"mitigat|resol|remed|recover|\bfix|\bsteps?\b|what to do|\baction", re.IGNORECASE)
 
 
 def read_prompt(text: str) -> tuple[str, list[Passage]]:
@@ -73,7 +72,7 @@ def candidates(
     places = [(number, text) for number, one in enumerate(passages, 1) for text in _said(one.text)]
     if not places:
         return []
-    about = [_terms(one.source) for one in passages]
+    about = [_subject(one.source) for one in passages]
     held = [_terms(text) for _, text in places]
     weight = _weights(_terms(question), held)
     cosines = encode([question, *(text for _, text in places)])
@@ -90,6 +89,12 @@ def candidates(
 
 
 TIE = 0.002  # what the order of the sources, and then meaning, count where all else is equal
+
+
+def _subject(source: str) -> set[str]:
+    """What a source is about; that a log's file is called `crash.log` makes none of its lines a crash."""
+    calm = source.startswith(LOG) and EVIDENCE not in source
+    return _terms(source) - ({"fail"} if calm else set())
 
 
 def chosen(found: Sequence[Candidate], least: float, most: int) -> list[Candidate]:

@@ -1,4 +1,4 @@
-"""The DevOps copilot: so far, from a cluster, files or a pipe to the lines that hold the root cause.
+"""The DevOps copilot: from a cluster, files or a pipe to the lines that hold the root cause, and to cited answers.
 
     with open_logs("app.log.gz") as lines:
         for found in why(parse(lines)):
@@ -8,8 +8,9 @@
         ingest_files(store, ["app.log.gz"])
         evidence = why(store.records())
 
-No language model. DuckDB and the Kubernetes client (`groundup[copilot]`) are imported when a store is opened or a
-cluster connected to, not before.
+Nothing here needs a language model. `systems.copilot.ask` answers questions from the store and from runbooks
+(`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (`groundup[copilot]`) are imported when
+they are needed, not before.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
 from groundup.llm.grounding import Grounded, Grounder
+from groundup.llm.sources import EVIDENCE, LOG, TO_DO
 from groundup.systems.copilot.evidence import why
 from groundup.systems.copilot.logs import parse
 from groundup.systems.copilot.secrets import hide
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
 MOST_LINES = 8  # of each kind: evidence, and lines that share words with the question
 MOST_PASSAGES = 5
-TO_DO = re.compile(r"mitigat|resol|remed|recover|\bfix|\bsteps?\b|what to do|\baction", re.IGNORECASE)
 Kind = Literal["log", "document"]
 
 
@@ -271,7 +271,7 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
     def line(number: int, name: str, text: str, time: float | None, service: str | None, more: str) -> Found:
         source = next((one for one in ids[name] if store.says(one, number, text)), ids[name][0])
         when = "" if time is None else f" at {datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"
-        about = f"log of {service or Path(name).name}{when}{more}"
+        about = f"{LOG}{service or Path(name).name}{when}{more}"
         return Found(hide(text), about, "log", f"{name}#{source.id}", number, 0)
 
     highest = max((one.score for one in evidence), default=0.0)
@@ -280,7 +280,7 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
     found = [
         line(
             one.number, one.source, one.text, one.time, one.service,
-            f", found with failures of {failing}: {'; '.join(one.reasons)}" if one in grave else ", nearby",
+            f", {EVIDENCE}{failing}: {'; '.join(one.reasons)}" if one in grave else ", nearby",
         )
         for one in evidence
     ]  # fmt: skip
