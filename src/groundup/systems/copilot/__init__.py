@@ -9,8 +9,8 @@
         evidence = why(store.records())
 
 Nothing here needs a language model. `systems.copilot.ask` answers questions from the store and from runbooks
-(`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (`groundup[copilot]`) are imported when
-they are needed, not before.
+(`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (`groundup[copilot]`) are imported
+when they are needed, not before.
 """
 
 from __future__ import annotations
