@@ -96,5 +96,5 @@ def by_meaning(knowledge: Knowledge) -> Search:
 
 def first(sources: Sequence[str], ids: np.ndarray) -> list[str]:
     """The first documents of a ranking of chunks."""
-    found = dict.fromkeys(sources[i] for i in ids.tolist() if i != -1)
-    return [*found][:PLACES]
+    found = [sources[int(i)] for i in ids if i != -1]
+    return [*dict.fromkeys(found)][:PLACES]

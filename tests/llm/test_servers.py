@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, dict(self.headers), body))
+        self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
         openai = self.path == "/v1/chat/completions"
         lines = [self._openai(piece) if openai else self._ollama(piece) for piece in PIECES]
         lines.append("data: [DONE]\n\n" if openai else json.dumps({"model": "m", "done": True, "message": {
@@ -100,7 +100,7 @@ def test_the_reply_of_a_server_is_grounded_like_any_other(
     assert answer.citations[0].where == "/logs/app.log#1:1"
     ((path, headers, body),) = server.asked
     assert path == ("/v1/chat/completions" if kind == "openai" else "/api/chat")
-    assert headers.get("Authorization", "") == ("Bearer its-own-key" if kind == "openai" else "")
+    assert headers.get("authorization", "") == ("Bearer its-own-key" if kind == "openai" else "")
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert f"| {LINE}" in body["messages"][1]["content"]
     assert body["stream"] is True

@@ -173,3 +173,10 @@ def test_it_lies_beside_the_store_unless_the_environment_says_otherwise(monkeypa
     assert default_location("data/copilot.duckdb") == str(Path("data/copilot.knowledge"))
     monkeypatch.setenv("GROUNDUP_KNOWLEDGE", "http://chroma:8000")
     assert default_location("data/copilot.duckdb") == "http://chroma:8000"
+
+
+def test_what_somebody_else_learns_is_found_at_the_next_search(knowledge: Knowledge, tmp_path: Path) -> None:
+    assert "tmp.md" not in found(knowledge, "redis evicts keys")[0]
+    (tmp_path / "tmp.md").write_text("Redis evicts keys.", encoding="utf-8")
+    open_knowledge(tmp_path / "kb").learn([tmp_path / "tmp.md"])
+    assert found(knowledge, "redis evicts keys")[0].endswith("/tmp.md")

@@ -281,3 +281,30 @@ def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monk
         open_store(tmp_path / "x.duckdb"),
     ):
         pass
+
+
+def test_search_finds_the_lines_with_the_rarest_words_one_for_each_template(store: Store) -> None:
+    lines = [f"2026-11-21T01:00:{i:02}Z INFO order {i} placed" for i in range(40)]
+    lines += ["2026-11-21T01:00:40Z ERROR order 7 of eve failed", "2026-11-21T01:00:41Z INFO certificate renewed"]
+    store.append(APP, lines, cursor={})
+
+    def found(*words: str, since: str | None = None) -> list[int]:
+        return [one.number for one in store.search(words, since=since, most=2)]
+
+    assert found("certif") == [42]
+    assert found("order", "7") == [41, 8]  # of equal weight, the grave one first
+    assert found("order", "17") == [18, 41]
+    assert found("order", "17", since="5s") == [41, 40]
+    assert found("rder") == []  # words begin where words begin
+    assert found("ord") == []  # and short ones end where words end
+    assert found() == []
+    (record,) = store.search(["certif"])
+    assert (record.text, record.level, record.source) == (lines[41], "info", "/logs/app.log")
+
+
+def test_a_line_is_shown_with_those_around_it_and_an_exception_whole(store: Store) -> None:
+    trace = ["ERROR failed", "Traceback (most recent call last):", '  File "a.py", line 1, in f', "ValueError: no"]
+    lines = ["INFO one", "INFO two", *trace, "INFO three", "INFO four"]
+    source = store.append(APP, lines, cursor={})
+    assert store.around(source, 4, 1) == (2, lines[1:7])
+    assert store.around(source, 1, 1) == (1, lines[:2])

@@ -52,7 +52,7 @@ class Citation:
             `runbooks/oom.md:120-260`, document and characters.
         start: the first character of the cited span, in the record or in the document.
         end: behind its last.
-        text: the span.
+        text: the span; line ends within a paragraph of a document are spaces.
     """
 
     number: int

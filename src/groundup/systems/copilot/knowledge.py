@@ -217,7 +217,10 @@ class Knowledge:
             raise UsageError(f"k must be 1 or more, got {k}.")
         if not query.strip():
             raise UsageError(f"query must say something, got {query!r}. Ask for it again.")
-        return self._index.search(query, k) if len(self) else []
+        count = len(self)
+        if count and len(self._index.passages) != count:  # another process has learnt since
+            del self._index
+        return self._index.search(query, k) if count else []
 
     def under(self, source: str, heading: re.Pattern[str]) -> list[Passage]:
         """The chunks of a document whose own heading matches, in its order."""
