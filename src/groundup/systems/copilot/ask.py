@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
 MOST_LINES = 8  # of each kind: evidence, and lines that share words with the question
 MOST_PASSAGES = 5
+STEPS = re.compile(rf"{TO_DO.pattern}|diagnos|troubleshoot", re.IGNORECASE)
 Kind = Literal["log", "document"]
 
 
@@ -300,11 +301,11 @@ def _asked(question: str) -> list[str]:
 
 
 def _documents(question: str, knowledge: Knowledge, messages: Sequence[str]) -> list[Found]:
-    """What the knowledge base says about the question, and about the gravest lines, and what it says to do."""
-    found = {(one.source, one.start): one for one in knowledge.search(question, MOST_PASSAGES)}
-    for one in [one for message in messages for one in knowledge.search(message, 1)]:
-        for part in (one, *knowledge.under(one.source, TO_DO)):
-            found.setdefault((part.source, part.start), part)
+    """What the knowledge base says about the question and about the gravest lines, and what it says to do there."""
+    asked = knowledge.search(question, MOST_PASSAGES)
+    about = [one for message in messages for one in knowledge.search(message, 1)]
+    best = [part for one in (*asked[:1], *about) for part in (one, *knowledge.under(one.source, STEPS))]
+    found = {(one.source, one.start): one for one in (*best, *asked[1:])}
     return [
         Found(_unwrapped(hide(one.text)), f"{one.source}, {one.headings}", "document", one.source, 0, one.start)
         for one in found.values()
