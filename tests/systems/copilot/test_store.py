@@ -244,7 +244,7 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     for path, message in [
         (text, r"must be a DuckDB file, and .*app\.log.* is another kind"),
         (other, r"holds other tables \(theirs\)"),
-        (newer, r"version 1 or older, and .* is of version 99: a newer groundup"),
+        (newer, r"version 2 or older, and .* is of version 99: a newer groundup"),
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "x.duckdb", "folder that exists"),
     ]:
@@ -271,7 +271,7 @@ def test_an_older_store_is_brought_up_to_date_when_it_is_opened(
     for _ in range(2):
         with open_store(path, reading=True) as store:
             assert store.connection.execute("SELECT note, lines FROM sources").fetchall() == [("x", 1)]
-            assert store.connection.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,)]
+            assert store.connection.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,), (3,)]
 
 
 def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,10 @@
     with open_store("copilot.duckdb") as store:
         ingest_files(store, ["app.log.gz"])
         evidence = why(store.records())
+        unusual = anomalies(store.records(), window="5m")
+
+    trained = train(read_examples("BGL.log", tagged=True, binary=True))
+    trained.classifier.predict(records)
 
 Nothing here needs a language model. `systems.copilot.ask` answers questions from the store and from runbooks
 (`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (`groundup[copilot]`) are imported
@@ -15,8 +19,11 @@ when they are needed, not before.
 
 from __future__ import annotations
 
+from groundup.systems.copilot.anomalies import Anomaly, anomalies
+from groundup.systems.copilot.classify import Classifier, Prediction, Trained, train
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_files, ingest_stream
+from groundup.systems.copilot.labels import Example, examples_of, read_examples
 from groundup.systems.copilot.logs import Record, open_logs, parse
 from groundup.systems.copilot.masking import mask
 from groundup.systems.copilot.secrets import hide
@@ -24,6 +31,7 @@ from groundup.systems.copilot.store import Source, Store, open_store
 from groundup.systems.copilot.templates import Miner, Template
 
 __all__ = [
-    "Evidence", "Miner", "Record", "Source", "Store", "Template", "hide", "ingest_files", "ingest_stream", "mask",
-    "open_logs", "open_store", "parse", "why",
+    "Anomaly", "Classifier", "Evidence", "Example", "Miner", "Prediction", "Record", "Source", "Store", "Template",
+    "Trained", "anomalies", "examples_of", "hide", "ingest_files", "ingest_stream", "mask", "open_logs", "open_store",
+    "parse", "read_examples", "train", "why",
 ]  # fmt: skip

@@ -102,8 +102,13 @@ def _first(connection: DuckDBPyConnection) -> None:
     )
 
 
+def _second(connection: DuckDBPyConnection) -> None:
+    # What people said that a record is; the position is that of its first line.
+    connection.execute("CREATE TABLE feedback (source INTEGER, position BIGINT, label VARCHAR)")
+
+
 # Numbered by their place and append-only: a store that somebody has is brought up to date step by step.
-MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_first,)
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_first, _second)
 
 
 @contextmanager
@@ -434,6 +439,86 @@ class Store:
                 [snapshot["version"], json.dumps(snapshot["general"]), snapshot["fresh"]],
             )
         self._mined = after
+
+    # ── feedback ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def label(self, name: str, position: int, label: str | None, *, alike: bool = False) -> int:
+        """Say what the record of a line is, or with None take back what was said.
+
+        Args:
+            name: the line's source, by a name that means no other one, or by its number: `#3`.
+            position: the line.
+            label: what it is.
+            alike: whether this goes for all records of its template, in all sources.
+
+        Returns:
+            How many records were labelled.
+        """
+        if label is not None and not label.strip():
+            raise UsageError("label must be a word, got an empty one. To take back what was said, use --remove.")
+        source = self._only(name, position)
+        found = self.connection.execute(
+            "SELECT DISTINCT source, record FROM lines WHERE source = $source AND record = "
+            "(SELECT record FROM lines WHERE source = $source AND position = $position)",
+            {"source": source.id, "position": position},
+        ).fetchall()
+        if alike:
+            found = self._alike(*found[0])
+        sources, records = [row[0] for row in found], [row[1] for row in found]
+        self.connection.begin()
+        self.connection.execute(
+            "DELETE FROM feedback WHERE (source, position) IN (SELECT unnest(?::INTEGER[]), unnest(?::BIGINT[]))",
+            [sources, records],
+        )
+        if label is not None:
+            self.connection.execute(
+                "INSERT INTO feedback SELECT unnest(?::INTEGER[]), unnest(?::BIGINT[]), ?",
+                [sources, records, label.strip()],
+            )
+        self.connection.commit()
+        return len(found)
+
+    def _only(self, name: str, position: int) -> Source:
+        """The one source that a name means."""
+        every = [one for one in self.sources() if f"#{one.id}" == name] or self.find(name)
+        found = [one for one in every if 1 <= position <= one.lines]
+        if not found:
+            lines = max(one.lines for one in every)
+            raise UsageError(f"The line must be from 1 to {lines:,}, which is how many {name} has, got {position}.")
+        if len(found) > 1:
+            known = ", ".join(f"#{one.id} ({one.name}, restart {one.restart})" for one in found[:5])
+            raise UsageError(f"The source must be one, and '{name}' means {len(found)}. Name it by its number: {known}")
+        return found[0]
+
+    def _alike(self, source: int, record: int) -> list[tuple[int, int]]:
+        """The records of the same template as one."""
+        miner = self.miner
+        number = _one(
+            self.connection.execute("SELECT template FROM lines WHERE source = ? AND position = ?", [source, record])
+        )
+        rows = self.connection.execute(
+            "SELECT source, record, template FROM lines WHERE template IS NOT NULL"
+        ).fetchall()
+        wanted = miner.template_of(number)
+        same = {one for one in {row[2] for row in rows} if miner.template_of(one) == wanted}
+        return [(row[0], row[1]) for row in rows if row[2] in same]
+
+    def labelled(self) -> Iterator[tuple[Record, str, str]]:
+        """The records that have a label, with it and their template."""
+        miner = self.miner
+        rows = self.connection.execute(
+            "SELECT source, f.position, label, list(epoch_us(l.time) ORDER BY l.position), "
+            "list(l.text ORDER BY l.position), first(l.template) FILTER (l.template IS NOT NULL) "
+            "FROM feedback f JOIN lines l USING (source) WHERE l.record = f.position GROUP BY ALL "
+            "ORDER BY source, f.position"
+        ).fetchall()
+        sources = {one.id: one for one in self.sources()}
+        for number, position, label, times, texts, template in rows:
+            source = sources[number]
+            received = (None if time is None else time / 1e6 for time in times)
+            for record in parse(texts, source=source.name, times=received if source.kind == "container" else None):
+                record.number += position - 1
+                yield record, label, str(miner.template_of(template))
+                break
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def texts(self, source: Source) -> list[str]:

@@ -1,0 +1,262 @@
+"""`groundup copilot label`, `train`, `classify` and `anomalies`: what records are, and what is unusual among them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from groundup.cli.collecting import shown, store_option
+from groundup.cli.options import json_option
+from groundup.cli.output import console, print_json, progress
+from groundup.cli.reading import SINCE, clock, iso, read_named
+from groundup.errors import UsageError
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.classify import Prediction, Report, Scores
+    from groundup.systems.copilot.labels import Example
+    from groundup.systems.copilot.logs import Record
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAMES = click.argument("names", nargs=-1, metavar="[POD|FILE]…")
+
+
+def model_option(function: F) -> F:
+    """`--model FILE`."""
+    return click.option(
+        "--model", envvar="GROUNDUP_MODEL", default="copilot.model.json", show_default=True, metavar="FILE",
+        help="The trained classifier [GROUNDUP_MODEL].",
+    )(function)  # fmt: skip
+
+
+@click.command("label", epilog="Example: groundup copilot label app.log:42 alert --alike")
+@click.argument("place", metavar="SOURCE:LINE")
+@click.argument("label", required=False)
+@click.option("--alike", is_flag=True, help="All records of the same template as well, in all sources.")
+@click.option("--remove", is_flag=True, help="Take back what was said.")
+@store_option
+@json_option
+def label_command(place: str, label: str | None, alike: bool, remove: bool, store: str, as_json: bool) -> int:
+    """Say what a stored line is (`normal`, `alert` or any word); `train` learns from it.
+
+    SOURCE:LINE is what `why` and `classify` show: a file, namespace/pod/container or #number of a source, and the line.
+    """
+    from groundup.systems.copilot.labels import plain_label
+    from groundup.systems.copilot.store import open_store
+
+    name, _, line = place.rpartition(":")
+    if not name or not line.isdecimal():
+        raise UsageError(f"SOURCE:LINE must name a source and a line of it, such as app.log:42, got '{place}'.")
+    if remove == (label is not None):
+        raise UsageError("label takes either a LABEL or --remove. For example: groundup copilot label app.log:42 alert")
+    with open_store(store) as opened:
+        count = opened.label(name, int(line), None if label is None else plain_label(label), alike=alike)
+    if as_json:
+        print_json({"place": place, "label": label and plain_label(label), "records": count}, ascii=True)
+        return 0
+    records = "1 record" if count == 1 else f"{count:,} records"
+    done = "no longer labelled" if label is None else f"labelled '{shown(plain_label(label))}'"
+    console().print(f"{records} {done}.")
+    return 0
+
+
+@click.command("train", epilog="Example: groundup copilot train BGL_2k.log --tagged --binary --metric f1")
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option("--tagged", is_flag=True, help="FILE is a log whose lines begin with - or the tag of an alert.")
+@click.option("--label", metavar="COLUMN", help="The column of the label, where FILE is a table.")
+@click.option("--message", metavar="COLUMN", help="The column of the message.")
+@click.option("--binary", is_flag=True, help="Whatever is not normal is an alert.")
+@click.option("--metric", default="f1", show_default=True, metavar="f1|precision|recall", help="What decides.")
+@store_option
+@model_option
+@json_option
+def train_command(
+    file: str | None,
+    tagged: bool,
+    label: str | None,
+    message: str | None,
+    binary: bool,
+    metric: str,
+    store: str,
+    model: str,
+    as_json: bool,
+) -> int:
+    """Train a classifier on labelled records: of FILE (.csv, JSON lines, or --tagged), or those labelled in the store.
+
+    A decision tree, a random forest and XGBoost are compared on templates that they never saw; the best one is saved.
+    """
+    from groundup.systems.copilot.classify import train
+
+    with ExitStack() as stack:
+        examples, source = _examples(file, tagged, label, message, binary, store)
+        bar = stack.enter_context(progress(quiet=as_json))
+        task = bar.add_task("Reading", total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        trained = train(examples, metric=metric, source=source, report=report)
+    trained.classifier.save(model)
+    if as_json:
+        print_json({"model": model, **asdict(trained.report), "worth_it": trained.report.worth_it}, ascii=True)
+        return 0
+    _say(trained.report, model)
+    return 0
+
+
+def _examples(
+    file: str | None, tagged: bool, label: str | None, message: str | None, binary: bool, store: str
+) -> tuple[list[Example], str]:
+    from groundup.systems.copilot.labels import examples_of, read_examples
+    from groundup.systems.copilot.store import open_store
+
+    if file is not None:
+        return list(read_examples(file, tagged=tagged, label=label, message=message, binary=binary)), file
+    if tagged or label or message:
+        raise UsageError("--tagged, --label and --message are for a FILE with labels, and none is named. Name one.")
+    with open_store(store, reading=True) as opened:
+        return examples_of(opened, binary=binary), f"what people labelled in {store}"
+
+
+def _say(report: Report, model: str) -> None:
+    out = console()
+    labels = ", ".join(
+        f"{lines:,} {shown(label)} of {templates:,}" for label, (lines, templates) in report.labels.items()
+    )
+    out.print(f"{report.examples:,} examples of {report.templates:,} templates, from {shown(report.source)}: {labels}.")
+    what = "mean over the labels" if report.positive is None else f"of the label '{shown(report.positive)}'"
+    out.print(f"\nPrecision, recall and F1, {what}:")
+    out.print(f"  {'':<26}  templates apart        random split, which leaks")
+    for one in report.candidates:
+        sign = "▸" if one.name == report.chosen else " "
+        out.print(f"{sign} {one.name:<26}  {_scores(one.apart)}    {_scores(one.random)}")
+    for name, scores in report.baselines.items():
+        out.print(f"  [dim]{name:<26}  {_scores(scores)}[/]")
+    out.print(
+        f"\n{report.chosen} is best by {report.metric}, and was trained on all examples. "
+        f"On templates that it has not seen, expect {_scores(report.expected)}\n"
+        f"(the choice included, each of {report.folds} parts left out in turn)."
+    )
+    if not report.worth_it:
+        out.print(
+            f"[yellow]By {report.metric}, a rule without any model does as well. "
+            "Label more templates before you rely on it.[/]"
+        )
+    out.print(f"What counts most: {shown(', '.join(name for name, _ in report.top_features[:6]))}.")
+    out.print(f"Saved as {shown(model)}, with the hash of its data, {report.data_sha256[:12]}….")
+
+
+def _scores(scores: Scores) -> str:
+    return f"{scores.precision:.3f}  {scores.recall:.3f}  {scores.f1:.3f}"
+
+
+@click.command("classify", epilog="Example: groundup copilot classify checkout.log --top 10")
+@NAMES
+@store_option
+@model_option
+@SINCE
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many records to show.")
+@json_option
+def classify_command(names: tuple[str, ...], store: str, model: str, since: str | None, top: int, as_json: bool) -> int:
+    """Show which records of files (- for standard input) or of the store are not normal, each with reasons.
+
+    Of lines that differ in values only, one is shown; the most likely first. With --json all records are given.
+    """
+    from groundup.systems.copilot.classify import Classifier
+
+    classifier = Classifier.load(model)
+    with ExitStack() as stack:
+        records = list(read_named("classify", names, store, since, stack, quiet=as_json))
+    found = classifier.predict(records)
+    if as_json:
+        rows = [_document(record, one) for record, one in zip(records, found, strict=True)]
+        print_json({"model": model, "data_sha256": classifier.report.data_sha256, "records": rows}, ascii=True)
+        return 0
+    out = console()
+    kinds = _kinds(records, found, classifier.usual)
+    many = len({record.source for record in records}) > 1
+    for record, one, count in kinds[:top]:
+        place = f"{record.source}:{record.number}" if many else f"line {record.number}"
+        label = f"{shown(one.label)} {one.probability:.2f}" + (f", {count:,} alike" if count > 1 else "")
+        reasons = shown("; ".join(one.reasons))
+        out.print(f"[bold]{shown(place)}[/]  [dim]{clock(record.time)}[/]  {label}  [dim]{reasons}[/]")
+        out.print(f"    {shown(record.text)}")
+    counts = Counter(one.label for one in found)
+    said = ", ".join(f"{count:,} {shown(label)}" for label, count in counts.most_common())
+    hidden = f"; {len(kinds) - top:,} kinds of line are not shown (--top)" if len(kinds) > top else ""
+    out.print(f"[dim]{len(records):,} records: {said or 'none'}{hidden}[/]")
+    return 0
+
+
+def _kinds(records: list[Record], found: list[Prediction], usual: str) -> list[tuple[Record, Prediction, int]]:
+    """The first record of each kind that is not as usual, and how many there are; the most likely first."""
+    from groundup.systems.copilot.masking import Masker
+
+    mask = Masker()
+    kinds: dict[tuple[str, ...], list[tuple[Record, Prediction]]] = {}
+    for record, one in zip(records, found, strict=True):
+        if one.label != usual:
+            kinds.setdefault((one.label, record.service or "", mask(record.message)), []).append((record, one))
+    best = [(*max(kind, key=lambda pair: pair[1].probability), len(kind)) for kind in kinds.values()]
+    return sorted(best, key=lambda kind: -kind[1].probability)
+
+
+def _document(record: Record, one: Prediction) -> dict[str, Any]:
+    place = {"source": record.source, "number": record.number, "time": iso(record.time)}
+    return {**place, "label": one.label, "probability": one.probability, "reasons": one.reasons, "text": record.text}
+
+
+@click.command("anomalies", epilog="Example: groundup copilot anomalies checkout --window 5m --since 1d")
+@NAMES
+@store_option
+@SINCE
+@click.option("--window", metavar="SPAN", help="How long a window of time is: 30s, 5m, 1h [a sixtieth of the log].")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many to show.")
+@json_option
+def anomalies_command(
+    names: tuple[str, ...], store: str, since: str | None, window: str | None, top: int, as_json: bool
+) -> int:
+    """Show what is unusual, by service and window of time: new templates, bursts, and what fell silent.
+
+    Looks in files (- for standard input) or in the store. The first windows are only learnt from.
+    """
+    from groundup.systems.copilot.anomalies import anomalies
+
+    with ExitStack() as stack:
+        records = read_named("anomalies", names, store, since, stack, quiet=as_json)
+        first = next(records, None)
+        found = [] if first is None else anomalies(chain([first], records), window=window)
+    if as_json:
+        rows = [{**asdict(one), "start": iso(one.start), "end": iso(one.end)} for one in found]
+        print_json({"anomalies": rows}, ascii=True)
+        return 0
+    out = console()
+    if not found:
+        out.print("Nothing in these logs is unusual." if first is not None else "There is no line to look at.")
+        return 0
+    most = sorted(found, key=lambda one: -one.surprise)[:top]
+    for one in sorted(most, key=lambda one: one.start):
+        out.print(f"[bold]{clock(one.start)}[/] to [bold]{clock(one.end)}[/]  {_said(one)}")
+        out.print(f"    {shown(one.template or 'all of its lines')}")
+    if len(found) > top:
+        out.print(f"[dim]{len(found) - top:,} that surprise less are not shown (--top)[/]")
+    return 0
+
+
+def _said(one: Any) -> str:
+    service = f"{shown(one.service)}: " if one.service else ""
+    if one.kind == "new":
+        return f"{service}new, {one.count:,} times"
+    if one.kind == "burst":
+        return f"{service}a burst, {one.count:,} where {one.expected:,.1f} are usual"
+    return f"{service}silent, where {one.expected:,.1f} lines are usual"
+
+
+def commands() -> Iterator[click.Command]:
+    """All of them."""
+    yield from (label_command, train_command, classify_command, anomalies_command)

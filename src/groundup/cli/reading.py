@@ -1,0 +1,97 @@
+"""What several of the copilot's commands read: files, standard input, or what the store holds of a pod."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from groundup.cli.collecting import shown
+from groundup.cli.output import progress
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot import Record
+
+SINCE = click.option(
+    "--since", metavar="SPAN|TIME", help="Only from then on: 10m, 2h, 1d before the newest line, or a time."
+)
+EVERY = 5_000  # records between two movements of the progress display
+
+
+def read_named(
+    command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack, *, quiet: bool
+) -> Iterator[Record]:
+    """The records of files, or of what one name means in the store; open as long as the stack is."""
+    if _is_stored(names, store):
+        return _stored(command, names, store, since, stack)
+    return read_files(names, since, stack, quiet=quiet)
+
+
+def _is_stored(names: tuple[str, ...], store: str) -> bool:
+    """Whether the names mean what is in the store rather than files."""
+    if any(name == "-" or Path(name).exists() for name in names):
+        return False
+    given = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
+    return not names or given or Path(store).exists()
+
+
+def _stored(command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack) -> Iterator[Record]:
+    from groundup.errors import UsageError
+    from groundup.systems.copilot.store import open_store
+
+    if len(names) > 1:
+        raise UsageError(
+            f"{command} takes one name of what is in the store, got {len(names)}: {', '.join(names)}. "
+            "Name one of them, their namespace, or none for all that is stored."
+        )
+    return stack.enter_context(open_store(store, reading=True)).records(names[0] if names else None, since)
+
+
+def read_files(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool) -> Iterator[Record]:
+    """The records of all files in turn; where `since` is a span, the newest line is looked for first."""
+    from groundup.systems.copilot.logs import after, moment, open_logs, parse
+
+    names = list(files)
+    paths = [_spooled(stack) if name == "-" and since else name for name in names]
+    bar = stack.enter_context(progress(quiet=quiet))
+    task = bar.add_task("Reading", total=None)
+
+    def read() -> Iterator[Record]:
+        for name, path in zip(names, paths, strict=True):
+            source = "standard input" if name == "-" else name
+            with open_logs(path) as lines:
+                for count, record in enumerate(parse(lines, source=source)):
+                    if count % EVERY == 0:
+                        bar.update(task, advance=EVERY if count else 0, description=f"Reading {shown(source)}")
+                    yield record
+
+    if since is None:
+        return read()
+    newest = max((record.time for record in read() if record.time is not None), default=None)
+    return after(read(), moment(since, newest))
+
+
+def _spooled(stack: ExitStack) -> str:
+    """Standard input as a file, because it is read twice."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    path = Path(folder) / "stdin.log"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return str(path)
+
+
+def iso(time: float | None) -> str | None:
+    """A time for JSON."""
+    return None if time is None else datetime.fromtimestamp(time, UTC).isoformat()
+
+
+def clock(time: float | None) -> str:
+    """A time for people."""
+    return "no time" if time is None else f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"

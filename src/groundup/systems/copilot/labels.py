@@ -1,0 +1,169 @@
+"""Where labels come from: logs whose lines carry an alert's tag, columns of a table, what people said in the store.
+
+    read_examples("BGL.log", tagged=True)       # the first word of each line is `-` or the tag of an alert
+    read_examples("labelled.csv", label="Label")
+    examples_of(store)                          # groundup copilot label app.log:42 alert
+
+A label is never a part of the text that a model sees.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import UsageError
+from groundup.systems.copilot.logs import Record, open_logs, parse
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.store import Store
+
+NORMAL, ALERT = "normal", "alert"
+_NORMAL = frozenset(("-", "0", "false", "no", "none", "ok", "normal", "benign"))
+_ALERT = frozenset(("1", "true", "yes", "alert", "anomaly", "abnormal"))
+LABEL_COLUMNS = ("label", "labels", "class", "is_anomaly", "anomaly")
+MESSAGE_COLUMNS = ("message", "content", "msg", "text", "log", "line", "templates")
+TEMPLATE_COLUMNS = ("template", "eventtemplate", "eventid")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A record with its label.
+
+    Attributes:
+        record: the record.
+        label: what it is.
+        template: what it is a copy of: one template is never on both sides of a split. None to have it mined.
+    """
+
+    record: Record
+    label: str
+    template: str | None = None
+
+
+def plain_label(label: Any, *, binary: bool = False) -> str:
+    """A label in one spelling: `-`, 0, ok … are normal; 1, true, anomaly … are alerts, with `binary` all others too."""
+    text = str(label).strip()
+    if text.lower() in _NORMAL:
+        return NORMAL
+    return ALERT if binary or text.lower() in _ALERT else text
+
+
+def read_examples(
+    path: str | Path,
+    *,
+    tagged: bool = False,
+    label: str | None = None,
+    message: str | None = None,
+    binary: bool = False,
+) -> Iterator[Example]:
+    """The examples of a file.
+
+    Args:
+        path: a log (with `tagged`), or a table: `.csv`, or JSON lines; gzipped or not.
+        tagged: the first word of each line is `-`, or the tag of the alert that it is.
+        label: the column of the label; one with a usual name where it is not given.
+        message: the column of the message, the same. A list of lines (a session) is one example.
+        binary: every label that is not normal is `alert`.
+    """
+    path = Path(path)
+    with open_logs(path) as lines:
+        if tagged:
+            yield from _tagged(lines, str(path), binary)
+        elif {".csv", ".tsv"} & set(path.suffixes):
+            rows = csv.DictReader(lines, delimiter="\t" if ".tsv" in path.suffixes else ",")
+            yield from _rows(enumerate(rows, 2), str(path), label, message, binary)
+        else:
+            yield from _rows(_json(lines, str(path)), str(path), label, message, binary)
+
+
+def _tagged(lines: Iterable[str], name: str, binary: bool) -> Iterator[Example]:
+    tags: list[str] = []
+
+    def without() -> Iterator[str]:
+        for line in lines:
+            tag, _, rest = line.partition(" ")
+            tags.append(tag)
+            yield rest
+
+    for record in parse(without(), source=name):
+        yield Example(record, plain_label(tags[record.number - 1], binary=binary))
+
+
+def _json(lines: Iterable[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UsageError(
+                f"FILE must be a table (.csv, or JSON lines), and line {number} of '{name}' is no JSON. "
+                "For a log whose lines begin with `-` or the tag of an alert, add --tagged."
+            ) from error
+        if not isinstance(row, dict):
+            raise UsageError(
+                f"FILE must hold a JSON object in each line, and line {number} of '{name}' is a {type(row).__name__}."
+            )
+        yield number, row
+
+
+def _rows(
+    rows: Iterable[tuple[int, dict[str, Any]]], name: str, label: str | None, message: str | None, binary: bool
+) -> Iterator[Example]:
+    for number, row in rows:
+        label_key = _column(row, label, LABEL_COLUMNS, "label", name, number)
+        message_key = _column(row, message, MESSAGE_COLUMNS, "message", name, number)
+        template_key = next((key for key in row if str(key).lower() in TEMPLATE_COLUMNS), None)
+        told = row[label_key]
+        if told is None or str(told).strip() == "":
+            raise UsageError(f"label must be there in every row, and row {number} of '{name}' has none. Leave it out.")
+        text, template = row[message_key], row.get(template_key) if template_key else None
+        if isinstance(text, list):  # a session: its different lines
+            text = "\n".join(dict.fromkeys(map(str, text)))
+            template = template or "\n".join(sorted(set(text.split("\n"))))
+        rest = {
+            str(key).lower(): value
+            for key, value in row.items()
+            if key not in (label_key, message_key, template_key) and value not in (None, "")
+        }
+        record = _record(str(text or ""), rest)
+        record.number, record.source = number, name
+        yield Example(record, plain_label(told, binary=binary), None if template is None else str(template))
+
+
+def _record(text: str, rest: dict[str, Any]) -> Record:
+    """A row as a record: a line as it stands, or a message with its time, level and origin in other columns."""
+    if "\n" in text:
+        return Record(0, text, text.replace("\n", " "))
+    line = json.dumps({**rest, "message": text}) if {"level", "severity", "time", "timestamp"} & set(rest) else text
+    return next(parse([line]), Record(0, text, text))
+
+
+def _column(row: dict[str, Any], asked: str | None, usual: tuple[str, ...], what: str, name: str, number: int) -> str:
+    have = {str(key).lower(): key for key in row}
+    if asked is not None:
+        if asked in row:
+            return asked
+        raise UsageError(
+            f"{what} must be a column of '{name}', and row {number} has no '{asked}'. "
+            f"It has: {', '.join(map(str, row))}."
+        )
+    found = next((have[key] for key in usual if key in have), None)
+    if found is None:
+        raise UsageError(
+            f"'{name}' must have a column with the {what}, and row {number} has only: {', '.join(map(str, row))}. "
+            f"Name it with --{what}."
+        )
+    return found
+
+
+def examples_of(store: Store, *, binary: bool = False) -> list[Example]:
+    """What people said of lines in the store; its templates are those that the store has mined."""
+    return [
+        Example(record, plain_label(label, binary=binary), template) for record, label, template in store.labelled()
+    ]
