@@ -3,20 +3,19 @@
     for one in anomalies(store.records(), window="5m"):
         print(one.kind, one.service, one.start, one.template, one.count, one.expected)
 
-Each window is compared with the ones before it, which are what is usual; the first ones are only learnt from.
+Each window is compared with the ones before it; where they are few, with all others.
 
-- **new**: the usual rate of templates that were never seen before is estimated from how many were seen only once so far
-  (Good and Turing). A window with more of them than chance explains gives each of them.
-- **burst**: a template comes more often than its counts so far explain, by a negative binomial with their mean and
-  spread.
-- **silence**: what came in nearly every window does not come for so long that chance does not explain it; a service
-  as a whole, or one of its templates.
+- **new**: how many templates that were never seen before are usual is estimated from how many were seen only once (Good
+  and Turing), and how often one of them comes. A service that was not there before is new as a whole.
+- **burst**: a template comes more often than elsewhere, by a negative binomial with the mean and spread of its counts.
+- **silence**: what came in nearly every window does not come for so long that chance does not explain it: a service as
+  a whole, or one of its templates.
 
 For bursts and silences, one false alarm in a hundred logs is aimed at: the limit of chance is divided among all
 comparisons. A single template that is new can never be as surprising as that, so it has a limit of its own. Logs are
 not as well behaved as any such model; `benchmarks/classifier.py` counts the false alarms.
 
-Not covered: what changes with the hour of the day or the day of the week, and what goes wrong in the first windows.
+Not covered: what changes with the hour of the day or the day of the week, and values that rise (`why` looks at them).
 """
 
 from __future__ import annotations
@@ -37,13 +36,18 @@ if TYPE_CHECKING:
 
 Kind = Literal["new", "burst", "silence"]
 CHANCE = 0.01  # of a false alarm in a whole log, as far as its counts are as regular as is assumed
-LEARNT = 8  # windows that are only learnt from, at least, and a fifth of all
-WINDOWS = 60  # into how many a log is cut where no window is given
-MOST_WINDOWS = 5_000
-ROUND = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400)
 NEW = 0.05  # of a false alarm for one new template
 DRIFT = 0.2  # by how much the usual rate is taken to vary from window to window, at least
 STEADY = 0.9  # the share of windows that something must have come in before its silence means anything
+LEARNT = 8  # windows before a window that are enough to compare it with
+WINDOWS = 60  # into how many a log is cut where no window is given
+MOST_WINDOWS = 5_000
+ROUND = (
+    *(factor * 10.0**power for power in (-3, -2, -1) for factor in (1, 2, 5)),
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 604_800),
+)
+
+Key = tuple[str | None, int | None]  # a service, and which of its series; None for all of it
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,11 @@ class Anomaly:
         service: what wrote the lines; None where they name none.
         start: the beginning of the first window, in seconds since 1970.
         end: the end of the last window.
-        template: the template; None where a whole service fell silent.
+        template: the template; None where it is the whole service.
+        level: the level of the lines, where they have one; None for a whole service.
+        status: `5xx` where the lines have a status of that class; else None.
         count: how many lines there were.
-        expected: how many are usual in so much time; of what is new, how many new templates.
+        expected: how many are usual in so much time; of what is new, how many new ones.
         surprise: how unlikely it is by chance, as minus the logarithm to base ten.
     """
 
@@ -66,6 +72,8 @@ class Anomaly:
     start: float
     end: float
     template: str | None
+    level: str | None
+    status: str | None
     count: int
     expected: float
     surprise: float
@@ -78,40 +86,32 @@ class _Counts:
     begin: float
     window: float
     size: int  # how many windows there are; the last one may not be whole
-    whole: int  # how many are whole
-    learnt: int  # how many are only learnt from
-    series: dict[tuple[str | None, int], NDArray[np.int64]]  # by service and template
+    series: dict[Key, NDArray[np.int64]]
     services: dict[str | None, NDArray[np.int64]]
-    texts: dict[int, str]
+    names: list[tuple[str, str | None, str | None]]  # of each series: template, level, status
 
     def anomaly(
-        self, kind: Kind, key: tuple[str | None, int | None], first: int, last: int, counts: Any, usual: float,
-        surprise: float,
-    ) -> Anomaly:  # fmt: skip
+        self, kind: Kind, key: Key, first: int, last: int, counts: Any, usual: float, surprise: float
+    ) -> Anomaly:
+        """What is unusual from one window to another."""
         start, end = self.begin + first * self.window, self.begin + (last + 1) * self.window
-        text = None if key[1] is None else self.texts[key[1]]
+        names = (None, None, None) if key[1] is None else self.names[key[1]]
         count = int(counts[first : last + 1].sum())
-        return Anomaly(
-            kind, key[0], start, end, text, count, round(float(usual), 4), round(min(float(surprise), 300.0), 2)
-        )
+        return Anomaly(kind, key[0], start, end, *names, count, round(float(usual), 4), min(round(surprise, 2), 300.0))
 
 
 def anomalies(records: Iterable[Record], *, window: str | float | None = None) -> list[Anomaly]:
-    """What is unusual, by time.
+    """What is unusual, by time; nothing where the times of the records are too few to compare.
 
     Args:
         records: the records; one without a time goes with the one before it.
         window: how long a window is: seconds, or a span such as 30s, 5m or 1h; a sixtieth of the log unless given.
     """
-    seconds = _seconds(window)
-    counts = _count(records, seconds)
+    counts = _count(records, _seconds(window))
     if counts is None:
         return []
     new = list(_new(counts))
-    known_from = {(one[0], one[1]): one[3] for one in new}
-    found = [counts.anomaly("new", one[:2], *one[2:]) for one in new]
-    found += _bursts(counts, known_from)
-    found += _silences(counts)
+    found = [*new, *_bursts(counts, new), *_silences(counts)]
     return sorted(found, key=lambda one: (one.start, -one.surprise, one.service or "", one.template or ""))
 
 
@@ -127,16 +127,15 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
     import numpy as np
 
     miner = Miner()
-    times, services, templates = array("d"), array("l"), array("l")
-    names: dict[str | None, int] = {}
+    times, which = array("d"), array("l")
+    known: dict[tuple[str | None, int, str | None, str | None], int] = {}
     time: float | None = None
     for record in records:
         time = time if record.time is None else record.time
-        if time is None:
-            continue
-        times.append(time)
-        services.append(names.setdefault(record.service, len(names)))
-        templates.append(miner.add(record.message))
+        if time is not None:
+            times.append(time)
+            key = (record.service, miner.add(record.message), record.level, _status(record))
+            which.append(known.setdefault(key, len(known)))
     if not times:
         return None
     at = np.frombuffer(times)
@@ -149,48 +148,71 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
             f"{length / window:,.0f} of {window:g} s. Give a longer one, or look at less with --since."
         )
     size = int(length // window) + 1
-    learnt = max(LEARNT, size // 5)
-    if size <= learnt:
+    if size <= LEARNT:
         return None
+    # Templates have become one another on the way: which series is which is known in the end only.
+    final: dict[tuple[str | None, int, str | None, str | None], int] = {}
+    root = [final.setdefault((key[0], miner.template_of(key[1]), *key[2:]), len(final)) for key in known]
     place = ((at - begin) // window).astype(np.int64)
-    root = {number: miner.template_of(number) for number in set(templates)}
-    template = np.array([root[number] for number in templates])
-    service = np.frombuffer(services, dtype=np.dtype("l"))
-    said = {number: name for name, number in names.items()}
-    series: dict[tuple[str | None, int], NDArray[np.int64]] = {}
-    pairs, which = np.unique(np.stack([service, template], axis=1), axis=0, return_inverse=True)
-    order = np.argsort(which.reshape(-1), kind="stable")
-    edges = np.searchsorted(which.reshape(-1)[order], np.arange(len(pairs) + 1))
-    for i, (one, number) in enumerate(pairs.tolist()):
-        series[said[one], number] = np.bincount(place[order[edges[i] : edges[i + 1]]], minlength=size)
-    whole = {name: np.bincount(place[service == number], minlength=size) for name, number in names.items()}
+    flat = np.array(root)[np.frombuffer(which, dtype=np.dtype("l"))] * size + place
+    table = np.bincount(flat, minlength=len(final) * size).reshape(len(final), size)
     texts = {one.id: one.text for one in miner.templates()}
-    return _Counts(begin, float(window), size, size - 1, learnt, series, whole, texts)
+    services: dict[str | None, NDArray[np.int64]] = {}
+    for key, row in zip(final, table, strict=True):
+        services[key[0]] = services.get(key[0], 0) + row
+    series: dict[Key, NDArray[np.int64]] = {(key[0], i): table[i] for i, key in enumerate(final)}
+    names = [(texts[template], level, status) for _, template, level, status in final]
+    return _Counts(begin, float(window), size, series, services, names)
 
 
-def _new(counts: _Counts) -> Iterable[tuple[Any, ...]]:
-    """Templates that a service had never written, as what `_Counts.anomaly` takes."""
+def _status(record: Record) -> str | None:
+    """The class of the status of an answer, where it is one of a failure."""
+    status = record.fields.get("status", record.fields.get("status_code")) if record.fields else None
+    return f"{status // 100}xx" if isinstance(status, int) and 400 <= status <= 599 else None
+
+
+def _new(counts: _Counts) -> Iterable[Anomaly]:
+    """Services that were not there, and templates that their service had not written."""
+    services: dict[Key, NDArray[np.int64]] = {(name, None): one for name, one in counts.services.items()}
+    yield from _new_among(counts, services)
+    by_service: dict[str | None, dict[Key, NDArray[np.int64]]] = {}
+    for key, one in counts.series.items():
+        by_service.setdefault(key[0], {})[key] = one
+    for mine in by_service.values():
+        yield from _new_among(counts, mine)
+
+
+def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]]) -> Iterable[Anomaly]:
+    """What is new among series that belong together."""
     import numpy as np
     from scipy.stats import nbinom
 
-    for service, total in counts.services.items():
-        mine = {key: one for key, one in counts.series.items() if key[0] == service}
-        first = {key: int(np.flatnonzero(one)[0]) for key, one in mine.items()}
-        before = np.concatenate([[0], np.cumsum(total)])
-        began = int(np.flatnonzero(total)[0])
-        for key, start in sorted(first.items(), key=lambda pair: pair[1]):
-            past = start - began  # windows in which the service was there
-            if past < counts.learnt:
-                continue
-            once = sum(int(one[:start].sum()) == 1 for one in mine.values())
-            usual = float(total[start]) * (once + 1) / (before[start] + 1)
-            # That something new comes at all, and that it comes so often where it was never seen in so many windows.
-            never = nbinom(0.5, past / (past + 1))
-            chance = min(1.0, usual) * never.sf(mine[key][start] - 1) / never.sf(0)
-            if chance < NEW:
-                gone = np.flatnonzero(mine[key][start:] == 0)
-                last = start + int(gone[0]) - 1 if len(gone) else counts.size - 1
-                yield service, key[1], start, last, mine[key], usual, -math.log10(max(chance, 1e-300))
+    table = np.stack(list(mine.values()))
+    total = table.sum(axis=0)
+    first = (table > 0).argmax(axis=1)
+    began = int(first.min())
+    before = table.cumsum(axis=1) - table
+    others = table.sum(axis=1, keepdims=True) - table
+    for key, one, start, past, other in zip(mine, table, first.tolist(), before, others, strict=True):
+        if start == began:
+            continue  # there is nothing to compare with
+        windows = start - began
+        if windows >= LEARNT:
+            seen, once = int(before[:, start].sum()), int((before[:, start] == 1).sum())
+        elif other[start] == 0:
+            windows = counts.size - began - 1
+            seen, once = int(others[:, start].sum()), int((others[:, start] == 1).sum())
+        else:
+            continue
+        assert past[start] == 0
+        usual = float(total[start]) * (once + 1) / (seen + 1)
+        # That something new comes at all, and that it comes so often where it did not in so many windows.
+        never = nbinom(0.5, windows / (windows + 1))
+        chance = min(1.0, usual) * float(never.sf(one[start] - 1) / never.sf(0))
+        if chance < NEW:
+            gone = np.flatnonzero(one[start:] == 0)
+            last = start + int(gone[0]) - 1 if len(gone) else counts.size - 1
+            yield counts.anomaly("new", key, start, last, one, usual, -math.log10(max(chance, 1e-300)))
 
 
 def _spread(total: Any, squares: Any, windows: Any) -> tuple[Any, Any]:
@@ -203,59 +225,73 @@ def _spread(total: Any, squares: Any, windows: Any) -> tuple[Any, Any]:
     return mean, np.maximum((variance - mean) / mean**2, DRIFT**2) + 1 / (total + 0.5)
 
 
-def _bursts(counts: _Counts, known_from: dict[tuple[str | None, int], int]) -> list[Anomaly]:
-    """Templates that come more often than before."""
+def _reference(one: NDArray[np.int64], usable: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
+    """For each window, what it is compared with: the sum of the counts, that of their squares, how many windows."""
+    import numpy as np
+
+    kept = np.where(usable, one, 0).astype(float)
+    parts = []
+    for part in (kept, kept**2, usable.astype(float)):
+        before = np.cumsum(part) - part
+        before[:LEARNT] = (part.sum() - part)[:LEARNT]
+        parts.append(before)
+    return parts[0], parts[1], np.maximum(parts[2], 1)
+
+
+def _bursts(counts: _Counts, new: list[Anomaly]) -> Iterable[Anomaly]:
+    """Templates that come more often than elsewhere."""
     import numpy as np
     from scipy.stats import nbinom
 
-    found = []
-    limit = math.log(CHANCE / (2 * len(counts.series) * (counts.size - counts.learnt)))
+    limit = math.log(CHANCE / (2 * len(counts.series) * counts.size))
+    reported = {(one.service, one.template, one.level, one.status): one for one in new}
+    whole = {one.service: one for one in new if one.template is None}
     for key, one in counts.series.items():
+        known = reported.get((key[0], *counts.names[key[1] or 0])) or whole.get(key[0])
+        begin = 0 if known is None else round((known.end - counts.begin) / counts.window)
         usable = np.ones(counts.size, dtype=bool)  # what was a burst is not what is usual
-        begin = max(counts.learnt, known_from.get(key, -1) + 1)
         usual, surprise = np.zeros(counts.size), np.zeros(counts.size)
-        flagged: list[int] = []
-        while begin < counts.size:
-            kept = np.where(usable, one, 0).astype(float)
-            total, squares, windows = (np.cumsum(part) - part for part in (kept, kept**2, usable.astype(float)))
-            mean, beyond = _spread(total, squares, np.maximum(windows, 1))
+        while True:
+            total, squares, windows = _reference(one, usable)
+            mean, beyond = _spread(total, squares, windows)
             chance = nbinom.logsf(one - 1, 1 / beyond, 1 / (1 + beyond * mean))
-            hit = np.flatnonzero((chance[begin:] < limit) & (total[begin:] > 0) & (one[begin:] > 2))
+            chance[(one <= 2) | ~usable] = 0
+            chance[:begin] = 0
+            early = chance[:LEARNT].min(initial=0.0)  # compared with all others: the most surprising one first
+            hit = np.flatnonzero((chance < limit) & ((np.arange(counts.size) >= LEARNT) | (chance == early)))
             if not len(hit):
                 break
-            at = begin + int(hit[0])
+            at = int(hit[0])
             usable[at], usual[at], surprise[at] = False, mean[at], -chance[at] / math.log(10)
-            flagged.append(at)
-            begin = at + 1
-        for first, last in _runs(flagged):
+        for first, last in _runs(np.flatnonzero(~usable).tolist()):
             most = float(surprise[first : last + 1].max())
-            found.append(counts.anomaly("burst", key, first, last, one, float(usual[first : last + 1].sum()), most))
-    return found
+            yield counts.anomaly("burst", key, first, last, one, float(usual[first : last + 1].sum()), most)
 
 
 def _silences(counts: _Counts) -> list[Anomaly]:
     """Services, and templates of services that go on, that stopped coming."""
-    silent = {}
-    for service, one in counts.services.items():
-        silent[service] = list(_silent(counts, (service, None), one))
+    silent = {name: list(_silent(counts, (name, None), one)) for name, one in counts.services.items()}
     found = [one for several in silent.values() for one in several]
     for key, one in counts.series.items():
-        for anomaly in _silent(counts, key, one):
-            if not any(whole.start <= anomaly.start + counts.window and anomaly.start < whole.end
-                       for whole in silent[key[0]]):  # fmt: skip
-                found.append(anomaly)
+        for part in _silent(counts, key, one):
+            if not any(
+                whole.start <= part.start + counts.window and part.start < whole.end for whole in silent[key[0]]
+            ):
+                found.append(part)
     return found
 
 
-def _silent(counts: _Counts, key: tuple[str | None, int | None], one: NDArray[np.int64]) -> Iterable[Anomaly]:
+def _silent(counts: _Counts, key: Key, one: NDArray[np.int64]) -> Iterable[Anomaly]:
     import numpy as np
 
-    here = one[: counts.whole]
-    limit = math.log(CHANCE / (2 * (len(counts.series) + len(counts.services)) * max(1, len(here) - counts.learnt)))
-    for first, last in _runs(np.flatnonzero(here == 0).tolist()):
-        began = int(np.flatnonzero(here)[0]) if here.any() else first
-        past = here[began:first]
-        if len(past) < counts.learnt or (past > 0).mean() < STEADY:
+    whole = one[:-1]  # the last window may not be over
+    limit = math.log(CHANCE / (2 * (len(counts.series) + len(counts.services)) * counts.size))
+    began = int((whole > 0).argmax())
+    for first, last in _runs((began + np.flatnonzero(whole[began:] == 0)).tolist()):
+        past = whole[began:first]
+        if len(past) < LEARNT:
+            past = np.concatenate([past, whole[last + 1 :]])
+        if len(past) < LEARNT or (past > 0).mean() < STEADY:
             continue
         mean, beyond = _spread(float(past.sum()), float((past.astype(float) ** 2).sum()), float(len(past)))
         expected = mean * (last - first + 1)
