@@ -206,12 +206,12 @@ def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]]) -> Iterable[
             continue
         assert past[start] == 0
         usual = float(total[start]) * (once + 1) / (seen + 1)
+        gone = np.flatnonzero(one[start:] == 0)
+        last = start + int(gone[0]) - 1 if len(gone) else counts.size - 1
         # That something new comes at all, and that it comes so often where it did not in so many windows.
-        never = nbinom(0.5, windows / (windows + 1))
-        chance = min(1.0, usual) * float(never.sf(one[start] - 1) / never.sf(0))
+        never = nbinom(0.5, windows / (windows + last - start + 1))
+        chance = min(1.0, usual) * float(never.sf(one[start : last + 1].sum() - 1) / never.sf(0))
         if chance < NEW:
-            gone = np.flatnonzero(one[start:] == 0)
-            last = start + int(gone[0]) - 1 if len(gone) else counts.size - 1
             yield counts.anomaly("new", key, start, last, one, usual, -math.log10(max(chance, 1e-300)))
 
 

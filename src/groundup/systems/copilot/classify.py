@@ -220,13 +220,13 @@ class Classifier:
     def _read(cls, document: dict[str, Any]) -> Classifier:
         try:
             vocabulary = Vocabulary(tuple(document["words"]), tuple(document["fixed"]))
+            if unknown := set(vocabulary.fixed) - set(FIXED):
+                raise ValueError(f"it asks for features that this groundup has not ({', '.join(sorted(unknown))})")
             labels = tuple(document["labels"])
             report = _report(document["report"])
             forest = Forest.read(document["forest"], len(vocabulary.names))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"something is missing in it ({error})") from error
-        if unknown := set(vocabulary.fixed) - set(FIXED):
-            raise ValueError(f"it asks for features that this groundup has not ({', '.join(sorted(unknown))})")
         if len(forest.base) != (1 if forest.link == "logistic" else len(labels)) or len(labels) < 2:
             raise ValueError("its labels are not those of its trees")
         return cls(labels, vocabulary, forest, report)

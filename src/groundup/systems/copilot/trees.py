@@ -121,9 +121,14 @@ class Forest:
     @classmethod
     def read(cls, document: Any, features: int) -> Forest:
         """The forest that plain data describes; ValueError with what is wrong with it where it describes none."""
+        import numpy as np
+
         try:
             trees = [Tree(**tree) for tree in document["trees"]]
             forest = cls(trees, [float(one) for one in document["base"]], document["link"])
+            for tree in trees:
+                np.array([tree.left, tree.right, tree.unknown, tree.feature], dtype=np.intp)
+                np.array([*tree.threshold, *tree.cover, *(one for value in tree.values for one in value)], dtype=float)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"its trees cannot be read ({error})") from error
         if forest.link not in ("none", "logistic", "softmax") or not trees:
