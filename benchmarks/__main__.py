@@ -19,7 +19,7 @@ from benchmarks.measure import Figure, machine
 
 NAMES = (
     "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "vector_search", "ranking",
-    "chunking", "runbooks", "answerer",
+    "chunking", "runbooks", "answerer", "classifier",
 )  # fmt: skip
 
 

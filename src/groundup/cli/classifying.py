@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,6 +17,7 @@ from groundup.cli.reading import SINCE, clock, iso, read_named
 from groundup.errors import UsageError
 
 if TYPE_CHECKING:
+    from groundup.systems.copilot.anomalies import Anomaly
     from groundup.systems.copilot.classify import Prediction, Report, Scores
     from groundup.systems.copilot.labels import Example
     from groundup.systems.copilot.logs import Record
@@ -228,30 +228,47 @@ def anomalies_command(
     from groundup.systems.copilot.anomalies import anomalies
 
     with ExitStack() as stack:
-        records = read_named("anomalies", names, store, since, stack, quiet=as_json)
-        first = next(records, None)
-        found = [] if first is None else anomalies(chain([first], records), window=window)
+        seen = _Seen(read_named("anomalies", names, store, since, stack, quiet=as_json))
+        found = anomalies(seen, window=window)
     if as_json:
         rows = [{**asdict(one), "start": iso(one.start), "end": iso(one.end)} for one in found]
         print_json({"anomalies": rows}, ascii=True)
         return 0
     out = console()
     if not found:
-        out.print("Nothing in these logs is unusual." if first is not None else "There is no line to look at.")
+        if not seen.lines:
+            out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
+        elif not seen.timed:
+            out.print("No line of these logs has a time, so that there is nothing to compare.")
+        else:
+            out.print("Nothing in these logs is unusual.")
         return 0
     most = sorted(found, key=lambda one: -one.surprise)[:top]
     for one in sorted(most, key=lambda one: one.start):
         out.print(f"[bold]{clock(one.start)}[/] to [bold]{clock(one.end)}[/]  {_said(one)}")
-        out.print(f"    {shown(one.template or 'all of its lines')}")
+        told = "all of its lines" if one.template is None else one.text if one.count == 1 else one.template
+        out.print(f"    {shown(told)}")
     if len(found) > top:
         out.print(f"[dim]{len(found) - top:,} that surprise less are not shown (--top)[/]")
     return 0
 
 
-def _said(one: Any) -> str:
+class _Seen:
+    """Records, and whether there were any and any of them had a time."""
+
+    def __init__(self, records: Iterator[Record]) -> None:
+        self.records, self.lines, self.timed = records, False, False
+
+    def __iter__(self) -> Iterator[Record]:
+        for record in self.records:
+            self.lines, self.timed = True, self.timed or record.time is not None
+            yield record
+
+
+def _said(one: Anomaly) -> str:
     service = f"{shown(one.service)}: " if one.service else ""
     if one.kind == "new":
-        return f"{service}new, {one.count:,} times"
+        return f"{service}new, " + ("once" if one.count == 1 else f"{one.count:,} times")
     if one.kind == "burst":
         return f"{service}a burst, {one.count:,} where {one.expected:,.1f} are usual"
     return f"{service}silent, where {one.expected:,.1f} lines are usual"

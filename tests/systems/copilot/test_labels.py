@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def test_a_place_that_is_none_or_several_is_refused(tmp_path: Path) -> None:
         pod = Source("container", "shop/web-1/app", "c", "shop", "web-1", "u", "app")
         store.append(APP, LINES, cursor={})
         store.append(pod, ["one"], cursor={}, times=[1])
-        store.append(Source(*pod.key[:1], "shop/web-1/app", *pod.key[1:6], 1), ["two"], cursor={}, times=[2])
+        store.append(replace(pod, restart=1), ["two"], cursor={}, times=[2])
         with pytest.raises(UsageError, match=r"from 1 to 6, which is how many app\.log has, got 7"):
             store.label("app.log", 7, "alert")
         with pytest.raises(

@@ -6,7 +6,8 @@
 Each window is compared with the ones before it; where they are few, with all others.
 
 - **new**: how many templates that were never seen before are usual is estimated from how many were seen only once (Good
-  and Turing), and how often one of them comes. A service that was not there before is new as a whole.
+  and Turing), and how often one of them comes. What tells of a failure is compared with what tells of one, and needs to
+  surprise less. A service that was not there before is new as a whole.
 - **burst**: a template comes more often than elsewhere, by a negative binomial with the mean and spread of its counts.
 - **silence**: what came in nearly every window does not come for so long that chance does not explain it: a service as
   a whole, or one of its templates.
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from groundup.errors import UsageError
+from groundup.systems.copilot import signs
 from groundup.systems.copilot.logs import Record, span
 from groundup.systems.copilot.templates import Miner
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["new", "burst", "silence"]
 CHANCE = 0.01  # of a false alarm in a whole log, as far as its counts are as regular as is assumed
-NEW = 0.05  # of a false alarm for one new template
+NEW = 0.01  # of a false alarm for one new template
+GRAVE = 0.1  # the same, of a template that tells of a failure
 DRIFT = 0.2  # by how much the usual rate is taken to vary from window to window, at least
 STEADY = 0.9  # the share of windows that something must have come in before its silence means anything
 LEARNT = 8  # windows before a window that are enough to compare it with
@@ -61,10 +64,13 @@ class Anomaly:
         end: the end of the last window.
         template: the template; None where it is the whole service.
         level: the level of the lines, where they have one; None for a whole service.
-        status: `5xx` where the lines have a status of that class; else None.
+        status: `4xx` or `5xx` where the lines have such a status; else None.
         count: how many lines there were.
         expected: how many are usual in so much time; of what is new, how many new ones.
         surprise: how unlikely it is by chance, as minus the logarithm to base ten.
+        number: the line of the first record of its kind in these logs.
+        text: this line as it stands there.
+        source: where it is from.
     """
 
     kind: Kind
@@ -77,6 +83,9 @@ class Anomaly:
     count: int
     expected: float
     surprise: float
+    number: int
+    text: str
+    source: str
 
 
 @dataclass
@@ -89,6 +98,7 @@ class _Counts:
     series: dict[Key, NDArray[np.int64]]
     services: dict[str | None, NDArray[np.int64]]
     names: list[tuple[str, str | None, str | None]]  # of each series: template, level, status
+    firsts: dict[Key, Record]
 
     def anomaly(
         self, kind: Kind, key: Key, first: int, last: int, counts: Any, usual: float, surprise: float
@@ -97,7 +107,18 @@ class _Counts:
         start, end = self.begin + first * self.window, self.begin + (last + 1) * self.window
         names = (None, None, None) if key[1] is None else self.names[key[1]]
         count = int(counts[first : last + 1].sum())
-        return Anomaly(kind, key[0], start, end, *names, count, round(float(usual), 4), min(round(surprise, 2), 300.0))
+        record, surprise = self.firsts[key], min(round(surprise, 2), 300.0)
+        return Anomaly(
+            kind, key[0], start, end, *names, count, round(float(usual), 4), surprise,
+            record.number, record.text, record.source,
+        )  # fmt: skip
+
+    def grave(self, key: Key) -> bool:
+        """Whether a series tells of failures."""
+        if key[1] is None:
+            return False
+        template, level, status = self.names[key[1]]
+        return level in ("warn", "error", "fatal") or status == "5xx" or signs.is_failure(template)
 
 
 def anomalies(records: Iterable[Record], *, window: str | float | None = None) -> list[Anomaly]:
@@ -129,13 +150,17 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
     miner = Miner()
     times, which = array("d"), array("l")
     known: dict[tuple[str | None, int, str | None, str | None], int] = {}
+    examples: list[Record] = []  # the first of each
     time: float | None = None
     for record in records:
         time = time if record.time is None else record.time
         if time is not None:
             times.append(time)
             key = (record.service, miner.add(record.message), record.level, _status(record))
-            which.append(known.setdefault(key, len(known)))
+            if key not in known:
+                known[key] = len(known)
+                examples.append(record)
+            which.append(known[key])
     if not times:
         return None
     at = np.frombuffer(times)
@@ -162,7 +187,11 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
         services[key[0]] = services.get(key[0], 0) + row
     series: dict[Key, NDArray[np.int64]] = {(key[0], i): table[i] for i, key in enumerate(final)}
     names = [(texts[template], level, status) for _, template, level, status in final]
-    return _Counts(begin, float(window), size, series, services, names)
+    firsts: dict[Key, Record] = {}
+    for record, number in zip(examples, root, strict=True):
+        firsts.setdefault((record.service, number), record)
+        firsts.setdefault((record.service, None), record)
+    return _Counts(begin, float(window), size, series, services, names, firsts)
 
 
 def _status(record: Record) -> str | None:
@@ -174,44 +203,43 @@ def _status(record: Record) -> str | None:
 def _new(counts: _Counts) -> Iterable[Anomaly]:
     """Services that were not there, and templates that their service had not written."""
     services: dict[Key, NDArray[np.int64]] = {(name, None): one for name, one in counts.services.items()}
-    yield from _new_among(counts, services)
-    by_service: dict[str | None, dict[Key, NDArray[np.int64]]] = {}
+    yield from _new_among(counts, services, sum(services.values()), NEW)
+    alike: dict[tuple[str | None, bool], dict[Key, NDArray[np.int64]]] = {}
     for key, one in counts.series.items():
-        by_service.setdefault(key[0], {})[key] = one
-    for mine in by_service.values():
-        yield from _new_among(counts, mine)
+        alike.setdefault((key[0], counts.grave(key)), {})[key] = one
+    for (service, grave), mine in alike.items():
+        yield from _new_among(counts, mine, counts.services[service], GRAVE if grave else NEW)
 
 
-def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]]) -> Iterable[Anomaly]:
-    """What is new among series that belong together."""
+def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]], total: Any, limit: float) -> Iterable[Anomaly]:
+    """What is new among series that are alike, of all the lines that were written."""
     import numpy as np
     from scipy.stats import nbinom
 
     table = np.stack(list(mine.values()))
-    total = table.sum(axis=0)
     first = (table > 0).argmax(axis=1)
-    began = int(first.min())
+    began = int((total > 0).argmax())
+    written = total.cumsum() - total
     before = table.cumsum(axis=1) - table
     others = table.sum(axis=1, keepdims=True) - table
-    for key, one, start, past, other in zip(mine, table, first.tolist(), before, others, strict=True):
+    for key, one, start, other in zip(mine, table, first.tolist(), others, strict=True):
         if start == began:
             continue  # there is nothing to compare with
         windows = start - began
         if windows >= LEARNT:
-            seen, once = int(before[:, start].sum()), int((before[:, start] == 1).sum())
+            seen, once = int(written[start]), int((before[:, start] == 1).sum())
         elif other[start] == 0:
             windows = counts.size - began - 1
-            seen, once = int(others[:, start].sum()), int((others[:, start] == 1).sum())
+            seen, once = int(total.sum() - total[start]), int((others[:, start] == 1).sum())
         else:
             continue
-        assert past[start] == 0
         usual = float(total[start]) * (once + 1) / (seen + 1)
         gone = np.flatnonzero(one[start:] == 0)
         last = start + int(gone[0]) - 1 if len(gone) else counts.size - 1
         # That something new comes at all, and that it comes so often where it did not in so many windows.
         never = nbinom(0.5, windows / (windows + last - start + 1))
         chance = min(1.0, usual) * float(never.sf(one[start : last + 1].sum() - 1) / never.sf(0))
-        if chance < NEW:
+        if chance < limit:
             yield counts.anomaly("new", key, start, last, one, usual, -math.log10(max(chance, 1e-300)))
 
 
