@@ -1,4 +1,4 @@
-"""`groundup copilot label`, `train`, `classify` and `anomalies`: what records are, and what is unusual among them."""
+"""`groundup copilot label`, `train`, `classify`, `anomalies`, `notebook`: what records are, and what is unusual."""
 
 from __future__ import annotations
 
@@ -274,6 +274,19 @@ def _said(one: Anomaly) -> str:
     return f"{service}silent, where {one.expected:,.1f} lines are usual"
 
 
+@click.command("notebook", epilog="Example: groundup copilot notebook -o exploration.ipynb")
+@click.option("-o", "--output", default="exploration.ipynb", show_default=True, metavar="FILE", help="The notebook.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@store_option
+def notebook_command(output: str, force: bool, store: str) -> int:
+    """Write a Jupyter notebook that explores what is stored: levels, templates, features, what is unusual."""
+    from groundup.systems.copilot.exploration import write_notebook
+
+    write_notebook(store, output, force=force)
+    console().print(f"Wrote {shown(output)}")
+    return 0
+
+
 def commands() -> Iterator[click.Command]:
     """All of them."""
-    yield from (label_command, train_command, classify_command, anomalies_command)
+    yield from (label_command, train_command, classify_command, anomalies_command, notebook_command)
