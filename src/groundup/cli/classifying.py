@@ -1,4 +1,4 @@
-"""`groundup copilot label`, `train`, `classify`, `anomalies`, `notebook`: what records are, and what is unusual."""
+"""What records are and what is unusual: `label`, `train`, `classify`, `anomalies`, `features` and `notebook`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import tee
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -274,6 +275,43 @@ def _said(one: Anomaly) -> str:
     return f"{service}silent, where {one.expected:,.1f} lines are usual"
 
 
+@click.command("features", epilog="Example: groundup copilot features checkout.log -o features.csv")
+@NAMES
+@store_option
+@SINCE
+@click.option("-o", "--output", default="-", metavar="FILE", help="The table [standard output].")
+def features_command(names: tuple[str, ...], store: str, since: str | None, output: str) -> int:
+    """Write the features of records as a table (CSV), a row for each: a clean dataset to explore and to learn from.
+
+    What is not known is empty. The message is there with its values masked.
+    """
+    import csv
+
+    from groundup.systems.copilot.features import describe_all
+    from groundup.systems.copilot.logs import visible
+    from groundup.systems.copilot.masking import Masker
+
+    mask = Masker()
+    with ExitStack() as stack:
+        records = read_named("features", names, store, since, stack, quiet=output == "-")
+        try:
+            file = stack.enter_context(click.open_file(output, "w", encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(
+                f"output must be a file that can be written, and '{output}' cannot be: {error}."
+            ) from error
+        writer = None
+        one, other = tee(records)
+        for record, features in zip(one, describe_all(other), strict=True):
+            row = {"source": record.source, "number": record.number, "service": record.service, **features}
+            row["message"] = visible(mask(record.message))
+            if writer is None:
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(row)
+    return 0
+
+
 @click.command("notebook", epilog="Example: groundup copilot notebook -o exploration.ipynb")
 @click.option("-o", "--output", default="exploration.ipynb", show_default=True, metavar="FILE", help="The notebook.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
@@ -289,4 +327,4 @@ def notebook_command(output: str, force: bool, store: str) -> int:
 
 def commands() -> Iterator[click.Command]:
     """All of them."""
-    yield from (label_command, train_command, classify_command, anomalies_command, notebook_command)
+    yield from (label_command, train_command, classify_command, anomalies_command, features_command, notebook_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,18 @@ def test_where_nothing_is_unusual_or_can_be_compared_it_says_which(groundup: Gro
     assert timeless == "No line of these logs has a time, so that there is nothing to compare.\n"
 
 
+def test_features_are_a_table_with_a_row_for_each_record(groundup: Groundup, tmp_path: Path) -> None:
+    lines = "2025-01-07 14:23:45 ERROR Failed to connect to database 7\nall, quiet\n"
+    table = tmp_path / "features.csv"
+    assert groundup("copilot", "features", "-", "-o", str(table), stdin=lines).code == 0
+    with table.open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["hour_of_day"], first["contains_database"], first["error_type"]) == ("14", "1", "connection")
+    assert first["message"] == "Failed to connect to database <*>"
+    assert (second["number"], second["hour_of_day"], second["message"]) == ("2", "", "all, quiet")
+    assert groundup("copilot", "features", "-", stdin=lines).out == table.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -113,6 +126,7 @@ def test_where_nothing_is_unusual_or_can_be_compared_it_says_which(groundup: Gro
         (("train",), "Fill it with `groundup copilot ingest`"),
         (("train", "nothing.csv"), "'nothing.csv' does not"),
         (("classify", "-"), "Make it with `groundup copilot train`"),
+        (("features", "-", "-o", "no/x.csv"), "output must be a file that can be written, and 'no/x.csv' cannot be"),
         (("anomalies", "-", "--window", "soon"), "window must be a span such as 30s, 5m or 1h, got 'soon'"),
     ],
 )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -157,9 +157,18 @@ def _exception(record: Record) -> str:
 
 def describe(record: Record) -> dict[str, int | float | str | None]:
     """The features of one record, in the terms of people: counts as whole numbers, None for what is not known."""
+    return next(describe_all([record]))
+
+
+def describe_all(records: Iterable[Record]) -> Iterator[dict[str, int | float | str | None]]:
+    """The features of each record."""
     reader = Reader()
-    text = reader.texts[reader.text(record)]
-    numbers = reader.numbers(record, text)
+    for record in records:
+        text = reader.texts[reader.text(record)]
+        yield _described(record, reader.numbers(record, text), text)
+
+
+def _described(record: Record, numbers: dict[str, float], text: _Text) -> dict[str, int | float | str | None]:
     plain = {name: _plain(numbers[name]) for name in NUMBERS}
     concepts = {f"contains_{name}": value for name, value in text.concepts.items()}
     return {**plain, "level": record.level, **concepts, "error_type": _type(numbers, text)}
