@@ -24,6 +24,7 @@ from groundup.systems.copilot.logs import Record, open_logs, parse
 
 MIRROR = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"))
 QUIET = 100  # generated logs
+SEEDS = 5  # ways to split: there are only fifteen templates of alerts
 HOUR = 3_600
 
 
@@ -57,6 +58,13 @@ def classifier(path: Path) -> Iterator[Figure]:
     for one in trained.report.candidates:
         what = f"classifier, BGL, {one.name}: F1"
         yield Figure(what, one.apart.f1, "share", None, one.random.f1, "a random split, which leaks")
+    others = [train(examples, seed=seed).report for seed in range(1, SEEDS)]
+    lowest = min((trained.report, *others), key=lambda report: report.expected.f1)
+    level = lowest.baselines["the level alone"].f1
+    yield Figure(
+        f"classifier, BGL: F1, lowest of {SEEDS} ways to split", lowest.expected.f1, "share", None, level,
+        "the level alone", SEEDS,
+    )  # fmt: skip
     records = [one.record for one in examples]
     took = min(seconds(lambda: trained.classifier.predict(records)) for _ in range(2))
     yield Figure("classifier, predictions with reasons", len(records) / took, "lines/s", runs=2)
