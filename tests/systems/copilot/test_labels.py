@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +62,25 @@ def test_lines_of_json_may_be_whole_log_lines_or_sessions(tmp_path: Path) -> Non
     assert session.template == "close\nopen <*>"  # sessions of the same lines are copies
 
 
+def test_secrets_are_masked_before_anything_is_learnt(tmp_path: Path) -> None:
+    log, table = tmp_path / "tagged.log", tmp_path / "t.csv"
+    log.write_text("X INFO login password=hunterhunter ok\n")
+    table.write_text("label,message\n1,login password=hunterhunter ok\n")
+    for found in (read_examples(log, tagged=True), read_examples(table)):
+        (one,) = found
+        assert "***" in one.record.message
+        assert "hunter" not in one.record.text + one.record.message
+
+
+@pytest.fixture
+def short_fields() -> Iterator[None]:
+    """Fields of a CSV may have 100 characters."""
+    before = csv.field_size_limit(100)
+    yield
+    csv.field_size_limit(before)
+
+
+@pytest.mark.usefixtures("short_fields")
 def test_a_table_without_what_is_needed_is_refused_and_says_what_it_has(tmp_path: Path) -> None:
     for name, text, options, message in [
         ("a.csv", "kind,message\nx,y\n", {}, "must have a column with the label, and row 2 has only: kind, message"),
@@ -72,6 +93,7 @@ def test_a_table_without_what_is_needed_is_refused_and_says_what_it_has(tmp_path
         ),
         ("d.csv", "label,message\n,y\n", {}, "label must be there in every row, and row 2 of .* has none"),
         ("e.log", "INFO started\n", {}, "line 1 of .*is no JSON.*add --tagged"),
+        ("g.csv", f"label,message\nx,{'y' * 200}\n", {}, "must be a table in CSV, and .*g.csv' is none: field larger"),
         ("f.jsonl", "[1]\n", {}, "must hold a JSON object in each line, and line 1 of .* is a list"),
     ]:
         path = tmp_path / name

@@ -4,7 +4,8 @@
     read_examples("labelled.csv", label="Label")
     examples_of(store)                          # groundup copilot label app.log:42 alert
 
-A label is never a part of the text that a model sees.
+A label is never a part of the text that a model sees, and secrets are masked before anything is learnt: words of the
+examples stand in a model's file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import UsageError
 from groundup.systems.copilot.logs import Record, open_logs, parse
+from groundup.systems.copilot.secrets import hide
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.store import Store
@@ -76,7 +78,7 @@ def read_examples(
             yield from _tagged(lines, str(path), binary)
         elif {".csv", ".tsv"} & set(path.suffixes):
             rows = csv.DictReader(lines, delimiter="\t" if ".tsv" in path.suffixes else ",")
-            yield from _rows(enumerate(rows, 2), str(path), label, message, binary)
+            yield from _rows(_csv(rows, str(path)), str(path), label, message, binary)
         else:
             yield from _rows(_json(lines, str(path)), str(path), label, message, binary)
 
@@ -88,10 +90,17 @@ def _tagged(lines: Iterable[str], name: str, binary: bool) -> Iterator[Example]:
         for line in lines:
             tag, _, rest = line.partition(" ")
             tags.append(tag)
-            yield rest
+            yield hide(rest)
 
     for record in parse(without(), source=name):
         yield Example(record, plain_label(tags[record.number - 1], binary=binary))
+
+
+def _csv(rows: Iterable[dict[str, Any]], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        yield from enumerate(rows, 2)
+    except csv.Error as error:
+        raise UsageError(f"FILE must be a table in CSV, and '{name}' is none: {error}.") from error
 
 
 def _json(lines: Iterable[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -138,6 +147,7 @@ def _rows(
 
 def _record(text: str, rest: dict[str, Any]) -> Record:
     """A row as a record: a line as it stands, or a message with its time, level and origin in other columns."""
+    text = hide(text)
     if "\n" in text:
         return Record(0, text, text.replace("\n", " "))
     line = json.dumps({**rest, "message": text}) if {"level", "severity", "time", "timestamp"} & set(rest) else text
