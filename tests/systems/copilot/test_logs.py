@@ -186,3 +186,19 @@ def test_no_line_takes_long_however_it_is_made(unit: str) -> None:
 
 def test_what_steers_a_terminal_is_spelt_out() -> None:
     assert visible("a\x1b[2Jb\tc\x9b1m\u202eé") == "a\\x1b[2Jb\tc\\x9b1m\\x202eé"
+
+
+def test_a_level_that_is_padded_behind_a_time_begins_an_entry():
+    lines = [
+        "2026-03-14T13:00:01.711Z  INFO 1 --- [nio-8080-exec-1] shop.Orders : Order 1 placed",
+        "2026-03-14T13:00:02.711Z ERROR 1 --- [nio-8080-exec-1] shop.Orders : Order 2 could not be saved",
+        "java.lang.IllegalStateException: no connection",
+        "\tat shop.Orders.save(Orders.java:58)",
+        "2026-03-14T13:00:03.711Z  WARN 1 --- [nio-8080-exec-1] shop.Orders : 40 are waiting",
+    ]
+    found = list(parse(lines))
+    assert [(record.number, record.level, len(record.joined)) for record in found] == [
+        (1, "info", 0),
+        (2, "error", 2),
+        (5, "warn", 0),
+    ]

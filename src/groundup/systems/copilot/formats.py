@@ -56,6 +56,8 @@ _POD = re.compile(r"\[(pod/[^\]\s]+)\] ")
 _STAMP = re.compile(
     r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})) (?:(?:stdout|stderr) [FP] )?"
 )
+# A level behind a time, padded to the width of the longest (Spring Boot): spaces that indent nothing.
+PADDED_LEVEL = re.compile(r" +(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
 
 
 def unwrap(line: str) -> tuple[float | None, str | None, str]:

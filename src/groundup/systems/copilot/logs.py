@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.formats import FORMATS, Parsed, after_time, plain, unwrap
+from groundup.systems.copilot.formats import FORMATS, PADDED_LEVEL, Parsed, after_time, plain, unwrap
 from groundup.systems.copilot.times import seconds
 
 MAX_LINE = 65_536  # characters; what is longer is cut, so that one line without an end cannot fill the memory
@@ -139,7 +139,8 @@ def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | Non
         if received is not None:
             time = received
         joins, ends = False, False
-        if last is not None and text[0] not in _NEVER_JOINS and len(last.joined) < MAX_JOINED:
+        begins = text[0] in _NEVER_JOINS or (time is not None and PADDED_LEVEL.match(text) is not None)
+        if last is not None and not begins and len(last.joined) < MAX_JOINED:
             joins, python, ends = _joins(text[:LOOK], last, python)
         if joins and last is not None:
             last.joined.append(text)
