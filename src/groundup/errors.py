@@ -10,6 +10,7 @@
     ├── ModelUnavailable     a model does not answer, or its packages are not installed   (exit 3)
     ├── StoreError           the copilot's store cannot be opened, read or written         (exit 3)
     ├── ClusterError         a cluster could not be reached, or refused                    (exit 3)
+    ├── CannotServe          the copilot's API or page cannot start                        (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
 
 Anything else that escapes is a bug, and keeps its traceback.
@@ -85,6 +86,12 @@ class ClusterError(GroundupError):
     def __init__(self, message: str, *, passing: bool = False) -> None:
         self.passing = passing
         super().__init__(message)
+
+
+class CannotServe(GroundupError):
+    """The copilot's API or page cannot start, because something that it needs is not there."""
+
+    exit_code = 3
 
 
 class WorkspaceError(GroundupError):

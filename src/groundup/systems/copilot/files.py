@@ -156,12 +156,36 @@ def ingest_files(
     return reader.done
 
 
+def ingest_upload(
+    store: Store, path: Path, name: str, *, stopped: Callable[[], bool] = lambda: False
+) -> tuple[Source, int]:
+    """Store what is new in a file that somebody sent; all of it is there, and it is known by its content and its name.
+
+    Args:
+        store: where to.
+        path: where the file is for now.
+        name: what whoever sent it calls it.
+        stopped: whether to stop after the batch.
+
+    Returns:
+        The source, and the number of its new lines.
+    """
+    reader = _Reader(store, lambda source, lines: None, stopped, kind="upload")
+    with open_content(path) as content:
+        known = (one for one in reversed(reader.sources.values()) if one.name == name)
+        found = (one for one in known if goes_on(content.stream, place_of(one)))
+        source = next(found, Source("upload", name))
+        stored = reader._read_on(source, content)
+    return stored, reader.done.lines
+
+
 class _Reader:
     """Reads files one after the other, and knows which of them the store has read before."""
 
-    def __init__(self, store: Store, report: Report, stopped: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, report: Report, stopped: Callable[[], bool], *, kind: str = "file") -> None:
         self.store, self.report, self.stopped = store, report, stopped
-        self.sources = {one.id: one for one in store.sources() if one.kind == "file"}
+        self.sources = {one.id: one for one in store.sources() if one.kind == kind}
+        self.whole = kind == "upload"  # nobody writes to it any more
         self.done = Ingested()
 
     def read(self, path: Path, *, listed: bool) -> None:
@@ -213,7 +237,7 @@ class _Reader:
                             self._read_on(replace(source, name=str(other)), content)
                             break
 
-    def _read_on(self, source: Source, content: Content) -> None:
+    def _read_on(self, source: Source, content: Content) -> Source:
         """Store what stands behind the place where reading stopped, block by block."""
         place, before = place_of(source), source.lines
         content.stream.seek(0)
@@ -234,7 +258,7 @@ class _Reader:
             if redo:
                 place = replace(place, unended=0)
             if block.last:
-                whole = content.packed or clock.time() - content.status.st_mtime > QUIET
+                whole = self.whole or content.packed or clock.time() - content.status.st_mtime > QUIET
                 if block.rest and whole and not place.unended:
                     lines += decode(block.rest, first=not place.offset)
                     place = replace(place, unended=len(block.rest))
@@ -250,6 +274,7 @@ class _Reader:
                 self.report(source, len(lines))
         self.done.lines += source.lines - before
         self.done.files += source.lines > before
+        return source
 
 
 def place_of(source: Source) -> Place:

@@ -47,7 +47,7 @@ class Source:
     """Where lines come from.
 
     Attributes:
-        kind: `file`, `stdin`, `container` or `events`.
+        kind: `file`, `stdin`, `upload`, `pushed`, `container` or `events`.
         name: what people call it: a path, or `namespace/pod/container`.
         cluster: the cluster's name in the kubeconfig, or its address.
         namespace: the namespace.

@@ -1,0 +1,602 @@
+"""The copilot over HTTP.
+
+    uvicorn.run(create_app(Settings(Path("copilot.duckdb"))))
+
+Every error has one shape, `{"error": "…", "status": 422}`; an answer to a question is streamed as lines of JSON. No
+request names a path of the server: what is asked for is in the store. FastAPI (`groundup[copilot]`) is imported here,
+so import this module when an API is started, not before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import FastAPI, File, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from groundup import __version__
+from groundup.errors import GroundupError, ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.systems.copilot.guard import Guard, refusal
+from groundup.systems.copilot.logs import Record
+from groundup.systems.copilot.metrics import Metrics
+from groundup.systems.copilot.service import (
+    Copilot,
+    Deadline,
+    NotReady,
+    NotThere,
+    Settings,
+    TooLong,
+    TooSlow,
+    kinds,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.ask import Event
+    from groundup.systems.copilot.classify import Prediction
+
+T = TypeVar("T")
+NDJSON = "application/x-ndjson"
+GRACE = 5.0  # seconds beyond the deadline after which work that does not look at the clock is not waited for
+log = logging.getLogger("groundup.copilot")
+
+# ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
+NAME = "A pod, what its name begins with, namespace/pod, a namespace, a container or a file; everything, if left out."
+SINCE = "A span back from the newest line (10m, 2h, 1d)."
+Name = Annotated[str | None, Field(max_length=500, description=NAME, examples=["checkout"])]
+Since = Annotated[str | None, Field(pattern=r"^[0-9]{1,6}[smhd]$", description=SINCE, examples=["2h"])]
+LOG_FILE = "A log file, gzipped or not, of any format."
+Line = Annotated[str, Field(max_length=65_536)]
+
+
+class Sent(BaseModel):
+    """A body; what it does not know, it refuses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Error(BaseModel):
+    """What went wrong: the parameter, the rule, the value and the next step in words; the status once more."""
+
+    error: str
+    status: int
+
+
+class Health(BaseModel):
+    """That the API runs."""
+
+    status: str = Field(examples=["ok"])
+    version: str
+
+
+class Stored(BaseModel):
+    """What was stored."""
+
+    name: str = Field(description="What the source is called in the store.")
+    lines: int = Field(description="How many of its lines were new.")
+
+
+class Push(Sent):
+    """Lines, as a log shipper sends them."""
+
+    name: str = Field(min_length=1, max_length=500, examples=["shop/checkout"], description="What they are from.")
+    lines: list[Line] = Field(max_length=20_000, examples=[["ERROR pool exhausted", "INFO retrying"]])
+    batch: str | None = Field(
+        None, max_length=200, examples=["2026-03-14T14:00:00Z/17"],
+        description="A name for these lines: sent again under it right afterwards, they are not stored twice.",
+    )  # fmt: skip
+
+
+class Logs(Sent):
+    """Logs: those stored under a name, or lines that are sent along and not stored."""
+
+    name: Name = None
+    since: Since = None
+    lines: list[Line] | None = Field(None, max_length=20_000, description="Lines to look at instead.")
+
+
+class WhyRequest(Logs):
+    """Where to look for the root cause."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "checkout", "since": "2h"}]})
+    most: int = Field(20, ge=1, le=20, description="How many lines at most.")
+
+
+class EvidenceLine(BaseModel):
+    """A line that belongs to the root cause, and why."""
+
+    source: str
+    number: int
+    text: str
+    time: str | None
+    service: str | None
+    level: str | None
+    reasons: list[str]
+    score: float
+
+
+class WhyAnswer(BaseModel):
+    """At most twenty lines; none where nothing is wrong."""
+
+    evidence: list[EvidenceLine]
+    nothing: bool = Field(description="Whether nothing in these logs tells of a failure.")
+
+
+class SourceStatus(BaseModel):
+    """A source and how much of it is stored."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+    name: str
+    lines: int
+    errors: int
+    oldest: str | None
+    newest: str | None
+
+
+class Status(BaseModel):
+    """What is in the store."""
+
+    lines: int
+    templates: int
+    newest: str | None
+    sources: list[SourceStatus]
+
+
+class TimelineBar(BaseModel):
+    """Records of a level in a stretch of time."""
+
+    begin: str
+    level: str
+    count: int
+
+
+class TemplateCount(BaseModel):
+    """A template, and how it came."""
+
+    template: int
+    text: str
+    count: int
+    errors: int
+    first: str | None
+    last: str | None
+    source: str = Field(description="Where one of its records is, with `position`.")
+    position: int
+
+
+class LogLine(BaseModel):
+    """A stored line."""
+
+    source: str
+    position: int
+    time: str | None
+    level: str | None
+    text: str
+
+
+class Question(Sent):
+    """A question."""
+
+    question: str = Field(
+        min_length=1, max_length=2000, pattern=r"\S", description="What is asked.",
+        examples=["Why is checkout failing?"],
+    )  # fmt: skip
+    since: Since = None
+
+
+class OpenRequest(Sent):
+    """A citation of an answer."""
+
+    where: str = Field(max_length=1000, description="As the answer gives it.", examples=["checkout.log#1:42"])
+
+
+class CitedPart(BaseModel):
+    """A line of a log or a chunk of a document, and whether it is what was cited."""
+
+    where: str
+    text: str
+    cited: bool
+
+
+class ClassifyRequest(Logs):
+    """What to classify."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"lines": ["ERROR pool exhausted, 40 are waiting"]}]}
+    )
+    every: bool = Field(False, description="Every record in its order, not one of each kind that is not as usual.")
+    most: int = Field(100, ge=1, le=20_000, description="How many at most.")
+
+
+class Predicted(BaseModel):
+    """What a record is taken for, and why."""
+
+    source: str
+    number: int
+    time: str | None
+    text: str
+    label: str
+    probability: float
+    reasons: list[str]
+    count: int = Field(description="How many records are of its kind.")
+
+
+class Classified(BaseModel):
+    """Predictions, the most likely first."""
+
+    records: int
+    labels: dict[str, int] = Field(description="How many records are taken for what.")
+    predictions: list[Predicted]
+    source: str = Field(description="What the classifier was trained on.")
+    data_sha256: str = Field(description="The hash of its training data.")
+
+
+class AnomaliesRequest(Sent):
+    """Where to look for anomalies."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "checkout", "window": "5m"}]})
+    name: Name = None
+    since: Since = None
+    window: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", description="How long a window is.")] = None
+
+
+class FoundAnomaly(BaseModel):
+    """Something unusual: `new`, `burst` or `silence`."""
+
+    kind: str
+    service: str | None
+    start: str
+    end: str
+    template: str | None
+    count: int
+    expected: float
+    surprise: float
+
+
+class Feedback(Sent):
+    """What a person says that a stored line is."""
+
+    source: str = Field(max_length=500, examples=["checkout.log"], description="The line's source, or #number of it.")
+    position: int = Field(ge=1, le=2**53, examples=[42], description="The line.")
+    label: str | None = Field(
+        max_length=100, pattern=r"\S", examples=["alert"], description="normal, alert or any word; null takes it back.",
+    )  # fmt: skip
+    alike: bool = Field(False, description="All records of the same template as well.")
+
+
+class Labelled(BaseModel):
+    """How many records were labelled."""
+
+    records: int
+
+
+class TrainRequest(Sent):
+    """How to choose among the models."""
+
+    metric: Literal["f1", "precision", "recall"] = Field("f1", examples=["f1"], description="What decides.")
+
+
+class ScoresOf(BaseModel):
+    """Precision, recall and F1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class TrainingReport(BaseModel):
+    """What was trained, on what, and what to expect of it on templates that nobody has seen."""
+
+    source: str
+    data_sha256: str
+    examples: int
+    templates: int
+    metric: str
+    chosen: str
+    expected: ScoresOf
+    worth_it: bool = Field(description="Whether more is to be expected of it than of a rule without any model.")
+
+
+FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": what}
+    for status, what in {
+        400: "The body cannot be read.",
+        401: "The token is missing or wrong.",
+        403: "The request comes from a page of another origin.",
+        404: "There is no such pod, file or path.",
+        405: "The path does not take this method.",
+        409: "What is stored does not allow it: there is no trained classifier, for example.",
+        413: "The body is too long.",
+        415: "The body is of another kind than the path takes.",
+        421: "The Host header is not one that the API answers to.",
+        422: "A parameter breaks its rule.",
+        503: "The store or a model is not to be had now; try again.",
+        504: "The request took longer than it may.",
+    }.items()
+}
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def answer_error(error: Exception) -> Response:
+    """An expected error as an answer."""
+    match error:
+        case UnknownName():
+            hint = (
+                f"Did you mean {' or '.join(error.nearest)}?" if error.nearest else "GET /status lists what there is."
+            )
+            return refusal(404, f"There is no {error.kind} called '{error.name[:200]}'. {hint}")
+        case NotThere():
+            return refusal(404, str(error))
+        case NotReady():
+            return refusal(409, str(error))
+        case UsageError():
+            return refusal(422, str(error))
+        case TooLong():
+            return refusal(413, str(error))
+        case TooSlow():
+            return refusal(
+                504, f"The request must be answered within {error}, and it takes longer. Name a pod, or give `since`. "
+                "What was stored of an upload so far is kept: send it again, and it goes on there.",
+            )  # fmt: skip
+        case StoreError() | ModelUnavailable():
+            return refusal(503, str(error))
+        case _:
+            return refusal(500, str(error))
+
+
+def invalid(error: RequestValidationError) -> Response:
+    """The first parameter that breaks its rule."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    if first["type"] == "json_invalid":
+        return refusal(422, f"The body must be JSON, and it is not: {first['ctx']['error']}.")
+    if isinstance(first.get("input"), bytes):
+        return refusal(422, "The body must be JSON, and its Content-Type does not say so. Send application/json.")
+    given = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
+    return refusal(422, f"{where}: {first['msg']}{given}. GET /openapi.json describes it.")
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = text.encode("utf-8", "replace").decode()
+    return f"'{text[:100]}…'" if len(text) > 100 else f"'{text}'"
+
+
+def iso(time: float | None) -> str | None:
+    """A time in seconds since 1970 as ISO 8601."""
+    return None if time is None else datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")
+
+
+def document(one: Any) -> dict[str, Any]:
+    """A frozen record as plain data, its times in words."""
+    fields = dataclasses.asdict(one)
+    return {key: iso(value) if key in TIMES else value for key, value in fields.items()}
+
+
+TIMES = ("time", "begin", "start", "end", "first", "last")
+
+
+# ── the application ─────────────────────────────────────────────────────────────────────────────────────────────────
+def create_app(settings: Settings) -> FastAPI:
+    """The API on a store."""
+    copilot, metrics = Copilot(settings), Metrics()
+    app = FastAPI(
+        title="groundup copilot", version=__version__, docs_url=None, redoc_url=None,
+        description="From a cluster's logs to a cited answer.", responses=FAILURES,
+    )  # fmt: skip
+    app.state.copilot = copilot
+    app.add_middleware(
+        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics,
+        limit=lambda path: settings.upload_limit if path == "/ingest" else settings.body_limit,
+    )  # fmt: skip
+    _handle_errors(app)
+
+    async def run(work: Callable[..., T], *arguments: Any) -> T:
+        """Do it in a thread, within the deadline."""
+        deadline = Deadline(settings.timeout)
+        try:
+            with anyio.fail_after(settings.timeout + GRACE):
+                return await to_thread.run_sync(lambda: work(*arguments, deadline), abandon_on_cancel=True)
+        except TimeoutError as error:
+            raise TooSlow(f"{settings.timeout:g} s") from error
+
+    @app.get("/healthz", tags=["operation"])
+    async def healthz() -> Health:
+        """Whether the API runs. Needs no token."""
+        return Health(status="ok", version=__version__)
+
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+    async def prometheus() -> PlainTextResponse:
+        """Counters for Prometheus."""
+        try:
+            metrics.stored.set((await run(copilot.status))["lines"])
+        except (StoreError, TooSlow):
+            log.info("metrics without the number of stored lines: the store is busy")
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/status", tags=["logs"])
+    async def status() -> Status:
+        """What is in the store: sources, lines, the newest time."""
+        return Status(**await run(copilot.status))
+
+    @app.post("/ingest", tags=["logs"])
+    async def ingest(
+        file: Annotated[UploadFile, File(description=LOG_FILE, json_schema_extra={"format": "binary"})],
+    ) -> Stored:
+        """Store what is new in a log file. Sent again, or sent again longer, nothing of it is stored twice."""
+        name = Path((file.filename or "upload").replace("\\", "/")).name[:200] or "upload"
+        with tempfile.TemporaryDirectory(prefix="groundup-") as folder:
+            path = Path(folder) / "upload"
+
+            def keep() -> None:
+                with path.open("wb") as kept:
+                    shutil.copyfileobj(file.file, kept, 1 << 20)
+
+            await to_thread.run_sync(keep)
+            stored, lines = await run(copilot.upload, path, name)
+        metrics.ingested.inc(lines)
+        return Stored(name=stored, lines=lines)
+
+    @app.post("/ingest/lines", tags=["logs"])
+    async def ingest_lines(body: Push) -> Stored:
+        """Store lines behind those that came under this name before."""
+        lines = await run(copilot.push, body.name, body.lines, body.batch)
+        metrics.ingested.inc(lines)
+        return Stored(name=body.name, lines=lines)
+
+    @app.post("/why", tags=["understand"])
+    async def why(body: WhyRequest) -> WhyAnswer:
+        """The lines that hold the root cause, without any language model."""
+        found = await run(copilot.why, body.name, body.since, body.lines, body.most)
+        return WhyAnswer(evidence=[EvidenceLine(**document(one)) for one in found], nothing=not found)
+
+    @app.get("/timeline", tags=["understand"])
+    async def timeline(
+        name: Annotated[Name, Query()] = None,
+        since: Annotated[Since, Query()] = None,
+        bars: Annotated[int, Query(ge=1, le=500, description="How many stretches of time at most.")] = 60,
+    ) -> list[TimelineBar]:
+        """How many records of each level there are over time."""
+        return [TimelineBar(**document(bar)) for bar in await run(copilot.timeline, name, since, bars)]
+
+    @app.get("/templates", tags=["understand"])
+    async def templates(
+        name: Annotated[Name, Query()] = None,
+        since: Annotated[Since, Query()] = None,
+        most: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
+    ) -> list[TemplateCount]:
+        """The templates behind the messages, the most frequent first."""
+        return [TemplateCount(**document(one)) for one in await run(copilot.templates, name, since, most)]
+
+    @app.get("/lines", tags=["logs"])
+    async def lines(
+        name: Annotated[Name, Query()] = None,
+        most: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
+    ) -> list[LogLine]:
+        """The newest lines, the oldest of them first."""
+        return [LogLine(**document(one)) for one in await run(copilot.newest, name, most)]
+
+    @app.post("/ask", tags=["answer"], response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
+    async def ask(body: Question) -> StreamingResponse:
+        """Answer a question, as lines of JSON that come as they are found.
+
+        First `retrieved` (places that may answer), then each `sentence` with its citations, at last the whole `answer`;
+        or `error`, where the model fails on the way.
+        """
+        deadline = Deadline(settings.timeout)
+        events = await run(copilot.ask, body.question, body.since)
+
+        def told() -> Iterator[str]:
+            try:
+                for event in events:
+                    deadline.check()
+                    if event.answer is not None:
+                        metrics.answers.labels(str(event.answer.abstained).lower()).inc()
+                    yield json.dumps(event_document(event)) + "\n"
+            except (GroundupError, TooSlow) as error:
+                refused = json.loads(bytes(answer_error(error).body))
+                yield json.dumps({"event": "error", **refused}) + "\n"
+
+        return StreamingResponse(told(), media_type=NDJSON)
+
+    @app.post("/open", tags=["answer"])
+    async def open_citation(body: OpenRequest) -> list[CitedPart]:
+        """The stored line or the chunk that a citation stands for, between its neighbours."""
+        return [CitedPart(**document(part)) for part in await run(copilot.open, body.where)]
+
+    @app.post("/classify", tags=["understand"])
+    async def classify(body: ClassifyRequest) -> Classified:
+        """What the trained classifier takes records for, each with its reasons."""
+        classifier, found = await run(copilot.classify, body.name, body.since, body.lines)
+        rows = [(*pair, 1) for pair in found] if body.every else kinds(found, classifier.usual)
+        return Classified(
+            records=len(found), labels=Counter(one.label for _, one in found),
+            predictions=[predicted(*row) for row in rows[: body.most]],
+            source=classifier.report.source, data_sha256=classifier.report.data_sha256,
+        )  # fmt: skip
+
+    @app.post("/anomalies", tags=["understand"])
+    async def anomalies(body: AnomaliesRequest) -> list[FoundAnomaly]:
+        """What is unusual by service and time: new templates, bursts, silence."""
+        return [
+            FoundAnomaly(**document(one)) for one in await run(copilot.anomalies, body.name, body.since, body.window)
+        ]
+
+    @app.post("/feedback", tags=["learn"])
+    async def feedback(body: Feedback) -> Labelled:
+        """Say what a stored line is; training learns from it."""
+        return Labelled(records=await run(copilot.label, body.source, body.position, body.label, body.alike))
+
+    @app.get("/feedback", tags=["learn"])
+    async def labels() -> dict[str, int]:
+        """How many records have which label."""
+        return await run(copilot.labels)
+
+    @app.post("/train", tags=["learn"])
+    async def train(body: TrainRequest) -> TrainingReport:
+        """Train a classifier on what people labelled, and use it from now on."""
+        report = await run(copilot.train, body.metric)
+        return TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
+
+    return app
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """An event of an answer as plain data."""
+    if event.answer is not None:
+        return {"event": "answer", **dataclasses.asdict(event.answer), "abstained": event.answer.abstained}
+    if event.sentence is not None:
+        new = [dataclasses.asdict(one) for one in event.citations]
+        return {"event": "sentence", **dataclasses.asdict(event.sentence), "new": new}
+    return {"event": event.kind, "places": list(event.places)}
+
+
+def predicted(record: Record, one: Prediction, count: int) -> Predicted:
+    """A prediction as an answer."""
+    return Predicted(
+        source=record.source, number=record.number, time=iso(record.time), text=record.text, label=one.label,
+        probability=one.probability, reasons=list(one.reasons), count=count,
+    )  # fmt: skip
+
+
+def _handle_errors(app: FastAPI) -> None:
+    async def expected(_: Request, error: Exception) -> Response:
+        return answer_error(error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path, message = request.url.path[:200], str(error.detail)
+        if error.status_code == 404:
+            message = f"There is no path {path}. GET /openapi.json lists them."
+        elif error.status_code == 405:
+            message = f"{path} does not take {request.method[:20]}. GET /openapi.json says what it takes."
+        answer = refusal(error.status_code, message)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid(error)
+
+    async def bug(request: Request, error: Exception) -> Response:
+        log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        return refusal(500, "This is a bug of the copilot's; its log says more. Please report it.")
+
+    for kind in (GroundupError, NotThere, NotReady, TooSlow, TooLong):
+        app.add_exception_handler(kind, expected)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(Exception, bug)
