@@ -14,6 +14,7 @@ from groundup.cli.collecting import collect_command, ingest_command, shown, stat
 from groundup.cli.options import json_option
 from groundup.cli.output import console, print_json
 from groundup.cli.reading import SINCE, clock, iso, read_files, read_named
+from groundup.cli.serving import demo_command, page_command, serve_command
 
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
@@ -24,7 +25,8 @@ def copilot_command() -> None:
 
 
 for command in (
-    ingest_command, collect_command, status_command, learn_command, ask_command, open_command, *commands()
+    demo_command, ingest_command, collect_command, status_command, learn_command, ask_command, open_command, *commands(),
+    serve_command, page_command,
 ):  # fmt: skip
     copilot_command.add_command(command)
 

@@ -1,0 +1,147 @@
+"""`groundup copilot serve`, `page` and `demo`: the API, the page, and all of it on a synthetic incident."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from groundup.cli.asking import knowledge_option
+from groundup.cli.collecting import shown, store_option
+from groundup.cli.options import json_option
+from groundup.cli.output import console, escape, print_json
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.demo import Step
+    from groundup.systems.copilot.service import Settings
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.command("serve", epilog="Example: groundup copilot serve --store copilot.duckdb --port 8600")
+@store_option
+@knowledge_option
+@click.option("--model", default="", metavar="MODEL", help="The chat model, as for `ask` [GROUNDUP_LLM, or embedded].")
+@click.option(
+    "--classifier", envvar="GROUNDUP_MODEL", default="", metavar="FILE",
+    help="The trained classifier [GROUNDUP_MODEL, or beside the store].",
+)  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the API; others need GROUNDUP_TOKEN.")
+@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API; the next free one if taken.")
+@click.option("--page-port", default=8601, show_default=True, type=PORT, help="Port of the page, which is on loopback.")
+@click.option("--page/--no-page", default=True, help="Serve the page beside the API.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds that a request may take.")
+@click.option("--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="Megabytes of a log file.")
+def serve_command(
+    store: str,
+    knowledge: str | None,
+    model: str,
+    classifier: str,
+    host: str,
+    port: int,
+    page_port: int,
+    page: bool,
+    timeout: float,
+    upload_limit: int,
+) -> None:
+    """Serve the API and the page of a store, until Ctrl-C.
+
+    With a secret in GROUNDUP_TOKEN the API answers only to those who send it (`Authorization: Bearer …`).
+    `collect --follow` and `ingest --follow` may fill the store meanwhile.
+    """
+    from groundup.systems.copilot.service import MEGABYTE, Settings
+    from groundup.systems.copilot.serving import LOOPBACK, need_packages, serve
+
+    need_packages()
+    settings = Settings(
+        Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
+        model=model, knowledge=knowledge or "", classifier=classifier, timeout=timeout,
+        upload_limit=upload_limit * MEGABYTE,
+    )  # fmt: skip
+    out = console()
+    serve(
+        settings, host=host, port=port, page_port=page_port if page else None, say=lambda text: out.print(escape(text))
+    )
+
+
+@click.command("page", epilog="Example: groundup copilot page --api http://copilot:8600 --host 0.0.0.0")
+@click.option("--api", envvar="GROUNDUP_API", default="http://127.0.0.1:8600", show_default=True, help="The API.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8601, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+def page_command(api: str, host: str, port: int) -> None:
+    """Serve the page alone, beside an API that runs elsewhere.
+
+    On loopback it uses GROUNDUP_TOKEN; on any other address it asks people for the API's token.
+    """
+    from groundup.systems.copilot.serving import serve_page, url
+
+    console().print(escape(f"Page  {url(host, port)}   (API {api}; Ctrl-C ends it)"))
+    serve_page(api, host=host, port=port)
+
+
+@click.command("demo", epilog="Example: groundup copilot demo --no-serve")
+@click.option("--folder", default="copilot-demo", show_default=True, metavar="DIR", help="Where to work; kept.")
+@click.option("--serve/--no-serve", default=True, help="Serve the API and the page in the end.")
+@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API; the next free one if taken.")
+@json_option
+def demo_command(folder: str, serve: bool, port: int, as_json: bool) -> None:
+    """Go from the logs of a synthetic incident to a cited answer, offline, then serve it.
+
+    Six services write their logs; a release takes the database connections of one of them away. Logs are stored, the
+    root cause is found, a classifier trained, runbooks learnt, and a question answered with citations.
+    """
+    from groundup.systems.copilot.demo import STORE, demo
+    from groundup.systems.copilot.service import Settings
+    from groundup.systems.copilot.serving import need_packages
+
+    need_packages()
+    out, steps = console(), []
+    for number, step in enumerate(demo(Path(folder)), 1):
+        steps.append(step)
+        if not as_json:
+            _say(number, step)
+    if as_json:
+        print_json({"folder": folder, "steps": [_document(step) for step in steps]}, ascii=True)
+    else:
+        out.print(f"\nAll of it is in {shown(folder)}; the commands above work there.")
+    if serve:
+        _serve(Settings(Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", "")), port)
+
+
+def _serve(settings: Settings, port: int) -> None:
+    from dataclasses import replace
+
+    from groundup.systems.copilot.serving import LOOPBACK, serve
+
+    out = console(err=True)
+    out.print()
+    serve(
+        replace(settings, hosts=LOOPBACK), host="127.0.0.1", port=port, page_port=port and port + 1,
+        say=lambda text: out.print(escape(text)),
+    )  # fmt: skip
+
+
+def _say(number: int, step: Step) -> None:
+    out = console()
+    out.print(
+        f"\n[bold]{number}. {shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]"
+    )
+    for line in step.found:
+        out.print(f"   {shown(line)}")
+    if step.answer is None:
+        return
+    for sentence in step.answer.sentences:
+        marks = "".join(f"[{one}]" for one in sentence.citations)
+        out.print(f"   {shown(sentence.text)} [bold]{escape(marks)}[/]")
+    if step.answer.abstained:
+        out.print("   The logs and runbooks do not say.")
+    for one in step.answer.citations:
+        out.print(f"   [bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}")
+
+
+def _document(step: Step) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(step)

@@ -1,0 +1,356 @@
+"""The copilot's page, for Streamlit: `groundup copilot serve` starts it beside the API, which it asks for everything.
+
+What a log line says is data here too: it is shown as code or as escaped text, never as Markdown, so that no line can
+draw a picture from another machine or pose as a part of the page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from groundup.systems.copilot.client import Client, Refused
+
+API = "http://127.0.0.1:8600"
+LEVELS = ("fatal", "error", "warn", "info", "debug", "trace", "none")
+COLOURS = ("#8b1e6b", "#d6373a", "#e69f00", "#4c8dd6", "#8fa3b8", "#b5c0cc", "#9a9a9a")
+SPANS = {"everything": None, "the last 15 minutes": "15m", "the last hour": "1h", "the last 6 hours": "6h",
+         "the last day": "1d", "the last week": "7d"}  # fmt: skip
+EVERY = 3.0  # seconds between two looks while the logs are followed
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@])")
+
+
+def plain(text: str) -> str:
+    """Text for a place that reads Markdown: nothing in it is read as that, and lines stay one."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def clock(time: str | None) -> str:
+    """A time for people."""
+    return "no time" if time is None else f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S}Z"
+
+
+def main() -> None:
+    """Draw the page."""
+    st.set_page_config("groundup copilot", "🔎", layout="wide")
+    client = Client(os.environ.get("GROUNDUP_API", API), st.session_state.get("token") or token_of_this_machine())
+    st.header("groundup copilot")
+    try:
+        status = client.get("/status")
+    except Refused as refused:
+        if refused.status == 401:
+            ask_for_token()
+        else:
+            st.error(plain(str(refused)))
+        st.stop()
+    name, since = sidebar(client, status)
+    if not status["lines"]:
+        st.info("There are no logs yet. Upload a file on the left, or fill the store with `groundup copilot collect`.")
+        st.stop()
+    summary(status)
+    parts = {
+        "What is wrong": lambda: show_overview(client, name, since),
+        "Templates": lambda: show_templates(client, name, since),
+        "Predictions": lambda: show_predictions(client, name, since),
+        "Ask": lambda: show_questions(client, since),
+        "Live": lambda: show_live(client, name),
+    }
+    for tab, show in zip(st.tabs(list(parts), key="view", bind="query-params"), parts.values(), strict=True):
+        if tab.open:  # the others ask the API for nothing
+            with tab:
+                guarded(show)
+
+
+def token_of_this_machine() -> str:
+    """The API's token, where the page was given it: it is then for the people of this machine only."""
+    return os.environ.get("GROUNDUP_TOKEN", "")
+
+
+def guarded(show: Callable[[], None]) -> None:
+    """Draw a part of the page; what the API refuses is said in its place."""
+    try:
+        with st.spinner("Asking the API"):
+            show()
+    except Refused as refused:
+        st.warning(plain(str(refused)))
+
+
+def ask_for_token() -> None:
+    """The form that stands before everything where the API wants a token that the page was not given."""
+    with st.form("token_form"):
+        st.text_input("Token of the API", type="password", key="token")
+        st.form_submit_button("Enter")
+    if st.session_state.get("token"):
+        st.error("The API does not accept this token.")
+
+
+# ── the sidebar: which logs ─────────────────────────────────────────────────────────────────────────────────────────
+def sidebar(client: Client, status: dict[str, Any]) -> tuple[str | None, str | None]:
+    """What to look at, and a way to bring more."""
+    with st.sidebar:
+        st.header("Logs")
+        names = sorted({one["pod"] if one.get("pod") else one["name"] for one in status["sources"]})
+        name = st.selectbox("Pod or file", ["all", *names], key="name")
+        since = SPANS[st.selectbox("Since", list(SPANS), help="Back from the newest line of these logs.")]
+        st.header("Bring logs")
+        files = st.file_uploader("Log files, gzipped or not", accept_multiple_files=True)
+        sent = st.session_state.setdefault("sent", {})
+        for file in files or []:
+            if file.file_id not in sent:
+                try:
+                    stored = client.upload(file.name, file.getvalue())
+                    sent[file.file_id] = (True, f"{stored['name']}: {stored['lines']:,} new lines")
+                except Refused as refused:
+                    sent[file.file_id] = (False, str(refused))
+                st.rerun()
+            good, said = sent[file.file_id]
+            (st.success if good else st.error)(plain(said))
+    return None if name == "all" else name, since
+
+
+def summary(status: dict[str, Any]) -> None:
+    """The store in four numbers."""
+    errors = sum(one["errors"] for one in status["sources"])
+    shown = {
+        "lines": f"{status['lines']:,}", "errors": f"{errors:,}", "templates": f"{status['templates']:,}",
+        "newest line": clock(status["newest"]),
+    }  # fmt: skip
+    st.markdown(" · ".join(f"**{plain(value)}** {key}" for key, value in shown.items()))
+
+
+# ── what is wrong ───────────────────────────────────────────────────────────────────────────────────────────────────
+def show_overview(client: Client, name: str | None, since: str | None) -> None:
+    """Levels and anomalies over time, then the lines that hold the root cause."""
+    bars = client.get("/timeline", name=name, since=since)
+    found = client.post("/anomalies", name=name, since=since)
+    if bars:
+        st.altair_chart(timeline(bars, found), width="stretch")
+    else:
+        st.info("None of these lines has a time.")
+    st.subheader("The root cause")
+    answer = client.post("/why", name=name, since=since)
+    if answer["nothing"]:
+        st.success("Nothing in these logs tells of a failure.")
+    for line in answer["evidence"]:
+        reasons = plain("; ".join(line["reasons"]))
+        st.markdown(f"**{plain(line['source'])}:{line['number']}** · {clock(line['time'])}  \n{reasons}")
+        st.code(line["text"], language=None, wrap_lines=True)
+    st.subheader("Anomalies")
+    if not found:
+        st.success("Nothing in these logs is unusual.")
+    for one in found[:20]:
+        service = f"{plain(one['service'])}: " if one["service"] else ""
+        st.markdown(f"**{clock(one['start'])}** to **{clock(one['end'])}** · {service}{said(one)}")
+        st.code(one["template"] or "all of its lines", language=None, wrap_lines=True)
+    if len(found) > 20:
+        st.caption(f"{len(found) - 20} more are not shown.")
+
+
+def said(one: dict[str, Any]) -> str:
+    """An anomaly in words."""
+    if one["kind"] == "new":
+        return f"new, {one['count']:,} times"
+    if one["kind"] == "burst":
+        return f"a burst, {one['count']:,} where {one['expected']:,.1f} are usual"
+    return f"silent, where {one['expected']:,.1f} lines are usual"
+
+
+def timeline(bars: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
+    """The chart of levels over time, with a mark above for each anomaly."""
+    import altair as alt
+    import pandas as pd
+
+    begins = sorted({bar["begin"] for bar in bars})
+    at = pd.to_datetime(pd.Series([bar["begin"] for bar in bars]), format="ISO8601")
+    table = pd.DataFrame({"time": at, "level": [bar["level"] for bar in bars], "records": [b["count"] for b in bars]})
+    table["order"] = [LEVELS.index(level) for level in table["level"]]
+    present = [level for level in LEVELS if level in set(table["level"])]
+    colours = [COLOURS[LEVELS.index(level)] for level in present]
+    days = (at.max() - at.min()).days
+    form = "%m-%d %H:%M" if days else "%H:%M"
+    axis = alt.X("time:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(format=form, labelOverlap=True))
+    levels = (
+        alt.Chart(table)
+        .mark_bar(size=max(2, min(24, 600 // max(1, len(begins)))))
+        .encode(
+            x=axis,
+            y=alt.Y("sum(records):Q", title="records"),
+            color=alt.Color(
+                "level:N", sort=present, scale=alt.Scale(domain=present, range=colours),
+                legend=alt.Legend(orient="bottom", title=None),
+            ),
+            order=alt.Order("order:Q", sort="descending"),
+            tooltip=[alt.Tooltip("time:T", format="%Y-%m-%d %H:%M:%S"), "level:N", "records:Q"],
+        )
+        .properties(height=260)
+    )  # fmt: skip
+    if not found:
+        return levels
+    marks = pd.DataFrame(
+        {
+            "time": pd.to_datetime(pd.Series([one["start"] for one in found]), format="ISO8601"),
+            "anomaly": [one["kind"] for one in found],
+            "what": [(one["template"] or one["service"] or "all lines")[:80] for one in found],
+        }
+    )
+    points = (
+        alt.Chart(marks)
+        .mark_point(filled=True, size=90, opacity=0.9)
+        .encode(
+            x=axis,
+            y=alt.value(6),
+            shape=alt.Shape(
+                "anomaly:N",
+                scale=alt.Scale(domain=["new", "burst", "silence"], range=["triangle-up", "diamond", "cross"]),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+            color=alt.value("#b3471d"),
+            tooltip=["anomaly:N", "what:N", alt.Tooltip("time:T", format="%Y-%m-%d %H:%M:%S")],
+        )
+    )  # fmt: skip
+    return alt.layer(levels, points).resolve_scale(color="independent", shape="independent")
+
+
+# ── templates and feedback ──────────────────────────────────────────────────────────────────────────────────────────
+def show_templates(client: Client, name: str | None, since: str | None) -> None:
+    """The templates with their counts, and a way to say what they are."""
+    import pandas as pd
+
+    found = client.get("/templates", name=name, since=since, most=500)
+    rows = [
+        {"count": one["count"], "errors": one["errors"], "template": one["text"], "first": clock(one["first"]),
+         "last": clock(one["last"])}
+        for one in found
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    st.dataframe(
+        table, hide_index=True, width="stretch", height=min(420, 38 + 35 * len(table)),
+        column_config={"template": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+    st.subheader("Say what a template is")
+    st.caption("What you say is stored as labels of its lines. They are what the classifier is trained on.")
+    with st.form("label_template", clear_on_submit=True):
+        chosen = st.selectbox(
+            "Template", range(len(found)), format_func=lambda i: f"{found[i]['count']:,} × {found[i]['text'][:120]}"
+        )
+        label = st.radio("It is", ["normal", "alert"], horizontal=True)
+        other = st.text_input("or, in a word of your own", max_chars=100)
+        if st.form_submit_button("Save as training data") and chosen is not None:
+            one = found[chosen]
+            word = other.strip() or label
+            done = client.post(
+                "/feedback", source=one["source"], position=one["position"], label=word, alike=True
+            )  # fmt: skip
+            st.success(f"{done['records']:,} records are labelled {plain(word)}.")
+    labels = client.get("/feedback")
+    if labels:
+        st.markdown("Labelled so far: " + ", ".join(f"{count:,} {plain(label)}" for label, count in labels.items()))
+
+
+# ── predictions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def show_predictions(client: Client, name: str | None, since: str | None) -> None:
+    """What the classifier takes records for, and why; each can be confirmed or corrected."""
+    if st.button("Train on what was labelled", help="Compares three models on templates that they never saw."):
+        with st.spinner("Training"):
+            report = client.post("/train")
+        expected = report["expected"]
+        st.success(
+            f"{plain(report['chosen'])}, trained on {report['examples']:,} records of {report['templates']} templates. "
+            f"On templates that nobody has seen, expect precision {expected['precision']:.2f}, "
+            f"recall {expected['recall']:.2f}, F1 {expected['f1']:.2f}."
+        )
+        if not report["worth_it"]:
+            st.warning("A rule without any model does as well. Label more templates before you rely on it.")
+    answer = client.post("/classify", name=name, since=since, most=20)
+    counts = ", ".join(f"{count:,} {plain(label)}" for label, count in answer["labels"].items())
+    st.markdown(f"{answer['records']:,} records: {counts}")
+    st.caption(f"Trained on {plain(answer['source'])}; hash of the data {answer['data_sha256'][:12]}…")
+    for i, one in enumerate(answer["predictions"]):
+        alike = f" · {one['count']:,} alike" if one["count"] > 1 else ""
+        st.markdown(
+            f"**{plain(one['label'])}** {one['probability']:.0%} · {plain(one['source'])}:{one['number']} · "
+            f"{clock(one['time'])}{alike}  \n{plain('; '.join(one['reasons']))}"
+        )
+        st.code(one["text"], language=None, wrap_lines=True)
+        yes, no, _ = st.columns([1, 1, 3])
+        for column, words, label in ((yes, "Right", one["label"]), (no, "No, it is normal", "normal")):
+            if column.button(words, key=f"{words}{i}", width="stretch"):
+                done = client.post(
+                    "/feedback", source=one["source"], position=one["number"], label=label, alike=True
+                )  # fmt: skip
+                st.success(f"{done['records']:,} records are labelled {plain(label)}. Train again to use it.")
+
+
+# ── questions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def show_questions(client: Client, since: str | None) -> None:
+    """Questions and answers, each sentence with its citations."""
+    with st.form("ask"):
+        question = st.text_input("Question", placeholder="Why is checkout failing?", max_chars=2000)
+        asked = st.form_submit_button("Ask")
+    history = st.session_state.setdefault("answers", [])
+    if asked and question.strip():
+        place, said = st.empty(), []
+        place.caption("Looking for sources …")
+        for line in client.stream("/ask", question=question, since=since):
+            event = json.loads(line)
+            if event["event"] == "error":
+                raise Refused(event["status"], event["error"])
+            if event["event"] == "sentence":
+                said.append(event)
+                place.markdown("\n\n".join(map(sentence, said)))
+            if event["event"] == "answer":
+                history.insert(0, event)
+        place.empty()
+    for i, answer in enumerate(history):
+        show_answer(client, answer, i, len(history))
+
+
+def sentence(one: dict[str, Any]) -> str:
+    """A sentence with the numbers of its citations, or the remark that no source says so."""
+    marks = "".join(f" **\\[{number}\\]**" for number in one["citations"])
+    return plain(one["text"]) + (marks if one["supported"] else " *(unsupported: no source says so)*")
+
+
+def show_answer(client: Client, answer: dict[str, Any], i: int, many: int) -> None:
+    """An answer; its citations open what they cite."""
+    with st.container(border=True):
+        st.markdown(f"**{plain(answer['question'])}**")
+        for one in answer["sentences"]:
+            st.markdown(sentence(one))
+        if answer["abstained"]:
+            st.info("The logs and runbooks do not say.")
+        for one in answer["citations"]:
+            label = f"\\[{one['number']}\\] {plain(one['where'])}"
+            if st.toggle(label, key=f"open{many - i}-{one['number']}"):
+                for part in client.post("/open", where=one["where"]):
+                    st.caption(plain(part["where"]) + (" — **cited**" if part["cited"] else ""))
+                    st.code(part["text"], language=None, wrap_lines=True)
+
+
+# ── live ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def show_live(client: Client, name: str | None) -> None:
+    """The newest lines, again and again while they are followed."""
+    follow = st.toggle("Follow", help="Shows what `groundup copilot collect --follow` or `ingest --follow` brings.")
+
+    @st.fragment(run_every=EVERY if follow else None)
+    def newest() -> None:
+        try:
+            lines = client.get("/lines", name=name, most=100)
+        except Refused as refused:
+            st.warning(plain(str(refused)))
+            return
+        st.code("\n".join(line["text"] for line in lines), language=None, height=480)
+        if lines:
+            st.caption(f"The newest of {len(lines)} lines is of {clock(lines[-1]['time'])}.")
+
+    newest()
+
+
+if __name__ == "__main__":
+    main()

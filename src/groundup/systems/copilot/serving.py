@@ -1,0 +1,189 @@
+"""Running the API and the page: ports, the page's process, and an end that takes both away."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from groundup.errors import CannotServe, UsageError
+from groundup.systems.copilot.service import Settings
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PORTS_TRIED = 50
+PATIENCE = 60.0  # seconds that the page may take to start
+PAGE = Path(__file__).with_name("page.py")
+
+
+def need_packages() -> None:
+    """Raise CannotServe where what the API and the page need is not installed."""
+    from importlib.util import find_spec
+
+    for package in ("fastapi", "prometheus_client", "streamlit", "duckdb"):
+        if find_spec(package) is None:
+            raise CannotServe(
+                f"Serving needs the package {package.replace('_', '-')}, which is not installed. "
+                "Install it with: pip install 'groundup[copilot]'"
+            )
+
+
+def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:
+    """Serve the API, and beside it on loopback the page, until Ctrl-C.
+
+    Args:
+        settings: of the API.
+        host: the address that the API listens on.
+        port: its port, or the next free one where that is taken; 0 for any.
+        page_port: the page's, the same; None for no page.
+        say: called with what a person should know.
+    """
+    need_packages()
+    import uvicorn
+
+    from groundup.systems.copilot.api import create_app
+
+    if host not in LOOPBACK and not settings.token:
+        raise UsageError(
+            f"host must be loopback where no token is asked for, got '{host}': whoever reaches it could read the logs. "
+            "Set GROUNDUP_TOKEN to a secret of your own, or leave --host out."
+        )
+    listening = bind(host, port)
+    address = url(host, listening.getsockname()[1])
+    app = create_app(settings)
+    with page(address, settings.token, page_port) as page_address:
+        say(f"API   {address}   (described by {address}/openapi.json)")
+        if page_address:
+            say(f"Page  {page_address}")
+        say("Ctrl-C ends both." if page_address else "Ctrl-C ends it.")
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        )
+        with _ended_by_sigterm(), suppress(KeyboardInterrupt):  # which uvicorn raises again once it has stopped
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Make SIGTERM end the block as Ctrl-C does, so that the page's process is taken away then, too."""
+
+    def asked(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def page(api: str, token: str, port: int | None) -> Iterator[str | None]:
+    """The page on loopback in a process of its own, which ends with the block; None for no port."""
+    if port is None:
+        yield None
+        return
+    with bind("127.0.0.1", port) as free:
+        number = free.getsockname()[1]
+    process = subprocess.Popen(
+        page_command("127.0.0.1", number), env=page_environment(api, token), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = url("127.0.0.1", number)
+    try:
+        _wait(process, address)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def page_command(host: str, port: int) -> list[str]:
+    """How the page is started: it tells nobody that it runs, opens no browser and watches no files."""
+    options = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": "256",
+        "browser.gatherUsageStats": "false",
+        "browser.serverAddress": "localhost" if host in LOOPBACK else host,
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "logger.level": "warning",
+    }
+    given = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(PAGE), *given]
+
+
+def page_environment(api: str, token: str) -> dict[str, str]:
+    """The page's environment; without a token, people are asked for it."""
+    environment = {**os.environ, "GROUNDUP_API": api, "GROUNDUP_TOKEN": token}
+    if not token:
+        del environment["GROUNDUP_TOKEN"]
+    return environment
+
+
+def serve_page(api: str, *, host: str, port: int) -> None:
+    """Serve the page alone, in place of this process. Beyond loopback people are asked for the API's token."""
+    need_packages()
+    token = os.environ.get("GROUNDUP_TOKEN", "") if host in LOOPBACK else ""
+    command = page_command(host, port)
+    os.execve(command[0], command, page_environment(api, token))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on the port, or on the next free one. Raises UsageError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise UsageError(f"host must be an address of this machine, got '{host}' ({error.strerror}).") from error
+    last = min(port + PORTS_TRIED, 65536) if port else 1
+    for candidate in range(port, last):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":
+            # Only for connections of an earlier run that are still closing: two servers cannot share it.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((address[0], candidate, *address[2:]))
+            listening.listen(128)
+            return listening
+        except OSError as error:
+            listening.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise UsageError(
+                    f"host and port must be free to listen on, and {host}:{candidate} is not: {error.strerror}."
+                ) from error
+    raise UsageError(f"port must be free, and none from {port} to {last - 1} is. Give another one with --port.")
+
+
+def url(host: str, port: int) -> str:
+    """The address that a person opens."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", *LOOPBACK) else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+
+
+def _wait(process: subprocess.Popen[bytes], address: str) -> None:
+    """Return once the page answers."""
+    opener, deadline = build_opener(ProxyHandler({})), time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise CannotServe(f"The page must start, and Streamlit ended with code {process.returncode} (see above).")
+        try:
+            with opener.open(f"{address}/_stcore/health", timeout=2):
+                return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    raise CannotServe(f"The page must start within {PATIENCE:g} s, and it did not. Try again, or use --no-page.")
