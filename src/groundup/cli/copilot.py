@@ -25,8 +25,8 @@ def copilot_command() -> None:
 
 
 for command in (
-    demo_command, ingest_command, collect_command, status_command, learn_command, ask_command, open_command, *commands(),
-    serve_command, page_command,
+    ingest_command, collect_command, status_command, learn_command, ask_command, open_command, *commands(),
+    demo_command, serve_command, page_command,
 ):  # fmt: skip
     copilot_command.add_command(command)
 
