@@ -1,4 +1,4 @@
-"""`groundup copilot`: log files in, evidence out."""
+"""`groundup copilot`: logs in, evidence and answers out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
 @click.group("copilot", epilog="Example: kubectl logs deploy/checkout --timestamps | groundup copilot why -")
 def copilot_command() -> None:
-    """The DevOps copilot: from log files to the lines that hold the root cause, and to the templates behind them."""
+    """The DevOps copilot: from a cluster's logs, or files, to the root cause and to cited answers. Try `demo` first."""
 
 
 for command in (

@@ -247,6 +247,9 @@ def test_errors_name_the_parameter_the_rule_and_the_value(api: Api):
     assert "file: Field required" in error(client.post("/ingest"), 422)
     assert "There is no path /nowhere" in error(client.get("/nowhere"), 404)
     assert "/why does not take GET" in error(client.get("/why"), 405)
+    assert client.delete("/feedback").headers["allow"] == "GET, POST"
+    assert "most: Value error, must be a number, got '5'" in error(why(most="5"), 422)
+    assert "every: Input should be a valid boolean" in error(client.post("/classify", json={"every": 0}), 422)
     packed = bytearray(gzip.compress(random.Random(7).randbytes(2_000_000)))
     packed[1_000_000:1_000_100] = bytes(100)
     damaged = error(client.post("/ingest", files={"file": ("a.log.gz", bytes(packed))}), 422)

@@ -25,7 +25,7 @@ from anyio import to_thread
 from fastapi import FastAPI, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from starlette.exceptions import HTTPException
 
 from groundup import __version__
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NDJSON = "application/x-ndjson"
+SCRAPE = 2.0  # seconds that Prometheus is made to wait for the store
 GRACE = 5.0  # seconds beyond the deadline after which work that does not look at the clock is not waited for
 log = logging.getLogger("groundup.copilot")
 
@@ -60,6 +61,16 @@ Name = Annotated[str | None, Field(max_length=500, description=NAME, examples=["
 Since = Annotated[str | None, Field(pattern=r"^[0-9]{1,6}[smhd]$", description=SINCE, examples=["2h"])]
 LOG_FILE = "A log file, gzipped or not, of any format."
 Line = Annotated[str, Field(max_length=65_536)]
+
+
+def _number(value: Any) -> Any:
+    """What is sent as a number, and not as text or as true."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("must be a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
 
 
 class Sent(BaseModel):
@@ -112,7 +123,7 @@ class WhyRequest(Logs):
     """Where to look for the root cause."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "checkout", "since": "2h"}]})
-    most: int = Field(20, ge=1, le=20, description="How many lines at most.")
+    most: Whole = Field(20, ge=1, le=20, description="How many lines at most.")
 
 
 class EvidenceLine(BaseModel):
@@ -217,8 +228,10 @@ class ClassifyRequest(Logs):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"lines": ["ERROR pool exhausted, 40 are waiting"]}]}
     )
-    every: bool = Field(False, description="Every record in its order, not one of each kind that is not as usual.")
-    most: int = Field(100, ge=1, le=20_000, description="How many at most.")
+    every: StrictBool = Field(
+        False, description="Every record in its order, not one of each kind that is not as usual."
+    )
+    most: Whole = Field(100, ge=1, le=20_000, description="How many at most.")
 
 
 class Predicted(BaseModel):
@@ -270,11 +283,11 @@ class Feedback(Sent):
     """What a person says that a stored line is."""
 
     source: str = Field(max_length=500, examples=["checkout.log"], description="The line's source, or #number of it.")
-    position: int = Field(ge=1, le=2**53, examples=[42], description="The line.")
+    position: Whole = Field(ge=1, le=2**53, examples=[42], description="The line.")
     label: str | None = Field(
         max_length=100, pattern=r"\S", examples=["alert"], description="normal, alert or any word; null takes it back.",
     )  # fmt: skip
-    alike: bool = Field(False, description="All records of the same template as well.")
+    alike: StrictBool = Field(False, description="All records of the same template as well.")
 
 
 class Labelled(BaseModel):
@@ -404,14 +417,14 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     _handle_errors(app)
 
-    async def run(work: Callable[..., T], *arguments: Any) -> T:
+    async def run(work: Callable[..., T], *arguments: Any, seconds: float = settings.timeout) -> T:
         """Do it in a thread, within the deadline."""
-        deadline = Deadline(settings.timeout)
+        deadline = Deadline(seconds)
         try:
-            with anyio.fail_after(settings.timeout + GRACE):
+            with anyio.fail_after(seconds + GRACE):
                 return await to_thread.run_sync(lambda: work(*arguments, deadline), abandon_on_cancel=True)
         except TimeoutError as error:
-            raise TooSlow(f"{settings.timeout:g} s") from error
+            raise TooSlow(f"{seconds:g} s") from error
 
     @app.get("/healthz", tags=["operation"])
     async def healthz() -> Health:
@@ -422,7 +435,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def prometheus() -> PlainTextResponse:
         """Counters for Prometheus."""
         try:
-            metrics.stored.set((await run(copilot.status))["lines"])
+            metrics.stored.set((await run(copilot.status, seconds=min(SCRAPE, settings.timeout)))["lines"])
         except (StoreError, TooSlow):
             log.info("metrics without the number of stored lines: the store is busy")
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -572,6 +585,10 @@ def predicted(record: Record, one: Prediction, count: int) -> Predicted:
     )  # fmt: skip
 
 
+def _methods(route: Any) -> set[str]:
+    return set(getattr(route, "methods", None) or ())
+
+
 def _handle_errors(app: FastAPI) -> None:
     async def expected(_: Request, error: Exception) -> Response:
         return answer_error(error)
@@ -585,6 +602,9 @@ def _handle_errors(app: FastAPI) -> None:
             message = f"{path} does not take {request.method[:20]}. GET /openapi.json says what it takes."
         answer = refusal(error.status_code, message)
         answer.headers.update(error.headers or {})
+        if error.status_code == 405:  # a path may have several routes, of which only one was looked at
+            methods = {one for route in app.routes if getattr(route, "path", "") == path for one in _methods(route)}
+            answer.headers["allow"] = ", ".join(sorted(methods))
         return answer
 
     async def validation(_: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import streamlit as st
@@ -166,9 +167,10 @@ def timeline(bars: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
     import altair as alt
     import pandas as pd
 
-    begins = sorted({bar["begin"] for bar in bars})
     at = pd.to_datetime(pd.Series([bar["begin"] for bar in bars]), format="ISO8601")
     table = pd.DataFrame({"time": at, "level": [bar["level"] for bar in bars], "records": [b["count"] for b in bars]})
+    ends = [(later - one).total_seconds() for one, later in pairwise(sorted(set(at)))]
+    table["until"] = at + pd.Timedelta(seconds=min(ends, default=1.0))
     table["order"] = [LEVELS.index(level) for level in table["level"]]
     present = [level for level in LEVELS if level in set(table["level"])]
     colours = [COLOURS[LEVELS.index(level)] for level in present]
@@ -177,9 +179,10 @@ def timeline(bars: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
     axis = alt.X("time:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(format=form, labelOverlap=True))
     levels = (
         alt.Chart(table)
-        .mark_bar(size=max(2, min(24, 600 // max(1, len(begins)))))
+        .mark_bar(binSpacing=0.5)
         .encode(
             x=axis,
+            x2="until:T",
             y=alt.Y("sum(records):Q", title="records"),
             color=alt.Color(
                 "level:N", sort=present, scale=alt.Scale(domain=present, range=colours),
