@@ -168,7 +168,7 @@ def classify_command(names: tuple[str, ...], store: str, model: str, since: str 
 
     Of lines that differ in values only, one is shown; the most likely first. With --json all records are given.
     """
-    from groundup.systems.copilot.classify import Classifier
+    from groundup.systems.copilot.classify import Classifier, kinds
 
     classifier = Classifier.load(model)
     with ExitStack() as stack:
@@ -179,9 +179,9 @@ def classify_command(names: tuple[str, ...], store: str, model: str, since: str 
         print_json({"model": model, "data_sha256": classifier.report.data_sha256, "records": rows}, ascii=True)
         return 0
     out = console()
-    kinds = _kinds(records, found, classifier.usual)
+    grouped = kinds(zip(records, found, strict=True), classifier.usual)
     many = len({record.source for record in records}) > 1
-    for record, one, count in kinds[:top]:
+    for record, one, count in grouped[:top]:
         place = f"{record.source}:{record.number}" if many else f"line {record.number}"
         label = f"{shown(one.label)} {one.probability:.2f}" + (f", {count:,} alike" if count > 1 else "")
         reasons = shown("; ".join(one.reasons))
@@ -189,22 +189,9 @@ def classify_command(names: tuple[str, ...], store: str, model: str, since: str 
         out.print(f"    {shown(record.text)}")
     counts = Counter(one.label for one in found)
     said = ", ".join(f"{count:,} {shown(label)}" for label, count in counts.most_common())
-    hidden = f"; {len(kinds) - top:,} kinds of line are not shown (--top)" if len(kinds) > top else ""
+    hidden = f"; {len(grouped) - top:,} kinds of line are not shown (--top)" if len(grouped) > top else ""
     out.print(f"[dim]{len(records):,} records: {said or 'none'}{hidden}[/]")
     return 0
-
-
-def _kinds(records: list[Record], found: list[Prediction], usual: str) -> list[tuple[Record, Prediction, int]]:
-    """The first record of each kind that is not as usual, and how many there are; the most likely first."""
-    from groundup.systems.copilot.masking import Masker
-
-    mask = Masker()
-    kinds: dict[tuple[str, ...], list[tuple[Record, Prediction]]] = {}
-    for record, one in zip(records, found, strict=True):
-        if one.label != usual:
-            kinds.setdefault((one.label, record.service or "", mask(record.message)), []).append((record, one))
-    best = [(*max(kind, key=lambda pair: pair[1].probability), len(kind)) for kind in kinds.values()]
-    return sorted(best, key=lambda kind: -kind[1].probability)
 
 
 def _document(record: Record, one: Prediction) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def test_the_demo_goes_from_logs_to_a_cited_answer(shown: Ran, folder: Path):
     assert "On templates that nobody has seen, expect precision" in text
     assert f"{len(list(RUNBOOKS.glob('*.md')))} runbooks" in text
     assert re.search(r"could not be saved \[\d\]", text), "a line of a log is cited"
+    assert re.search(r"\(was 20\), connectionTimeout=30000 ms \[\d\]", text), "the change that caused it is cited"
     assert re.search(r"\[\d\] runbooks/connection-pool\.md:\d+-\d+", text), "and a runbook"
     assert "Traceback" not in shown.err
 

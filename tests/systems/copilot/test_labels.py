@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundup.errors import UnknownName, UsageError
-from groundup.systems.copilot.labels import Example, examples_of, plain_label, read_examples
+from groundup.systems.copilot.labels import OF_EACH, Example, examples_of, plain_label, read_examples
 from groundup.systems.copilot.store import Source, open_store
 from tests.systems.copilot.labelled import loghub
 
@@ -152,6 +152,19 @@ def test_alike_labels_all_records_of_the_template_which_stay_one_group(tmp_path:
         found = examples_of(store)
         assert sorted(said(found)) == [(1, "normal"), (1, "normal"), (5, "normal")]
         assert len({one.template for one in found}) == 1
+
+
+def test_of_a_template_so_many_records_are_learnt_from_and_no_more(tmp_path: Path) -> None:
+    with open_store(tmp_path / "s.duckdb") as store:
+        store.append(APP, [f"INFO job {i} done" for i in range(OF_EACH + 50)] + ["INFO another thing"], cursor={})
+        store.label("app.log", 1, "normal", alike=True)
+        store.label("app.log", OF_EACH + 51, "normal")
+        store.label("app.log", 9, "alert")
+        found = said(examples_of(store))
+    assert [number for number, label in found if label == "normal"] == [
+        *(number for number in range(1, OF_EACH + 2) if number != 9), OF_EACH + 51,
+    ]  # fmt: skip
+    assert (9, "alert") in found
 
 
 def test_labels_outlive_the_process_and_a_container_keeps_its_times(tmp_path: Path) -> None:

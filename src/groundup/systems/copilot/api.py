@@ -41,7 +41,6 @@ from groundup.systems.copilot.service import (
     Settings,
     TooLong,
     TooSlow,
-    kinds,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -533,6 +532,8 @@ def create_app(settings: Settings) -> FastAPI:
     @app.post("/classify", tags=["understand"])
     async def classify(body: ClassifyRequest) -> Classified:
         """What the trained classifier takes records for, each with its reasons."""
+        from groundup.systems.copilot.classify import kinds
+
         classifier, found = await run(copilot.classify, body.name, body.since, body.lines)
         rows = [(*pair, 1) for pair in found] if body.every else kinds(found, classifier.usual)
         return Classified(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
 from groundup.llm.grounding import Grounded, Grounder
 from groundup.llm.sources import EVIDENCE, LOG, TO_DO
-from groundup.systems.copilot.evidence import why
+from groundup.systems.copilot.evidence import CHANGE, why
 from groundup.systems.copilot.logs import parse
 from groundup.systems.copilot.secrets import hide
 
@@ -251,9 +251,10 @@ def retrieve(
     from groundup.stack.retrieval.rag import Passage, assemble
 
     evidence = [] if store is None else why(store.records(since=since))
-    gravest = sorted(evidence, key=lambda one: -one.score)[:MOST_LINES]
+    gravest = sorted(evidence, key=lambda one: -one.score)
     messages = [next(parse([one.text])).message for one in gravest[:2]]
-    evidence = [one for one in evidence if one in gravest]  # as they came
+    gravest.sort(key=lambda one: not _is_change(one))  # no failure tells why; a change before the first one may
+    evidence = [one for one in evidence if one in gravest[:MOST_LINES]]  # as they came
     lines = [] if store is None else _lines(question, store, since, evidence)
     documents = [] if knowledge is None else _documents(question, knowledge, messages)
     # Some of all that there is first, so that all of it is in what there is room for.
@@ -278,6 +279,7 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
     highest = max((one.score for one in evidence), default=0.0)
     grave = [one for one in evidence if one.score >= highest / 2]
     failing = ", ".join(dict.fromkeys(one.service or Path(one.source).name for one in grave))
+    grave += [one for one in evidence if _is_change(one)]
     found = [
         line(
             one.number, one.source, one.text, one.time, one.service,
@@ -291,6 +293,10 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
         if (one.place, one.position) not in there:
             found.append(one)
     return found
+
+
+def _is_change(one: Evidence) -> bool:
+    return one.reasons[0].startswith(CHANGE)
 
 
 def _asked(question: str) -> list[str]:

@@ -27,6 +27,7 @@ from groundup.errors import ModelUnavailable, UsageError
 from groundup.systems.copilot.features import CONCEPTS, FIXED, LEVELS, Table, Vocabulary, tabulate
 from groundup.systems.copilot.labels import NORMAL, Example
 from groundup.systems.copilot.logs import Record
+from groundup.systems.copilot.masking import Masker
 from groundup.systems.copilot.templates import Miner
 from groundup.systems.copilot.trees import Forest, of_sklearn, of_xgboost
 
@@ -117,6 +118,17 @@ class Prediction:
     probability: float
     reasons: tuple[str, ...] = ()
     effects: tuple[tuple[str, float], ...] = ()
+
+
+def kinds(found: Iterable[tuple[Record, Prediction]], usual: str) -> list[tuple[Record, Prediction, int]]:
+    """The most likely record of each kind that is not as usual, and how many there are; the most likely first."""
+    mask = Masker()
+    groups: dict[tuple[str, ...], list[tuple[Record, Prediction]]] = {}
+    for record, one in found:
+        if one.label != usual:
+            groups.setdefault((one.label, record.service or "", mask(record.message)), []).append((record, one))
+    best = [(*max(group, key=lambda pair: pair[1].probability), len(group)) for group in groups.values()]
+    return sorted(best, key=lambda kind: -kind[1].probability)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from groundup.systems.copilot.templates import Miner
 MOST = 20
 KEPT = 3  # whole records that a group keeps
 SURPRISE = 1e-3  # how unlikely something must be by chance before it is said
+CHANGE = "a change"  # how the reason of a line begins that tells of one before the first failure
 NEAR = 600.0  # seconds before the first failure in which a change is of interest
 
 
@@ -425,7 +426,7 @@ def _changes(stream: _Stream, judged: list[_Judged], start: int) -> list[tuple[R
             near = start - position <= max(20, stream.length // 50)
             changed = signs.is_change(record.message, strong=not near)
             if changed or near:
-                what = "a change" if changed else "unusual"
+                what = CHANGE if changed else "unusual"
                 found.append(
                     (
                         start - position + (0 if changed else 1000),

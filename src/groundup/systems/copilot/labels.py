@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from groundup.systems.copilot.store import Store
 
 NORMAL, ALERT = "normal", "alert"
+OF_EACH = 100  # records of a template in the store that are learnt from
 _NORMAL = frozenset(("-", "0", "false", "no", "none", "ok", "normal", "benign"))
 _ALERT = frozenset(("1", "true", "yes", "alert", "anomaly", "abnormal"))
 LABEL_COLUMNS = ("label", "labels", "class", "is_anomaly", "anomaly")
@@ -173,7 +175,16 @@ def _column(row: dict[str, Any], asked: str | None, usual: tuple[str, ...], what
 
 
 def examples_of(store: Store, *, binary: bool = False) -> list[Example]:
-    """What people said of lines in the store; its templates are those that the store has mined."""
-    return [
-        Example(record, plain_label(label, binary=binary), template) for record, label, template in store.labelled()
-    ]
+    """What people said of lines in the store; its templates are those that the store has mined.
+
+    Of each template at most `OF_EACH` records with the same label, the first ones: the others differ in values only,
+    and whoever labels all that are alike may have labelled a hundred thousand.
+    """
+    counts: Counter[tuple[str | None, str]] = Counter()
+    found = []
+    for record, said, template in store.labelled():
+        label = plain_label(said, binary=binary)
+        counts[template, label] += 1
+        if template is None or counts[template, label] <= OF_EACH:
+            found.append(Example(record, label, template))
+    return found

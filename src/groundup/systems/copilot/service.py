@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_upload, open_content
 from groundup.systems.copilot.logs import MAX_LINE, Record, parse, span
-from groundup.systems.copilot.masking import Masker
 from groundup.systems.copilot.overview import Bar, Seen, StoredLine, newest_lines, seen_templates, timeline
 from groundup.systems.copilot.secrets import hide_all
 from groundup.systems.copilot.store import Source, Store, open_store
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
     from groundup.systems.copilot.ask import Event, Part
     from groundup.systems.copilot.classify import Classifier, Prediction, Report
     from groundup.systems.copilot.knowledge import Knowledge
-    from groundup.systems.copilot.labels import Example
 
-OF_EACH = 100  # records of a template that are trained on
 REFRESH = 60.0  # seconds after which a knowledge base on a server is opened again
 MEGABYTE = 1 << 20
 CHECKED = 1_000  # records between two looks at the clock
@@ -333,7 +329,7 @@ class Copilot:
         from groundup.systems.copilot.labels import examples_of
 
         with self.reading(deadline) as store:
-            examples = few_of_each(examples_of(store), OF_EACH)
+            examples = examples_of(store)
 
         def report(what: str, done: int, total: int) -> None:
             deadline.check()
@@ -390,28 +386,6 @@ class Copilot:
                 raise
             except UsageError as error:  # a window that is too short for these logs
                 raise NotReady(str(error)) from error
-
-
-def kinds(found: Iterable[tuple[Record, Prediction]], usual: str) -> list[tuple[Record, Prediction, int]]:
-    """The most likely record of each kind that is not as usual, and how many there are; the most likely first."""
-    mask = Masker()
-    groups: dict[tuple[str, ...], list[tuple[Record, Prediction]]] = {}
-    for record, one in found:
-        if one.label != usual:
-            groups.setdefault((one.label, record.service or "", mask(record.message)), []).append((record, one))
-    best = [(*max(group, key=lambda pair: pair[1].probability), len(group)) for group in groups.values()]
-    return sorted(best, key=lambda kind: -kind[1].probability)
-
-
-def few_of_each(examples: Iterable[Example], most: int) -> list[Example]:
-    """At most so many examples of each template and label: the others differ in values only."""
-    counts: Counter[tuple[str | None, str]] = Counter()
-    kept = []
-    for one in examples:
-        counts[one.template, one.label] += 1
-        if one.template is None or counts[one.template, one.label] <= most:
-            kept.append(one)
-    return kept
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
