@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,9 +16,10 @@ import uvicorn
 from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
 from groundup.course.workspace import Workspace
+from groundup.listening import bind
 from groundup.site import create_app
 from groundup.site.app import Site
-from groundup.site.serve import Server, bind
+from groundup.site.serve import Server
 from tests.site.conftest import PretendGrader
 from tests.site.sample import write_sample_stack
 
@@ -47,21 +46,6 @@ PAGES = {
     "search": "/search?q=vector",
     "error": "/units/vector_serch",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless; nothing is downloaded. Its event loop ends with this module: others need one."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = os.environ.get("GROUNDUP_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip("no Chromium: install one, or give its path in GROUNDUP_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def pretend_figure(unit: str, figure: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from groundup.listening import LOOPBACK
+
 BODY_LIMIT = 1_000_000
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD")
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 POLICY = "; ".join(

@@ -14,11 +14,8 @@ import uvicorn
 
 from groundup.course.course import Course
 from groundup.course.workspace import Workspace
-from groundup.errors import UsageError
+from groundup.listening import LOOPBACK, bind
 from groundup.site.app import Site, create_app
-from groundup.site.security import LOOPBACK
-
-PORTS_TRIED = 50
 
 
 class Server(uvicorn.Server):
@@ -74,37 +71,6 @@ def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 4400, open_
         except KeyboardInterrupt:  # uvicorn raises it again once it has stopped
             pass
     print("groundup has stopped. Your files and the ledger are as you left them.")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket on the port, or on the next free one. Raises UsageError."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise UsageError(f"--host must be an address of this machine, not '{host}' ({error.strerror}).") from error
-    last = min(port + PORTS_TRIED, 65536) if port else 1
-    for candidate in range(port, last):
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        if sys.platform != "win32":
-            # Only for connections of an earlier run that are still closing: two servers cannot share it.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((address[0], candidate, *address[2:]))
-            listening.listen(128)
-            return listening
-        except OSError as error:
-            listening.close()
-            if error.errno is not None and not _taken(error):
-                raise UsageError(
-                    f"--host {host} --port {candidate} cannot be listened on: {error.strerror}."
-                ) from error
-    raise UsageError(f"No port from {port} to {last - 1} is free. Give another one with --port.")
-
-
-def _taken(error: OSError) -> bool:
-    import errno
-
-    return error.errno in (errno.EADDRINUSE, errno.EACCES)
 
 
 def _open(address: str) -> None:

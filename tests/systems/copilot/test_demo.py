@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from groundup.errors import CannotServe, UsageError
+from groundup.listening import bind
 from groundup.systems.copilot import open_store
 from groundup.systems.copilot.classify import Classifier
 from groundup.systems.copilot.client import Client, Refused
 from groundup.systems.copilot.demo import OF_EACH, RUNBOOKS, demo
 from groundup.systems.copilot.incident import generate
 from groundup.systems.copilot.service import Settings
-from groundup.systems.copilot.serving import bind, need_packages, serve
+from groundup.systems.copilot.serving import need_packages, serve
 from tests.conftest import Ran
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -70,21 +69,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     serve.stdout.close()
     with pytest.raises(OSError, match="refused"):  # the page's process is gone with it
         socket.create_connection(("127.0.0.1", int(page.rsplit(":", 1)[1])), timeout=5)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless; nothing is downloaded."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = os.environ.get("GROUNDUP_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip("no Chromium: install one, or give its path in GROUNDUP_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 if TYPE_CHECKING:
     from groundup.systems.copilot.metrics import Metrics
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OPEN = ("/healthz",)  # for the kubelet and load balancers, which have no token
 
 

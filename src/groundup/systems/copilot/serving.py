@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +14,9 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from groundup.errors import CannotServe, UsageError
+from groundup.listening import LOOPBACK, bind
 from groundup.systems.copilot.service import Settings
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-PORTS_TRIED = 50
 PATIENCE = 60.0  # seconds that the page may take to start
 PAGE = Path(__file__).with_name("page.py")
 
@@ -142,31 +139,6 @@ def serve_page(api: str, *, host: str, port: int) -> None:
     token = os.environ.get("GROUNDUP_TOKEN", "") if host in LOOPBACK else ""
     command = page_command(host, port)
     os.execve(command[0], command, page_environment(api, token))
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket on the port, or on the next free one. Raises UsageError."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise UsageError(f"host must be an address of this machine, got '{host}' ({error.strerror}).") from error
-    last = min(port + PORTS_TRIED, 65536) if port else 1
-    for candidate in range(port, last):
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        if sys.platform != "win32":
-            # Only for connections of an earlier run that are still closing: two servers cannot share it.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((address[0], candidate, *address[2:]))
-            listening.listen(128)
-            return listening
-        except OSError as error:
-            listening.close()
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise UsageError(
-                    f"host and port must be free to listen on, and {host}:{candidate} is not: {error.strerror}."
-                ) from error
-    raise UsageError(f"port must be free, and none from {port} to {last - 1} is. Give another one with --port.")
 
 
 def url(host: str, port: int) -> str:
