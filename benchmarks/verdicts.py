@@ -91,6 +91,8 @@ def _events(stream: HTTPResponse) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _pytest(unit: Unit) -> None:
-    options = ["-q", "-p", "groundup.checking", "-p", "no:cacheprovider", "-c", os.devnull]
+    # Without the plugins that other packages of this environment bring, which nobody would have who has only pytest.
+    without = ["no:cacheprovider", "no:schemathesis", "no:langsmith_plugin"]
+    options = ["-q", "-p", "groundup.checking", *(part for name in without for part in ("-p", name)), "-c", os.devnull]
     places = ["--rootdir", str(unit.folder), "-o", "python_files=checks.py", str(unit.checks)]
     subprocess.run([sys.executable, "-m", "pytest", *options, *places], capture_output=True, check=True)
