@@ -31,6 +31,13 @@ def test_the_map_shows_every_unit_and_says_which_are_not_in_this_release(client:
     assert "Not in this release" in page
 
 
+def test_systems_say_what_shows_them_and_which_are_planned(client: TestClient, course: Course):
+    for page in (client.get("/").text, client.get("/tracks/devops/D15").text):
+        assert "<code>groundup copilot demo</code>" in page
+    assert client.get("/").text.count("<span>Planned.</span>") == sum(not one.see for one in course.catalogue.systems)
+    assert "Leads to the Research Assistant, which is not in this release." in client.get("/tracks/museum/LP6").text
+
+
 def test_a_planned_unit_says_so_and_offers_nothing(client: TestClient):
     page = client.get("/units/deep/resnet").text
     assert "This unit is planned" in page

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import click
 import pytest
 
+from groundup import systems
+from groundup.cli import cli
 from groundup.course import roadmaps
 from groundup.course.catalogue import Catalogue
 from groundup.course.roadmaps import Track, load_tracks
@@ -30,6 +35,18 @@ def test_every_unit_and_every_system_is_reached_by_a_track() -> None:
     assert {entry.id for entry in CATALOGUE.entries} == reached
     reached = {system for track in TRACKS.values() for item in track.items for system in item.systems}
     assert {system.name for system in CATALOGUE.systems} == reached
+
+
+def test_what_is_there_of_the_systems_is_shown_by_a_command_that_exists() -> None:
+    there = {path.parent.name for path in Path(systems.__file__).parent.glob("*/__init__.py")}
+    assert {system.name for system in CATALOGUE.systems if system.see} == there
+    for system in CATALOGUE.systems:
+        command: click.Command = cli
+        for word in system.see.split()[1:]:
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, f"{system.name}: {system.see}"
+            command = found
 
 
 def test_every_resource_of_the_shelf_is_used() -> None:

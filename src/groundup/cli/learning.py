@@ -45,6 +45,10 @@ def map_command(show_all: bool, as_json: bool) -> None:
             out.print(
                 f"  {mark(status)} {entry.id.split('/')[1]:<20} {title}  {'' if status == 'new' else styled(status)}"
             )
+    out.print("\n[bold]Systems[/]  what the units add up to")
+    for system in course.catalogue.systems:
+        if system.see or show_all:
+            out.print(f"  {system.title:<22} {system.see or '[dim]planned[/]'}")
     if not show_all:
         out.print("\n[dim]`groundup map --all` lists the planned units. `groundup next` says what to do now.[/]")
 

@@ -12,6 +12,7 @@ from groundup.cli.output import console, escape, print_json
 from groundup.errors import UsageError
 
 if TYPE_CHECKING:
+    from groundup.course.catalogue import Catalogue
     from groundup.course.course import Course
     from groundup.course.roadmaps import Resource
     from groundup.course.tracks import ItemProgress, Progress, WeekGoals
@@ -67,7 +68,7 @@ def track_command(
     assert shown is not None, "a named track has a progress"
     is_followed = followed is not None and followed.track.name == name
     if item is not None:
-        show_item(shown, item, as_json)
+        show_item(shown, item, course.catalogue, as_json)
     elif as_json:
         print_json(track_json(shown, followed=is_followed))
     else:
@@ -171,7 +172,7 @@ def unit_names(entry: ItemProgress) -> Iterator[str]:
     yield from (f"[dim]({unit})[/]" for unit in entry.unreleased)
 
 
-def show_item(progress: Progress, item_id: str, as_json: bool) -> None:
+def show_item(progress: Progress, item_id: str, catalogue: Catalogue, as_json: bool) -> None:
     """One item in full."""
     item = progress.track.item(item_id)
     (entry,) = [entry for entry in progress.items if entry.item is item]
@@ -189,8 +190,8 @@ def show_item(progress: Progress, item_id: str, as_json: bool) -> None:
     ):
         if names:
             out.print(f"Units {label}: {', '.join(names)}")
-    if item.systems:
-        out.print(f"System: {', '.join(item.systems)}")
+    for system in map(catalogue.system, item.systems):
+        out.print(f"System: {system.title} ({system.see or 'not in this release'})")
     for part in item.parts:
         time = f" [dim]({part.time})[/]" if part.time else ""
         out.print(f"\n[bold]{part.name}[/]{': ' * bool(part.title)}{escape(part.title)}{time}")

@@ -39,11 +39,19 @@ class Phase:
 
 @dataclass(frozen=True)
 class System:
-    """A deployable application that the units add up to."""
+    """A deployable application that the units add up to.
+
+    Attributes:
+        name: its name.
+        title: what it is called.
+        summary: what it does, in a sentence.
+        see: the command that shows it; empty where it is planned.
+    """
 
     name: str
     title: str
     summary: str
+    see: str = ""
 
 
 class Catalogue:
@@ -71,6 +79,10 @@ class Catalogue:
     def units(self) -> dict[str, Unit]:
         """The units of this release, by id, in the order of the catalogue."""
         return {e.id: load_unit(self.stack / e.id) for e in self.entries if self.released(e.id)}
+
+    def system(self, name: str) -> System:
+        """The system with this name, in this release or planned."""
+        return next(system for system in self.systems if system.name == name)
 
     @property
     def entries(self) -> list[Entry]:

@@ -55,6 +55,7 @@ def item(site: Site, request: Request) -> Response:
         progress=progress,
         followed=followed,
         titles=_titles(site),
+        systems=[site.course.catalogue.system(name) for name in found.systems] if isinstance(found, Item) else [],
         states=site.standing.states(),
     )
 
