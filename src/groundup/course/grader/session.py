@@ -476,7 +476,10 @@ def recovered() -> bool:
         setattr(sys, name, None)
     gc.collect()
     limits.keep_reserve()
-    return limits.has_room()
+    if limits.has_room():
+        return True
+    limits.release_reserve()  # what is left to do, to report it, takes memory as well
+    return False
 
 
 def describe(error: BaseException) -> str:
