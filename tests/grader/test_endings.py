@@ -129,6 +129,20 @@ def test_an_allocation_of_20_gb(code: str, grader: Grader, unit: Unit):
     assert first(verdict).location == where(source)
 
 
+def test_where_memory_ran_out_is_said_whatever_came_of_it(grader: Grader, unit: Unit):
+    source = inside(
+        """
+        try:
+            x = bytearray(20 * 2**30)  # here
+        except MemoryError:
+            raise ValueError("something that came of it")
+        """
+    )
+    verdict = grader.grade(unit, source, diagnose=False)
+    assert first(verdict).message.startswith("Your code asked for more memory than the 1024 MB that it may use (Memory")
+    assert first(verdict).location == where(source)
+
+
 @pytest.mark.parametrize("size", [2**22, 2**10])
 @pytest.mark.parametrize("kept", ["KEPT", "[]"])
 def test_memory_taken_bit_by_bit(kept: str, size: int, grader: Grader, unit: Unit):

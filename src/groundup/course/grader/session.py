@@ -400,6 +400,8 @@ def _searches(item: pytest.Item) -> bool:
 
 def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[str, str]:
     """Outcome, message and location of a check that ended in `error`."""
+    # Where memory ran out, what went wrong afterwards came of it: Hypothesis then finds fault with its own data, say.
+    error = next((one for one in behind(error) if isinstance(one, MemoryError)), error)
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     place = session.where.place(error)
