@@ -42,3 +42,9 @@ def bind(host: str, port: int) -> socket.socket:
                     "Name an address of this machine with --host."
                 ) from error
     raise UsageError(f"port must be free, and none from {port} to {last - 1} is. Give another one with --port.")
+
+
+def url(host: str, port: int) -> str:
+    """The address that a person opens."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", *LOOPBACK) else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from groundup.cli.collecting import count_of, shown, store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress
 from groundup.errors import UsageError
+
+if TYPE_CHECKING:
+    from groundup.systems.copilot.ask import Answer, Sentence
 
 knowledge_option = click.option(
     "--knowledge",
@@ -93,21 +97,30 @@ def ask_command(
             for event in stream(" ".join(question), **sources, model=chat, since=since):
                 answer = event.answer or answer
                 if event.sentence and not as_json:
-                    marks = "".join(f"[{number}]" for number in event.sentence.citations)
-                    said = shown(event.sentence.text)
-                    if event.sentence.supported:
-                        out.print(f"{said} [bold]{escape(marks)}[/]")
-                    else:
-                        out.print(f"[dim]{said} (unsupported: no source says so)[/]")
+                    out.print(sentence_line(event.sentence))
     assert answer is not None
     if as_json:
         print_json({**asdict(answer), "abstained": answer.abstained}, ascii=True)
         return 0
-    if answer.abstained:
-        out.print("The logs and runbooks do not say.")
-    for one in answer.citations:
-        out.print(f"[bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}")
+    for line in closing_lines(answer):
+        out.print(line)
     return 0
+
+
+def sentence_line(sentence: Sentence) -> str:
+    """A sentence of an answer with its citations, or marked where no source says so."""
+    if not sentence.supported:
+        return f"[dim]{shown(sentence.text)} (unsupported: no source says so)[/]"
+    marks = "".join(f"[{number}]" for number in sentence.citations)
+    return f"{shown(sentence.text)} [bold]{escape(marks)}[/]"
+
+
+def closing_lines(answer: Answer) -> Iterator[str]:
+    """What is below the sentences of an answer: that there is none, and where each citation is."""
+    if answer.abstained:
+        yield "The logs and runbooks do not say."
+    for one in answer.citations:
+        yield f"[bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}"
 
 
 def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:

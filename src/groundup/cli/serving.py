@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from groundup.cli.asking import knowledge_option
+from groundup.cli.asking import closing_lines, knowledge_option, sentence_line
 from groundup.cli.collecting import shown, store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json
+from groundup.listening import LOOPBACK, url
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.demo import Step
-    from groundup.systems.copilot.service import Settings
 
 PORT = click.IntRange(0, 65535)
 
@@ -52,7 +52,7 @@ def serve_command(
     `collect --follow` and `ingest --follow` may fill the store meanwhile.
     """
     from groundup.systems.copilot.service import MEGABYTE, Settings
-    from groundup.systems.copilot.serving import LOOPBACK, need_packages, serve
+    from groundup.systems.copilot.serving import need_packages, serve
 
     need_packages()
     settings = Settings(
@@ -75,7 +75,7 @@ def page_command(api: str, host: str, port: int) -> None:
 
     On loopback it uses GROUNDUP_TOKEN; on any other address it asks people for the API's token.
     """
-    from groundup.systems.copilot.serving import serve_page, url
+    from groundup.systems.copilot.serving import serve_page
 
     console().print(escape(f"Page  {url(host, port)}   (API {api}; Ctrl-C ends it)"))
     serve_page(api, host=host, port=port)
@@ -83,10 +83,10 @@ def page_command(api: str, host: str, port: int) -> None:
 
 @click.command("demo", epilog="Example: groundup copilot demo --no-serve")
 @click.option("--folder", default="copilot-demo", show_default=True, metavar="DIR", help="Where to work; kept.")
-@click.option("--serve/--no-serve", default=True, help="Serve the API and the page in the end.")
+@click.option("--serve/--no-serve", "serving", default=True, help="Serve the API and the page in the end.")
 @click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API; the next free one if taken.")
 @json_option
-def demo_command(folder: str, serve: bool, port: int, as_json: bool) -> None:
+def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
     """Go from the logs of a synthetic incident to a cited answer, offline, then serve it.
 
     Six services write their logs; a release takes the database connections of one of them away. Logs are stored, the
@@ -94,7 +94,7 @@ def demo_command(folder: str, serve: bool, port: int, as_json: bool) -> None:
     """
     from groundup.systems.copilot.demo import STORE, demo
     from groundup.systems.copilot.service import Settings
-    from groundup.systems.copilot.serving import need_packages
+    from groundup.systems.copilot.serving import need_packages, serve
 
     need_packages()
     out, steps = console(), []
@@ -106,21 +106,13 @@ def demo_command(folder: str, serve: bool, port: int, as_json: bool) -> None:
         print_json({"folder": folder, "steps": [_document(step) for step in steps]}, ascii=True)
     else:
         out.print(f"\nAll of it is in {shown(folder)}; the commands above work there.")
-    if serve:
-        _serve(Settings(Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", "")), port)
-
-
-def _serve(settings: Settings, port: int) -> None:
-    from dataclasses import replace
-
-    from groundup.systems.copilot.serving import LOOPBACK, serve
-
-    out = console(err=True)
-    out.print()
-    serve(
-        replace(settings, hosts=LOOPBACK), host="127.0.0.1", port=port, page_port=port and port + 1,
-        say=lambda text: out.print(escape(text)),
-    )  # fmt: skip
+    if serving:
+        out = console(err=True)
+        out.print()
+        serve(
+            Settings(Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK),
+            host="127.0.0.1", port=port, page_port=port and port + 1, say=lambda text: out.print(escape(text)),
+        )  # fmt: skip
 
 
 def _say(number: int, step: Step) -> None:
@@ -132,13 +124,8 @@ def _say(number: int, step: Step) -> None:
         out.print(f"   {shown(line)}")
     if step.answer is None:
         return
-    for sentence in step.answer.sentences:
-        marks = "".join(f"[{one}]" for one in sentence.citations)
-        out.print(f"   {shown(sentence.text)} [bold]{escape(marks)}[/]")
-    if step.answer.abstained:
-        out.print("   The logs and runbooks do not say.")
-    for one in step.answer.citations:
-        out.print(f"   [bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}")
+    for line in (*map(sentence_line, step.answer.sentences), *closing_lines(step.answer)):
+        out.print(f"   {line}")
 
 
 def _document(step: Step) -> dict[str, object]:

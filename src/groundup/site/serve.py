@@ -14,7 +14,7 @@ import uvicorn
 
 from groundup.course.course import Course
 from groundup.course.workspace import Workspace
-from groundup.listening import LOOPBACK, bind
+from groundup.listening import LOOPBACK, bind, url
 from groundup.site.app import Site, create_app
 
 
@@ -45,8 +45,7 @@ def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 4400, open_
     """
     listening = bind(host, port)
     real = listening.getsockname()[1]
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::", *LOOPBACK) else host
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{real}"
+    address = url(host, real)
     if port not in (0, real):
         print(f"Port {port} is taken (by another groundup, perhaps): using {real}.")
     if host not in LOOPBACK:

@@ -196,8 +196,8 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
 
 def _status(record: Record) -> str | None:
     """The class of the status of an answer, where it is one of a failure."""
-    status = record.fields.get("status", record.fields.get("status_code")) if record.fields else None
-    return f"{status // 100}xx" if isinstance(status, int) and 400 <= status <= 599 else None
+    status = record.status
+    return f"{status // 100}xx" if status is not None and status >= 400 else None
 
 
 def _new(counts: _Counts) -> Iterable[Anomaly]:

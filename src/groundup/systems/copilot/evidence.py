@@ -130,8 +130,7 @@ def _gather(records: Iterable[Record]) -> _Stream:
     metric_keys: dict[str, bool] = {}
     for position, record in enumerate(records):
         masked = masker(record.message)
-        status = record.fields.get("status", record.fields.get("status_code")) if record.fields else None
-        status = status if isinstance(status, int) and 100 <= status <= 599 else None
+        status = record.status
         key = (record.service, record.level, (status or 0) // 100, masked)
         group = stream.groups.get(key)
         if group is None:

@@ -130,8 +130,7 @@ class Reader:
 
     def numbers(self, record: Record, text: _Text) -> dict[str, float]:
         """The fixed features but for what the message is about; NaN for what is not known."""
-        status = record.fields.get("status", record.fields.get("status_code")) if record.fields else None
-        status = status if isinstance(status, int) and 100 <= status <= 599 else None
+        status = record.status
         hour = math.nan if record.time is None else float(datetime.fromtimestamp(record.time, UTC).hour)
         exception = bool(record.joined) or EXCEPTION.search(record.message[:LOOK]) is not None
         weight = signs.gravity(record.message, record.level, status, record.fields, bool(record.joined)).weight

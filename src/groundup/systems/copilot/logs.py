@@ -59,6 +59,12 @@ class Record:
     joined: list[str] = field(default_factory=list)
     source: str = ""
 
+    @property
+    def status(self) -> int | None:
+        """The status of an answer over HTTP; None where the line tells of none."""
+        status = self.fields.get("status", self.fields.get("status_code")) if self.fields else None
+        return status if isinstance(status, int) and 100 <= status <= 599 else None
+
 
 @contextmanager
 def open_logs(path: str | Path) -> Iterator[Iterator[str]]:

@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from groundup.errors import CannotServe, UsageError
-from groundup.listening import LOOPBACK, bind
+from groundup.listening import LOOPBACK, bind, url
 from groundup.systems.copilot.service import Settings
 
 PATIENCE = 60.0  # seconds that the page may take to start
@@ -139,12 +139,6 @@ def serve_page(api: str, *, host: str, port: int) -> None:
     token = os.environ.get("GROUNDUP_TOKEN", "") if host in LOOPBACK else ""
     command = page_command(host, port)
     os.execve(command[0], command, page_environment(api, token))
-
-
-def url(host: str, port: int) -> str:
-    """The address that a person opens."""
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::", *LOOPBACK) else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 
 def _wait(process: subprocess.Popen[bytes], address: str) -> None:
