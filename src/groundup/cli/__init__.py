@@ -114,5 +114,8 @@ def _report(message: str, code: int, arguments: list[str], usage: click.ClickExc
         click.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
     elif isinstance(usage, click.UsageError) and usage.ctx is not None:
         click.echo(usage.ctx.get_usage(), err=True)
-    click.echo(f"groundup: {message}", err=True)
+    from groundup.systems.copilot.logs import visible
+
+    # An error may quote a file, a log or a server: nothing of that may steer the terminal.
+    click.echo("groundup: " + "\n".join(map(visible, message.split("\n"))), err=True)
     sys.exit(code)

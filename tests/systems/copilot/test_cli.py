@@ -65,6 +65,15 @@ def test_a_line_cannot_steer_the_terminal(groundup: Groundup) -> None:
     assert "[red]fail" in groundup("copilot", "why", "-", stdin=line).out
 
 
+def test_an_error_that_quotes_a_file_cannot_steer_the_terminal(groundup: Groundup, tmp_path: Path) -> None:
+    log = tmp_path / "tagged.log"
+    log.write_text("\x1b]0;owned\x07 some alert\n- all is well\n- all is well, again\n", encoding="utf-8")
+    ran = groundup("copilot", "train", str(log), "--tagged")
+    assert ran.code == 2
+    assert "\\x1b]0;owned\\x07" in ran.err
+    assert not {"\x1b", "\x07"} & set(ran.err)
+
+
 def test_wrong_input_is_one_line_and_exit_code_2(groundup: Groundup, tmp_path: Path) -> None:
     for arguments, message in [
         ((str(tmp_path / "no.log"),), "FILE must be a log file that exists"),

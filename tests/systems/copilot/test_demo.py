@@ -82,6 +82,14 @@ def test_again_it_stores_nothing_twice(shown: Ran, folder: Path):
         assert store.summary()["lines"] == before
 
 
+def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path: Path, groundup: Callable[..., Ran]):
+    (tmp_path / "taken").write_text("mine")
+    ran = groundup("copilot", "demo", "--no-serve", "--folder", str(tmp_path / "taken"))
+    assert ran.code == 2
+    assert re.fullmatch(r"groundup: folder must be one that can be written, and '.*taken' cannot be: .*\n", ran.err)
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_serve_asks_for_a_token_where_others_can_reach_it(tmp_path: Path):
     with pytest.raises(UsageError, match=r"host must be loopback where no token is asked for, got '0\.0\.0\.0'"):
         serve(Settings(tmp_path / "s.duckdb"), host="0.0.0.0", port=0, page_port=None, say=print)

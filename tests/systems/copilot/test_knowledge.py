@@ -180,3 +180,34 @@ def test_what_somebody_else_learns_is_found_at_the_next_search(knowledge: Knowle
     (tmp_path / "tmp.md").write_text("Redis evicts keys.", encoding="utf-8")
     open_knowledge(tmp_path / "kb").learn([tmp_path / "tmp.md"])
     assert found(knowledge, "redis evicts keys")[0].endswith("/tmp.md")
+
+
+def test_what_the_base_cannot_write_is_one_clear_line_and_what_was_there_stays(
+    knowledge: Knowledge, books: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chromadb.errors import InternalError
+
+    before = len(knowledge)
+    (books / "new.md").write_text("# New\n\nSomething else.\n", encoding="utf-8")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise InternalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(knowledge.collection), "upsert", full)
+        with pytest.raises(StoreError, match=r"read and written, and '.*kb' could not be: .*disk is full.*learn again"):
+            knowledge.learn([books])
+    assert len(knowledge) == before
+    assert knowledge.learn([books]).added == 1
+
+
+def test_a_base_that_cannot_be_made_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import chromadb
+    from chromadb.errors import InternalError
+
+    def full(*_: Any, **__: Any) -> None:
+        raise InternalError("database or disk is full")
+
+    monkeypatch.setattr(chromadb, "PersistentClient", full)
+    with pytest.raises(StoreError, match=r"'.*kb' could not be: .*disk is full.*--knowledge"):
+        open_knowledge(tmp_path / "kb")

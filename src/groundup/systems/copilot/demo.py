@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from groundup.errors import UsageError
 from groundup.systems.copilot.evidence import why
 from groundup.systems.copilot.files import ingest_files
 from groundup.systems.copilot.incident import FAILURE, Incident, generate
@@ -51,7 +52,21 @@ class Step:
 
 
 def demo(folder: Path) -> Iterator[Step]:
-    """The steps of the demo, each as soon as it is done; what is in the folder already is kept, and not done twice."""
+    """The steps of the demo, each as soon as it is done; what is in the folder already is kept, and not done twice.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    try:
+        yield from _steps(folder)
+    except OSError as error:
+        raise UsageError(
+            f"folder must be one that can be written, and '{folder}' cannot be: {error.strerror or error}. "
+            "Free some space, or name another one with --folder; what was done before is kept."
+        ) from error
+
+
+def _steps(folder: Path) -> Iterator[Step]:
     incident = generate()
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / STORE

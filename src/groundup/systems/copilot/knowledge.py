@@ -14,6 +14,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -93,7 +94,8 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
         from groundup.stack.retrieval.ingestion import open_store
 
         embedder = load()
-        collection = open_store(location, model=embedder.name)
+        with _kept(location):
+            collection = open_store(location, model=embedder.name)
     except ModuleNotFoundError as error:
         raise ModelUnavailable(
             f"The knowledge base needs the package {error.name}, which is not installed. "
@@ -101,14 +103,29 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
         ) from error
     except (ConnectionError, ValueError, OSError) as error:
         raise StoreError(f"knowledge must be a base that can be opened, and '{location}' cannot: {error}") from error
-    return Knowledge(collection, embedder)
+    return Knowledge(collection, embedder, location)
+
+
+@contextmanager
+def _kept(location: str | Path | None) -> Iterator[None]:
+    """Say in one line what Chroma could not do: a full disk, most of all."""
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except ChromaError as error:
+        raise StoreError(
+            f"knowledge must be a base that can be read and written, and '{location or 'the one in memory'}' could not "
+            f"be: {error}. Free some space, or name another one with --knowledge; learn again, and it goes on from "
+            "what is there."
+        ) from error
 
 
 class Knowledge:
     """Documents that can be searched. `open_knowledge` makes one."""
 
-    def __init__(self, collection: Any, embedder: Embedder) -> None:
-        self.collection, self.embedder = collection, embedder
+    def __init__(self, collection: Any, embedder: Embedder, location: str | Path | None = None) -> None:
+        self.collection, self.embedder, self.location = collection, embedder, location
 
     def __len__(self) -> int:
         """How many chunks there are."""
@@ -124,7 +141,12 @@ class Knowledge:
 
         Raises:
             UsageError: a path does not exist.
+            StoreError: the base cannot be written, because the disk is full, say.
         """
+        with _kept(self.location):
+            return self._learn(paths, report)
+
+    def _learn(self, paths: Iterable[str | Path], report: Callable[[str, int, int], None] | None) -> Learned:
         named = self._folders()
         work: list[tuple[Path, str, dict[str, str]]] = []  # file, source, what its chunks are told
         whole: set[str] = set()  # folders that were given as such
