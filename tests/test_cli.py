@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from groundup.cli import COMMANDS, cli
+from groundup.cli import COMMANDS, cli, main
 from tests.conftest import Ran
 
 Groundup = Callable[..., Ran]
@@ -144,3 +144,24 @@ def test_a_ledger_server_that_does_not_answer_is_found_by_doctor(groundup: Groun
     assert not findings["Ledger server"]["ok"]
     assert ran.code == 1
     assert "secret" not in ran.out
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt(), RuntimeError("Query interrupted")], ids=["Ctrl-C", "DuckDB"])
+def test_ctrl_c_is_a_line_and_no_traceback(
+    stopped: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "main", raises(stopped))
+    with pytest.raises(SystemExit) as ended:
+        main(["map"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "\nStopped. What was recorded before is kept.\n"
+    monkeypatch.setattr(cli, "main", raises(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["map"])
+
+
+def raises(error: BaseException) -> Callable[..., None]:
+    def call(*_: object, **__: object) -> None:
+        raise error
+
+    return call

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from typing import NoReturn
 
 import click
 
@@ -101,12 +102,20 @@ def main(arguments: list[str] | None = None) -> None:
     except GroundupError as error:
         _report(str(error), error.exit_code, arguments)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped. What was recorded before is kept.", err=True)
-        sys.exit(130)
+        _stopped()
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # how DuckDB passes on a Ctrl-C
+            raise
+        _stopped()
     except BrokenPipeError:
         # The reader of a pipe went away (`groundup map | head`): not an error, and nothing more to write.
         sys.stdout = None  # type: ignore[assignment]
         sys.exit(0)
+
+
+def _stopped() -> NoReturn:
+    click.echo("\nStopped. What was recorded before is kept.", err=True)
+    sys.exit(130)
 
 
 def _report(message: str, code: int, arguments: list[str], usage: click.ClickException | None = None) -> None:

@@ -119,8 +119,13 @@ class Every(click.ParamType):
 )
 @click.option("--context", metavar="NAME", help="The kubeconfig's context [the current one].")
 @click.option("--kubeconfig", metavar="FILE", help="The kubeconfig [KUBECONFIG, ~/.kube/config, or in a pod its own].")
-@click.option("--follow", is_flag=True, help="Go on until Ctrl-C, every ten seconds.")
-@click.option("--every", type=Every(), metavar="SPAN", help="Go on until Ctrl-C, this often.")
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option(
+    "--every",
+    type=Every(),
+    metavar="SPAN",
+    help="With --follow: how often to store what is new and look for new pods [10s].",
+)
 @store_option
 @json_option
 def collect_command(
@@ -136,12 +141,14 @@ def collect_command(
 ) -> int:
     """Store what is new in the logs of a Kubernetes cluster, of all containers, and its events.
 
-    Only `get` and `list` are asked of the cluster. After a restart the log of the instance before is read as well.
+    Only `get` and `list` are asked of the cluster. After a restart the log of the instance before is read as well. With
+    --follow, logs are read while they are written, and stored every ten seconds.
     Secrets are masked before anything is stored.
     """
     from groundup.systems.copilot.cluster import connect
-    from groundup.systems.copilot.collect import collect
+    from groundup.systems.copilot.collect import collect, store_streamed
     from groundup.systems.copilot.store import WAIT, open_store
+    from groundup.systems.copilot.streams import Streams
 
     if namespace and all_namespaces:
         raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Give one of them.")
@@ -154,21 +161,26 @@ def collect_command(
 
         cluster = connect(kubeconfig, context, wait=stop.wait)
         where = None if all_namespaces else namespace or cluster.namespace
+        streams = Streams(cluster)
 
         def once() -> Collected:
             return collect(
                 store, cluster, namespace=where, selector=selector, report=report, stopped=stop.is_set,
-                wait=PATIENT if follow else WAIT,
+                wait=PATIENT if follow else WAIT, streams=streams if follow else None,
             )  # fmt: skip
 
-        done = once()
-        while follow and not stop.wait(every or 10.0):
-            try:
-                done += once()
-            except ClusterError as error:  # one that may pass; the next round asks again from where this one was
-                if not error.passing:
-                    raise
-                console(err=True).print(f"[yellow]{shown(str(error))} Going on.[/]")
+        try:
+            done = once()
+            while follow and not streams.wait(stop.wait, every or 10.0):
+                try:
+                    done += once()
+                except ClusterError as error:  # one that may pass; the next round asks again from where this one was
+                    if not error.passing:
+                        raise
+                    console(err=True).print(f"[yellow]{shown(str(error))} Going on.[/]")
+            done.lines += store_streamed(store, cluster, streams, report=report)
+        finally:
+            streams.close()
     with open_store(store, reading=True) as opened:
         summary = opened.summary()
     if as_json:

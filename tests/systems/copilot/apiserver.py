@@ -3,12 +3,14 @@
 Pods, containers and their instances are plain objects that a test changes while the server runs. What the real one does
 and this one does too: `sinceTime` is cut to whole seconds and filters line by line; `timestamps` puts a time with
 nanoseconds before each line; an unscheduled pod answers 204; several containers and none named, a container that waits,
-and no instance before (`previous`) answer 400; both since-parameters 422; lists come in pages.
+and no instance before (`previous`) answer 400; both since-parameters 422; lists come in pages; `follow` goes on over a
+rotation, and ends with the container.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
+from time import sleep
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -85,7 +89,8 @@ class Pod:
 
 def _status(one: Container) -> dict[str, Any]:
     def ended(run: Instance) -> dict[str, Any]:
-        return {"terminated": {"startedAt": rfc3339(run.started // 10**9 * 10**9), "exitCode": 1}}
+        begin, end = (rfc3339(time // 10**9 * 10**9) for time in (run.started, run.ended or run.started))
+        return {"terminated": {"startedAt": begin, "finishedAt": end if run.ended else None, "exitCode": 1}}
 
     last = one.now if one.waiting else one.instances[-2] if len(one.instances) > 1 else None
     if one.waiting:
@@ -114,6 +119,7 @@ class ApiServer:
         self.page: int | None = None  # objects on a page at most
         self.expire_pages = 0  # so many times a second page answers 410
         self.before_log: Any = None  # called before a log is answered
+        self.breaks = 0  # where this changes, logs that are followed break off
         self.lock = threading.RLock()
         self.url = ""
 
@@ -189,7 +195,7 @@ class ApiServer:
             return _status_document(400, f"a container name must be specified for pod {name}, choose one of: [{names}]")
         if not pod.scheduled:
             return 204, {}, b""
-        container = next((c for c in pod.containers if c.name == query.get("container", c.name)), None)
+        container = self.container(namespace, name, query)
         if container is None:
             return _status_document(400, f"container {query['container']} is not valid for pod {name}")
         runs = container.instances
@@ -204,6 +210,30 @@ class ApiServer:
             run = runs[-1] if container.waiting else runs[-2]
         return 200, {}, _text(run, query)
 
+    def container(self, namespace: str, pod: str, query: dict[str, str]) -> Container | None:
+        """The container that a request for a log means."""
+        found = [one for one in self.pods if (one.namespace, one.name) == (namespace, pod)]
+        return next((c for one in found for c in one.containers if c.name == query.get("container", c.name)), None)
+
+    def later(self, path: str, query: dict[str, str]) -> Iterator[bytes]:
+        """What comes behind the first answer of a log that is followed, until its container ends."""
+        *_, namespace, _, pod, _ = path.split("/")
+        container = self.container(namespace, pod, query)
+        assert container is not None
+        run = container.now
+        return self._later(container, run, len(run.lines), self.breaks, query)
+
+    def _later(
+        self, container: Container, run: Instance, known: int, breaks: int, query: dict[str, str]
+    ) -> Iterator[bytes]:
+        over = False
+        while not over:
+            sleep(0.01)
+            with self.lock:
+                over = run.ended is not None or container.now is not run or self.breaks != breaks
+                new, known = run.lines[known:], len(run.lines)
+            yield _stamped(new, query)
+
 
 def _text(run: Instance, query: dict[str, str]) -> bytes:
     lines = run.lines[run.rotated :]
@@ -212,11 +242,15 @@ def _text(run: Instance, query: dict[str, str]) -> bytes:
     if "sinceTime" in query:
         since = int(datetime.fromisoformat(query["sinceTime"]).timestamp()) * 10**9  # whole seconds: the rest is cut
         lines = [line for line in lines if line[0] >= since]
-    stamped = query.get("timestamps") == "true"
-    parts = [(f"{rfc3339(time)} ".encode() if stamped else b"") + line + b"\n" for time, line in lines]
+    text = _stamped(lines, query)
     if run.unended:
-        parts.append((f"{rfc3339(run.lines[-1][0])} ".encode() if stamped else b"") + run.unended)
-    return b"".join(parts)
+        text += _stamped([(run.lines[-1][0], run.unended)], query).removesuffix(b"\n")
+    return text
+
+
+def _stamped(lines: list[tuple[int, bytes]], query: dict[str, str]) -> bytes:
+    stamped = query.get("timestamps") == "true"
+    return b"".join((f"{rfc3339(time)} ".encode() if stamped else b"") + line + b"\n" for time, line in lines)
 
 
 def _status_document(code: int, message: str) -> tuple[int, dict[str, str], bytes]:
@@ -225,9 +259,9 @@ def _status_document(code: int, message: str) -> tuple[int, dict[str, str], byte
 
 
 @contextmanager
-def serve() -> Iterator[ApiServer]:
+def serve(server: ApiServer | None = None, tls: ssl.SSLContext | None = None) -> Iterator[ApiServer]:
     """A server that runs."""
-    api = ApiServer()
+    api = ApiServer() if server is None else server
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -239,6 +273,7 @@ def serve() -> Iterator[ApiServer]:
                 api.before_log(url.path, query)
             with api.lock:
                 status, headers, body = api.answer(url.path, query, self.headers.get("Authorization", ""))
+                later = api.later(url.path, query) if status == 200 and "follow" in query else iter(())
                 broken = api.break_after if url.path.endswith("/log") and status == 200 else None
             self.send_response(status)
             for name, value in headers.items():
@@ -246,20 +281,21 @@ def serve() -> Iterator[ApiServer]:
             if status == 204:
                 self.end_headers()
                 return
-            if status == 200 and url.path.endswith("/log"):
-                self._send_chunked(body, broken)
+            if status == 200 and "log" in url.path.lower():
+                self._send_chunked(body, broken, later)
                 return
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def _send_chunked(self, body: bytes, broken: int | None) -> None:
+        def _send_chunked(self, body: bytes, broken: int | None, later: Iterator[bytes]) -> None:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             body = body if broken is None else body[:broken]
-            for i in range(0, len(body), 60_000):
-                piece = body[i : i + 60_000]
-                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            for text in chain([body], later if broken is None else ()):
+                for i in range(0, len(text), 60_000):
+                    piece = text[i : i + 60_000]
+                    self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             if broken is None:
                 self.wfile.write(b"0\r\n\r\n")
             else:
@@ -274,15 +310,18 @@ def serve() -> Iterator[ApiServer]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # a client that was killed, or had enough
 
-    server = Server(("127.0.0.1", 0), Handler)
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    listening = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        listening.socket = tls.wrap_socket(listening.socket, server_side=True)
+    api.url = f"http://127.0.0.1:{listening.server_address[1]}"
+    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield api
     finally:
-        server.shutdown()
-        server.server_close()
+        api.breaks += 1
+        listening.shutdown()
+        listening.server_close()
         thread.join()
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
+import ssl
+import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,9 +18,11 @@ import pytest
 from groundup.errors import ClusterError, UsageError
 from groundup.systems.copilot import cluster as module
 from groundup.systems.copilot import collect as collecting
+from groundup.systems.copilot import streams as following
 from groundup.systems.copilot.cluster import Cluster, NoLog, connect
-from groundup.systems.copilot.collect import Collected, collect
+from groundup.systems.copilot.collect import Collected, collect, store_streamed
 from groundup.systems.copilot.store import Store, open_store
+from groundup.systems.copilot.streams import Streams
 from tests.conftest import Ran
 from tests.systems.copilot.apiserver import START, TOKEN, ApiServer, Container, Instance, event, rfc3339, serve
 
@@ -264,6 +272,27 @@ def test_bytes_that_are_no_text_and_lines_of_all_kinds(api: ApiServer, again: Ca
     ]  # fmt: skip
 
 
+def test_long_lines_lose_the_times_that_old_kubelets_put_into_them(
+    api: ApiServer, again: Callable, stored: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"in the line {rfc3339(START)} "
+    long = [said * 3, "x" * 16_384, "ü" * 30_000, "y" * 16_383 + "z", said.ljust(8_192, "-") * 4]
+
+    def old_kubelet(run: Instance, query: dict[str, str]) -> bytes:
+        text = b""
+        for i, line in enumerate(line.encode() for line in long):
+            for begin in range(0, len(line), 16_384):
+                text += f"{rfc3339(START + i * 1000 + begin)} ".encode() + line[begin : begin + 16_384]
+            text += b"\n"
+        return text
+
+    monkeypatch.setattr("tests.systems.copilot.apiserver._text", old_kubelet)
+    web(api)
+    again()
+    (texts,) = stored().values()
+    assert texts == long
+
+
 def test_a_line_that_is_being_written_waits_for_its_end(api: ApiServer, again: Callable, stored: Callable) -> None:
     run = web(api)
     run.write(START, "INFO one")
@@ -340,6 +369,268 @@ def test_a_selector_keeps_to_the_events_of_its_pods(api: ApiServer, again: Calla
     api.events = [event("a", START), event("b", START, pod="db-0")]
     assert again(selector="app=checkout").events == 1
     assert again().events == 1, "the other one, and not the first again"
+
+
+def restarts_before_the_answer(api: ApiServer, container: Container, time: int) -> None:
+    """The next log that is asked for is one run later than the status says."""
+
+    def restart(path: str, query: dict[str, str]) -> None:
+        api.before_log = None
+        container.restart(time).write(time + SECOND, *numbered(200, 205))
+
+    api.before_log = restart
+
+
+def test_a_status_that_lags_behind_gives_no_run_the_lines_of_a_later_one(
+    api: ApiServer, again: Callable, stored: Callable
+) -> None:
+    container = api.pod("checkout-1", [Container("web")]).containers[0]
+    container.now.write(START, *numbered(0, 5))
+    again()
+    container.restart(START + 10 * SECOND).write(START + 11 * SECOND, *numbered(100, 105))
+    restarts_before_the_answer(api, container, START + 20 * SECOND)
+    assert again().notes == {"shop/checkout-1/web": "the container has been restarted meanwhile"}
+    again()
+    assert stored() == {
+        "shop/checkout-1/web#0": numbered(0, 5), "shop/checkout-1/web#1": numbered(100, 105),
+        "shop/checkout-1/web#2": numbered(200, 205),
+    }  # fmt: skip
+
+
+def test_a_run_that_has_ended_gets_no_lines_of_the_next_one(api: ApiServer, again: Callable, stored: Callable) -> None:
+    container = api.pod("checkout-1", [Container("web")]).containers[0]
+    container.now.write(START, *numbered(0, 5))
+    again()
+    container.now.write(START + 5 * SECOND, *numbered(5, 9))
+    container.now.ended = START + 6 * SECOND
+    restarts_before_the_answer(api, container, START + 20 * SECOND)
+    again()
+    again()
+    assert stored() == {"shop/checkout-1/web#0": numbered(0, 9), "shop/checkout-1/web#1": numbered(200, 205)}
+
+
+def test_a_clock_that_went_back_during_a_run_hides_none_of_it(
+    api: ApiServer, again: Callable, stored: Callable
+) -> None:
+    run = web(api)
+    run.started = START + 3600 * SECOND
+    run.write(START + 3601 * SECOND, *numbered(0, 5))
+    run.ended = START + 10 * SECOND
+    again()
+    assert stored() == {"shop/checkout-1/web#0": numbered(0, 5)}
+
+
+# ── following ───────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def streams(cluster: Cluster) -> Iterator[Streams]:
+    opened = Streams(cluster)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def follow(cluster: Cluster, tmp_path: Path, streams: Streams) -> Callable[..., Collected]:
+    """Collect what is new, and go on following."""
+
+    def round() -> Collected:
+        return collect(tmp_path / "copilot.duckdb", cluster, namespace="shop", streams=streams)
+
+    return round
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def followed(api: ApiServer, times: int = 1) -> None:
+    """Wait until so many streams have begun."""
+    until(lambda: sum("follow" in query for _, query in api.requests) == times)
+
+
+def waiting(streams: Streams) -> int:
+    """How many lines have come in the streams."""
+    return sum(len(stream._lines) for stream in streams.open.values())
+
+
+def test_what_is_rotated_away_between_two_rounds_is_stored(
+    api: ApiServer, follow: Callable, again: Callable, stored: Callable, streams: Streams
+) -> None:
+    run = web(api)
+    run.write(START, *numbered(0, 10))
+    assert follow().lines == 10
+    for i in range(1, 4):
+        with api.lock:
+            run.write(START + i * SECOND, *numbered(i * 10, i * 10 + 10))
+        until(lambda i=i: waiting(streams) >= 10 * i)  # also those that were stored before the stream began
+        run.rotated = len(run.lines)  # the kubelet has packed them into another file
+    assert follow().lines == 30
+    streams.close()
+    assert again().lines == 0
+    assert stored() == {"shop/checkout-1/web#0": numbered(0, 40)}
+
+
+def test_a_stream_begins_where_the_round_ended_and_stores_nothing_twice(
+    api: ApiServer, follow: Callable, stored: Callable, streams: Streams
+) -> None:
+    run = web(api)
+    written = ["tick", "tick", "tock"] * 5
+    run.write(START, *written)
+    follow()
+    until(lambda: waiting(streams) == len(written))  # what is stored comes again, and may come in parts
+    assert follow().lines == 0
+    with api.lock:
+        run.write(START, "tick", "tick")
+        run.write(START + SECOND, "tick")
+    until(lambda: waiting(streams) == 3)
+    assert follow().lines == 3
+    assert stored() == {"shop/checkout-1/web#0": [*written, "tick", "tick", "tick"]}
+    assert sum("follow" in query for _, query in api.requests) == 1
+
+
+def test_a_container_that_ends_or_restarts_while_it_is_followed(
+    api: ApiServer, follow: Callable, stored: Callable, streams: Streams
+) -> None:
+    container = api.pod("checkout-1", [Container("web")]).containers[0]
+    container.now.write(START, *numbered(0, 5))
+    follow()
+    followed(api)
+    with api.lock:
+        container.now.write(START + SECOND, *numbered(5, 9))
+        container.restart(START + 2 * SECOND).write(START + 2 * SECOND, *numbered(100, 103))
+    until(lambda: all(one.ended for one in streams.open.values()))
+    follow()
+    followed(api, 2)
+    with api.lock:
+        container.now.write(START + 3 * SECOND, *numbered(103, 110))
+        container.now.unended = b"without an end"
+        container.now.ended = START + 4 * SECOND
+    until(lambda: all(one.ended for one in streams.open.values()))
+    follow()
+    assert stored() == {
+        "shop/checkout-1/web#0": numbered(0, 9),
+        "shop/checkout-1/web#1": [*numbered(100, 110), "without an end"],
+    }
+    assert streams.open == {}
+
+
+def test_streams_that_break_off_at_any_moment(
+    api: ApiServer, follow: Callable, again: Callable, stored: Callable, streams: Streams
+) -> None:
+    rng = random.Random(3)
+    runs = [web(api, f"checkout-{i}") for i in range(3)]
+    clock, written = START, [[] for _ in runs]
+    for _ in range(40):
+        with api.lock:
+            for run, texts in zip(runs, written, strict=True):
+                new = [rng.choice(("tick", "tock", f"INFO {clock}")) for _ in range(rng.randrange(20))]
+                run.write(clock, *new)
+                texts += new
+                clock += rng.choice((0, 1_000, SECOND))
+            api.breaks += rng.random() < 0.3
+        if rng.random() < 0.3:
+            api.break_after = rng.choice((None, None, 300))
+        if rng.random() < 0.5:
+            with suppress(ClusterError):
+                follow()
+    api.break_after = None
+    streams.close()
+    again()
+    assert stored() == {f"shop/checkout-{i}/web#0": texts for i, texts in enumerate(written)}
+
+
+def test_a_stream_that_nobody_empties_lets_the_server_wait(
+    api: ApiServer, follow: Callable, stored: Callable, streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "FULL", 10)
+    monkeypatch.setattr(following, "LEAST", 0.05)
+    run = web(api)
+    run.write(START, "INFO begin")
+    follow()
+    with api.lock:
+        run.write(START + 9 * SECOND, *numbered(0, 99))  # with the first one ten times what a stream holds
+    done = 0
+    while done < 99:
+        begin = time.monotonic()
+        assert not streams.wait(lambda seconds: bool(time.sleep(seconds)), 20)
+        assert time.monotonic() - begin < 10, "a full stream brings the next round on"
+        assert waiting(streams) <= 10
+        done += follow().lines
+    assert stored() == {"shop/checkout-1/web#0": ["INFO begin", *numbered(0, 99)]}
+
+
+def test_waiting_ends_when_it_is_told_to_and_does_not_hurry_for_streams_that_never_last(
+    api: ApiServer, follow: Callable, streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LEAST", 0.2)
+    web(api).write(START, "INFO begin")
+    follow()
+    followed(api)
+    api.breaks += 1
+    until(lambda: all(one.ended for one in streams.open.values()))
+    (stream,) = streams.open.values()
+    stream._lasted = 0.1
+    begin = time.monotonic()
+    assert not streams.wait(lambda seconds: bool(time.sleep(seconds)), 0.6)
+    assert time.monotonic() - begin >= 0.6
+    stream._lasted = 5.0
+    begin = time.monotonic()
+    assert not streams.wait(lambda seconds: bool(time.sleep(seconds)), 20)
+    assert time.monotonic() - begin < 10
+    assert streams.wait(lambda _: True, 20)
+
+
+def test_what_came_last_is_stored_without_another_request(
+    api: ApiServer, follow: Callable, stored: Callable, streams: Streams, cluster: Cluster, tmp_path: Path
+) -> None:
+    run = web(api)
+    run.write(START, *numbered(0, 3))
+    follow()
+    with api.lock:
+        run.write(START + SECOND, *numbered(3, 8))
+    until(lambda: waiting(streams) == 8)
+    before = len(api.requests)
+    assert store_streamed(tmp_path / "copilot.duckdb", cluster, streams) == 5
+    assert len(api.requests) == before
+    assert stored() == {"shop/checkout-1/web#0": numbered(0, 8)}
+
+
+def test_a_pod_that_is_gone_and_a_store_that_was_made_anew_end_their_streams(
+    api: ApiServer, follow: Callable, stored: Callable, streams: Streams, tmp_path: Path
+) -> None:
+    web(api, "checkout-1").write(START, "INFO one")
+    web(api, "checkout-2").write(START, "INFO two")
+    follow()
+    del api.pods[0]
+    follow()
+    assert [key[4] for key in streams.open] == ["checkout-2"]
+    (tmp_path / "copilot.duckdb").unlink()
+    follow()
+    assert stored() == {"shop/checkout-2/web#0": ["INFO two"]}
+
+
+def test_a_kubeconfig_that_asks_for_no_check_of_the_certificate_is_obeyed_silently(tmp_path: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=somebody-else",
+         "-keyout", tmp_path / "key", "-out", tmp_path / "certificate"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    with serve(tls=tls) as api:
+        api.url = api.url.replace("http:", "https:")
+        path = Path(api.kubeconfig(tmp_path / "config"))
+        with pytest.raises(ClusterError, match="certificate verify failed"):
+            connect(str(path), wait=lambda _: True).pods("shop")
+        document = json.loads(path.read_text())
+        document["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+        path.write_text(json.dumps(document))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert connect(str(path), wait=lambda _: True).pods("shop") == []
 
 
 # ── answers other than 200 ──────────────────────────────────────────────────────────────────────────────────────────

@@ -116,7 +116,8 @@ def test_files_killed_while_they_grow_and_are_rotated(tmp_path: Path, seed: int)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
-def test_containers_killed_while_they_log_and_are_restarted(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("way", [[], ["--every", "1s"]], ids=["round", "follow"])
+def test_containers_killed_while_they_log_and_are_restarted(tmp_path: Path, way: list[str], seed: int) -> None:
     rng = random.Random(seed)
     store = tmp_path / "copilot.duckdb"
     with serve() as api:
@@ -138,7 +139,8 @@ def test_containers_killed_while_they_log_and_are_restarted(tmp_path: Path, seed
         whole: list[bool] = []
 
         def command(after: float | None) -> bool:
-            ended = run("collect", "--kubeconfig", config, "--store", str(store), killed_after=after)
+            following = way if after is not None else []
+            ended = run("collect", "--kubeconfig", config, "--store", str(store), *following, killed_after=after)
             whole.extend([True] * ended)
             return ended
 

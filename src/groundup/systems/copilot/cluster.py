@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and to wait for the next bytes
+QUIET = 600.0  # seconds that a log which is followed may say nothing
 PAGE = 500  # objects that are asked for at once
 TRIES = 5  # times that a request is sent while the server says it has too many
 LONGEST_WAIT = 30.0  # seconds; a server that asks for more is asked again after these
 PIECE = 1 << 20  # bytes of a log that are read at once
+PIECE_OF_LINE = 1 << 13  # bytes; runtimes cut long lines at multiples of this
+STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d) ")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000  # microseconds
 
@@ -47,11 +52,13 @@ class Log:
         lines: the lines.
         unended: what stands behind the last whole line, once all lines were read; None where there is nothing.
         note: what the kubelet says instead of a log, once all lines were read.
+        close: end the reading, from any thread; what reads meanwhile gets a `ClusterError`.
     """
 
     lines: Iterator[Line]
     unended: Line | None = None
     note: str = ""
+    close: Callable[[], None] = lambda: None
 
 
 class NoLog(Exception):
@@ -90,6 +97,7 @@ class Cluster:
         since: int | None = None,
         previous: bool = False,
         tail: int | None = None,
+        follow: bool = False,
     ) -> Log:
         """The log of a container.
 
@@ -100,6 +108,7 @@ class Cluster:
             since: only lines from then on, in microseconds since 1970; the server takes whole seconds.
             previous: the log of the instance before the last restart.
             tail: only so many of the last lines.
+            follow: go on with what is written from now on, until the container ends or nothing came for ten minutes.
 
         Raises:
             NoLog: there is none, or none now.
@@ -111,21 +120,24 @@ class Cluster:
             query["previous"] = "true"
         if tail is not None:
             query["tailLines"] = str(tail)
+        if follow:
+            query["follow"] = "true"
         response = self._get(
-            f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log", query, may_fail=(204, 400, 404, 500)
-        )
+            f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log", query, may_fail=(204, 400, 404, 500),
+            patience=QUIET if follow else None,
+        )  # fmt: skip
         if response.status != 200:
             reason = _reason(response) if response.status != 204 else "the pod has not been scheduled to a node"
             response.drain_conn()
             raise NoLog(reason)
-        log = Log(iter(()))
+        log = Log(iter(()), close=lambda: _shut(response))
         log.lines = self._lines(response, log)
         return log
 
     def _lines(self, response: BaseHTTPResponse, log: Log) -> Iterator[Line]:
         last: int | None = None
         for raw, ended in _split(self._pieces(response)):
-            text = raw.decode("utf-8", "replace").rstrip("\r")
+            text = _joined(raw).decode("utf-8", "replace").rstrip("\r")
             stamp, _, rest = text.partition(" ")
             time = microseconds(stamp)
             if time is None:
@@ -185,7 +197,9 @@ class Cluster:
             )
         return document
 
-    def _get(self, path: str, query: dict[str, str], *, may_fail: tuple[int, ...] = ()) -> BaseHTTPResponse:
+    def _get(
+        self, path: str, query: dict[str, str], *, may_fail: tuple[int, ...] = (), patience: float | None = None
+    ) -> BaseHTTPResponse:
         """Send a GET, again where the server has too much to do; what is not 200 is an error, unless it may be."""
         import urllib3
         from kubernetes.client import ApiException
@@ -197,7 +211,7 @@ class Cluster:
                     "GET", path, query_params=list(query.items()), header_params={"Accept": "*/*"},
                     auth_settings=["BearerToken"],
                 )  # fmt: skip
-                answer = self._client.call_api(*request, _request_timeout=TIMEOUT)
+                answer = self._client.call_api(*request, _request_timeout=(TIMEOUT[0], patience or TIMEOUT[1]))
             except (urllib3.exceptions.HTTPError, ApiException) as error:
                 raise self._unreachable(error) from error
             response = cast("BaseHTTPResponse", answer.response)
@@ -258,6 +272,7 @@ class Cluster:
 def connect(kubeconfig: str | None = None, context: str | None = None, *, wait: Callable[[float], bool]) -> Cluster:
     """The cluster of a kubeconfig's context, or the one that this process runs in."""
     try:
+        import urllib3
         from kubernetes import client, config
     except ImportError as error:
         raise ClusterError(
@@ -283,6 +298,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None, *, wait: 
             f"the kubeconfig must name a cluster and how to sign in, and it does not: {error}. "
             "Check --kubeconfig (or KUBECONFIG) and --context; `kubectl config view` shows what is there."
         ) from error
+    if not settings.verify_ssl:  # the kubeconfig says so; urllib3 would warn at each request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     settings.retries = cast(Any, False)  # asked again here, where the server's own delay is kept and can be interrupted
     return Cluster(client.ApiClient(settings), name, namespace, wait)
 
@@ -323,6 +340,29 @@ def _split(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
             yield line, True
     if rest:
         yield rest, False
+
+
+def _joined(raw: bytes) -> bytes:
+    """A line without the times that kubelets before 1.27 put in front of each piece of a long one.
+
+    Runtimes write a long line in pieces of 8 or 16 KiB, and these kubelets stamp each, in the middle of the line.
+    """
+    if len(raw) <= PIECE_OF_LINE:
+        return raw
+    begin = raw.find(b" ") + 1
+    parts = [raw[:begin]]
+    at = begin
+    while (at := at + PIECE_OF_LINE) < len(raw):
+        if stamp := STAMP.match(raw, at):
+            parts.append(raw[begin:at])
+            begin = at = stamp.end()
+    return b"".join([*parts, raw[begin:]])
+
+
+def _shut(response: BaseHTTPResponse) -> None:
+    """End what another thread may be reading just now."""
+    with suppress(Exception):  # it may have ended by itself in this moment
+        cast(Any, response).shutdown()
 
 
 def _seconds(asked: str) -> float:

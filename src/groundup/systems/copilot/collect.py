@@ -8,11 +8,14 @@ For every container the store knows a time from which to ask on (`since`). A rou
 3. Moves `since` in the transaction that stores the last lines of an answer. An answer that breaks off, or a process
    that is killed, leaves it where it was: the same is asked for again, and nothing is stored twice.
 
+With `streams`, a running container's log is followed from there on, and a round stores what has come. Rounds ask as
+above where there is no stream: the first time, when it broke off, and once the container has ended.
+
 Each instance of a container (a restart, a pod made anew) is a source of its own. Its first answer, and the `previous`
 log that is asked for after a restart, are read from their beginning. All times are the cluster's, none is of this
 machine.
 
-Not covered: what the kubelet has let go of, by rotation or after a second restart, between two rounds.
+Not covered: what the kubelet has let go of, by rotation or after a second restart, while nobody followed or asked.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from groundup.errors import ClusterError
 from groundup.systems.copilot.cluster import SECOND, Cluster, Line, NoLog, microseconds
 from groundup.systems.copilot.secrets import hide
 from groundup.systems.copilot.store import Source, Store, open_store
+from groundup.systems.copilot.streams import Streams
 
 BATCH = 20_000  # lines that are stored in one transaction
 SLACK = 2 * SECOND  # how much older than the last line a new one may be
@@ -63,20 +67,38 @@ class Collected:
 
 
 @dataclass(frozen=True)
+class Run:
+    """When a container ran, in microseconds since 1970 and cut to whole seconds; None where nobody knows."""
+
+    started: int | None = None
+    finished: int | None = None
+
+    def wrote(self, first: Line) -> bool:
+        """Whether a log that begins with this line can be of this run.
+
+        A status lags behind: the log that is given may be a later run's already, and then it begins after this one's
+        end. Where the clock went back while it ran, the times tell nothing.
+        """
+        if self.started is None or self.finished is None or self.finished < self.started:
+            return True
+        return first.time < self.finished + SECOND
+
+
+@dataclass(frozen=True)
 class Instance:
     """One run of a container, as the pod's status tells of it.
 
     Attributes:
         source: the source that it is in the store.
         ended: whether it writes no more.
-        started: when it started, in microseconds since 1970; None where nobody knows.
-        previous: whether the instance before can still be read.
+        run: when it ran.
+        before: when the run before was, if its log can still be read.
     """
 
     source: Source
     ended: bool
-    started: int | None
-    previous: bool
+    run: Run
+    before: Run | None
 
 
 def collect(
@@ -88,6 +110,7 @@ def collect(
     report: Report = lambda source, lines: None,
     stopped: Callable[[], bool] = lambda: False,
     wait: float = 5.0,
+    streams: Streams | None = None,
 ) -> Collected:
     """Store what is new in a cluster's logs and events.
 
@@ -99,13 +122,30 @@ def collect(
         report: called after each batch, with the source and the number of its new lines.
         stopped: whether to stop after the batch.
         wait: seconds to wait for another process that holds the store.
+        streams: what follows the logs between this round and the next one.
     """
-    return _Round(Path(path), cluster, report, stopped, wait).run(namespace, selector)
+    return _Round(Path(path), cluster, report, stopped, wait, streams).run(namespace, selector)
+
+
+def store_streamed(
+    path: str | Path, cluster: Cluster, streams: Streams, *, report: Report = lambda source, lines: None
+) -> int:
+    """Store what has come in the streams since the last round, and ask the cluster for nothing; says how many lines."""
+    last = _Round(Path(path), cluster, report, lambda: False, 5.0, streams)
+    if streams.open:
+        with open_store(path, wait=last.wait) as store:
+            last.known = {one.key: one for one in store.sources()}
+            last._streamed(store)
+    return last.done.lines
 
 
 class _Round:
-    def __init__(self, path: Path, cluster: Cluster, report: Report, stopped: Callable[[], bool], wait: float) -> None:
+    def __init__(
+        self, path: Path, cluster: Cluster, report: Report, stopped: Callable[[], bool], wait: float,
+        streams: Streams | None,
+    ) -> None:  # fmt: skip
         self.path, self.cluster, self.report, self.stopped, self.wait = path, cluster, report, stopped, wait
+        self.streams = streams
         self.done = Collected()
         self.known: dict[tuple[Any, ...], Source] = {}
         self.read: set[tuple[Any, ...]] = set()  # containers that have a log
@@ -121,11 +161,20 @@ class _Round:
         with open_store(self.path, wait=self.wait) as store:
             self.known = {one.key: one for one in store.sources()}
             self._events(store, events, {pod["metadata"]["name"] for pod in pods} if selector else None)
+            followed = self._streamed(store)
         self.done.pods = len(pods)
-        for instance in (one for pod in pods for one in instances(pod, self.cluster.name)):
+        running = [one for pod in pods for one in instances(pod, self.cluster.name)]
+        if self.streams is not None:
+            for key in followed - {one.source.key for one in running if not one.ended}:
+                self.streams.end(key)
+        for instance in running:
             if self.stopped():
                 break
+            if self.streams is not None and instance.source.key in self.streams.open:
+                self.read.add(instance.source.key)
+                continue
             self._container(instance)
+            self._follow(instance)
         self.done.containers = len(self.read)
         return self.done
 
@@ -137,17 +186,54 @@ class _Round:
         if not source.id:
             self._take_back(instance)
             before = self.known.get(before.key, before)
-        if instance.previous and not before.cursor.get("finished"):
-            self._read(before, since=None, previous=True, ended=True)
+        if instance.before is not None and not before.cursor.get("finished"):
+            self._read(before, instance.before, since=None, previous=True, ended=True)
         if source.cursor.get("finished"):
             self.read.add(source.key)
             return
         since = source.cursor.get("since")
-        new = self._read(source, since=since, previous=False, ended=instance.ended)
+        new = self._read(source, instance.run, since=since, previous=False, ended=instance.ended)
         if since is not None and not new and not self.stopped():
             last = self._last_line(source)
             if last is not None and last.time < since:
-                self._read(self.known[source.key], since=None, previous=False, ended=instance.ended)
+                source = self.known[source.key]
+                self._read(source, instance.run, since=None, previous=False, ended=instance.ended)
+
+    # ── streams ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _follow(self, instance: Instance) -> None:
+        source = self.known.get(instance.source.key)
+        if self.streams is None or source is None or instance.ended or self.stopped():
+            return
+        if (since := source.cursor.get("since")) is not None and not source.cursor.get("finished"):
+            self.streams.begin(source.key, source.namespace, source.pod, source.container, since)
+
+    def _streamed(self, store: Store) -> set[tuple[Any, ...]]:
+        """Store what has come in the streams, and let go of those that have ended.
+
+        Returns:
+            The sources that are still followed.
+        """
+        if self.streams is None:
+            return set()
+        for key, stream in list(self.streams.open.items()):
+            ended = stream.ended  # looked at first: lines that come afterwards are not left behind
+            if (source := self.known.get(key)) is None:  # the store was made anew
+                self.streams.end(key)
+            elif lines := stream.take():
+                if stream.seen is None:
+                    stream.seen = store.seen([source], stream.since)
+                # Without a `mark`: that is of one whole answer.
+                cursor = {"since": (lines[-1].time - SLACK) // SECOND * SECOND}
+                stored = store.append(
+                    source, [line.text for line in lines], times=[line.time for line in lines], seen=stream.seen,
+                    cursor=cursor,
+                )  # fmt: skip
+                self.known[key] = stored
+                self.done.lines += stored.lines - source.lines
+                self.report(stored, stored.lines - source.lines)
+            if ended:
+                self.streams.end(key)
+        return set(self.streams.open)
 
     def _last_line(self, source: Source) -> Line | None:
         try:
@@ -156,7 +242,7 @@ class _Round:
             return None
         return next(iter(deque(log.lines, maxlen=1)), None)
 
-    def _read(self, source: Source, *, since: int | None, previous: bool, ended: bool) -> int:
+    def _read(self, source: Source, run: Run, *, since: int | None, previous: bool, ended: bool) -> int:
         """Store what is new in a log from `since` on; where it ends whole, the next round begins at its last line.
 
         Returns:
@@ -174,6 +260,10 @@ class _Round:
         last: Line | None = None
         while True:
             batch = list(islice(log.lines, BATCH))
+            if last is None and batch and not run.wrote(batch[0]):
+                log.close()
+                self.done.notes[source.name] = "the container has been restarted meanwhile"
+                return 0
             whole = len(batch) < BATCH
             if whole and log.unended is not None and ended:
                 batch.append(log.unended)
@@ -220,11 +310,11 @@ class _Round:
             for one in self.known.values()
             if one.id and (one.kind, one.cluster, one.name) == (source.kind, source.cluster, source.name)
         ]
-        if not earlier or instance.started is None:
+        if not earlier or instance.run.started is None:
             return
         old = earlier[-1]
         with open_store(self.path, wait=self.wait) as store:
-            suspects = store.last_lines(old, instance.started)
+            suspects = store.last_lines(old, instance.run.started)
         if not suspects:
             return
         with suppress(NoLog):
@@ -280,9 +370,13 @@ def instances(pod: dict[str, Any], cluster: str) -> Iterator[Instance]:
                     meta.get("uid", ""), name, told.get("restartCount", 0),
                 ),
                 ended=runs is None and (ended or last) is not None,
-                started=microseconds(shown.get("startedAt") or ""),
-                previous=told.get("restartCount", 0) > 0 and bool(runs or ended) and last is not None,
+                run=_run(shown),
+                before=_run(last) if last and told.get("restartCount", 0) > 0 and (runs or ended) else None,
             )  # fmt: skip
+
+
+def _run(state: dict[str, Any]) -> Run:
+    return Run(microseconds(state.get("startedAt") or ""), microseconds(state.get("finishedAt") or ""))
 
 
 def event_line(event: dict[str, Any]) -> Line:
