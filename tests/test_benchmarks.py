@@ -1,8 +1,11 @@
 """The benchmarks' arithmetic, and that what they compare computes the same."""
 
+import re
+
 import pytest
 
 from benchmarks.__main__ import NAMES, document_of, main, table
+from benchmarks.incidents import generate
 from benchmarks.measure import Figure, quantile
 from benchmarks.units import run as run_units
 
@@ -60,3 +63,12 @@ def test_the_peer_of_the_transformer_computes_what_ours_does() -> None:
     ours = attention.Transformer(9, dim=16, heads=2, layers=2)
     source, target = torch.tensor([[3, 4, 5, 0], [8, 7, 6, 5]]), torch.tensor([[1, 5, 4], [1, 5, 6]])
     torch.testing.assert_close(attention.Peer(ours)(source, target), ours(source, target))
+
+
+def test_generated_incidents_are_the_same_each_time_and_hold_their_evidence() -> None:
+    logs = generate(seed=1)
+    assert {name: lines for name, (lines, _) in logs.items()} == {k: lines for k, (lines, _) in generate(1).items()}
+    for name, (lines, wanted) in logs.items():
+        assert len(lines) > 500, name
+        assert [one for one in wanted if not any(re.search(one, line) for line in lines)] == [], name
+    assert sum(not wanted for _, wanted in logs.values()) == 6

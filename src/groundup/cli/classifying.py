@@ -256,7 +256,8 @@ class _Seen:
 def _said(one: Anomaly) -> str:
     service = f"{shown(one.service)}: " if one.service else ""
     if one.kind == "new":
-        return f"{service}new, " + ("once" if one.count == 1 else f"{one.count:,} times")
+        others = f"; {shown(', '.join(one.together))} as well" if one.together else ""
+        return f"{service}new, " + ("once" if one.count == 1 else f"{one.count:,} times") + others
     if one.kind == "burst":
         return f"{service}a burst, {one.count:,} where {one.expected:,.1f} are usual"
     return f"{service}silent, where {one.expected:,.1f} lines are usual"

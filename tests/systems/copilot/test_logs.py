@@ -30,6 +30,8 @@ def at(record: Record) -> str:
     [
         ('{"timestamp": "2026-11-20T23:06:46.260Z", "level": "ERROR", "service": "api", "message": "boom"}',
          "json", "2026-11-20 23:06:46", "error", "api", "boom"),
+        ("1131566461 2005.11.09 dn228 Nov 9 12:01:01 dn228/dn228 crond[2915]: boom",
+         "headed", "2005-11-09 20:01:01", None, "crond", "boom"),
         ('{"time":1795000000000,"level":50,"name":"api","msg":"boom"}',
          "json", "2026-11-18 11:06:40", "error", "api", "boom"),
         ('{"log":"E1120 23:06:46.260686    1 reflector.go:126] no list\\n","stream":"stderr","time":"2026-11-20"}',

@@ -7,7 +7,8 @@ Each window is compared with the ones before it; where they are few, with all ot
 
 - **new**: how many templates that were never seen before are usual is estimated from how many were seen only once (Good
   and Turing), and how often one of them comes. What tells of a failure is compared with what tells of one, and needs to
-  surprise less. A service that was not there before is new as a whole.
+  surprise less. A service that was not there before is new as a whole; all that begin together are one anomaly, as
+  what began is one thing: a machine, a release.
 - **burst**: a template comes more often than elsewhere, by a negative binomial with the mean and spread of its counts.
 - **silence**: what came in nearly every window does not come for so long that chance does not explain it: a service as
   a whole, or one of its templates.
@@ -24,7 +25,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from groundup.errors import UsageError
@@ -71,6 +72,7 @@ class Anomaly:
         number: the line of the first record of its kind in these logs.
         text: this line as it stands there.
         source: where it is from.
+        together: other services that begin with it, in the same window or the next.
     """
 
     kind: Kind
@@ -86,6 +88,7 @@ class Anomaly:
     number: int
     text: str
     source: str
+    together: tuple[str, ...] = ()
 
 
 @dataclass
@@ -117,8 +120,9 @@ class _Counts:
         """Whether a series tells of failures."""
         if key[1] is None:
             return False
-        template, level, status = self.names[key[1]]
-        return level in ("warn", "error", "fatal") or status == "5xx" or signs.is_failure(template)
+        # Its line is asked, not its template: `0 errors` is harmless, and `<*> errors` is not known to be.
+        one = self.firsts[key]
+        return signs.gravity(one.message, one.level, one.status, one.fields, bool(one.joined)).weight >= signs.MENTION
 
 
 def anomalies(records: Iterable[Record], *, window: str | float | None = None) -> list[Anomaly]:
@@ -132,7 +136,7 @@ def anomalies(records: Iterable[Record], *, window: str | float | None = None) -
     if counts is None:
         return []
     new = list(_new(counts))
-    found = [*new, *_bursts(counts, new), *_silences(counts)]
+    found = [*_at_once(new, counts.window), *_bursts(counts, new), *_silences(counts)]
     return sorted(found, key=lambda one: (one.start, -one.surprise, one.service or "", one.template or ""))
 
 
@@ -209,6 +213,21 @@ def _new(counts: _Counts) -> Iterable[Anomaly]:
         alike.setdefault((key[0], counts.grave(key)), {})[key] = one
     for (service, grave), mine in alike.items():
         yield from _new_among(counts, mine, counts.services[service], GRAVE if grave else NEW)
+
+
+def _at_once(new: list[Anomaly], window: float) -> Iterable[Anomaly]:
+    """What is new; services that begin in one window or the next as one, with the names of all."""
+    runs: list[list[Anomaly]] = []
+    for one in sorted(new, key=lambda one: one.start):
+        if one.template is not None:
+            yield one
+        elif runs and one.start - runs[-1][0].start < 1.5 * window:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    for several in runs:
+        first, *others = sorted(several, key=lambda one: (one.service is None, -one.surprise, one.service or ""))
+        yield replace(first, together=tuple(one.service for one in others if one.service is not None))
 
 
 def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]], total: Any, limit: float) -> Iterable[Anomaly]:

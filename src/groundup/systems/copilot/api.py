@@ -276,6 +276,7 @@ class FoundAnomaly(BaseModel):
     count: int
     expected: float
     surprise: float
+    together: list[str]
 
 
 class Feedback(Sent):

@@ -3,9 +3,10 @@
 1. Each record falls into a group: same origin, level and message, values masked. A group remembers where its lines are,
    not what they say, but for the first few: memory grows by twelve bytes a line.
 2. A group is weighed by how grave it is (`signs`), how rare, whether it is new, and whether it comes in a burst.
+   Failures that come evenly all along, and are few, are what this system always says: no incident.
 3. If nothing is grave enough, the answer is that there is nothing.
-4. Otherwise at most twenty lines: the first line of each failing group, its exception, what changed shortly before the
-   first failure, warnings that rise, measurements that leave their usual range, what fell silent.
+4. Otherwise at most twenty lines: where each failing group begins, its exception, what changed shortly before the first
+   failure, warnings that rise, measurements that leave their usual range, what fell silent, what was never said before.
 
 Not covered: failures that only a person who knows the system could see (a wrong price, a missing order).
 """
@@ -13,12 +14,12 @@ Not covered: failures that only a person who knows the system could see (a wrong
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from array import array
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 
 from groundup.errors import UsageError
 from groundup.systems.copilot import signs
@@ -31,7 +32,10 @@ MOST = 20
 KEPT = 3  # whole records that a group keeps
 SURPRISE = 1e-3  # how unlikely something must be by chance before it is said
 CHANGE = "a change"  # how the reason of a line begins that tells of one before the first failure
-NEAR = 600.0  # seconds before the first failure in which a change is of interest
+SAMPLE = 64  # records of a failing group that are kept besides, evenly spread, so that one of them is in any burst
+ROUTINE = 0.05  # the share of lines that may fail as a matter of routine: where more do, they are the incident
+FEWEST, LONG = 20, 1_000  # of how many lines, in how many, it can be told whether they come evenly
+SCALES = (20, 200)  # into how many windows a log is cut to look for bursts
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,12 @@ class _Series:
     """The values of one measurement, and the records in which it went half as high again as ever before."""
 
     values: array[float] = field(default_factory=lambda: array("d"))
-    peaks: list[tuple[int, Record]] = field(default_factory=list)
+    peaks: list[tuple[float, Record]] = field(default_factory=list)  # value, record
     highest: float = -math.inf
 
     def append(self, value: float, record: Record) -> None:
         if value > self.highest and value > 0:
-            self.peaks.append((len(self.values), record))
+            self.peaks.append((value, record))
             self.highest = 1.5 * value
         self.values.append(value)
 
@@ -85,6 +89,8 @@ class _Group:
     kept: list[tuple[int, Record]] = field(default_factory=list)  # position in the stream, record
     positions: array[int] = field(default_factory=lambda: array("I"))
     times: array[float] = field(default_factory=lambda: array("d"))
+    sample: list[tuple[int, Record]] = field(default_factory=list)  # of failures: index in the group, record
+    stride: int = 1
     last: Record | None = None
     metric: bool = False
     series: dict[str, _Series] = field(default_factory=dict)
@@ -96,6 +102,14 @@ class _Group:
     @property
     def first(self) -> Record:
         return self.kept[0][1]
+
+    def take_sample(self, record: Record) -> None:
+        """Keep every so many-th record: always from half of `SAMPLE` to all of it."""
+        if len(self.positions) % self.stride == 0:
+            self.sample.append((len(self.positions), record))
+            if len(self.sample) == SAMPLE:
+                self.stride *= 2
+                self.sample = self.sample[::2]
 
 
 @dataclass(slots=True)
@@ -114,6 +128,7 @@ def why(records: Iterable[Record], *, most: int = MOST) -> list[Evidence]:
         raise UsageError(f"most must be from 1 to {MOST}, got {most}. More lines are a log again, not an answer.")
     stream = _gather(records)
     judged = [_judge(group, stream) for group in stream.groups.values()]
+    _excuse(judged, stream)
     failing = [one for one in judged if one.failing]
     drifts, silent = list(_drifts(stream)), list(_silent(stream))
     if not failing and not drifts and not any(one.regular for one in silent):
@@ -122,9 +137,6 @@ def why(records: Iterable[Record], *, most: int = MOST) -> list[Evidence]:
 
 
 # ── 1. gather ───────────────────────────────────────────────────────────────────────────────────────────────────────
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
-
-
 def _gather(records: Iterable[Record]) -> _Stream:
     stream, masker = _Stream(), Masker()
     metric_keys: dict[str, bool] = {}
@@ -136,27 +148,32 @@ def _gather(records: Iterable[Record]) -> _Stream:
         if group is None:
             weight = signs.gravity(record.message, record.level, status, record.fields, bool(record.joined))
             group = stream.groups[key] = _Group(masked, record.level, record.service, weight)
-            group.metric = "<*>" in masked and signs.is_metric(masked)
+            group.metric = "<*>" in masked and bool(signs.quantities(record.message))
         elif record.joined and group.gravity.weight < FAILURE:
             group.gravity = Gravity(FAILURE, "carries an exception")
         if len(group.kept) < KEPT:
             group.kept.append((position, record))
         group.last = record
+        if group.gravity.weight >= WARNING:
+            group.take_sample(record)
         group.positions.append(position)
         if (time := record.time) is not None:
             group.times.append(time)
             stream.begin = min(stream.begin, time)
             stream.end = max(stream.end, time)
         for name, value in record.fields.items():
+            measures = metric_keys.get(name)
+            if measures is None:
+                measures = metric_keys[name] = signs.is_metric(name)
+            if not measures:
+                continue
             if type(value) in (int, float):
-                measures = metric_keys.get(name)
-                if measures is None:
-                    measures = metric_keys[name] = signs.is_metric(name)
-                if measures:
-                    _series(group, name).append(value, record)
+                _series(group, name).append(value, record)
+            elif type(value) is str and (read := signs.quantity(value)) is not None:
+                _series(group, f"{name} in {read[1]}" if read[1] else name).append(read[0], record)
         if group.metric:
-            for index, value in enumerate(_NUMBER.findall(record.message)[:4]):
-                _series(group, f"#{index + 1}").append(float(value), record)
+            for index, (value, unit) in enumerate(signs.quantities(record.message)[:4]):
+                _series(group, f"#{index + 1} in {unit}" if unit else f"#{index + 1}").append(value, record)
         stream.length = position + 1
     return stream
 
@@ -179,16 +196,17 @@ class _Judged:
     new: bool
     burst: float
     failing: bool
+    position: int  # where it begins to be of interest: its first line, or the first one of its burst
+    record: Record  # the line there, or shortly after it
+    routine: bool = False
 
 
 def _judge(group: _Group, stream: _Stream) -> _Judged:
     weight, length = group.gravity.weight, stream.length
     reasons = [group.gravity.reason] if group.gravity.reason else []
     share = group.count / length
-    # How likely it is that all of a message's lines come so late, if they come at random.
-    late = (1 - group.positions[0] / length) ** group.count
-    new = late < SURPRISE and group.positions[0] > 20
-    burst = _burst(group, stream)
+    new = _is_new(group.positions, stream)
+    burst, begin = _burst(group.positions, group.times, stream) if weight >= WARNING else (1.0, 0)
     score = float(weight) + min(2.0, -math.log10(share) / 3 if share < 1 else 0)
     if group.count == 1 and length > 20:
         reasons.append(f"appears only once in {length:,} lines")
@@ -208,30 +226,98 @@ def _judge(group: _Group, stream: _Stream) -> _Judged:
     else:
         rises = (new or burst >= 10) and group.count >= KEPT
         failing = weight == WARNING and rises and (group.count >= 5 or signs.is_failure(group.first.message))
-    return _Judged(group, score, reasons, new, burst, failing)
+    if new or burst < 3:
+        return _Judged(group, score, reasons, new, burst, failing, group.positions[0], group.first)
+    index, record = next((one for one in group.sample if one[0] >= begin), group.sample[-1])
+    return _Judged(group, score, reasons, new, burst, failing, group.positions[index], record)
 
 
-def _burst(group: _Group, stream: _Stream) -> float:
-    """How many times more often the group comes in its densest twentieth of the log than before; at least 1."""
-    if group.count < 5 or stream.length < 100:
-        return 1.0
-    windows = 20
+def _is_new(positions: Sequence[int], stream: _Stream) -> bool:
+    """Whether chance alone would not bring the first of so many lines so late."""
+    late = (1 - positions[0] / stream.length) ** len(positions)
+    return late < SURPRISE and positions[0] > 20
+
+
+def _places(positions: Sequence[int], times: Sequence[float], stream: _Stream, windows: int) -> list[list[int]]:
+    """In which window each line is, among the lines and by the clock.
+
+    What tells of trouble is out of the ordinary in both. Among the lines alone, it may be that all others are fewer, as
+    they are at night; by the clock alone, that all are more.
+    """
+    found = [[position * windows // stream.length for position in positions]]
+    span = stream.end - stream.begin
+    if len(times) == len(positions) and span > 60:
+        found.append([min(windows - 1, int((time - stream.begin) / span * windows)) for time in times])
+    return found
+
+
+def _burst(positions: Sequence[int], times: Sequence[float], stream: _Stream) -> tuple[float, int]:
+    """How many times more often lines come in their densest window than before, at least 1; which line begins it."""
+    if len(positions) < 10 or stream.length < 100:
+        return 1.0, 0
+    scales = (_places(positions, times, stream, windows) for windows in SCALES)
+    return max(min(_densest(one, windows) for one in places) for places, windows in zip(scales, SCALES, strict=True))
+
+
+def _densest(places: list[int], windows: int) -> tuple[float, int]:
+    """How many times more lines the fullest window has than is usual, and with which line the burst begins.
+
+    What is usual is told by the windows before it, where they are a fourth or more; else by all others.
+    """
     counts = [0] * windows
-    timed = len(group.times) == group.count and stream.end - stream.begin > 60
-    if timed:
-        span = stream.end - stream.begin
-        for time in group.times:
-            counts[min(windows - 1, int((time - stream.begin) / span * windows))] += 1
-    else:
-        for position in group.positions:
-            counts[position * windows // stream.length] += 1
+    for place in places:
+        counts[place] += 1
     peak = max(range(windows), key=counts.__getitem__)
-    if peak == 0:
-        return 1.0
-    before = sum(counts[:peak]) / peak
-    ratio = counts[peak] / max(before, 0.2)
-    # A count that chance alone makes is no burst: three standard deviations of a Poisson count.
-    return ratio if counts[peak] > before + 3 * math.sqrt(before + 1) + 2 and before > 0 else 1.0
+    most = counts[peak]
+    usual = sum(counts[:peak]) / peak if peak >= windows // 4 else (len(places) - most) / (windows - 1)
+    if usual <= 0 or most <= 3 * usual or most < 10 or _is_chance(most, usual, windows):
+        return 1.0, 0
+    begin = peak  # a burst may be longer than a window
+    while begin and counts[begin - 1] > max(3 * usual, 1):
+        begin -= 1
+    return most / max(usual, 0.2), places.index(begin)
+
+
+def _is_chance(most: int, usual: float, windows: int) -> bool:
+    """Whether chance may bring so many into one of the windows: Chernoff's bound of the tail of a Poisson count."""
+    return math.log(windows) + most - usual - most * math.log(most / usual) > math.log(SURPRISE)
+
+
+def _excuse(judged: list[_Judged], stream: _Stream) -> None:
+    """Let failures pass that come evenly from the beginning to the end, as long as they are few.
+
+    Messages that differ in a name count together: each name alone may be too rare to tell. Logins that are refused may
+    be as many as they like: the one who refuses them is well.
+    """
+    miner = Miner()
+    families: dict[tuple[str | None, int], list[_Judged]] = {}
+    grave = [one for one in judged if one.group.gravity.weight >= WARNING]
+    numbers = [miner.add(one.group.masked) for one in grave]
+    for one, number in zip(grave, numbers, strict=True):
+        families.setdefault((one.group.level, miner.template_of(number)), []).append(one)
+    routine = [family for family in families.values() if _is_routine([one.group for one in family], stream)]
+    others = [family for family in routine if not signs.is_refusal(family[0].group.first.message)]
+    if sum(one.group.count for family in others for one in family if one.failing) > ROUTINE * stream.length:
+        routine = [family for family in routine if family not in others]
+    for one in (one for family in routine for one in family):
+        one.routine = not one.new and one.burst < 3
+        one.failing &= not one.routine
+
+
+def _is_routine(family: list[_Group], stream: _Stream) -> bool:
+    """Whether messages of one kind are neither new nor grave, and come neither in a burst nor in fits."""
+    message, positions = family[0].first.message, sorted(chain.from_iterable(one.positions for one in family))
+    fatal = family[0].level == "fatal" and not signs.is_refusal(message)
+    if len(positions) < FEWEST or stream.length < LONG or fatal or signs.is_grave(message):
+        return False
+    times = list(chain.from_iterable(one.times for one in family))
+    if _is_new(positions, stream) or _burst(positions, times, stream)[0] > 1:
+        return False
+    windows = SCALES[-1]
+    usual = len(positions) / windows
+    counts = [Counter(places) for places in _places(positions, times, stream, windows)]
+    variance = min(sum((one[i] - usual) ** 2 for i in range(windows)) / windows for one in counts)
+    return variance < 3 * usual  # of what comes independently they are equal
 
 
 # ── 3. measurements that leave their range, and what fell silent ────────────────────────────────────────────────────
@@ -245,30 +331,74 @@ class _Drift:
 
 
 def _drifts(stream: _Stream) -> Iterator[_Drift]:
-    """Measurements whose level moves for good to a multiple of what it was."""
+    """Measurements whose level moves for good to a multiple of what it was, or all along, or in a part of the lines."""
     for group in stream.groups.values():
         for name, measured in group.series.items():
             series = measured.values
-            if len(series) < 60 or len(series) != group.count:
-                continue
+            if len(series) < 60 or len(series) != group.count or all(a <= b for a, b in pairwise(series)):
+                continue  # too few, or a counter, which only counts
             size = len(series) // 20
             levels = [statistics.median(series[i * size : (i + 1) * size]) for i in range(20)]
-            usual = statistics.median(levels[:10])
-            spread = max(statistics.median(abs(v - usual) for v in series[: 10 * size]), abs(usual) * 0.05, 1e-9)
-            peak = max(range(20), key=levels.__getitem__)
-            if peak < 3 or usual <= 0 or levels[peak] < 3 * usual or levels[peak] - usual < 8 * spread:
+            rise = _rise(series, levels) or _slope(levels) or _some_rise(series, size)
+            if rise is None:
                 continue
-            if all(a <= b for a, b in pairwise(series)):
-                continue  # a counter only counts
-            crossing = next(
-                i for i, v in enumerate(series) if i >= 3 * size and v > usual + 4 * spread and v > 2 * usual
+            reached = (record for value, record in measured.peaks if value >= rise.level)
+            record = next(reached, measured.peaks[-1][1])
+            label, _, unit = name.partition(" in ")
+            label = "the number in it" if label.startswith("#") else label
+            part = f" in {rise.share:.0%} of its lines" if rise.share < 1 else ""
+            reason = (
+                f"{label} rises to about {_said(rise.level, unit)}{part} where it was about {_said(rise.usual, unit)}"
             )
-            index, record = next((one for one in measured.peaks if one[0] >= crossing), measured.peaks[-1])
-            label = "the number in it" if name.startswith("#") else name
-            yield _Drift(
-                group, f"{label} rises to about {levels[peak]:g} where it was about {usual:g}", record,
-                group.positions[index], levels[peak] / usual,
-            )  # fmt: skip
+            yield _Drift(group, reason, record, group.positions[rise.begin * size], rise.level / rise.usual)
+
+
+def _said(value: float, unit: str) -> str:
+    """A quantity for a reader."""
+    return f"{value / 2**20:.4g} MiB" if unit == "bytes" else f"{value:.3g} {unit}".strip()
+
+
+@dataclass(slots=True)
+class _Rise:
+    usual: float
+    level: float
+    begin: int  # the first of the twenty parts of the series in which it is higher
+    share: float = 1.0  # of the lines that have risen
+
+
+def _rise(series: array[float], levels: list[float]) -> _Rise | None:
+    """All values leave the range that they had in the first half."""
+    usual, size = statistics.median(levels[:10]), len(series) // 20
+    spread = max(statistics.median(abs(v - usual) for v in series[: 10 * size]), abs(usual) * 0.05, 1e-9)
+    peak = max(range(20), key=levels.__getitem__)
+    if peak < 3 or usual <= 0 or levels[peak] < 3 * usual or levels[peak] - usual < 8 * spread:
+        return None
+    begin = next(i for i in range(3, 20) if levels[i] > max(usual + 4 * spread, 2 * usual))
+    return _Rise(usual, levels[peak], begin)
+
+
+def _slope(levels: list[float]) -> _Rise | None:
+    """The level rises from part to part, threefold in all."""
+    falls = sum(a > b for i, a in enumerate(levels) for b in levels[i + 1 :])
+    if levels[0] <= 0 or levels[-1] < 3 * levels[0] or falls > 9:  # of 190 pairs: Kendall's tau of 0.9
+        return None
+    return _Rise(levels[0], levels[-1], next(i for i, level in enumerate(levels) if level > 2 * levels[0]))
+
+
+def _some_rise(series: array[float], size: int) -> _Rise | None:
+    """A tenth of the values or more are three times what is usual, and no such share was in the first two fifths."""
+    learnt = 8
+    usual = statistics.median(series[: learnt * size])
+    if size < 20 or usual <= 0:
+        return None
+    high = [sum(value > 3 * usual for value in series[i * size : (i + 1) * size]) for i in range(20)]
+    before = (sum(high[:learnt]) + 1) / learnt
+    peak = max(range(learnt, 20), key=high.__getitem__)
+    if high[peak] < 2 * before + 0.1 * size or _is_chance(high[peak], before, 20):
+        return None
+    level = statistics.median(value for value in series[peak * size : (peak + 1) * size] if value > 3 * usual)
+    begin = next(i for i in range(learnt, 20) if high[i] > (before + high[peak]) / 2)
+    return _Rise(usual, level, begin, high[peak] / size)
 
 
 @dataclass(slots=True)
@@ -322,40 +452,50 @@ def _choose(
                 record.source,
             )
 
-    failing.sort(key=lambda one: (-one.score, one.group.positions[0]))
-    onset = min(failing, key=lambda one: one.group.positions[0], default=None)
+    onset = min(failing, key=lambda one: one.position, default=None)
     signs_of_it = [drift.position for drift in drifts] + [one.group.positions[-1] for one in silent]
-    start = onset.group.positions[0] if onset else min(signs_of_it)
+    start = onset.position if onset else min(signs_of_it)
     if onset is not None and len(failing) > 1:
         onset.reasons.insert(
             0,
             f"the first failure; {_count(len(failing) - 1, 'other kind')} after it",
         )
         onset.score += 2
-        failing.sort(key=lambda one: (-one.score, one.group.positions[0]))
-    for one in _one_of_each(failing, most - 6 if len(failing) > most - 6 else most):
-        add(one.group.first, one.reasons + _exception(one.group.first), one.score)
+    failing.sort(key=lambda one: (-one.score, one.position))
+    shown = _one_of_each(failing, most - 6 if len(failing) > most - 6 else most)
+    for one in shown:
+        add(one.record, one.reasons, one.score)
     for change, reasons in _changes(stream, judged, start)[:3]:
         add(change, reasons, 2.5)
+    for one in shown[:4]:
+        if (exception := _exception(one.record)) is not None:
+            add(exception, [f"the exception of line {one.record.number:,}"], one.score - 0.5)
     for record, reason in _details(stream, judged, failing)[:4]:
         add(record, [reason], 2.2)
     warnings = [
-        one for one in judged if not one.failing and one.group.gravity.weight in (WARNING, FAILURE) and _telling(one)
+        one
+        for one in judged
+        if not one.failing and not one.routine and one.group.gravity.weight in (WARNING, FAILURE) and _telling(one)
     ]
-    warnings.sort(key=lambda one: (-one.score, one.group.positions[0]))
+    warnings.sort(key=lambda one: (-one.score, one.position))
     for one in warnings[:4]:
-        add(one.group.first, one.reasons, one.score)
+        add(one.record, one.reasons, one.score)
     for drift in sorted(drifts, key=lambda d: -d.factor)[:3]:
         add(drift.record, [drift.reason], 2.0)
     for one in sorted(silent, key=lambda one: (not one.regular, -one.group.count))[:2]:
         if one.group.last is not None:
             add(one.group.last, [f"came {one.group.count:,} times until here, then never again"], 1.5)
     for one in failing:
-        add(one.group.first, one.reasons, one.score)
+        add(one.record, one.reasons, one.score)
+    for one in _unheard(judged, start)[:3]:
+        add(one.record, one.reasons, 1.0)
     for one in failing:  # room that is left shows rare failures again, with other values
         if one.group.count <= KEPT:
             for _, record in one.group.kept[1:]:
                 add(record, ["the same failure again"], one.score - 1)
+    routine = [one for one in judged if one.routine and one.group.gravity.weight >= FAILURE]
+    for one in sorted(routine, key=lambda one: -one.score)[:3]:
+        add(one.record, [f"comes evenly from the beginning to the end, {one.group.count:,} times"], 0.5)
     return sorted(chosen.values(), key=lambda one: (one.source, one.number))
 
 
@@ -382,16 +522,27 @@ def _one_of_each(failing: list[_Judged], most: int) -> list[_Judged]:
     return (best + others)[:most]
 
 
+def _unheard(judged: list[_Judged], start: int) -> list[_Judged]:
+    """Messages without any word of a failure that come often, and not before it; no other names in what was said."""
+    harmless = [one for one in judged if one.group.gravity.weight < WARNING]
+    miner = Miner()
+    numbers = [miner.add(one.group.masked) for one in harmless]
+    kinds = [miner.template_of(number) for number in numbers]
+    said = {kind for one, kind in zip(harmless, kinds, strict=True) if one.position < start}
+    found = [one for one, kind in zip(harmless, kinds, strict=True) if one.new and kind not in said]
+    return sorted((one for one in found if one.group.count > KEPT), key=lambda one: one.position)
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _exception(record: Record) -> list[str]:
-    """The last exception that a record carries: in Python and in Java it is the cause that is nearest to the fault."""
-    causes = [line.strip() for line in record.joined if line.lstrip().startswith("Caused by:")]
-    raised = [line.strip() for line in record.joined if EXCEPTION.match(line)]
-    found = causes[-1:] or raised[-1:]
-    return [f"its exception: {found[0][:200]}"] if found else []
+def _exception(record: Record) -> Record | None:
+    """The line of the last exception that a record carries: in Python and in Java the cause nearest to the fault."""
+    causes = [i for i, line in enumerate(record.joined) if line.lstrip().startswith("Caused by:")]
+    raised = [i for i, line in enumerate(record.joined) if EXCEPTION.match(line)]
+    last = (causes or raised)[-1:]
+    return replace(record, number=record.number + record.below[last[0]], text=record.joined[last[0]]) if last else None
 
 
 def _details(stream: _Stream, judged: list[_Judged], failing: list[_Judged]) -> list[tuple[Record, str]]:

@@ -259,6 +259,9 @@ def read_headed(text: str) -> Parsed | None:
         return None
     end = match.end()
     found = text[match.start(match.lastindex or 0) : end]
+    if found.isdecimal() and (again := read_inside(text[end + 1 :])) is not None:
+        again.time = seconds(found)  # seconds since 1970, then node and the same time in words: Thunderbird
+        return again
     parsed = after_time(text[end:], "headed", seconds(found), syslog=found[:3] in MONTHS)
     if match["priority"] and parsed.level is None:
         parsed.level = _SYSLOG[int(match["priority"]) % 8]

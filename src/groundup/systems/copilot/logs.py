@@ -45,6 +45,7 @@ class Record:
         fields: what a structured line says besides.
         format: the name of the format that it was read as.
         joined: the lines of the exception that belong to it.
+        below: for each of them, how many lines below `number` it stands.
         source: the file that it is from.
     """
 
@@ -57,6 +58,7 @@ class Record:
     fields: dict[str, Any] = field(default_factory=dict)
     format: str = "plain"
     joined: list[str] = field(default_factory=list)
+    below: list[int] = field(default_factory=list)
     source: str = ""
 
     @property
@@ -150,6 +152,7 @@ def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | Non
             joins, python, ends = _joins(text[:LOOK], last, python)
         if joins and last is not None:
             last.joined.append(text)
+            last.below.append(number - last.number)
             python = python and not ends
             continue
         python = text.startswith(_PYTHON)

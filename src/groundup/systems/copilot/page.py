@@ -156,7 +156,8 @@ def show_overview(client: Client, name: str | None, since: str | None) -> None:
 def said(one: dict[str, Any]) -> str:
     """An anomaly in words."""
     if one["kind"] == "new":
-        return f"new, {one['count']:,} times"
+        others = f"; {plain(', '.join(one['together']))} as well" if one["together"] else ""
+        return f"new, {one['count']:,} times{others}"
     if one["kind"] == "burst":
         return f"a burst, {one['count']:,} where {one['expected']:,.1f} are usual"
     return f"silent, where {one['expected']:,.1f} lines are usual"

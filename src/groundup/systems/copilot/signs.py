@@ -12,12 +12,15 @@ FATAL, ERROR, FAILURE, WARNING, MENTION, NOTHING = 6, 5, 4, 3, 2, 0
 # Words that are there because all is well, or because something is described that has not happened.
 _HARMLESS = re.compile(
     r"""
-    \b(?:no|without|zero|0)\s+(?:\w+\s+)?(?:errors?|failures?|exceptions?|warnings?|issues?|timeouts?|retries|failed)\b
+    \b(?:no|without|zero|0)\s+(?:\w+\s+)?(?:errors?|failures?|exceptions?|warnings?|issues?|timeouts?|retries|failed
+        |broken|rejected|dropped|denied|refused|killed|aborted|crashe[sd]|lost|missing|invalid|expired|evicted|unhealthy
+        |unreachable|conflicts?|violations?|leaks?|deadlocks?)\b
   | \b(?:\w+_)?(?:errors?|failures?|failed|fail|exceptions?|rejected|dropped|timeouts?|denied|expired
         |retries|crashed|aborted|killed)\s*[=:]\s*
       ["']?(?:0+(?:\.0+)?%?(?![\w.])|none|null|nil|false|no|ok|\[\]|""|''|-)
   | \b(?:\w+[_ -])?(?:timeout|time-out|deadline)(?:[_ ]?(?:ms|s|sec|seconds|millis))?\s*(?:[=:]|is|of|set\ to)\s*
       ["']?\d+\s*(?:ms|s|m|sec\w*|min\w*)?\b
+  | \b(?:timeout|deadline)[ _](?!errors?\b|exceptions?\b|fail)\w+\s*[:=]\s
   | \b(?:on[_-](?:error|failure)|error[_ -]?(?:handl\w+|pages?|log|rate|codes?|budget|reporting)
       |fail(?:[_-]?)over(?:\ (?:ready|enabled|configured))?
       |fail[_-]?fast|exception[_ ]handl\w+|crash[_ ]?report\w*|0\ failed|fail2ban)\b
@@ -121,6 +124,24 @@ def is_failure(message: str) -> bool:
     return _FAILED.search(said) is not None or _GRAVE.search(said) is not None
 
 
+# Somebody who tries to log in and may not: what answers so is at work. Whatever is open to the world says it all day.
+_REFUSED = re.compile(
+    r"\b(?:failed password|(?:invalid|illegal|unknown) user|password authentication failed|authentication failure"
+    r"|login incorrect|failed login|login failed for user|(?:wrong|bad|invalid) (?:password|credentials))\b",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(message: str) -> bool:
+    """Whether a message tells of a login that was refused."""
+    return _REFUSED.search(message[:LOOK]) is not None
+
+
+def is_grave(message: str) -> bool:
+    """Whether the words of a message tell of what no system does as a matter of routine: it crashed, it lost data."""
+    return _GRAVE.search(_HARMLESS.sub(" ", message[:LOOK])) is not None
+
+
 def is_change(message: str, *, strong: bool = False) -> bool:
     """Whether a message tells of a change; with `strong`, of one that somebody made (and no mere start or reload)."""
     said = message[:LOOK]
@@ -132,9 +153,52 @@ _METRIC = re.compile(
     r"|cpu|rss|connections|queue|backlog|lag|pending|waiting|wait|depth|threads|goroutines|load|open_files|fds|size|rate|retries|temperature)(?:_|\b)|%",
     re.IGNORECASE,
 )
+_COUNTER = re.compile(r"timestamp|uptime", re.IGNORECASE)  # they rise, and tell of nothing
 _NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_TIME_UNITS = {
+    **dict.fromkeys(("ns",), 1e-9), **dict.fromkeys(("us", "µs", "μs"), 1e-6), "ms": 1e-3,
+    **dict.fromkeys(("s", "sec", "secs", "seconds"), 1.0), **dict.fromkeys(("m", "min", "minutes"), 60.0), "h": 3600.0,
+}  # fmt: skip
+_SIZE_UNITS = {
+    f"{letter}{ending}": 1024.0**power
+    for power, letter in enumerate(("", "K", "M", "G", "T"))
+    for ending in ("", "B", "iB")
+    if letter or ending == "B"
+} | {"kB": 1024.0, "bytes": 1.0}
+_UNIT = "|".join(sorted([*_TIME_UNITS, *_SIZE_UNITS, "%", "percent"], key=len, reverse=True))
+_DECIMAL = r"\d+(?:\.\d+)?"
+_PART = re.compile(rf"({_DECIMAL}) ?({_UNIT})?")
+_MEASURED = re.compile(
+    rf"(?:(?i:{_METRIC.pattern})[\"']?[=: ]{{1,3}}(?:(?:is|of|at) )?({_DECIMAL})(?: ?({_UNIT}))?"
+    rf"|(?<![\w.:-])({_DECIMAL}) ?({_UNIT}))(?![\w.:])"
+)
 
 
 def is_metric(name: str) -> bool:
     """Whether a field's name, or the words around a number, say that it measures something (and is no identifier)."""
-    return _METRIC.search(_NAME.sub("_", name[:LOOK])) is not None and "timestamp" not in name.lower()
+    return _METRIC.search(_NAME.sub("_", name[:LOOK])) is not None and _COUNTER.search(name[:LOOK]) is None
+
+
+def quantity(text: str) -> tuple[float, str] | None:
+    """What a field such as `350`, `12.5ms`, `1m2s` or `64MiB` measures, and its unit: seconds, bytes or none."""
+    if not text[:1].isdigit() or len(text) > 40:
+        return None
+    value, unit, end = 0.0, "", 0
+    while (part := _PART.match(text, end)) is not None:
+        number, unit = _scaled(part[1], part[2] or "")
+        value, end = value + number, part.end()
+    return (value, unit) if end == len(text) else None
+
+
+def quantities(message: str) -> list[tuple[float, str]]:
+    """The numbers of a message that have a unit, or the name of a measure before them, and their units."""
+    found = _MEASURED.findall(message[:LOOK])
+    return [_scaled(named or other, unit or its_unit) for named, unit, other, its_unit in found]
+
+
+def _scaled(number: str, unit: str) -> tuple[float, str]:
+    if unit in _TIME_UNITS:
+        return float(number) * _TIME_UNITS[unit], "seconds"
+    if unit in _SIZE_UNITS:
+        return float(number) * _SIZE_UNITS[unit], "bytes"
+    return float(number), "%" if unit else ""
