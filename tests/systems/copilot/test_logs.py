@@ -52,6 +52,17 @@ def at(record: Record) -> str:
          "headed", "2017-06-09 20:10:40", "info", "executor.Backend", "Registered"),
         ("- 1117838570 2005.06.03 R02-M1 2005-06-03-15.42.50.675872 R02-M1 RAS KERNEL INFO 7 errors corrected",
          "headed", "2005-06-03 15:42:50", "info", "KERNEL", "7 errors corrected"),
+        ("17:M 20 Nov 2026 23:06:46.260 # Out of memory", "headed", "2026-11-20 23:06:46", None, None, "Out of memory"),
+        ("11/20/2026 11:06:46 PM Lease is lost", "headed", "2026-11-20 23:06:46", None, None, "Lease is lost"),
+        ("20/11/2026 12:06:46 AM ERROR It broke", "headed", "2026-11-20 00:06:46", "error", None, "It broke"),
+        ("2026-11-20 23:06:46.260 UTC [81] eve@shop LOG:  checkpoint starting",
+         "headed", "2026-11-20 23:06:46", "info", "eve@shop", "checkpoint starting"),
+        ("2026-11-20 23:06:46.260 UTC [81] LOG:  checkpoint starting",
+         "headed", "2026-11-20 23:06:46", "info", None, "checkpoint starting"),
+        ("[2026-11-20 23:06:46][WARN][main][a.Pool]Pool is full",
+         "headed", "2026-11-20 23:06:46", "warn", None, "[main] [a.Pool] Pool is full"),
+        ("time=2026-11-20T23:06:46Z level=warn Pool is full",
+         "logfmt", "2026-11-20 23:06:46", "warn", None, "Pool is full"),
         ("ERROR [worker-1] com.acme.Pool - exhausted", "levelled", None, "error", "com.acme.Pool", "exhausted"),
         ("2026-11-20T23:06:46.260686789Z hello there", "headed", "2026-11-20 23:06:46", None, None, "hello there"),
         ("2026-11-21T01:06:46+02:00 INFO hello", "levelled", "2026-11-20 23:06:46", "info", None, "hello"),
@@ -79,6 +90,11 @@ def test_syslog_takes_the_latest_year_that_is_not_in_the_future() -> None:
     assert record.time is not None
     assert record.time <= datetime.now(UTC).timestamp() + 86_400
     assert at(record).endswith("-06-14 15:16:01")
+
+
+def test_the_numbers_of_an_android_process_may_be_short() -> None:
+    record = one("11-20 23:06:46.260   574  9974 D Dialer: ringing")
+    assert (record.level, record.service, record.message) == ("debug", "Dialer", "ringing")
 
 
 def test_a_python_traceback_belongs_to_the_entry_that_reports_it() -> None:

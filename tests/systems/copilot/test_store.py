@@ -130,6 +130,23 @@ def test_secrets_are_hidden_in_lines_and_templates(store: Store) -> None:
     assert "hunter" not in str(everything)
 
 
+def test_the_miner_knows_a_header_again(tmp_path: Path) -> None:
+    said = [
+        "it is up",
+        "saw no more than two of them",
+        "gave up",
+        "will try again at once",
+        "no",
+        "went on to the next",
+    ]
+    with open_store(tmp_path / "copilot.duckdb") as store:
+        source = store.append(APP, [f"17 {role} {text}" for role in "MSC" for text in said], cursor={})
+        assert len(store.miner.templates()) == len(said)
+        store.append(source, ["17 M it is up"], cursor={})
+    with open_store(tmp_path / "copilot.duckdb") as store:
+        assert len({store.miner.add(f"17 {role} not said before") for role in "MSC"}) == 1
+
+
 def test_the_miner_goes_on_where_it_was_batch_by_batch(tmp_path: Path) -> None:
     lines = INCIDENTS["needle"][0]()[:3000]
     messages = [record.message for record in parse(lines)]
@@ -244,7 +261,7 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     for path, message in [
         (text, r"must be a DuckDB file, and .*app\.log.* is another kind"),
         (other, r"holds other tables \(theirs\)"),
-        (newer, r"version 2 or older, and .* is of version 99: a newer groundup"),
+        (newer, r"version 3 or older, and .* is of version 99: a newer groundup"),
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "x.duckdb", "folder that exists"),
     ]:
@@ -271,7 +288,7 @@ def test_an_older_store_is_brought_up_to_date_when_it_is_opened(
     for _ in range(2):
         with open_store(path, reading=True) as store:
             assert store.connection.execute("SELECT note, lines FROM sources").fetchall() == [("x", 1)]
-            assert store.connection.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,), (3,)]
+            assert store.connection.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,), (3,), (4,)]
 
 
 def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

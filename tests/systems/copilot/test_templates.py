@@ -32,6 +32,7 @@ from groundup.systems.copilot.templates import Miner
         ("std::string and a::b stay", "std::string and a::b stay"),
         ("node R02-M1-N0-C and dsl-41.example", "node <*> and <*>"),
         ("cache of 8.8 KB, 16K free, 3 GB of 4GiB", "cache of <*>, <*> free, <*> of <*>"),
+        ("ready: true, stale False, falsehoods", "ready: <*>, stale <*>, falsehoods"),
         ("no values here", "no values here"),
     ],
 )
@@ -68,6 +69,33 @@ def test_names_are_values_even_when_they_are_few() -> None:
     assert mined(["read table app_users now", "read table app_orders now"]) == {"read table <*> now": 2}
 
 
+def test_a_word_in_the_place_of_a_value_is_one() -> None:
+    assert mined(["dropped 10.0.0.1:80 at once", "dropped localhost at once"]) == {"dropped <*> at once": 2}
+    assert mined(["state=7 was set", "state=idle was set"]) == {"state=<*> was set": 2}
+    assert len(mined(["state=7 was set", "nothing was set"])) == 2  # the other has not its key
+    assert len(mined(["http ir:5 lm:7", "http ir:5 etag:7"])) == 2
+    assert len(mined(["17 nodes", "Best nodes"])) == 2  # too little is left to say what happened
+    assert mined(["dock(17) is denied", "mail.app(18) is denied"]) == {"<*>(<*>) is denied": 2}
+    assert mined(["plan=7, none", "plan=idle, none"]) == {"plan=<*>, none": 2}
+    assert mined(["lost (10.0.0.1:80 at home)", "lost (worker7:80 at home)"]) == {"lost (<*> at home)": 2}
+    assert (
+        len(mined(["CMD (run-parts /etc/cron/daily)", "CMD (/usr/bin/touch /tmp/x/y)"])) == 2
+    )  # a phrase begins there
+    paths = [f"CMD (/usr/bin/touch {name})" for name in ("a.txt", "b.txt")]
+    assert len(mined([*paths, "CMD (run-parts c.txt)", "CMD (run-parts hourly)"])) == 3
+
+
+def test_words_among_as_many_names_are_names() -> None:
+    assert mined(["load a.table now", "load big-table now", "load table now"]) == {"load <*> now": 3}
+    assert mined(["load a.table now", "load bigTable now", "load table now"]) == {"load <*> now": 3}
+    assert len(mined(["load big-table now", "load table now"])) == 2
+    assert len(mined(["without a readChannel", "without a writeChannel"])) == 2
+
+
+def test_durations_are_values_whatever_their_unit() -> None:
+    assert mined(["waited 3ms for it", "waited 1.5s for it"]) == {"waited <*> for it": 2}
+
+
 def test_words_that_vary_together_are_values() -> None:
     pairs = zip("ann ben cleo dora emil fred".split(), "red green blue white black pink".split(), strict=True)
     assert mined([f"worker {a} took the job {b} from queue" for a, b in pairs]) == {
@@ -80,13 +108,27 @@ def test_the_first_word_says_what_happened() -> None:
     assert len(mined(messages)) == 7
 
 
+def test_the_name_of_a_function_says_what_happened() -> None:
+    names = "onStart onStop getState setState resetAll onPause".split()
+    assert len(mined([f"{name} is done" for name in names])) == 6
+
+
 def test_lists_of_any_length_are_one_value() -> None:
+    for lists in (["[]", "[ann]", "[ann, ben]"], ["{}", "{'a': 1}", "{'b': 2, 'c': x}"], ["[{a=b}]", "[{a=b}, {c=d}]"]):
+        assert mined([f"sent to {one} in time" for one in lists]) == {
+            f"sent to {lists[0][0]}<*>{lists[0][-1]} in time": len(lists)
+        }
+    assert mined(["disk 'Time Machine' is full", "disk 'Backup' is full"]) == {"disk '<*>' is full": 2}
+    assert len(mined(["switched [on] now", "switched [off] now"])) == 2
+    assert len(mined(["[in] got [a, b]", "[out] got [a]", "[in] got [c]", "[out] got [d, e]"])) == 2
+    assert len(mined(['"one two" is bad', '"three" is bad'])) == 2  # the message itself in quotes
     assert mined(["delete blk_1 blk_2", "delete blk_3", "delete blk_4 blk_5 blk_6"]) == {"delete blk_<*>": 3}
 
 
 def test_digits_that_belong_to_a_word_are_put_back() -> None:
     assert mined([f"accepted on port {i} ssh2" for i in range(9)]) == {"accepted on port <*> ssh2": 9}
     assert mined([f"link eth{i} up" for i in range(9)]) == {"link eth<*> up": 9}
+    assert mined(["link eth0 up", "saw order4711 once"]) == {"link eth0 up": 1, "saw order<*> once": 1}
 
 
 def test_known_templates_take_new_words_at_once() -> None:
@@ -98,7 +140,52 @@ def test_known_templates_take_new_words_at_once() -> None:
     assert [t.count for t in miner.templates()] == [7]
 
 
-@given(st.lists(st.text(max_size=40), max_size=60))
+SAID = ["it is up", "saw no more than two of them", "gave up", "will try again at once", "no", "went on to the next"]
+
+
+def test_a_header_that_was_not_taken_off_splits_no_template() -> None:
+    miner = Miner()
+    for role in "MSC":
+        for sign in "*#-":
+            for text in SAID:
+                miner.add(f"17:{role} 21.11 23:16:09 {sign} {text}")
+    assert {t.text.split(" ", 3)[3].removeprefix("<*> ") for t in miner.templates()} == set(SAID)
+    (rare,) = {miner.template_of(miner.add(f"17:{role} 21.11 23:16:09 * not said before")) for role in "MSC"}
+    again = Miner.restore(json.loads(json.dumps(miner.snapshot())))
+    assert again.template_of(again.add("18:S 22.11 23:16:10 # not said before")) == rare
+
+
+def test_words_that_take_turns_in_messages_are_no_header() -> None:
+    units = ["the web server", "all of the mail", "cron", "a long list of many jobs", "the print spooler of it", "sshd"]
+    assert len(mined([f"{word} {unit}" for word in ("Starting", "Stopping") for unit in units])) == 12
+    doors = "red green blue white black pink".split()
+    assert len(mined([f"7 {word} door {door}" for word in ("OPEN", "SHUT") for door in doors])) == 2  # of one length
+    others = [f"7 {'so ' * n}it went" for n in range(30)]
+    assert len(mined([f"7 {word} {unit}" for word in ("OPEN", "SHUT") for unit in units] + others)) == 12 + 30  # few
+
+
+def test_the_order_of_lines_changes_no_group() -> None:
+    rng = random.Random(0)
+    names = "queue-6 report.log nodeTest shard-state REPORT".split()
+    messages = [f"renaming {rng.choice(names)} to {rng.choice(names)}: no space left" for _ in range(60)]
+    messages += [f"state of {rng.choice(names)} is {state}" for state in ("good", "bad") for _ in range(20)]
+    found = set()
+    for _ in range(5):
+        rng.shuffle(messages)
+        found.add(tuple(sorted(mined(messages).items())))
+    assert len(found) == 1
+    assert len(next(iter(found))) == 3
+
+
+def test_known_templates_take_new_lists_at_once() -> None:
+    miner = Miner()
+    for one in ("[]", "[ann]", "[ann, ben]"):
+        miner.add(f"sent to {one} in time")
+    (template,) = miner.templates()
+    assert {miner.add("sent to [b, c, d] in time"), miner.add("sent to [e, f, g, h] in time")} == {template.id}
+
+
+@given(st.lists(st.text("abAB01 []{}'\"()<*>=:,.-_/", max_size=40) | st.text(max_size=40), max_size=60))
 def test_every_message_is_counted_once_whatever_it_says(messages: list[str]) -> None:
     miner = Miner()
     numbers = [miner.add(message) for message in messages]

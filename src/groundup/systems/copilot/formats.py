@@ -25,7 +25,7 @@ HEADER = 400  # characters that are searched for a header: the patterns backtrac
 _LEVELS = {
     "trace": "trace verbose finest finer t v silly",
     "debug": "debug fine config d dbg",
-    "info": "info information informational notice i inf log",
+    "info": "info information informational notice i inf log detail hint statement context",
     "warn": "warn warning w wrn",
     "error": "error err severe e eror",
     "fatal": "fatal critical crit alert emerg emergency panic dpanic f c failure",
@@ -181,7 +181,11 @@ def read_logfmt(text: str) -> Parsed | None:
     fields: dict[str, Any] = {}
     for key, value in _PAIR.findall(text):
         fields[key] = value[1:-1].replace('\\"', '"') if value[:1] == '"' and len(value) > 1 else value
-    return _structured("logfmt", fields) if len(fields) > 1 else None
+    if len(fields) < 2:
+        return None
+    if fields.keys().isdisjoint(_MESSAGE_KEYS) and (words := _PAIR.sub("", text).split()):
+        fields["message"] = " ".join(words)  # the pairs are the header of a plain message
+    return _structured("logfmt", fields)
 
 
 _KLOG = re.compile(r"([IWEF])(\d{2})(\d{2}) (\d{2}:\d{2}:\d{2}\.\d+)\s+\d+ ([^\s:\]]+):\d+\] ?(.*)", re.DOTALL)
@@ -235,7 +239,7 @@ _OTHER = r"(?>(?:\[[^\[\]]*\]|\([^()]*\)|[A-Z0-9][A-Z0-9_.:/#-]*|[\w$@#-]*[\d.$@
 _LEVEL = re.compile(
     rf"[\s,|:\])-]*(?P<before>(?:{_OTHER}){{0,4}}?(?>[A-Za-z]\w*[\s|]+)?(?:{_OTHER}){{0,2}}?)"
     rf"(?P<level>[\[(<]?(?:{_WORDS})[\])>]?(?=[\s:,|-]|$)|\[(?i:{_WORDS})\]"
-    r"|(?<=[\s,])(?:Info|Warning|Error)(?= {2,}))"
+    r"|(?:LOG|DETAIL|HINT|STATEMENT|CONTEXT)(?=:  )|(?<=[\s,])(?:Info|Warning|Error)(?= {2,}))"
     r"[ \t]*[:,|-]?(?P<rest>.*)",
     re.DOTALL,
 )
@@ -249,6 +253,8 @@ _ORIGIN = re.compile(
     rf"(?:\s*:|\s+-\s|\s+(?:{_NESTED})|\s))?\s*(?P<message>.*)",
     re.DOTALL,
 )
+_GLUED = re.compile(r"(?:\[[^\[\]]{1,80}\]){1,4}(?=\w)")  # thread and logger, glued to the message: `[main][a.B]It`
+_SIGN = re.compile(r" [.*#] ")  # Redis: how loud a line is
 _PROGRAM = re.compile(r"\]? +(?P<name>[\w.+*() ]{1,60}?)(?: \*64)? - (?P<message>.*)", re.DOTALL)
 
 
@@ -298,6 +304,8 @@ def read_levelled(text: str) -> Parsed | None:
 def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False) -> Parsed:
     """What stands after the time: level and origin, or host and tag, or neither; then the message."""
     parsed = _after_time(rest[:HEADER], name, time, syslog)
+    if parsed.message[:1] == "[" and (glued := _GLUED.match(parsed.message)) is not None:
+        parsed.message = f"{glued[0].replace('][', '] [')} {parsed.message[glued.end() :]}"
     parsed.message += rest[HEADER:]
     return parsed
 
@@ -305,7 +313,7 @@ def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False
 def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
     if rest[:1] == "|" and (match := _PIPES.match(rest)):
         return Parsed(name, match["message"], time, None, match["name"])
-    if rest[:1] == " " and rest[1:3].lstrip()[:1].isdigit() and (match := _LETTER.match(rest)):
+    if rest[:1] == " " and rest[:8].lstrip()[:1].isdigit() and (match := _LETTER.match(rest)):
         return Parsed(name, match[5], time, LEVELS[match[3].lower()], match[4])
     tag = _SYSLOG_TAG.match(rest) if syslog else _NUMBERED_TAG.match(rest) if "]:" in rest else None
     # A level counts before the tag's message only: to look there for its word is quicker than to match the header.
@@ -323,6 +331,8 @@ def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parse
         return Parsed(name, tag["message"], time, _leading_level(tag["message"]), tag["tag"])
     if (match := _PROGRAM.match(rest)) is not None:
         return Parsed(name, match["message"], time, None, match["name"])
+    if _SIGN.match(rest):
+        rest = rest[2:]
     message = rest.lstrip(" ,|:])-")
     return Parsed(name, message, time, _leading_level(message))
 

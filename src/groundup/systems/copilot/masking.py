@@ -34,7 +34,8 @@ _MASK = re.compile(
   | (?<![0-9A-Za-z])(?:[A-Za-z]+[0-9]+){2,}[A-Za-z]*(?![0-9A-Za-z])             # mixed identifier
   | (?<![0-9A-Za-z])(?:[0-9]+[A-Za-z]+){2,}[0-9]*(?![0-9A-Za-z])
   | (?<==)"[^"]*"                                                                # key="…"
-  | (?<==)(?:null|none|nil|true|false|yes|no)\b                                  # key=null
+  | (?<==)(?:null|none|nil|yes|no)\b                                             # key=null
+  | \b(?:true|false|True|False|TRUE|FALSE)\b(?!-)                                  # true or false
   | <\d+(?:\.\d+)?\ ?(?:ms|sec|s|min|h)\b                                       # less than a second
   | (?<![0-9A-Za-z])\d+(?:\.\d+)?\ ?(?:[KMGT]i?B|kB|B|(?<=\d)[KMG])(?![\w-])           # a size with its unit
   | (?<![0-9A-Za-z)\]])[-+]?\d+(?:[.,]\d+)*                                      # number

@@ -107,8 +107,13 @@ def _second(connection: DuckDBPyConnection) -> None:
     connection.execute("CREATE TABLE feedback (source INTEGER, position BIGINT, label VARCHAR)")
 
 
+def _third(connection: DuckDBPyConnection) -> None:
+    # The words that take turns in headers which were not taken off (JSON), as the miner's snapshot has them.
+    connection.execute("ALTER TABLE miner ADD COLUMN header VARCHAR DEFAULT '{}'")
+
+
 # Numbered by their place and append-only: a store that somebody has is brought up to date step by step.
-MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_first, _second)
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_first, _second, _third)
 
 
 @contextmanager
@@ -412,10 +417,11 @@ class Store:
             rows = self.connection.execute(
                 "SELECT pattern, count, examples, parent FROM templates ORDER BY id"
             ).fetchall()
-            state = self.connection.execute("SELECT version, general, fresh FROM miner").fetchone()
+            state = self.connection.execute("SELECT version, general, fresh, header FROM miner").fetchone()
             self._mined = [[row[0], row[1], json.loads(row[2]), row[3]] for row in rows]
             self._miner = Miner() if state is None else Miner.restore(
-                {"version": state[0], "patterns": self._mined, "general": json.loads(state[1]), "fresh": state[2]}
+                {"version": state[0], "patterns": self._mined, "general": json.loads(state[1]), "fresh": state[2],
+                 "header": json.loads(state[3])}
             )  # fmt: skip
         return self._miner
 
@@ -435,8 +441,8 @@ class Store:
             )  # fmt: skip
             self.connection.execute("DELETE FROM miner")
             self.connection.execute(
-                "INSERT INTO miner VALUES (?, ?, ?)",
-                [snapshot["version"], json.dumps(snapshot["general"]), snapshot["fresh"]],
+                "INSERT INTO miner VALUES (?, ?, ?, ?)",
+                [snapshot["version"], *(json.dumps(snapshot[part]) for part in ("general", "fresh", "header"))],
             )
         self._mined = after
 

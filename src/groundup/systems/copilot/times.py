@@ -95,6 +95,21 @@ def _dotted(text: str) -> float:  # 14.06.2015 15:16:01
     return _epoch(year, month, day, hour, minute, second)
 
 
+def _slashed(text: str) -> float:  # 10/20/2023 08:01:28 PM; the day first where the month cannot be
+    month, day, year, hour, minute, second = _numbers(text)[:6]
+    if month > 12:
+        month, day = day, month
+    if text.endswith("M"):
+        hour = hour % 12 + 12 * text.endswith("PM")
+    return _epoch(year, month, day, hour, minute, second)
+
+
+def _named(text: str) -> float:  # Redis: 17 Sep 2017 13:32:38.949
+    day, month, year, hms = text.split()
+    hour, minute, second = hms.split(":")
+    return _epoch(int(year), MONTHS[month], int(day), int(hour), int(minute), float(second))
+
+
 def _unix(text: str) -> float:
     value = float(text)
     return value / 1000 if value > 1e11 else value
@@ -108,6 +123,8 @@ _READERS: tuple[tuple[str, Callable[[str], float]], ...] = (
     (r"\d{8}-\d{1,2}:\d{1,2}:\d{1,2}(?::\d{1,3})?", _dashed),
     (rf"\d{{2}}/\d{{2}}/\d{{2}} {_HMS}", _short),
     (rf"\d{{2}}\.\d{{2}}\.\d{{4}} {_HMS}", _dotted),
+    (rf"\d{{2}}/\d{{2}}/\d{{4}} {_HMS}(?: [AP]M\b)?", _slashed),
+    (rf"\d{{1,2}} (?:{_MONTH}) \d{{4}} {_HMS}(?:\.\d+)?", _named),
     (rf"\d{{2}}[-.]\d{{2}} {_HMS}(?:\.\d+)?", _month_day),
     (rf"\d{{2}}/(?:{_MONTH})/\d{{4}}:{_HMS} [+-]\d{{4}}", _clf),
     (r"\d{6} \d{6}(?= )", _compact),
