@@ -555,6 +555,8 @@ def test_evidence_fusion_by_hand():
     assert_found(got, [[3, 8, 5, -1]], want, f"{message}, bound 4, scale 2: 2 / √4 is 1")
     got = evidence_fusion(WORDS, np.array([16.0]), MEANING, 2)
     assert_found(got, [[3, 8]], [[24 + below, 8 + above]], f"{message}, bound 16, scale 16 unless given: 16 / √16 is 4")
+    got = evidence_fusion(WORDS, np.array([0.25]), MEANING, 1, scale=0.5)
+    assert_found(got, [[3]], [[6 + below]], f"{message}, bound ¼, scale ½: ½ / √¼ is 1")
     full = np.array([[3, 8]]), np.array([[6, 2]])
     got = evidence_fusion(full, np.array([4.0]), MEANING, 3, scale=2.0)
     want = [[6 + below, 2 + above, 2 + below]]
