@@ -1,9 +1,10 @@
-"""Span recall of our chunks beside windows of the same size cut anywhere, for three ways to retrieve.
+"""Span recall of our chunks beside windows of the same size cut anywhere, for several ways to retrieve.
 
 The five texts and the 472 questions of Chroma's chunking evaluation, all texts searched together, the best five chunks
 taken. Span recall is the share of the characters that answer a question which lie in them, averaged over questions.
-The sentence model and BM25 (by bm25s) are the same for both, so that the chunks are what is compared. Without the
-texts in `GROUNDUP_DATA_MIRROR`, the cache, or a network, nothing is measured.
+The sentence model and BM25 (by bm25s) are the same for both, so that the chunks are what is compared; `hybrid_search`
+has a BM25 of its own, that of `retrieval/ranking`. Without the texts in `GROUNDUP_DATA_MIRROR`, the cache, or a
+network, nothing is measured.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmarks.measure import Figure
 from groundup.data import load as load_data
 from groundup.embedding import Embedder, load
 from groundup.stack.retrieval.ingestion import Chunk, Document, chunk
+from groundup.stack.retrieval.ranking import BM25, hybrid_search
 
 TEXTS = ("state_of_the_union", "wikitexts", "chatlogs", "finance", "pubmed")
 PEER = "windows cut anywhere"
@@ -62,23 +64,27 @@ def windows(name: str, text: str, size: int, overlap: int, embedder: Embedder) -
 def rankings(
     chunks: list[Chunk], queries: np.ndarray, spans: Spans, embedder: Embedder
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The best chunks for every question by cosine, by BM25, and by both (reciprocal ranks, 60 added)."""
+    """The best chunks for every question by cosine, by BM25, by both (reciprocal ranks, 60 added), and by ours."""
     import bm25s
 
-    texts = [one.text for one in chunks]
-    dense = np.argsort(-(queries @ embedder.encode(texts).T), axis=1, kind="stable")
+    texts, asked = [one.text for one in chunks], [question for question, _ in spans]
+    cosines = queries @ embedder.encode(texts).T
+    dense = np.argsort(-cosines, axis=1, kind="stable")
     index = bm25s.BM25()
     tokenize: Callable[[list[str]], list[list[str]]] = lambda some: bm25s.tokenize(  # noqa: E731
         some, stopwords="en", return_ids=False, show_progress=False
     )  # type: ignore[assignment]
     index.index(tokenize(texts), show_progress=False)
-    lexical = np.stack(
-        [np.argsort(-index.get_scores(words), kind="stable") for words in tokenize([q for q, _ in spans])]
-    )
+    lexical = np.stack([np.argsort(-index.get_scores(words), kind="stable") for words in tokenize(asked)])
     yield "cosine", dense
     yield "BM25", lexical
     places = np.argsort(dense, axis=1), np.argsort(lexical, axis=1)
     yield "both", np.argsort(-sum(1 / (61 + place) for place in places), axis=1, kind="stable")
+    ours = BM25()
+    ours.add(range(len(texts)), texts)
+    found = dense, np.take_along_axis(cosines, dense, axis=1)
+    yield "our BM25", ours.search(asked, K)[0]
+    yield "hybrid_search", hybrid_search(asked, ours, lambda _, k: (found[0][:, :k], found[1][:, :k]), K)[0]
 
 
 def recall(chunks: list[Chunk], best: np.ndarray, spans: Spans) -> float:

@@ -10,6 +10,7 @@ from groundup.stack.retrieval.ranking.ranking import (
     analyse,
     append_postings,
     average_precision,
+    evidence_fusion,
     hybrid_search,
     idf,
     ndcg,
@@ -20,6 +21,7 @@ from groundup.stack.retrieval.ranking.ranking import (
     rerank,
     score_fusion,
     search_postings,
+    surprise,
     word_terms,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "analyse",
     "append_postings",
     "average_precision",
+    "evidence_fusion",
     "hybrid_search",
     "idf",
     "ndcg",
@@ -43,5 +46,6 @@ __all__ = [
     "rerank",
     "score_fusion",
     "search_postings",
+    "surprise",
     "word_terms",
 ]

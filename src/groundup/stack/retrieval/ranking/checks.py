@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.special import log_ndtr
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from groundup.checking import assert_close, assert_refuses, assert_shape
@@ -12,6 +13,7 @@ from groundup.stack.retrieval.ranking import (
     BM25,
     analyse,
     average_precision,
+    evidence_fusion,
     hybrid_search,
     idf,
     ndcg,
@@ -22,6 +24,7 @@ from groundup.stack.retrieval.ranking import (
     rerank,
     score_fusion,
     search_postings,
+    surprise,
     word_terms,
 )
 
@@ -307,6 +310,21 @@ def test_bm25_grows_document_by_document(rng):
     assert_found(index.search(["pod"], 1), [[3]], [[idf(1, 1) / 2.5]], "one document, added again", rtol=1e-5)
 
 
+def test_bounds_are_what_no_score_exceeds():
+    """Σ idf times how much is asked, over all terms of the query, also those that no document has."""
+    index = index_of(TEXTS, k1=0.0)
+    common, missing = math.log(1 + 4.5 / 2.5), math.log(1 + 6.5 / 0.5)
+    want = [common * 2 + missing, 0.5 * common, 0.0]
+    got = index.bounds(["disk zebra disk", {"disk": 0.5}, "of the"])
+    assert_close(got, want, "'disk' is in two of six documents, 'zebra' in none, and the third query has no word")
+    reached = index.search(["disk full"], 1)[1][0]
+    assert_close(
+        index.bounds(["disk full"]), reached, "with k1=0 a document with all words reaches the bound", rtol=1e-6
+    )
+    index = index_of(TEXTS)
+    assert (index.search(QUERIES, 6)[1] <= index.bounds(QUERIES)[:, None]).all(), "a score is above its bound"
+
+
 def test_bm25_takes_queries_as_weights_and_terms_by_any_analysis():
     """A query may say how much each term counts, and an index may have its own analysis."""
     index = index_of({1: "the The", 2: "The end"}, analyse=str.split)
@@ -497,6 +515,83 @@ def test_score_fusion_sees_no_scale(rng):
     assert_found(got, [[1, 2]], [[0.0, 0.0]], "two lists that say the opposite: equal scores, the smaller id first")
 
 
+def test_surprise_by_hand(rng):
+    """-log of the probability that a normal variable is at least so many deviations above the mean."""
+    above, below = -math.log(0.15865525393145707), -math.log(0.8413447460685429)
+    assert_close(surprise(np.array([0.9, 0.1])), [above, below], "0.9 and 0.1 are one deviation above and below")
+    scores = rng.normal(size=50)
+    want = -log_ndtr((scores.mean() - scores) / scores.std())
+    assert_close(surprise(scores), want, "50 random scores, against scipy.special.log_ndtr")
+    assert_close(surprise(scores / 50 + 3), want, "another unit and zero of the scores change nothing")
+
+
+def test_surprise_at_the_ends():
+    """Scores that are all alike, or none, tell nothing; one that stands out as far as can be is still a number."""
+    with np.errstate(all="raise"):
+        assert_close(surprise(np.array([2.0, 2.0])), [0.0, 0.0], "two equal scores")
+        assert_close(surprise(np.array([0.1, 0.1, 0.1])), [0.0, 0.0, 0.0], "three, whose mean is not exact")
+        assert_close(surprise(np.array([])), [], "no score")
+    far = np.zeros(1000)
+    far[3] = 1.0
+    assert_close(surprise(far)[3], -log_ndtr(-np.sqrt(999)), "one of a thousand stands out: √999 deviations")
+    got = surprise(np.eye(1, 5000)[0])[0]
+    assert 700 < got < 800, f"one of 5,000, whose probability is below the smallest number: got {got}, not about 745"
+
+
+def twice(found):
+    """The same row for two queries."""
+    return np.repeat(found[0], 2, axis=0), np.repeat(found[1], 2, axis=0)
+
+
+WORDS, MEANING = (np.array([[3, 8, -1]]), np.array([[6.0, 2.0, 0.0]])), (np.array([[8, 5]]), np.array([[0.9, 0.1]]))
+
+
+def test_evidence_fusion_by_hand():
+    """A document has scale · score / √bound, plus the surprise; what one search lacks has the lowest of its row."""
+    above, below = surprise(MEANING[1][0])
+    message = "words 6 and 2 of documents 3 and 8 and an empty place of 0, meaning 0.9 and 0.1 of 8 and 5"
+    got = evidence_fusion(WORDS, np.array([4.0]), MEANING, 4, scale=2.0)
+    want = [[6 + below, 2 + above, below, -INF]]
+    assert_found(got, [[3, 8, 5, -1]], want, f"{message}, bound 4, scale 2: 2 / √4 is 1")
+    got = evidence_fusion(WORDS, np.array([16.0]), MEANING, 2)
+    assert_found(got, [[3, 8]], [[24 + below, 8 + above]], f"{message}, bound 16, scale 16 unless given: 16 / √16 is 4")
+    got = evidence_fusion(WORDS, np.array([0.25]), MEANING, 1, scale=0.5)
+    assert_found(got, [[3]], [[6 + below]], f"{message}, bound ¼, scale ½: ½ / √¼ is 1")
+    full = np.array([[3, 8]]), np.array([[6, 2]])
+    got = evidence_fusion(full, np.array([4.0]), MEANING, 3, scale=2.0)
+    want = [[6 + below, 2 + above, 2 + below]]
+    assert_found(got, [[3, 8, 5]], want, "the same without an empty place: 5 has 2 by words, the lowest of the row")
+
+
+def test_evidence_fusion_of_rows_that_tell_nothing():
+    """A bound of 0, and a score that is not finite, add nothing; nor do equal cosines; queries are apart."""
+    above, below = surprise(MEANING[1][0])
+    with np.errstate(all="raise"):
+        got = evidence_fusion(twice(WORDS), np.array([0.0, 4.0]), twice(MEANING), 2, scale=2.0)
+        want = [[above, below], [6 + below, 2 + above]]
+        assert_found(got, [[8, 3], [3, 8]], want, "two queries, the first with a bound of 0: 3 and 5 are equal there")
+        flat = np.array([[8, 5, -1]]), np.array([[0.5, 0.5, -INF]])
+        got = evidence_fusion(WORDS, np.array([4.0]), flat, 4, scale=2.0)
+        assert_found(got, [[3, 8, 5, -1]], [[6, 2, 0, -INF]], "cosines 0.5, 0.5 and none: words alone count")
+        none = np.array([[-1]]), np.array([[-INF]])
+        assert_found(evidence_fusion(none, np.ones(1), none, 1), [[-1]], [[-INF]], "nothing found by either")
+
+
+def test_evidence_fusion_listens_to_who_knows(rng):
+    """Noise does not outvote words that say it all, nor do words that mostly miss outvote what stands out far."""
+    noise = np.sort(rng.normal(size=(1, 500)))[:, ::-1]
+    meaning = rng.permutation(500)[None], noise
+    words = np.array([[999, *range(20)]]), np.array([[20.0, *np.linspace(10, 5, 20)]])
+    ids, _ = evidence_fusion(words, np.array([25.0]), meaning, 1)
+    assert_close(ids, [[999]], "a document with 20 of 25 points by words, beside 500 random cosines without it")
+    clear = np.arange(500)[None], np.concatenate([[[7.0]], noise[:, 1:]], axis=1)
+    weak = np.array([[400, -1, -1, -1] + [-1] * 100]), np.array([[2.0] + [0.0] * 103])
+    ids, _ = evidence_fusion(weak, np.array([40.0]), clear, 1)
+    assert_close(ids, [[0]], "a cosine of 7 deviations, beside 2 of 40 points by words for a document with a low one")
+    ids, _ = score_fusion([weak, clear], 1)
+    assert_close(ids, [[400]], "score fusion hears the words there: nothing else has any")
+
+
 def test_fusion_says_what_does_not_fit():
     """No list, lists of other queries, flat lists, a bad k, weights that do not match: an error each."""
     one, two = np.array([[1, 2]]), np.array([[1], [2]])
@@ -509,6 +604,11 @@ def test_fusion_says_what_does_not_fit():
     assert_refuses(lambda: score_fusion([(one, scores), (two, two.astype(float))], 3), "one query and two", (1, 2))
     assert_refuses(lambda: score_fusion([(one, scores)], -1), "k = -1", "k", -1)
     assert_refuses(lambda: score_fusion([(one, scores)], 2, weights=[1.0, 2.0]), "two weights for one", "weights", 2)
+    pair, ones = (one, scores), np.ones(1)
+    assert_refuses(lambda: evidence_fusion(pair, np.ones(3), pair, 2), "three bounds for a query", "bounds", 3, 1)
+    assert_refuses(lambda: evidence_fusion(pair, ones, pair, 0), "k = 0", r"\bk\b", 0)
+    other = two, two.astype(float)
+    assert_refuses(lambda: evidence_fusion(pair, ones, other, 2), "one query and two", "rankings", (1, 2), (2, 1))
 
 
 def test_hybrid_search_asks_again_with_words_that_meaning_found():
@@ -524,20 +624,29 @@ def test_hybrid_search_asks_again_with_words_that_meaning_found():
     ids, scores = hybrid_search(["breakfast"], lexical, dense, 4, depth=4, feedback=1)
     assert_equal(asked, [(["breakfast"], 4)], "the dense search is asked once, for `depth`")
     assert_equal(ids[0].tolist()[0], 2, "the omelette first: meaning finds it, and then its own words do")
-    second = lexical.search([lexical.expand("breakfast", [2], [1.0])], 4)
-    want = score_fusion([second, dense(["breakfast"], 4)], 4)
-    assert_found((ids, scores), *want, "the second lexical search, fused with the dense one")
+
+    def again(query, found, weights):
+        """The second lexical search, its scores on the scale of the first, fused with the dense one."""
+        expanded = lexical.expand(query, found, weights)
+        second, bounds = lexical.search([expanded], 4), lexical.bounds([query])
+        scaled = second[1] * bounds / lexical.bounds([expanded])
+        return evidence_fusion((second[0], scaled), bounds, dense([query], 4), 4)
+
+    want = again("breakfast", [2], [1.0])
+    assert_found((ids, scores), *want, "the second lexical search, fused with the dense one", rtol=1e-5)
     nothing = hybrid_search(["zebra"], lexical, lambda queries, k: (np.full((1, 2), -1), np.full((1, 2), -INF)), 1)
     assert_found(nothing, [[-1]], [[-INF]], "neither half finds anything")
     words = lexical.search(["pan"], 4)
-    best, points = score_fusion([words, dense(["pan"], 4)], 2)
-    second = lexical.search([lexical.expand("pan", best[0].tolist(), [1.0, math.exp(points[0, 1] - points[0, 0])])], 4)
+    best, nats = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 2)
+    want = again("pan", best[0].tolist(), [1.0, math.exp(nats[0, 1] - nats[0, 0])])
     got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=2)
-    want = score_fusion([second, dense(["pan"], 4)], 4)
-    assert_found(got, *want, "feedback=2: the second document counts e to its distance from the first")
-    plain = score_fusion([lexical.search(["breakfast"], 4), dense(["breakfast"], 4)], 4)
-    got = hybrid_search(["breakfast"], lexical, dense, 4, depth=4, feedback=0)
+    assert_found(got, *want, "feedback=2: the second document counts e to its distance from the first", rtol=1e-5)
+    plain = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 4)
+    got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=0)
     assert_found(got, *plain, "feedback=0: both searches, fused once")
+    with np.errstate(all="raise"):
+        ids, _ = hybrid_search([""], lexical, lambda queries, k: (np.full((1, 1), -1), np.zeros((1, 1))), 1)
+    assert_close(ids, [[-1]], "an empty query, and nothing found")
 
 
 # --- rerank --------------------------------------------------------------------------------------------------

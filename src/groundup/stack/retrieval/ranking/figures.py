@@ -11,6 +11,7 @@ from groundup.anatomy import Range, figure
 from groundup.stack.retrieval.ranking import (
     BM25,
     average_precision,
+    evidence_fusion,
     ndcg,
     recall,
     reciprocal_rank,
@@ -51,20 +52,21 @@ def saturation(
 @figure("When two searches beat one")
 def fusing(
     alike: Annotated[float, Range(0, 0.95, step=0.05)] = 0.2,
-    words: Annotated[float, Range(0.5, 3, step=0.1)] = 1.5,
+    words: Annotated[float, Range(0, 5, step=0.5)] = 3.0,
 ) -> go.Figure:
-    """nDCG@10 of two simulated searches and of both fused, as the search by meaning gets better, over 60 queries.
+    """nDCG@10 of two simulated searches and of both fused, as the search by meaning gets better, over 30 queries.
 
-    Scores are noise plus something for the 8 relevant of 200 documents. Fusing wins where the two are about as good
-    and err on different documents. Let their errors be alike, or one be far weaker, and watch the gain vanish.
+    Scores are noise plus something for the 4 relevant of 300 documents. Fusing wins where the two are about as good
+    and err on different documents. Let their errors be alike, or one know nothing, and see which fusion falls below
+    the better half, and by how much.
     """
     rng = np.random.default_rng(0)
-    queries, documents, relevant = 60, 200, 8
+    queries, documents, relevant = 30, 300, 4
     shared, first, second = rng.normal(size=(3, queries, documents))
     truth = {id: 1.0 for id in range(relevant)}
     is_relevant = np.arange(documents) < relevant
-    qualities = np.linspace(0.5, 3, 6)
-    curves: dict[str, list[float]] = {"by words": [], "by meaning": [], "ranks fused": [], "scores fused": []}
+    qualities = np.linspace(0, 5, 6)
+    curves: dict[str, list[float]] = {}
     # Scores of words have a long tail and another unit, as BM25's have.
     by_words = _found(np.exp(0.5 * (words * is_relevant + alike * shared + np.sqrt(1 - alike**2) * first)) * 5)
     for quality in qualities:
@@ -74,12 +76,13 @@ def fusing(
             "by meaning": by_meaning[0],
             "ranks fused": reciprocal_rank_fusion([by_words[0], by_meaning[0]], 10)[0],
             "scores fused": score_fusion([by_words, by_meaning], 10)[0],
+            "evidence fused": evidence_fusion(by_words, np.full(queries, 100.0), by_meaning, 10)[0],
         }
         for name, ids in ways.items():
-            curves[name].append(float(np.mean([ndcg(row.tolist(), truth) for row in ids])))
+            curves.setdefault(name, []).append(float(np.mean([ndcg(row.tolist(), truth) for row in ids])))
     plot = go.Figure()
     for (name, values), colour, dash in zip(
-        curves.items(), (BLUE, ORANGE, SKY, GREEN), ("dot", "dot", "solid", "solid"), strict=True
+        curves.items(), (BLUE, ORANGE, SKY, PINK, GREEN), ("dot", "dot", "solid", "solid", "solid"), strict=True
     ):
         plot.add_scatter(x=qualities, y=values, name=name, line={"color": colour, "dash": dash, "width": 3})
     plot.update_xaxes(title="lift by meaning (deviations)")
@@ -88,8 +91,8 @@ def fusing(
     return plot
 
 
-def _found(scores: np.ndarray, depth: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    ids = np.argsort(-scores, axis=1)[:, :depth]
+def _found(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ids = np.argsort(-scores, axis=1)
     return ids, np.take_along_axis(scores, ids, axis=1)
 
 

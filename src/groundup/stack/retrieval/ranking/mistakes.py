@@ -1,7 +1,9 @@
 # pyright: basic
 """Wrong ways to write ranking, each with its diagnosis, and right ways that differ."""
 
+import math
 from collections import Counter
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +16,9 @@ from groundup.stack.retrieval.ranking.ranking import (
     _check_rankings,
     _gains,
     _stemmer,
+    _worth,
     idf,
+    surprise,
 )
 
 # --- word_terms ----------------------------------------------------------------------------------------------
@@ -451,6 +455,116 @@ def scales_to_the_unit_interval(found, k, *, weights=None):
                 total[id] += weight * own.get(id, 0.0)
         fused.append(total)
     return _best(fused, k)
+
+
+@mistake("surprise")
+def counts_both_sides(scores):
+    """You square the distance from the mean, so a score far below it surprises as much as one far above. Only the upper
+    side counts: the probability of a score at least as high.
+    """
+    if scores.size == 0 or np.ptp(scores) == 0:
+        return np.zeros(len(scores))
+    return ((scores - scores.mean()) / scores.std()) ** 2 / 2
+
+
+@mistake("surprise")
+def forgets_that_erfc_has_two_sides(scores):
+    """You take erfc(z / √2) as it is. It is the probability of both tails; the upper one is half of it."""
+    if scores.size == 0 or np.ptp(scores) == 0:
+        return np.zeros(len(scores))
+    points = (scores - scores.mean()) / scores.std()
+    return np.array([-math.log(max(math.erfc(point / math.sqrt(2)), math.ulp(0.0))) for point in points.tolist()])
+
+
+@mistake("surprise")
+def takes_the_tail_from_one(scores):
+    """You take the lower tail from 1. From eight deviations on nothing is left of the difference, and all that stands
+    out farther is alike. Compute the upper tail itself: erfc keeps its digits.
+    """
+    if scores.size == 0 or np.ptp(scores) == 0:
+        return np.zeros(len(scores))
+    points = (scores - scores.mean()) / scores.std()
+    tails = [1 - math.erfc(-point / math.sqrt(2)) / 2 for point in points.tolist()]
+    return np.array([-math.log(max(tail, math.ulp(0.0))) for tail in tails])
+
+
+@mistake("evidence_fusion")
+def divides_by_the_bound(words, bounds, meaning, k, *, scale=16.0):
+    """You divide by the bound, not by its root. A query of one word and one of ten then have the same to say at most,
+    and short queries drown meaning.
+    """
+    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
+    if len(bounds) != len(words[0]):
+        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    fused = []
+    for query, bound in enumerate(bounds):
+        weight = scale / bound if bound > 0 else 0.0
+        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
+        found = {id for own, _ in rows for id in own if id != -1}
+        fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
+    return _best(fused, k)
+
+
+@mistake("evidence_fusion")
+def gives_nothing_to_what_is_missing(words, bounds, meaning, k, *, scale=16.0):
+    """A document that one search lacks gets 0 from it, as if it had been looked at and had none of the words. It only
+    lay below the last that was found: give it the lowest of the row.
+    """
+    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
+    if len(bounds) != len(words[0]):
+        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    fused = []
+    for query, bound in enumerate(bounds):
+        weight = scale / np.sqrt(bound) if bound > 0 else 0.0
+        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
+        found = {id for own, _ in rows for id in own if id != -1}
+        fused.append({id: sum(own.get(id, 0.0) for own, _ in rows) for id in found})
+    return _best(fused, k)
+
+
+@mistake("evidence_fusion")
+def standardises_meaning(words, bounds, meaning, k, *, scale=16.0):
+    """You add the deviations of the cosines. They grow evenly, and the best of a thousand random ones lies three above:
+    noise counts. Its surprise is that of chance, and grows with the square.
+    """
+    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
+    if len(bounds) != len(words[0]):
+        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    fused = []
+    for query, bound in enumerate(bounds):
+        weight = scale / np.sqrt(bound) if bound > 0 else 0.0
+        points = partial(lambda scores: (scores - scores.mean()) / (scores.std() or 1.0) if scores.size else scores)
+        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, points)]
+        found = {id for own, _ in rows for id in own if id != -1}
+        fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
+    return _best(fused, k)
+
+
+@mistake("evidence_fusion")
+def ignores_the_bound(words, bounds, meaning, k, *, scale=16.0):
+    """You add BM25's scores without their bound, so ten words of a long query that mostly misses outweigh all that
+    meaning has found. Divide by the root of what the query could have scored.
+    """
+    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
+    if len(bounds) != len(words[0]):
+        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    fused = []
+    for query, bound in enumerate(bounds):
+        weight = scale if bound > 0 else 0.0
+        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
+        found = {id for own, _ in rows for id in own if id != -1}
+        fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
+    return _best(fused, k)
+
+
+@variant("surprise")
+def surprise_as_an_array(scores):
+    """The same by vectorised erfc."""
+    spread = scores.std() if scores.size and np.ptp(scores) > 0 else 0.0
+    if not spread:
+        return np.zeros(len(scores))
+    tails = np.vectorize(math.erfc)((scores - scores.mean()) / spread / np.sqrt(2)) / 2
+    return -np.log(np.maximum(tails, math.ulp(0.0)))
 
 
 # --- rerank --------------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ Fusion makes one list of the two, feedback lets the words ask again, a cross-enc
 Axes: `queries` and `k` are rows and columns of a result, best first. An id of -1 fills a row in which fewer were found.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -290,6 +291,16 @@ class BM25:
         search_postings(ends, terms, weights, *postings, self._norms(), self._names, ids, scores)
         return ids, scores
 
+    def bounds(self, queries: Sequence[Query]) -> Float[np.ndarray, " queries"]:
+        """For each query, what no score exceeds: Σ idf(term) · how much the query asks for it.
+
+        A term that no document has counts too, with the largest idf: what is missing was asked for.
+        """
+        asked = [self._weighed(query) for query in queries]
+        held = [[self._sizes[self._terms[term]] if term in self._terms else 0 for term in query] for query in asked]
+        pairs = zip(held, asked, strict=True)
+        return np.array([idf(sizes, len(self)) @ np.array([*query.values()]) for sizes, query in pairs], np.float64)
+
     def expand(
         self,
         query: Query,
@@ -449,6 +460,70 @@ def score_fusion(found: Sequence[Found], k: int, *, weights: Sequence[float] | N
     return _best(fused, k)
 
 
+def surprise(scores: Float[np.ndarray, " found"]) -> Float[np.ndarray, " found"]:
+    """How unlikely each score is to lie so far above the others by chance: -log P(Z ≥ z), in nats.
+
+    z is the score's distance from their mean in standard deviations, Z a normal variable. It grows as z² / 2, so of a
+    row in which nothing stands out no score is worth much, and of one in which something does, that is worth a lot.
+
+    Args:
+        scores: finite numbers. Where they are all alike they tell nothing apart, and each is worth 0.
+    """
+    if scores.size == 0 or np.ptp(scores) == 0:
+        return np.zeros(len(scores))
+    points = (scores - scores.mean()) / scores.std()
+    tails = [math.erfc(point / math.sqrt(2)) / 2 for point in points.tolist()]
+    return np.array([-math.log(max(tail, math.ulp(0.0))) for tail in tails])
+
+
+def evidence_fusion(
+    words: Found, bounds: Float[np.ndarray, " queries"], meaning: Found, k: int, *, scale: float = 16.0
+) -> Found:
+    """One ranking of a search by words and one by meaning, in which the one that knows more has more to say.
+
+    Standardised scores say how far a document stands out, not whether that is much. Two things do:
+
+    - A BM25 score has a bound B, which it comes near where a document says all that was asked. It counts as `scale`
+      times score / √B: words that mostly miss do not outvote meaning. The root is there because a sum of terms varies
+      as the root of their number: undivided, the scores of long queries would have all the say, over B itself short.
+    - Cosines have no such scale, but chance has, and their `surprise` counts. Where no document stands out more than
+      the best of so many would by chance, meaning adds next to nothing.
+
+    What a search did not find counts there with the lowest of its row; a score that is not finite is not found.
+
+    Args:
+        words: what BM25 found.
+        bounds: what no score of each query exceeds (`BM25.bounds`); where it is 0, words add nothing.
+        meaning: what the search by meaning found, with scores of any unit and zero.
+        k: how many to return for each query.
+        scale: how many nats of surprise a BM25 score is worth, divided by √B.
+
+    Returns:
+        Ids, best first, and their evidence, in nats; of equal scores the smaller id comes first. -1 and -inf fill up.
+
+    Raises:
+        ValueError: rankings or bounds are of different numbers of queries, or `k` is less than 1.
+    """
+    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
+    if len(bounds) != len(words[0]):
+        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    fused: list[dict[int, float]] = []
+    for query, bound in enumerate(bounds):
+        weight = scale / np.sqrt(bound) if bound > 0 else 0.0
+        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
+        found = {id for own, _ in rows for id in own if id != -1}
+        fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
+    return _best(fused, k)
+
+
+def _worth(found: Found, query: int, of: Callable[[np.ndarray], np.ndarray]) -> tuple[dict[int, float], float]:
+    """What each document of a row is worth, and what one is that is not in it."""
+    ids, scores = np.asarray(found[0][query]), np.asarray(found[1][query], np.float64)
+    known = np.isfinite(scores)
+    own = dict(zip(ids[known].tolist(), of(scores[known]).tolist(), strict=True))
+    return own, min(own.values(), default=0.0)
+
+
 def hybrid_search(
     queries: Sequence[str],
     lexical: BM25,
@@ -460,11 +535,11 @@ def hybrid_search(
 ) -> Found:
     """Search by words and by meaning, then by words again, with what the two found together.
 
-    1. Both retrievers find `depth` documents, and their scores are fused.
+    1. Both retrievers find `depth` documents, and their evidence is fused (`evidence_fusion`).
     2. The query takes on words of the best `feedback` of them (`BM25.expand`), and BM25 searches once more: meaning has
-       shown it words that the query lacks. A point of the fused score is worth a factor e, so where one document stands
-       out, as when the query names it, the others have no say.
-    3. The scores of that search and of the dense one are fused.
+       shown it words that the query lacks. A nat of evidence is worth a factor e, so where one document stands out, as
+       when the query names it, the others have no say.
+    3. The evidence of that search and of the dense one is fused.
 
     Args:
         queries: texts.
@@ -475,14 +550,16 @@ def hybrid_search(
         feedback: how many documents to learn words from; 0 leaves steps 2 and 3 out.
     """
     by_words, by_meaning = lexical.search(queries, depth), dense(queries, depth)
+    bounds = lexical.bounds(queries)
     if feedback:
-        together = zip(queries, *score_fusion([by_words, by_meaning], feedback), strict=True)
         asked = []
-        for query, ids, scores in together:
+        for query, ids, evidence in zip(queries, *evidence_fusion(by_words, bounds, by_meaning, feedback), strict=True):
             there = ids != -1
-            asked.append(lexical.expand(query, ids[there].tolist(), np.exp(scores[there] - scores[0]).tolist()))
-        by_words = lexical.search(asked, depth)
-    return score_fusion([by_words, by_meaning], k)
+            asked.append(lexical.expand(query, ids[there].tolist(), np.exp(evidence[there] - evidence[0]).tolist()))
+        ids, scores = lexical.search(asked, depth)
+        # Weights that sum to 1 make small scores; on the scale of the first search they count as much as there.
+        by_words = ids, scores * (bounds / np.maximum(lexical.bounds(asked), 1e-9))[:, None]
+    return evidence_fusion(by_words, bounds, by_meaning, k)
 
 
 class CrossEncoder(Protocol):
