@@ -523,14 +523,11 @@ def _one_of_each(failing: list[_Judged], most: int) -> list[_Judged]:
 
 
 def _unheard(judged: list[_Judged], start: int) -> list[_Judged]:
-    """Messages without any word of a failure that come often, and not before it; no other names in what was said."""
+    """Messages without any word of a failure that come often, and not before it."""
     harmless = [one for one in judged if one.group.gravity.weight < WARNING]
-    miner = Miner()
-    numbers = [miner.add(one.group.masked) for one in harmless]
-    kinds = [miner.template_of(number) for number in numbers]
-    said = {kind for one, kind in zip(harmless, kinds, strict=True) if one.position < start}
-    found = [one for one, kind in zip(harmless, kinds, strict=True) if one.new and kind not in said]
-    return sorted((one for one in found if one.group.count > KEPT), key=lambda one: one.position)
+    said = {one.group.masked for one in harmless if one.position < start}
+    found = [one for one in harmless if one.new and one.group.masked not in said and one.group.count > KEPT]
+    return sorted(found, key=lambda one: one.position)
 
 
 def _count(number: int, noun: str) -> str:
