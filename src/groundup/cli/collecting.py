@@ -124,7 +124,7 @@ class Every(click.ParamType):
     "--every",
     type=Every(),
     metavar="SPAN",
-    help="With --follow: how often to store what is new and look for new pods [10s].",
+    help="Go on until Ctrl-C, and store what is new this often [10s].",
 )
 @store_option
 @json_option

@@ -35,6 +35,11 @@ def rfc3339(time: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
+def numbered(begin: int, end: int) -> list[str]:
+    """Lines that tell which they are."""
+    return [f"INFO line {i}" for i in range(begin, end)]
+
+
 @dataclass
 class Instance:
     """One run of a container: its lines with their times, and when it began and ended."""

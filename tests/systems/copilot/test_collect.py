@@ -24,7 +24,17 @@ from groundup.systems.copilot.collect import Collected, collect, store_streamed
 from groundup.systems.copilot.store import Store, open_store
 from groundup.systems.copilot.streams import Streams
 from tests.conftest import Ran
-from tests.systems.copilot.apiserver import START, TOKEN, ApiServer, Container, Instance, event, rfc3339, serve
+from tests.systems.copilot.apiserver import (
+    START,
+    TOKEN,
+    ApiServer,
+    Container,
+    Instance,
+    event,
+    numbered,
+    rfc3339,
+    serve,
+)
 
 SECOND = 10**9
 
@@ -70,10 +80,6 @@ def stored(tmp_path: Path) -> Callable[[], dict[str, list[str]]]:
 def web(api: ApiServer, name: str = "checkout-1", **settings: object) -> Instance:
     """The only container of a new pod."""
     return api.pod(name, [Container("web")], **settings).containers[0].now
-
-
-def numbered(begin: int, end: int) -> list[str]:
-    return [f"INFO line {i}" for i in range(begin, end)]
 
 
 def test_only_what_is_new_is_asked_for_and_stored(api: ApiServer, again: Callable, stored: Callable) -> None:

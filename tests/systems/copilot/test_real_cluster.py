@@ -29,7 +29,7 @@ from groundup.systems.copilot.cluster import Cluster, NoLog, connect
 from groundup.systems.copilot.collect import Collected, collect, store_streamed
 from groundup.systems.copilot.store import open_store
 from groundup.systems.copilot.streams import Streams
-from tests.systems.copilot.apiserver import START, ApiServer, Container, Instance, event, serve
+from tests.systems.copilot.apiserver import START, ApiServer, Container, Instance, event, numbered, serve
 
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nowhere"))
 RBAC = Path(__file__).parents[3] / "deploy" / "kubernetes"
@@ -223,10 +223,6 @@ def stored(folder: Path) -> dict[str, list[str]]:
 
 def web(server: Server, name: str = "checkout-1", **settings: Any) -> Instance:
     return server.node.pod(name, [Container("web")], **settings).containers[0].now
-
-
-def numbered(begin: int, end: int) -> list[str]:
-    return [f"INFO line {i}" for i in range(begin, end)]
 
 
 def test_only_what_is_new_comes_from_every_container(server: Server, again: Callable, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ class _Round:
         if self.streams is None or source is None or instance.ended or self.stopped():
             return
         if (since := source.cursor.get("since")) is not None and not source.cursor.get("finished"):
-            self.streams.begin(source.key, source.namespace, source.pod, source.container, since)
+            self.streams.begin(source, since)
 
     def _streamed(self, store: Store) -> set[tuple[Any, ...]]:
         """Store what has come in the streams, and let go of those that have ended.

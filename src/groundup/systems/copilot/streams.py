@@ -13,11 +13,12 @@ from collections.abc import Callable
 
 from groundup.errors import ClusterError
 from groundup.systems.copilot.cluster import Cluster, Line, Log, NoLog
+from groundup.systems.copilot.store import Source
 
 FULL = 10_000  # lines that a stream holds before it lets the server wait
 MOST = 200  # streams at once; a thread and a connection each
 LOOK = 0.2  # seconds between two looks at the streams
-LEAST = 1.0  # seconds; how long a stream must have lasted for its end to bring the next round on
+LEAST = 1.0  # seconds between two rounds, and that a stream must have lasted for its end to bring the next one on
 
 
 class Stream:
@@ -28,7 +29,7 @@ class Stream:
         seen: lines from there on that are stored already, with their times and how often; None until somebody looks.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str, container: str, since: int) -> None:
+    def __init__(self, cluster: Cluster, source: Source, since: int) -> None:
         self.since = since
         self.seen: Counter[tuple[int, str]] | None = None
         self._lasted = 0.0  # seconds, once it has ended
@@ -36,8 +37,7 @@ class Stream:
         self._changed = threading.Condition()
         self._closed = False
         self._log: Log | None = None
-        where = (cluster, namespace, pod, container)
-        self._thread = threading.Thread(target=self._read, args=where, name=f"log of {pod}/{container}", daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(cluster, source), name=source.name, daemon=True)
         self._thread.start()
 
     @property
@@ -65,10 +65,11 @@ class Stream:
         if self._log is not None:
             self._log.close()
 
-    def _read(self, cluster: Cluster, namespace: str, pod: str, container: str) -> None:
+    def _read(self, cluster: Cluster, source: Source) -> None:
         begin = time.monotonic()
         try:
-            self._log = cluster.log(namespace, pod, container, since=self.since, follow=True)
+            where = source.namespace, source.pod, source.container
+            self._log = cluster.log(*where, since=self.since, follow=True)
             if self._closed:
                 return
             for line in self._log.lines:
@@ -92,10 +93,10 @@ class Streams:
         self.cluster = cluster
         self.open: dict[tuple[object, ...], Stream] = {}
 
-    def begin(self, key: tuple[object, ...], namespace: str, pod: str, container: str, since: int) -> None:
+    def begin(self, source: Source, since: int) -> None:
         """Follow a container's log from `since` on, unless there are too many streams already."""
-        if key not in self.open and len(self.open) < MOST:
-            self.open[key] = Stream(self.cluster, namespace, pod, container, since)
+        if source.key not in self.open and len(self.open) < MOST:
+            self.open[source.key] = Stream(self.cluster, source, since)
 
     def end(self, key: tuple[object, ...]) -> None:
         """Follow a log no longer."""
