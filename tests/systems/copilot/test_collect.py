@@ -618,6 +618,14 @@ def test_a_pod_that_is_gone_and_a_store_that_was_made_anew_end_their_streams(
     assert stored() == {"shop/checkout-2/web#0": ["INFO two"]}
 
 
+@pytest.mark.parametrize("text", [b"not: [yaml", b"- a list", b"a word", b"\xff\xfe", b""], ids=repr)
+def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "config").write_bytes(text)
+    with pytest.raises(ClusterError, match=r"must name a cluster.*does not: .*Check --kubeconfig") as said:
+        connect(str(tmp_path / "config"), wait=lambda _: True)
+    assert "\n" not in str(said.value)
+
+
 def test_a_kubeconfig_that_asks_for_no_check_of_the_certificate_is_obeyed_silently(tmp_path: Path) -> None:
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=somebody-else",

@@ -273,6 +273,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None, *, wait: 
     """The cluster of a kubeconfig's context, or the one that this process runs in."""
     try:
         import urllib3
+        import yaml
         from kubernetes import client, config
     except ImportError as error:
         raise ClusterError(
@@ -293,9 +294,10 @@ def connect(kubeconfig: str | None = None, context: str | None = None, *, wait: 
             config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
             name = chosen["context"]["cluster"]
             namespace = chosen["context"].get("namespace") or "default"
-    except (config.ConfigException, OSError, KeyError) as error:
+    except (config.ConfigException, OSError, KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())  # of YAML it is several lines
         raise ClusterError(
-            f"the kubeconfig must name a cluster and how to sign in, and it does not: {error}. "
+            f"the kubeconfig must name a cluster and how to sign in, and it does not: {said}. "
             "Check --kubeconfig (or KUBECONFIG) and --context; `kubectl config view` shows what is there."
         ) from error
     if not settings.verify_ssl:  # the kubeconfig says so; urllib3 would warn at each request
