@@ -23,33 +23,38 @@ class Range:
     log: bool = False
 
 
-def mistake(target: str) -> Callable[[F], F]:
+Edit = tuple[str, str] | list[tuple[str, str]]
+
+
+def mistake(target: str, *, edit: Edit | None = None) -> Callable[[F], F]:
     """Mark a function as a wrong way to write `target`, which learners really write.
 
     Args:
         target: the function or `Class.method` of the implementation that it stands in for.
+        edit: the mistake as an edit of the reference, `("old text", "new text")` or a list of such pairs; the marked
+            function then holds the diagnosis only. Each old text must stand exactly once in the target's code
+            (signature and body, not its docstring), written as if its `def` stood at the left margin.
 
-    The function has the target's signature; its docstring is the diagnosis that the learner reads. Its body
-    uses only names that the implementation module defines or imports (or that the body imports itself),
-    because it is judged spliced into that module, where the learner would have typed it.
+    Without `edit` the function has the target's signature. Its docstring is the diagnosis that the learner reads. Its
+    body uses only names that the implementation module defines or imports (or that the body imports itself), because
+    it is judged spliced into that module, where the learner would have typed it.
     """
-
-    def mark(function: F) -> F:
-        function.__groundup__ = ("mistake", target)  # type: ignore[attr-defined]
-        return function
-
-    return mark
+    return _marker("mistake", target)
 
 
-def variant(target: str) -> Callable[[F], F]:
+def variant(target: str, *, edit: Edit | None = None) -> Callable[[F], F]:
     """Mark a function as a right way to write `target` that differs from the reference: it must pass.
 
     Args:
         target: the function or `Class.method` of the implementation that it stands in for.
+        edit: as for `mistake`.
     """
+    return _marker("variant", target)
 
+
+def _marker(kind: str, target: str) -> Callable[[F], F]:
     def mark(function: F) -> F:
-        function.__groundup__ = ("variant", target)  # type: ignore[attr-defined]
+        function.__groundup__ = (kind, target)  # type: ignore[attr-defined]
         return function
 
     return mark

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from groundup.course.source import docstring_of, main_function, parse, split_lines
 from groundup.course.verdict import sha256_text
 from groundup.errors import CannotJudge, ConfigError, UnknownName
 
@@ -229,7 +232,7 @@ class Unit:
     @cached_property
     def mistakes(self) -> tuple[MistakeInfo, ...]:
         """The mistakes and variants, in the order of the file."""
-        return tuple(_read_mistakes(self.folder / "mistakes.py"))
+        return tuple(_read_mistakes(self.folder / "mistakes.py", self.implementation))
 
     def figure(self, name: str) -> FigureInfo:
         """The figure of this name. Raises UnknownName."""
@@ -407,9 +410,55 @@ def _config_fields(config: ast.ClassDef, path: Path) -> Iterator[ConfigField]:
             yield ConfigField(name, ast.unparse(statement.annotation), default, docs.get(name, ""))
 
 
-def _read_mistakes(path: Path) -> Iterator[MistakeInfo]:
+def _read_mistakes(path: Path, implementation: Path) -> Iterator[MistakeInfo]:
     for node, call, kind in _marked(path, "mistake", "variant"):
         target = _argument(call, "target", path)
-        lines = path.read_text(encoding="utf-8").splitlines()
-        source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        edit = next((_literal(k.value, path) for k in call.keywords if k.arg == "edit"), None)
+        if edit is None:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        else:
+            source = _edited(node, target, edit, implementation, f"{path}:{node.lineno}: `{node.name}`")
         yield MistakeInfo(node.name, kind, target, ast.get_docstring(node) or "", source)  # type: ignore[arg-type]
+
+
+def _edited(node: ast.FunctionDef, target: str, edit: Any, implementation: Path, where: str) -> str:
+    """The target's definition in the reference with the edits made, under the name of `node`.
+
+    Raises:
+        ConfigError: the edit is not one, or a text that it replaces does not stand exactly once in the target's code.
+    """
+    pairs = [edit] if isinstance(edit, tuple) else edit
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs) or not pairs:
+        raise ConfigError(f"{where}: edit must be (old text, new text) or a list of such pairs, not {edit!r}.")
+    if len(node.body) > 1 or docstring_of(node) is None:
+        raise ConfigError(f"{where} has an edit, so its body holds the diagnosis only.")
+    reference = implementation.read_text(encoding="utf-8") if implementation.exists() else ""
+    function = main_function(parse(reference), target)
+    if function is None:
+        raise ConfigError(f"{where} is aimed at `{target}`, which {implementation.name} does not define.")
+    lines = split_lines(reference)
+    docstring = docstring_of(function)
+    if docstring is not None:
+        kept = lines[function.lineno - 1 : docstring.lineno - 1] + lines[docstring.end_lineno : function.end_lineno]
+    else:
+        kept = lines[function.lineno - 1 : function.end_lineno]
+    code = textwrap.dedent("".join(kept))
+    for old, new in pairs:
+        if (count := code.count(old)) != 1:
+            raise ConfigError(
+                f"{where} replaces {old!r}, which stands {count} times in `{target}` of {implementation.name}; it must "
+                f"stand there once. {'Lengthen it.' if count else 'Copy it from the reference as it is now.'}"
+            )
+        code = code.replace(old, new)
+    try:
+        changed = ast.parse(code)
+    except SyntaxError as error:
+        raise ConfigError(f"{where}: `{target}` does not parse once it is edited: {error.msg}.") from error
+    if ast.dump(changed) == ast.dump(ast.parse(textwrap.dedent("".join(kept)))):
+        raise ConfigError(f"{where}: the edit changes nothing that runs.")
+    return re.sub(rf"\bdef\s+{re.escape(function.name)}\b", f"def {node.name}", code, count=1)
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
