@@ -119,6 +119,25 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
 
 
 @needs_mirror
+def test_the_houses_have_their_known_numbers() -> None:
+    ames, california = load("ames_housing"), load("california_housing")
+    assert (len(ames), ames["SalePrice"].min(), ames["SalePrice"].max()) == (2930, 12_789, 755_000)
+    assert (ames.missing("Lot Frontage").sum(), ames.missing("Bsmt Qual").sum()) == (490, 80)
+    assert (len(california), california.missing("total_bedrooms").sum()) == (20_640, 207)
+    assert california["median_house_value"].mean() == pytest.approx(206_855.8, abs=0.1)
+
+
+@needs_mirror
+def test_the_logs_have_their_known_templates_and_tags() -> None:
+    sizes = {"apache": 6, "bgl": 120, "hdfs": 14, "linux": 118, "openssh": 27, "thunderbird": 149}
+    for name, templates in sizes.items():
+        log = load(f"loghub_{name}")
+        assert (len(log), len(np.unique(log["event"]))) == (2000, templates)
+    assert (load("loghub_bgl")["label"] != "-").sum() == 143
+    assert (load("loghub_apache")["level"] == "error").sum() == 595
+
+
+@needs_mirror
 def test_the_test_collections_have_their_known_sizes_and_judgements() -> None:
     cranfield, cisi = load("cranfield"), load("cisi")
     assert (len(cranfield), len(cranfield["query"]), len(np.unique(cranfield["judged_query"]))) == (1400, 225, 225)

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from groundup.data.readers import Columns
+from groundup.data.readers import AMES, Columns
 from groundup.errors import UsageError
 
 
@@ -70,6 +70,113 @@ def titanic() -> Columns:
         "Fare": fare,
         "Cabin": cabin,
         "Embarked": embarked,
+    }
+
+
+def ames_housing() -> Columns:
+    """Houses whose price follows quality, living area and age, with gaps where the real table has them."""
+    rng = np.random.default_rng(2011)
+    rows = 2930
+    quality = np.clip(rng.normal(6.1, 1.4, rows).round(), 1, 10).astype(int)
+    built = np.clip(rng.normal(1940 + 5 * quality, 25).round(), 1872, 2010).astype(int)
+    first = np.clip(rng.normal(900 + 45 * quality, 280), 350, 4000).round()
+    second = np.where(rng.random(rows) < 0.43, np.clip(rng.normal(780, 250, rows), 100, 2000), 0).round()
+    living = first + second
+    basement = np.clip(first + rng.normal(-90, 200, rows), 0, 6000).round()
+    cars = np.clip(rng.normal(0.3 * quality, 0.6).round(), 0, 4)
+    price = np.exp(10.1 + 0.11 * quality + 3.4e-4 * living + 0.0035 * (built - 1950) + rng.normal(0, 0.15, rows))
+    grade = np.array(["Po", "Fa", "TA", "Gd", "Ex"])[np.clip((quality + rng.integers(-1, 2, rows)) // 2, 0, 4)]
+    numbers = {
+        "Lot Frontage": np.where(rng.random(rows) < 0.17, np.nan, rng.normal(69, 23, rows).clip(21, 300).round()),
+        "Lot Area": np.exp(rng.normal(9.1, 0.5, rows)).round(),
+        "Overall Qual": quality,
+        "Overall Cond": np.clip(rng.normal(5.6, 1.1, rows).round(), 1, 9).astype(int),
+        "Year Built": built,
+        "Year Remod/Add": np.maximum(built, rng.integers(1950, 2011, rows)),
+        "Mas Vnr Area": np.where(rng.random(rows) < 0.6, 0, np.exp(rng.normal(5.2, 0.7, rows)).round()),
+        "BsmtFin SF 1": (basement * rng.random(rows)).round(),
+        "Total Bsmt SF": basement,
+        "1st Flr SF": first,
+        "2nd Flr SF": second,
+        "Gr Liv Area": living,
+        "Full Bath": np.clip((living / 900).round(), 1, 4).astype(int),
+        "Half Bath": (second > 0).astype(int),
+        "Bedroom AbvGr": np.clip((living / 520).round(), 1, 8).astype(int),
+        "TotRms AbvGrd": np.clip((living / 235).round(), 2, 15).astype(int),
+        "Fireplaces": rng.poisson(0.1 * quality, rows),
+        "Garage Cars": cars,
+        "Garage Area": (cars * 240 + rng.integers(0, 60, rows)).astype(float),
+        "Wood Deck SF": np.where(rng.random(rows) < 0.5, 0, rng.normal(190, 90, rows).clip(10).round()),
+        "Open Porch SF": np.where(rng.random(rows) < 0.45, 0, rng.normal(85, 50, rows).clip(4).round()),
+        "Yr Sold": rng.integers(2006, 2011, rows),
+        "SalePrice": price.round(-2),
+    }
+    texts = {
+        "MS Zoning": rng.choice(["RL", "RM", "FV"], rows, p=[0.78, 0.17, 0.05]),
+        "Lot Shape": rng.choice(["Reg", "IR1"], rows, p=[0.64, 0.36]),
+        "Neighborhood": rng.choice(["NAmes", "CollgCr", "OldTown", "Edwards", "Somerst", "NridgHt"], rows),
+        "Bldg Type": rng.choice(["1Fam", "TwnhsE", "Duplex"], rows, p=[0.85, 0.11, 0.04]),
+        "House Style": np.where(second > 0, "2Story", "1Story"),
+        "Exterior 1st": rng.choice(["VinylSd", "MetalSd", "HdBoard", "Wd Sdng"], rows),
+        "Exter Qual": grade,
+        "Foundation": np.where(built > 1980, "PConc", "CBlock"),
+        "Bsmt Qual": np.where(rng.random(rows) < 0.03, "", grade),
+        "Heating QC": grade,
+        "Central Air": np.where(rng.random(rows) < 0.93, "Y", "N"),
+        "Kitchen Qual": grade,
+    }
+    columns = {**numbers, **texts}
+    return {name: columns[name].astype(kind) for name, kind in AMES.items()}
+
+
+def california_housing() -> Columns:
+    """Districts whose value follows income, closeness to the coast and age."""
+    rng = np.random.default_rng(1990)
+    rows = 20_640
+    south = rng.random(rows) < 0.58
+    latitude = np.where(south, rng.normal(33.9, 0.6, rows), rng.normal(37.8, 0.9, rows)).clip(32.5, 42).round(2)
+    inland = rng.exponential(0.7, rows)
+    longitude = (-124.3 + 0.9 * (42 - latitude) * 0.75 + inland).clip(-124.35, -114.3).round(2)
+    income = np.exp(rng.normal(1.23, 0.47, rows)).clip(0.5, 15).round(4)
+    age = rng.normal(28.6, 12.6, rows).clip(1, 52).round()
+    households = np.exp(rng.normal(6.0, 0.7, rows)).clip(1).round()
+    rooms = (households * rng.normal(5.4, 1.2, rows).clip(1.5)).round()
+    bedrooms = np.where(rng.random(rows) < 0.01, np.nan, (households * rng.normal(1.07, 0.1, rows).clip(0.5)).round())
+    value = 45_000 * income * np.exp(-0.35 * inland) + 900 * age + 40_000 + rng.normal(0, 45_000, rows)
+    return {
+        "longitude": longitude,
+        "latitude": latitude,
+        "housing_median_age": age,
+        "total_rooms": rooms,
+        "total_bedrooms": bedrooms,
+        "population": (households * rng.normal(2.9, 0.6, rows).clip(1)).round(),
+        "households": households,
+        "median_income": income,
+        "median_house_value": value.clip(15_000, 500_001).round(),
+        "ocean_proximity": np.select([inland < 0.15, inland < 0.6], ["NEAR OCEAN", "<1H OCEAN"], "INLAND"),
+    }
+
+
+def loghub(name: str) -> Columns:
+    """Lines of made-up templates, the last eight of which tell of failures; the tags of those that are tagged."""
+    rng = np.random.default_rng(len(name))
+    verbs = ["started", "finished", "received", "sent", "opened", "closed", "checked", "renewed"]
+    subjects = ["session", "block", "request", "lease"]
+    failures = [f"{noun} <*> failed: {why}" for noun in subjects for why in ("timeout", "no space left")]
+    templates = np.array([f"{noun} <*> {verb}" for noun in subjects for verb in verbs] + failures)
+    event = np.where(rng.random(2000) < 0.93, rng.integers(0, 32, 2000), rng.integers(32, 40, 2000))
+    failed = event >= 32
+    values = rng.integers(1000, 9999, 2000).astype(str)
+    content = [template.replace("<*>", value) for template, value in zip(templates[event], values, strict=True)]
+    tagged = name in ("loghub_bgl", "loghub_thunderbird")
+    levelled = name not in ("loghub_openssh", "loghub_thunderbird")
+    return {
+        "content": np.array(content),
+        "event": np.char.add("E", (event + 1).astype(str)),
+        "template": templates[event],
+        "component": np.array(subjects)[rng.integers(0, 4, 2000)],
+        "level": np.where(failed, "ERROR", "INFO") if levelled else np.full(2000, ""),
+        "label": np.where(failed, "FAILED", "-") if tagged else np.full(2000, ""),
     }
 
 

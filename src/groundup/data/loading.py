@@ -16,6 +16,9 @@ from groundup.errors import UnknownName, UsageError
 
 _READERS: Mapping[str, Callable[..., Any]] = {
     "titanic": readers.titanic,
+    "ames_housing": readers.ames_housing,
+    "california_housing": readers.california_housing,
+    **dict.fromkeys((name for name in REGISTRY if name.startswith("loghub_")), readers.loghub),
     "tiny_shakespeare": readers.text,
     "sms_spam": readers.sms_spam,
     "chunking_questions": readers.chunking_questions,
@@ -28,6 +31,9 @@ _READERS: Mapping[str, Callable[..., Any]] = {
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
     "titanic": generated.titanic,
+    "ames_housing": generated.ames_housing,
+    "california_housing": generated.california_housing,
+    **{name: partial(generated.loghub, name) for name in REGISTRY if name.startswith("loghub_")},
     "tiny_shakespeare": generated.tiny_shakespeare,
     "sms_spam": generated.sms_spam,
     "chunking_questions": generated.chunking_questions,

@@ -31,11 +31,91 @@ TITANIC: Mapping[str, type] = {
 """The columns of Titanic. Missing numbers are NaN (Age), missing texts empty (Cabin, Embarked)."""
 
 
+AMES: Mapping[str, type] = {
+    "MS Zoning": str,
+    "Lot Frontage": float,
+    "Lot Area": float,
+    "Lot Shape": str,
+    "Neighborhood": str,
+    "Bldg Type": str,
+    "House Style": str,
+    "Overall Qual": int,
+    "Overall Cond": int,
+    "Year Built": int,
+    "Year Remod/Add": int,
+    "Exterior 1st": str,
+    "Mas Vnr Area": float,
+    "Exter Qual": str,
+    "Foundation": str,
+    "Bsmt Qual": str,
+    "BsmtFin SF 1": float,
+    "Total Bsmt SF": float,
+    "Heating QC": str,
+    "Central Air": str,
+    "1st Flr SF": float,
+    "2nd Flr SF": float,
+    "Gr Liv Area": float,
+    "Full Bath": int,
+    "Half Bath": int,
+    "Bedroom AbvGr": int,
+    "Kitchen Qual": str,
+    "TotRms AbvGrd": int,
+    "Fireplaces": int,
+    "Garage Cars": float,
+    "Garage Area": float,
+    "Wood Deck SF": float,
+    "Open Porch SF": float,
+    "Yr Sold": int,
+    "SalePrice": float,
+}
+"""The columns of Ames that are read. Missing numbers are NaN, missing texts empty."""
+
+CALIFORNIA: Mapping[str, type] = {
+    "longitude": float,
+    "latitude": float,
+    "housing_median_age": float,
+    "total_rooms": float,
+    "total_bedrooms": float,
+    "population": float,
+    "households": float,
+    "median_income": float,
+    "median_house_value": float,
+    "ocean_proximity": str,
+}
+"""The columns of California's districts; income in 10,000 dollars, values in dollars, cut off at 500,001."""
+
+
 def titanic(path: Path) -> Columns:
     """The passenger table: `TITANIC` names the columns."""
+    return _table(path, TITANIC)
+
+
+def ames_housing(path: Path) -> Columns:
+    """The houses: `AMES` names the columns."""
+    return _table(path, AMES)
+
+
+def california_housing(path: Path) -> Columns:
+    """The districts: `CALIFORNIA` names the columns."""
+    return _table(path, CALIFORNIA)
+
+
+def loghub(path: Path) -> Columns:
+    """A row for each line: `content`, its `event` and `template`, `component`, `level`, and `label`.
+
+    A column that a system does not write is empty. `label` is the operators' tag of an alert, or `-`.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return {name: _column([row[name] for row in rows], kind) for name, kind in TITANIC.items()}
+    names = {"content": "Content", "event": "EventId", "template": "EventTemplate", "component": "Component"}
+    names |= {"level": "Level", "label": "Label"}
+    return {name: np.array([row.get(column, "") for row in rows]) for name, column in names.items()}
+
+
+def _table(path: Path, kinds: Mapping[str, type]) -> Columns:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: _column([row[name].strip() for row in rows], kind) for name, kind in kinds.items()}
 
 
 def _column(values: list[str], kind: type) -> np.ndarray:

@@ -55,6 +55,15 @@ _CHUNKING_TEXTS = (
     ("finance", "1c48d0156820abc88e46e5c992fa0cd2708b07ae59a3771b2b18234b7208561f", 737_905),
     ("pubmed", "0fd9242ffb253695e5d0f0215cb79a66a2a8f1236591e764c60d370747684ced", 501_965),
 )
+# Name, whether alerts are tagged, SHA-256, bytes.
+_LOGHUB = (
+    ("Apache", False, "54331d12eedf513f2127f4d89f0284c8b15fddfa5471103abf9db2c73d737778", 258_805),
+    ("BGL", True, "3fe74103c0b02a28514534e2a47257a3f770135ca61afd425bbd3b9d6a31fe26", 425_129),
+    ("HDFS", False, "729df59774e3dde934044028546d2a55d5e3d4370b9d12fcebbe4c087b2bf7b4", 414_635),
+    ("Linux", False, "7c86d7b0ecb961a25f00d9475a154df97613b9974f31ce142a146caa2017c71e", 327_804),
+    ("OpenSSH", False, "c0996a11545f4b94b435993760afa441a9e373f7bfc9e787afdb8e62f65acb4f", 357_677),
+    ("Thunderbird", True, "c62196d8a3449de765501bbf58c2093452e9d1add439053301d29fdad8a06809", 446_333),
+)
 _ENTRIES = (
     Entry(
         "titanic",
@@ -119,6 +128,44 @@ _ENTRIES = (
             stand_in="made-up reports of what teams did, a fact in every fourth sentence.",
         )
         for name, sha256, size in _CHUNKING_TEXTS
+    ),
+    Entry(
+        "ames_housing",
+        "2,930 houses sold in Ames, Iowa, 2006 to 2010: 34 of the table's 80 features, with gaps, and the price.",
+        licence="none stated (published by its author for teaching)",
+        citation="De Cock, Ames, Iowa: Alternative to the Boston Housing Data, J. Statistics Education 19 (2011).",
+        file="house_prices/ames_housing.csv",
+        url=_github("wblakecannon/ames", "1b5396bd684de822e18a2206730527775a88f4ae", "data/housing.csv"),
+        sha256="1cf821e5ab53ce9ac177cb663872c2d2b8c5b385f85eed495ce62a213bd34f86",
+        size=1_005_429,
+        stand_in="2,930 houses whose price follows quality, area and age, with noise.",
+    ),
+    Entry(
+        "california_housing",
+        "20,640 districts of California in the census of 1990: place, rooms, people, income, median house value.",
+        licence="none stated (US census; the repository is under Apache-2.0)",
+        citation="Pace and Barry, Sparse spatial autoregressions, Statistics and Probability Letters 33 (1997).",
+        file="house_prices/california_housing.csv",
+        url=_github("ageron/handson-ml2", "1e2115277b50f6c584cd668fa30e3af309a5b136", "datasets/housing/housing.csv"),
+        sha256="8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e",
+        size=1_423_529,
+        stand_in="20,640 districts whose value follows income, place and age, with noise, capped at 500,001.",
+    ),
+    *(
+        Entry(
+            f"loghub_{name.lower()}",
+            f"2,000 log lines of {name} with the template of each{', and the alerts' * tagged}.",
+            licence="loghub's own: research and academic use, with citation and notice",
+            citation="Zhu, He, He, Liu and Lyu, Loghub: A Large Collection of System Log Datasets, ISSRE (2023).",
+            file=f"logs/loghub_2k/{name}/{name}_2k.log_structured.csv",
+            url=_github(
+                "logpai/loghub", "dd61d0952749ee7963bde24220d1be5ede023033", f"{name}/{name}_2k.log_structured.csv"
+            ),
+            sha256=sha256,
+            size=size,
+            stand_in="2,000 lines of 40 made-up templates, some of them failures.",
+        )
+        for name, tagged, sha256, size in _LOGHUB
     ),
     Entry(
         "mnist_5k",
