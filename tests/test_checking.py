@@ -5,8 +5,17 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from groundup.checking import assert_refuses, runs_python_lines, speed_ratio
+from groundup.checking import (
+    assert_close,
+    assert_refuses,
+    assert_shape,
+    assert_unchanged,
+    runs_python_lines,
+    speed_ratio,
+)
 
 
 def refuse(text):
@@ -30,7 +39,7 @@ def refuse(text):
     ],
 )
 def test_an_error_may_name_things_in_its_own_words(text, named):
-    assert_refuses(refuse(text), "asked", *named)
+    assert_refuses(refuse(text), *named, message="asked")
 
 
 @pytest.mark.parametrize(
@@ -41,23 +50,24 @@ def test_an_error_may_name_things_in_its_own_words(text, named):
         ("dimension 2", -2, "-2"),
         ("shapes (8,) and (3,)", (8, 3), "(8, 3)"),
         ("bad value", "inputs|in_features", "inputs or in_features"),
+        ("bad value", r"\bk\b", "k"),
         ("no number", np.nan, "nan"),
     ],
 )
 def test_an_error_that_leaves_something_out_is_shown(text, thing, shown):
     with pytest.raises(pytest.fail.Exception, match="asked") as raised:
-        assert_refuses(refuse(text), "asked", thing)
+        assert_refuses(refuse(text), thing, message="asked")
     assert raised.value.msg == f"asked\n  the ValueError should name {shown}; it said: {text}"
 
 
 def test_what_is_not_refused_fails():
     with pytest.raises(pytest.fail.Exception, match="asked\n  expected a ValueError, and nothing was raised"):
-        assert_refuses(lambda: None, "asked")
+        assert_refuses(lambda: None, message="asked")
 
 
 def test_another_error_comes_through():
     with pytest.raises(ZeroDivisionError):
-        assert_refuses(lambda: 1 / 0, "asked")
+        assert_refuses(lambda: 1 / 0, message="asked")
 
 
 def turns_of_a_loop():
@@ -105,3 +115,37 @@ def test_time_that_others_have_the_processor_does_not_count():
     numbers = list(range(20_000))
     ratio = speed_ratio(lambda: [sum(numbers) for _ in range(20)], lambda: (time.sleep(0.002), sum(numbers)))
     assert ratio > 8
+
+
+class TestTheDocstringIsTheMessage:
+    """The check that runs is this one."""
+
+    def test_of_each_assertion(self):
+        """Two and two
+        are four.
+
+        More of it.
+        """
+        for assertion in (
+            lambda: assert_close(2 + 3, 4),
+            lambda: assert_shape(np.zeros(2), (4,)),
+            lambda: assert_refuses(lambda: None, "four"),
+            lambda: assert_unchanged(lambda values: values.sort(), np.array([2.0, 1.0])),
+        ):
+            with pytest.raises(pytest.fail.Exception, match="^Two and two are four.\n  "):
+                assertion()
+
+    def test_without_one(self):
+        with pytest.raises(pytest.fail.Exception, match=r"^This check failed.\n"):
+            assert_close(1, 2)
+
+    @given(st.integers(0, 3))
+    def test_under_hypothesis(self, number):
+        """Numbers are small."""
+        with pytest.raises(pytest.fail.Exception, match="^Numbers are small.\n"):
+            assert_close(number, 4)
+
+    def test_a_message_of_its_own_comes_first(self):
+        """Not shown."""
+        with pytest.raises(pytest.fail.Exception, match="^asked\n"):
+            assert_close(1, 2, "asked")

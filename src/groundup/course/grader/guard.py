@@ -35,7 +35,8 @@ TRUSTED = frozenset(
 WHOLE = frozenset(("_pytest", "pluggy", "groundup", "hypothesis", "numpy", "unittest"))  # their submodules too
 # What checks compare with: looked at after every check, the rest when the submission is imported and at the end.
 CORE = frozenset(
-    """builtins pytest groundup.checking numpy numpy.testing hypothesis math torch torch.testing torch.nn.functional
+    """builtins pytest groundup.checking groundup.checking.assertions groundup.checking.functions numpy numpy.testing
+    hypothesis math torch torch.testing torch.nn.functional
     _pytest.outcomes _pytest.python_api _pytest.raises _pytest.recwarn _pytest.assertion.util""".split()
 )
 # What a call that anyone may make changes: `torch.set_default_dtype`.

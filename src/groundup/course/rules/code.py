@@ -14,8 +14,8 @@ COMPANIONS = ("checks", "mistakes", "labs", "figures")
 MAY_IMPORT = {
     "checks.py": ("groundup.checking",),
     "mistakes.py": ("groundup.anatomy",),
-    "labs.py": ("groundup.labs", "groundup.data", "groundup.embedding"),
-    "figures.py": ("groundup.anatomy", "groundup.labs", "groundup.data"),
+    "labs.py": ("groundup.labs", "groundup.data", "groundup.drawing", "groundup.embedding"),
+    "figures.py": ("groundup.anatomy", "groundup.drawing", "groundup.labs", "groundup.data"),
 }
 """What a companion may import of groundup, beside its own unit and earlier ones."""
 

@@ -261,7 +261,7 @@ def test_backward_of_many_numbers_needs_a_gradient():
     for shape in ((3,), (2, 1), (0,)):
         result = Tensor(np.ones(shape)) * 2
         message = f"backward() of a tensor of shape {shape}, without a gradient: there is no single one"
-        assert_refuses(result.backward, message, "sum|gradient", shape)
+        assert_refuses(result.backward, "sum|gradient", shape, message=message)
 
 
 def test_backward_of_one_number_in_brackets():
@@ -302,7 +302,7 @@ def test_backward_refuses_a_gradient_of_another_shape():
         x = Tensor(np.ones(3))
         y = x * 2
         message = f"backward of a tensor of shape (3,) with a gradient of shape {wrong}"
-        assert_refuses(lambda y=y, wrong=wrong: y.backward(np.ones(wrong)), message, "shape", (3,), wrong)
+        assert_refuses(lambda y=y, wrong=wrong: y.backward(np.ones(wrong)), "shape", (3,), wrong, message=message)
         assert x.grad is None, f"{message} is refused and must leave no gradient behind"
         assert y.grad is None, f"{message} is refused and must leave no gradient behind: check before you write"
 

@@ -11,9 +11,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, GREY, LEGEND_ABOVE, ORANGE, PINK, RED, SKY
 from groundup.stack.bedrock.autograd import Tensor, numerical_gradient, topological_order, unbroadcast
-
-BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#888888"
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def steps(
     plot.add_scatter(x=[h], y=[here], mode="markers", name=f"h = {h:.1e}: {here:.1e}", marker=marker)
     plot.update_xaxes(type="log", title="step h", exponentformat="power", dtick=3)
     plot.update_yaxes(type="log", title="relative error", exponentformat="power", range=[-17.5, 1], dtick=3)
-    plot.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, margin_t=60)
+    plot.update_layout(legend=LEGEND_ABOVE, margin_t=60)
     return plot
 
 
@@ -304,5 +303,5 @@ def training(
     plot.update_yaxes(title="y", range=[-2.2, 2.2], row=1, col=1)
     plot.update_xaxes(title="step", row=2, col=1)
     plot.update_yaxes(title="mean squared error", rangemode="tozero", row=2, col=1)
-    plot.update_layout(height=560, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, margin_t=50)
+    plot.update_layout(height=560, legend=LEGEND_ABOVE, margin_t=50)
     return plot

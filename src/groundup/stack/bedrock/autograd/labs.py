@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from groundup.drawing import BLUE, GREEN, LEGEND_ABOVE, RED
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.bedrock.autograd import Tensor, numerical_gradient, topological_order
 
@@ -386,13 +387,13 @@ def _cost_figure(table: list[dict[str, Any]]) -> Any:
     figure = go.Figure()
     weights = [row["weights"] for row in table]
     for name, colour, dash in (
-        ("central differences (ms)", "#D55E00", "dash"),
-        ("loss and gradient (ms)", "#0072B2", "solid"),
-        ("loss (ms)", "#009E73", "dot"),
+        ("central differences (ms)", RED, "dash"),
+        ("loss and gradient (ms)", BLUE, "solid"),
+        ("loss (ms)", GREEN, "dot"),
     ):
         line = {"color": colour, "dash": dash}
         figure.add_scatter(x=weights, y=[row[name] for row in table], name=name.removesuffix(" (ms)"), line=line)
     figure.update_xaxes(type="log", title="weights")
     figure.update_yaxes(type="log", title="time (ms)", exponentformat="power")
-    figure.update_layout(legend={"orientation": "h", "y": 1.1})
+    figure.update_layout(legend=LEGEND_ABOVE)
     return figure

@@ -114,7 +114,7 @@ def test_dot_refuses_what_broadcasting_would_stretch():
     """Two arrays that are not vectors of one length are an error which names both shapes."""
     for a, b in (((3,), (1,)), ((1,), (3,)), ((3,), (2,)), ((3, 1), (3,)), ((2, 2), (2, 2)), ((), ())):
         message = f"dot of shapes {a} and {b}: they are not two vectors of one length"
-        assert_refuses(lambda a=a, b=b: dot(np.ones(a), np.ones(b)), message, a, b)
+        assert_refuses(lambda a=a, b=b: dot(np.ones(a), np.ones(b)), a, b, message=message)
 
 
 # broadcast_shapes
@@ -146,7 +146,9 @@ def test_broadcast_shapes_with_an_empty_axis():
     """A size of 0 is a size: 1 stretches to it, and nothing else fits it."""
     got = broadcast_shapes((0, 3), (1, 3))
     assert got == (0, 3), f"broadcast_shapes((0, 3), (1, 3)) is (0, 3): an empty batch stays empty; got {got!r}"
-    assert_refuses(lambda: broadcast_shapes((0,), (3,)), "broadcast_shapes((0,), (3,)): neither is 1", (0,), (3,))
+    assert_refuses(
+        lambda: broadcast_shapes((0,), (3,)), (0,), (3,), message="broadcast_shapes((0,), (3,)): neither is 1"
+    )
 
 
 def test_broadcast_shapes_says_which_axis_clashes():
@@ -158,7 +160,7 @@ def test_broadcast_shapes_says_which_axis_clashes():
         (((2, 1, 5), (6, 5), (7, 1)), -2, (6, 7)),
     ):
         message = f"broadcast_shapes{shapes}: at axis {axis} the sizes {sizes[0]} and {sizes[1]} clash"
-        assert_refuses(lambda shapes=shapes: broadcast_shapes(*shapes), message, *shapes, axis, *sizes)
+        assert_refuses(lambda shapes=shapes: broadcast_shapes(*shapes), *shapes, axis, *sizes, message=message)
 
 
 def test_broadcast_shapes_names_the_sizes_that_clash():
@@ -186,7 +188,7 @@ def test_broadcast_shapes_agrees_with_numpy(rng):
             expected = np.broadcast_shapes(*shapes)
         except ValueError:
             message = f"broadcast_shapes of {shapes}: NumPy refuses them"
-            assert_refuses(lambda shapes=shapes: broadcast_shapes(*shapes), message)
+            assert_refuses(lambda shapes=shapes: broadcast_shapes(*shapes), message=message)
         else:
             got = broadcast_shapes(*shapes)
             assert got == expected, f"broadcast_shapes of {shapes} is {expected}, got {got!r}"
@@ -627,7 +629,9 @@ def test_forward_says_what_does_not_fit():
     for shape in ((5, 3), (3, 1), (3,), (), (2, 5)):
         came = shape[-1] if shape else ()
         message = f"inputs of shape {shape} to Dense(2, 3)"
-        assert_refuses(lambda shape=shape: layer.forward(np.ones(shape)), message, "inputs|in_features", 2, came)
+        assert_refuses(
+            lambda shape=shape: layer.forward(np.ones(shape)), "inputs|in_features", 2, came, message=message
+        )
 
 
 def test_forward_is_at_least_20_times_as_fast_as_the_loop(rng):

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, GREY, LEGEND_ABOVE, ORANGE, RED, SKY, headline
 from groundup.stack.bedrock.vectors import (
     Dense,
     broadcast_shapes,
@@ -19,8 +20,6 @@ from groundup.stack.bedrock.vectors import (
     pairwise_distances,
     relu,
 )
-
-BLUE, ORANGE, GREEN, RED, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#888888"
 
 
 @figure("The race: loops against one matrix product")
@@ -58,7 +57,7 @@ def race(features: Annotated[int, Range(2, 32)] = 8, outputs: Annotated[int, Ran
     )
     plot.update_xaxes(type="log", title="batch (rows)", tickvals=batches)
     plot.update_yaxes(type="log", title="time (ms)")
-    plot.update_layout(legend={"orientation": "h", "y": 1.1})
+    plot.update_layout(legend=LEGEND_ABOVE)
     return plot
 
 
@@ -148,7 +147,7 @@ def similarity(
         line = {"color": colour, "width": 3}
         plot.add_scatter(x=[0, x], y=[0, y], mode="lines+markers", marker=arrow, line=line, name=name)
     text = f"dot {product:.2f}   cosine {cosine:.2f}   distance {distance:.2f}"
-    plot.add_annotation(x=0.5, y=1.0, xref="paper", yref="paper", text=text, showarrow=False, font_size=17)
+    headline(plot, text)
     plot.update_layout(margin_t=50)
     plot.update_xaxes(range=[-3.2, 3.2], title="feature 1")
     plot.update_yaxes(range=[-0.4, 3.2], title="feature 2", scaleanchor="x")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from groundup.drawing import BLUE, ORANGE, RED
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.bedrock.vectors import Dense, cosine_similarity, dense_loop, pairwise_distances
 
@@ -113,7 +114,7 @@ def _race_figure(table: list[dict[str, Any]]) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, colour in (("loop", "#D55E00"), ("rows", "#E69F00"), ("contender", "#0072B2")):
+    for name, colour in (("loop", RED), ("rows", ORANGE), ("contender", BLUE)):
         times = [row[f"{name} (ms)"] for row in table]
         figure.add_scatter(x=[row["batch"] for row in table], y=times, name=name, line_color=colour)
     figure.update_xaxes(type="log", title="batch (rows)")

@@ -250,12 +250,12 @@ def test_binary_cross_entropy_refuses_what_it_cannot_mean():
     for label in (-1, 2, 1.5, np.nan):
         message = f"labels 1 and {label}: a label lies between 0 and 1"
         labels = np.array([1, label])
-        assert_refuses(lambda labels=labels: binary_cross_entropy([1.0, 2.0], labels), message, "labels", label)
+        assert_refuses(lambda labels=labels: binary_cross_entropy([1.0, 2.0], labels), "labels", label, message=message)
     for logits, labels in (((3, 1), (3,)), ((3,), (3, 1)), ((3,), (1,)), ((3,), ())):
         message = f"logits of shape {logits} and labels of shape {labels}: they would broadcast"
         zeros = np.zeros(logits), np.zeros(labels)
-        assert_refuses(lambda zeros=zeros: binary_cross_entropy(*zeros), message, "labels|logits")
-    assert_refuses(lambda: binary_cross_entropy([], []), "no samples: their mean is undefined", "labels|logits")
+        assert_refuses(lambda zeros=zeros: binary_cross_entropy(*zeros), "labels|logits", message=message)
+    assert_refuses(lambda: binary_cross_entropy([], []), "labels|logits", message="no samples: their mean is undefined")
 
 
 # --- softmax and cross-entropy -------------------------------------------------------------------------------
@@ -334,13 +334,13 @@ def test_cross_entropy_refuses_what_it_cannot_mean():
     z = np.zeros((3, 3))
     for labels in ([0, 3, 1], [1, 2, 3], [-1, 0, 1], [0.0, 1.0, 2.0]):
         message = f"labels {labels} for three columns of scores: only the integers 0, 1 and 2 are classes"
-        assert_refuses(lambda labels=labels: cross_entropy(z, np.array(labels)), message, "labels")
+        assert_refuses(lambda labels=labels: cross_entropy(z, np.array(labels)), "labels", message=message)
     for shape in ((3, 3), (2,), (1,), (3, 1), ()):
         message = f"scores of shape (3, 3) and labels of shape {shape}: one class number for each row"
         labels = np.zeros(shape, dtype=int)
-        assert_refuses(lambda labels=labels: cross_entropy(z, labels), message, "labels")
+        assert_refuses(lambda labels=labels: cross_entropy(z, labels), "labels", message=message)
     message = "no samples: their mean is undefined"
-    assert_refuses(lambda: cross_entropy(np.zeros((0, 3)), np.zeros(0, dtype=int)), message, "labels|logits")
+    assert_refuses(lambda: cross_entropy(np.zeros((0, 3)), np.zeros(0, dtype=int)), "labels|logits", message=message)
 
 
 # --- objectives ----------------------------------------------------------------------------------------------
@@ -608,7 +608,7 @@ def test_gradient_descent_says_when_the_step_is_too_large():
                 gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=rate, max_iter=steps, tol=1e-9)
 
         message = f"steps of {rate:g}, at most {steps}: the objective becomes infinite at the last one or before"
-        assert_refuses(descend, message, "learning_rate", rate)
+        assert_refuses(descend, "learning_rate", rate, message=message)
 
 
 def test_newton_solves_a_parabola_in_one_step():
@@ -857,7 +857,7 @@ def test_fit_refuses_labels_it_cannot_learn(rng):
         (y[:, None], "labels of shape (6, 1), where (6,) is wanted"),
     ):
         assert_refuses(
-            lambda labels=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, labels), what, r"\by\b"
+            lambda labels=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, labels), r"\by\b", message=what
         )
 
 
@@ -875,7 +875,7 @@ def test_fit_refuses_features_it_cannot_use(rng):
         (np.zeros((6, 0)), y, "X without columns"),
     ):
         assert_refuses(
-            lambda X=features, y=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, y), what, r"\bX\b"
+            lambda X=features, y=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, y), r"\bX\b", message=what
         )
 
 
@@ -892,7 +892,7 @@ def test_fit_refuses_settings_that_break_a_rule(rng):
     ]
     for name, value in broken:
         model = LogisticRegression(**{name: value})
-        assert_refuses(lambda model=model: model.fit(X, y), f"fit with {name}={value!r}", rf"\b{name}\b", value)
+        assert_refuses(lambda model=model: model.fit(X, y), rf"\b{name}\b", value, message=f"fit with {name}={value!r}")
 
 
 @pytest.mark.parametrize("solver", ["newton", "gradient"])
@@ -906,7 +906,7 @@ def test_separable_classes_need_a_penalty(solver):
             warnings.simplefilter("ignore")  # whether it also warns of the steps that were not enough is all the same
             model.fit(X, y)
 
-    assert_refuses(fit, "classes that a plane separates, with l2=0: there is no minimum", r"\bl2\b")
+    assert_refuses(fit, r"\bl2\b", message="classes that a plane separates, with l2=0: there is no minimum")
     model = LogisticRegression(0.1, solver=solver, learning_rate=1.0, max_iter=STEPS[solver], tol=1e-2).fit(X, y)
     assert (model.predict(X) == y).all(), f"with l2=0.1 the separable classes are told apart, got {model.predict(X)}"
 
@@ -991,7 +991,7 @@ def test_prediction_refuses_what_fit_did_not_see(rng, estimator, method):
         (X[0], "one row of shape (3,), where (1, 3) is wanted"),
         (np.full((1, 3), np.nan), "a row of not-a-number"),
     ):
-        assert_refuses(lambda X=features: predict(X), f"{method} of {what}", r"\bX\b")
+        assert_refuses(lambda X=features: predict(X), r"\bX\b", message=f"{method} of {what}")
 
 
 # --- SoftmaxRegression ---------------------------------------------------------------------------------------
@@ -1099,9 +1099,9 @@ def test_softmax_regression_refuses_what_it_cannot_learn(rng):
         (X, y[:4], "four labels for nine rows", r"\by\b"),
         (with_nan, y, "not-a-number in X", r"\bX\b"),
     ):
-        assert_refuses(lambda X=features, y=labels: SoftmaxRegression().fit(X, y), what, named)
+        assert_refuses(lambda X=features, y=labels: SoftmaxRegression().fit(X, y), named, message=what)
     for name, value in (("l2", -1.0), ("learning_rate", -0.5), ("tol", np.inf), ("max_iter", 0)):
         model = SoftmaxRegression()
         setattr(model, name, value)
         message = f"fit with {name}={value}"
-        assert_refuses(lambda model=model: model.fit(X, y), message, rf"\b{name}\b", value)
+        assert_refuses(lambda model=model: model.fit(X, y), rf"\b{name}\b", value, message=message)

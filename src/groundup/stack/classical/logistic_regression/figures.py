@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, GREY, LEGEND_ABOVE, LEGEND_BELOW, ORANGE, PINK, RED
 from groundup.stack.classical.logistic_regression import (
     LogisticRegression,
     add_intercept,
@@ -17,8 +18,6 @@ from groundup.stack.classical.logistic_regression import (
     newton,
     sigmoid,
 )
-
-BLUE, ORANGE, GREEN, RED, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 
 
 @figure("Moving the threshold")
@@ -67,7 +66,7 @@ def threshold(
     fig.add_scatter(x=x, y=y, mode="lines", name="alarm above", line={"color": RED, "width": 3}, row=1, col=1)
     roc = {"mode": "lines", "line": {"color": GREEN}, "name": "ROC curve"}
     fig.add_scatter(x=false_alarms, y=recalls, **roc, row=1, col=2)
-    chance = {"mode": "lines", "line": {"color": "#888888", "dash": "dot"}, "name": "coin"}
+    chance = {"mode": "lines", "line": {"color": GREY, "dash": "dot"}, "name": "coin"}
     fig.add_scatter(x=[0, 1], y=[0, 1], **chance, row=1, col=2)
     here = {"mode": "markers", "marker": {"color": RED, "size": 12}, "name": "this threshold"}
     fig.add_scatter(x=[false_alarm_rate], y=[recall], **here, row=1, col=2)
@@ -75,7 +74,7 @@ def threshold(
     fig.update_yaxes(title="memory (standardised)", range=[X[:, 1].min() - 0.3, X[:, 1].max() + 0.3], row=1, col=1)
     fig.update_xaxes(title="false-alarm rate", tickformat=".0%", row=1, col=2)
     fig.update_yaxes(title="recall", tickformat=".0%", row=1, col=2)
-    fig.update_layout(legend={"orientation": "h", "y": -0.25})
+    fig.update_layout(legend=LEGEND_BELOW)
     return fig
 
 
@@ -102,7 +101,7 @@ def losses(show: Literal["loss", "slope"] = "loss") -> go.Figure:
         "hinge": np.maximum(0, 1 - margin),
         "wrong or right": (margin < 0).astype(float),
     }
-    colours = (BLUE, ORANGE, GREEN, PINK, "#888888")
+    colours = (BLUE, ORANGE, GREEN, PINK, GREY)
     dashes = ("solid", "dash", "dashdot", "longdash", "dot")
     fig = go.Figure()
     for (name, loss), colour, dash in zip(curves.items(), colours, dashes, strict=True):
@@ -114,7 +113,7 @@ def losses(show: Literal["loss", "slope"] = "loss") -> go.Figure:
     fig.update_xaxes(title="margin: log-odds towards the right class")
     title, bounds = ("loss (log-loss in nats)", [-0.1, 5]) if show == "loss" else ("slope of the loss", [-4, 2])
     fig.update_yaxes(title=title, range=bounds)
-    fig.update_layout(legend={"orientation": "h", "y": -0.2})
+    fig.update_layout(legend=LEGEND_BELOW)
     return fig
 
 
@@ -162,7 +161,7 @@ def descents(
         x=w,
         y=b,
         z=np.log10(heights - heights.min() + 1e-3),
-        colorscale=[[0, "#888888"], [1, "#888888"]],
+        colorscale=[[0, GREY], [1, GREY]],
         showscale=False,
         contours={"coloring": "lines"},
         ncontours=14,
@@ -182,7 +181,7 @@ def descents(
     fig.update_yaxes(title="intercept", range=[-6.5, 3.5], row=1, col=1)
     fig.update_xaxes(title="step", row=2, col=1)
     fig.update_yaxes(title="J − minimum", type="log", exponentformat="power", row=2, col=1)
-    fig.update_layout(height=620, legend={"orientation": "h", "y": 1.1})
+    fig.update_layout(height=620, legend=LEGEND_ABOVE)
     return fig
 
 
@@ -239,10 +238,10 @@ def learning_curves(
             line={"color": colour, "dash": dash},
             error_y={"array": spread, "thickness": 1},
         )
-    fig.add_hline(y=0.9, line={"color": "#888888", "dash": "dot"})
+    fig.add_hline(y=0.9, line={"color": GREY, "dash": "dot"})
     fig.update_xaxes(title="training samples", type="log", tickvals=[20, 50, 100, 200, 400])
     fig.update_yaxes(title="accuracy", tickformat=".0%", range=[0.4, 1.03])
-    fig.update_layout(legend={"orientation": "h", "y": 1.1})
+    fig.update_layout(legend=LEGEND_ABOVE)
     return fig
 
 

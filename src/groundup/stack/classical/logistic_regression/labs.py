@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from groundup.drawing import BLUE, LEGEND_ABOVE, ORANGE
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.classical.logistic_regression import LogisticRegression
 
@@ -232,11 +233,11 @@ def _learning_curves_figure(curves: dict[str, list[list[float]]]) -> Any:
             name=name,
             mode="lines+markers",
             line={
-                "color": "#0072B2" if name.startswith("logistic") else "#E69F00",
+                "color": BLUE if name.startswith("logistic") else ORANGE,
                 "dash": "dot" if name.endswith("train") else "solid",
             },
         )
     figure.update_xaxes(title="passengers to learn from", type="log")
     figure.update_yaxes(title="accuracy", tickformat=".0%")
-    figure.update_layout(legend={"orientation": "h", "y": 1.1})
+    figure.update_layout(legend=LEGEND_ABOVE)
     return figure

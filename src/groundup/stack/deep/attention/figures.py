@@ -9,11 +9,10 @@ from plotly.subplots import make_subplots
 from torch import Tensor, nn
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, DIVERGING, GREEN, GREY, LEGEND_BELOW, ORANGE, RED, headline
 from groundup.stack.deep.attention import MultiHeadAttention, attend, causal_mask, positional_encoding
 
-BLUE, ORANGE, GREEN, RED, PINK, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#888888"
 WEIGHTS = {"colorscale": "Cividis", "cmin": 0, "cmax": 1, "colorbar": {"title": "weight", "thickness": 12}}
-DIVERGING = [[0.0, BLUE], [0.5, "rgba(128,128,128,0.08)"], [1.0, ORANGE]]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 torch.set_num_threads(1)  # matrices this small are slower on two
@@ -69,7 +68,7 @@ def lookup(
     plot.update_yaxes(visible=False, range=[-1.35, 1.35], scaleanchor="x", row=1, col=1)
     plot.update_xaxes(title="weight", range=[0, 1], row=2, col=1)
     plot.update_yaxes(autorange="reversed", row=2, col=1)
-    _say(plot, f"output: {output.item():.1f}")
+    headline(plot, f"output: {output.item():.1f}")
     plot.update_layout(showlegend=False, margin_t=40, height=480)
     return plot
 
@@ -117,7 +116,7 @@ def scale(
     unit = {"entropy": "entropy of the weights (nats)", "slope of the softmax": "slope: sum of p (1 − p)"}
     plot.update_xaxes(type="log", title="dimension d of queries and keys", tickvals=dims[::2])
     plot.update_yaxes(title=unit.get(show, show), range=[-0.08 * top, top])
-    plot.update_layout(legend={"orientation": "h", "y": -0.25}, height=400)
+    plot.update_layout(legend=LEGEND_BELOW, height=400)
     return plot
 
 
@@ -222,7 +221,7 @@ def positions(
             plot.add_scatter(y=similarity[start, start:], mode="lines", name=f"from position {start}", line=line)
         plot.update_xaxes(title="distance (tokens)")
         plot.update_yaxes(title="cosine of the two encodings", range=[min(-0.1, 1.05 * similarity.min()), 1.08])
-        plot.update_layout(legend={"orientation": "h", "y": -0.25}, height=400)
+        plot.update_layout(legend=LEGEND_BELOW, height=400)
         return plot
     values = similarity if show == "all pairs" else encoding.numpy()
     plot.add_heatmap(
@@ -259,7 +258,7 @@ def by_hand(
     written = "".join(LETTERS[best] for best in output.argmax(dim=-1).tolist())
     plot = _letter_map(weights[None], word, written)
     plot.update_layout(height=430, margin_t=40)
-    _say(plot, f"{task}: {word} → {written}")
+    headline(plot, f"{task}: {word} → {written}")
     return plot
 
 
@@ -332,7 +331,7 @@ def learning(
     plot.update_xaxes(title="step", range=[-5, longest + 5], row=2, col=1)
     plot.update_yaxes(title="letters right", tickformat=".0%", range=[-0.04, 1.08], row=2, col=1)
     plot.update_layout(showlegend=False, height=600, margin_t=40)
-    _say(plot, f"step {steps}: {word} → {written}")
+    headline(plot, f"step {steps}: {word} → {written}")
     return plot
 
 
@@ -369,8 +368,3 @@ def _letter_map(heads: Tensor, word: str, written: str, *, below: bool = False) 
     bar = {**WEIGHTS["colorbar"], **({"len": 0.66, "y": 1, "yanchor": "top"} if below else {})}
     plot.update_layout(coloraxis={**WEIGHTS, "colorbar": bar})
     return plot
-
-
-def _say(plot: go.Figure, text: str) -> None:
-    """One line above the picture."""
-    plot.add_annotation(x=0.5, y=1, yshift=24, xref="paper", yref="paper", text=text, showarrow=False, font_size=16)

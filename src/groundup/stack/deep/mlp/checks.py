@@ -349,7 +349,7 @@ def test_forward_refuses_rows_of_another_width():
     """One sample without its batch axis, other numbers of features and a transposed batch are errors naming inputs."""
     for shape in ((2,), (4, 3), (4, 1), (2, 5), (), (3, 4, 2)):
         message = f"inputs of shape {shape} to a network of 2 features: (batch, 2) is wanted"
-        assert_refuses(lambda shape=shape: forward(by_hand(), np.zeros(shape)), message, "inputs")
+        assert_refuses(lambda shape=shape: forward(by_hand(), np.zeros(shape)), "inputs", message=message)
 
 
 def test_backward_by_hand():
@@ -460,7 +460,7 @@ def test_backward_refuses_labels_that_would_broadcast(rng):
     _, cache = forward(parameters, rng.normal(size=(4, 3)))
     for shape in ((4, 1), (1, 4), (3,), (1,), ()):
         message = f"labels of shape {shape} for 4 rows: (4,) is wanted"
-        assert_refuses(lambda shape=shape: backward(parameters, cache, np.zeros(shape)), message, "labels")
+        assert_refuses(lambda shape=shape: backward(parameters, cache, np.zeros(shape)), "labels", message=message)
 
 
 def test_update_by_hand():
@@ -560,7 +560,7 @@ def test_train_says_when_the_step_is_too_large(rng):
         with np.errstate(all="ignore"):
             train(random_network(rng, 2), X, y, learning_rate=1e200, epochs=5)
 
-    assert_refuses(step, "steps of 1e200: the loss is no longer a number", "learning_rate", 1e200)
+    assert_refuses(step, "learning_rate", 1e200, message="steps of 1e200: the loss is no longer a number")
 
 
 def test_train_learns_exclusive_or():
@@ -680,7 +680,7 @@ def test_classifier_refuses_what_it_cannot_learn(rng):
         (np.full((6, 2), np.nan), y, "not-a-number in X", r"\bX\b"),
         (X[:, 0], y, "X of shape (6,)", r"\bX\b"),
     ):
-        assert_refuses(lambda X=features, y=labels: MLPClassifier(epochs=1).fit(X, y), what, named)
+        assert_refuses(lambda X=features, y=labels: MLPClassifier(epochs=1).fit(X, y), named, message=what)
 
 
 @pytest.mark.parametrize(
@@ -690,7 +690,7 @@ def test_classifier_refuses_settings_that_break_a_rule(rng, name, value):
     """A setting is checked by fit, not by the constructor, and the message names it and its value."""
     X, y = two_moons(rng, 6)
     model = MLPClassifier(**{name: value})
-    assert_refuses(lambda: model.fit(X, y), f"fit with {name}={value}", rf"\b{name}\b", value)
+    assert_refuses(lambda: model.fit(X, y), rf"\b{name}\b", value, message=f"fit with {name}={value}")
 
 
 def test_prediction_refuses_what_fit_did_not_see(rng):
@@ -705,4 +705,4 @@ def test_prediction_refuses_what_fit_did_not_see(rng):
         (np.zeros(2), "one row of shape (2,), where (1, 2) is wanted"),
         ([[np.nan, 0.0]], "a row with not-a-number"),
     ):
-        assert_refuses(lambda X=features: model.predict(X), f"predict of {what}", r"\bX\b")
+        assert_refuses(lambda X=features: model.predict(X), r"\bX\b", message=f"predict of {what}")

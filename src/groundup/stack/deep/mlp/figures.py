@@ -7,11 +7,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, GREY, LEGEND_BELOW, ORANGE, PINK, RED, SKY
 from groundup.stack.bedrock.vectors import relu
 from groundup.stack.classical.logistic_regression import sigmoid
 from groundup.stack.deep.mlp import Parameters, forward, he_normal, initialize, train
 
-BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 TRANSPARENT_DIVERGING = [
     [0.0, "rgba(0,114,178,0.55)"],
     [0.5, "rgba(128,128,128,0.05)"],
@@ -50,7 +50,7 @@ def training(
     fig.update_yaxes(title="y", row=1, col=1)
     fig.update_xaxes(title="epoch", row=1, col=2)
     fig.update_yaxes(title="loss (nats)", range=[0, max(0.75, losses[0] * 1.05)], row=1, col=2)
-    fig.update_layout(legend={"orientation": "h", "y": -0.2})
+    fig.update_layout(legend=LEGEND_BELOW)
     return fig
 
 
@@ -105,7 +105,7 @@ def folds(
         y=x1,
         z=logits.reshape(len(x1), len(x0)),
         contours={"type": "constraint", "operation": "=", "value": 0},
-        line={"color": "#888888", "width": 4},
+        line={"color": GREY, "width": 4},
         name="boundary",
         showlegend=True,
         showscale=False,
@@ -114,7 +114,7 @@ def folds(
     points(fig, X, y)
     fig.update_xaxes(title="x", range=[x0[0], x0[-1]])
     fig.update_yaxes(title="y", range=[x1[0], x1[-1]])
-    fig.update_layout(legend={"orientation": "h", "y": -0.2})
+    fig.update_layout(legend=LEGEND_BELOW)
     return fig
 
 
@@ -144,7 +144,7 @@ def initialization(
         fig.add_scatter(y=sizes, name=name, mode="lines+markers", line={"color": colour, "dash": dash})
     fig.update_xaxes(title="layer (0 is the input)")
     fig.update_yaxes(title="root mean square of activations", type="log", exponentformat="power")
-    fig.update_layout(legend={"orientation": "h", "y": -0.2})
+    fig.update_layout(legend=LEGEND_BELOW)
     return fig
 
 
@@ -180,7 +180,7 @@ def dead_units(
             "showgrid": False,
             "tickformat": ".2f",
         },
-        legend={"orientation": "h", "y": -0.2},
+        legend=LEGEND_BELOW,
     )
     return fig
 
@@ -240,5 +240,5 @@ def points(fig: go.Figure, X: np.ndarray, y: np.ndarray) -> None:
             y=X[y == label, 1],
             mode="markers",
             name=f"class {label}",
-            marker={"color": colour, "symbol": symbol, "size": 5, "line": {"color": "#888888", "width": 0.5}},
+            marker={"color": colour, "symbol": symbol, "size": 5, "line": {"color": GREY, "width": 0.5}},
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from groundup.drawing import BLUE, GREEN, LEGEND_ABOVE, ORANGE, RED
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.classical.logistic_regression import LogisticRegression, sigmoid
 from groundup.stack.deep.mlp import Parameters, forward, initialize, train
@@ -109,8 +110,8 @@ def _boundary_figure(network: Parameters, line: LogisticRegression, X: np.ndarra
     grid = np.stack(np.meshgrid(x0, x1), axis=-1).reshape(-1, 2)
     figure = go.Figure()
     shown = (
-        ("two layers", forward(network, grid)[0], "#009E73"),
-        ("logistic", line.decision_function(grid), "#D55E00"),
+        ("two layers", forward(network, grid)[0], GREEN),
+        ("logistic", line.decision_function(grid), RED),
     )
     for name, logits, colour in shown:
         figure.add_contour(
@@ -124,7 +125,7 @@ def _boundary_figure(network: Parameters, line: LogisticRegression, X: np.ndarra
             line={"color": colour, "width": 3},
             hoverinfo="skip",
         )
-    for label, colour, symbol in ((0, "#0072B2", "circle"), (1, "#E69F00", "diamond")):
+    for label, colour, symbol in ((0, BLUE, "circle"), (1, ORANGE, "diamond")):
         figure.add_scatter(
             x=X[y == label, 0],
             y=X[y == label, 1],
@@ -134,5 +135,5 @@ def _boundary_figure(network: Parameters, line: LogisticRegression, X: np.ndarra
         )
     figure.update_xaxes(title="x (standardised)")
     figure.update_yaxes(title="y (standardised)")
-    figure.update_layout(legend={"orientation": "h", "y": 1.1})
+    figure.update_layout(legend=LEGEND_ABOVE)
     return figure

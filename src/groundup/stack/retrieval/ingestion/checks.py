@@ -141,10 +141,12 @@ def test_pieces_ask_few_questions_of_a_long_word():
 
 def test_pieces_refuse_a_character_that_does_not_fit():
     """There is nothing left to cut in a single character."""
-    assert_refuses(lambda: pieces("aé", 0, 2, lambda a, b: False), "nothing fits, not even one character", "'a'")
+    assert_refuses(
+        lambda: pieces("aé", 0, 2, lambda a, b: False), "'a'", message="nothing fits, not even one character"
+    )
     only_a = lambda start, end: "aé"[start:end] == "a"  # noqa: E731
-    assert_refuses(lambda: pieces("aé", 0, 2, only_a), "the second of two characters does not fit", "'é'")
-    assert_refuses(lambda: pieces("é", 0, 1, lambda a, b: False), "the character é does not fit", "'é'")
+    assert_refuses(lambda: pieces("aé", 0, 2, only_a), "'é'", message="the second of two characters does not fit")
+    assert_refuses(lambda: pieces("é", 0, 1, lambda a, b: False), "'é'", message="the character é does not fit")
 
 
 def test_pieces_fit_and_leave_nothing_out():
@@ -347,10 +349,12 @@ def test_chunk_measures_texts_as_they_will_be():
 def test_chunk_refuses_an_impossible_overlap():
     """An overlap as long as a chunk would never get on."""
     document = Document("a", "Some words.")
-    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=5), "overlap 5 of size 5", "overlap", 5)
-    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=-1), "a negative overlap", "overlap", -1)
+    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=5), "overlap", 5, message="overlap 5 of size 5")
+    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=-1), "overlap", -1, message="a negative overlap")
     assert_same([c.text for c in chunk(document, length=len, size=11, overlap=10)], ["Some words."], "overlap 10 of 11")
-    assert_refuses(lambda: chunk(document, length=lambda t: 9, size=5, overlap=0), "a character of length 9", "'S'")
+    assert_refuses(
+        lambda: chunk(document, length=lambda t: 9, size=5, overlap=0), "'S'", message="a character of length 9"
+    )
 
 
 def test_chunk_loses_nothing():
@@ -498,8 +502,8 @@ def test_pages_without_text_count():
 
 def test_pages_of_pictures_are_refused():
     """A scanned document has pages and no text; that is said at once."""
-    assert_refuses(lambda: join_pages("scan.pdf", ["", " \n"]), "two pages without text", "scan.pdf")
-    assert_refuses(lambda: join_pages("scan.pdf", []), "no pages", "scan.pdf")
+    assert_refuses(lambda: join_pages("scan.pdf", ["", " \n"]), "scan.pdf", message="two pages without text")
+    assert_refuses(lambda: join_pages("scan.pdf", []), "scan.pdf", message="no pages")
 
 
 # where
@@ -527,8 +531,8 @@ def test_where_takes_lists_and_operators():
 
 def test_where_refuses_what_cannot_match():
     """An empty list matches nothing, and Chroma would not understand a misspelt operator."""
-    assert_refuses(lambda: where({"page": []}), "an empty list", "page")
-    assert_refuses(lambda: where({"page": {"gte": 3}}), "an operator without its dollar", "gte", "page")
+    assert_refuses(lambda: where({"page": []}), "page", message="an empty list")
+    assert_refuses(lambda: where({"page": {"gte": 3}}), "gte", "page", message="an operator without its dollar")
 
 
 def test_where_leaves_its_argument_alone():
@@ -735,7 +739,7 @@ def test_ingest_refuses_reserved_metadata():
     base, _ = knowledge()
     for name in ("source", "start", "end", "document", "chunks"):
         document = Document("a.txt", "One.", {name: 1})
-        assert_refuses(lambda d=document: base.ingest(d), f"metadata called {name}", name, "a.txt")
+        assert_refuses(lambda d=document: base.ingest(d), name, "a.txt", message=f"metadata called {name}")
     document = Document("a.txt", "One.", {}, [Section(0, 4, {"start": 1})])
-    assert_refuses(lambda: base.ingest(document), "a section's metadata called start", "start")
+    assert_refuses(lambda: base.ingest(document), "start", message="a section's metadata called start")
     assert_same(len(base), 0, "nothing of a refused document is stored")

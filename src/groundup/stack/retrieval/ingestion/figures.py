@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 import plotly.graph_objects as go
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, COLOURS, GREEN, GREY, LEGEND_ABOVE, ORANGE, PINK, RED, SKY, headline
 from groundup.stack.retrieval.ingestion import Document, changes, chunk, parse_markdown, pieces
-
-BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
 
 RUNBOOK = """# Checkout fails
 
@@ -67,12 +65,10 @@ def chunks(
         name = f"row {number % 3 + 1}"
         _lane(plot, one.start, one.end, number, COLOURS[number % len(COLOURS)], name, one.text)
     for section in parsed.sections[1:]:
-        plot.add_vline(x=section.start, line={"color": "#888888", "dash": "dot"})
+        plot.add_vline(x=section.start, line={"color": GREY, "dash": "dot"})
     for start, end in parsed.whole:
-        plot.add_vrect(x0=start, x1=end, fillcolor="#888888", opacity=0.2, line_width=0)
-    plot.add_annotation(
-        x=0, y=1.12, xref="paper", yref="paper", showarrow=False, text=f"{len(made)} chunks", font_size=15
-    )
+        plot.add_vrect(x0=start, x1=end, fillcolor=GREY, opacity=0.2, line_width=0)
+    headline(plot, f"{len(made)} chunks")
     plot.update_xaxes(title="position in the text (characters)", range=[0, len(RUNBOOK)])
     plot.update_yaxes(title="", showticklabels=False)
     plot.update_layout(barmode="overlay", height=300, margin={"t": 40})
@@ -123,7 +119,7 @@ def overlap_cost(size: Annotated[int, Range(100, 400, step=20)] = 200) -> go.Fig
     plot.add_scatter(x=overlaps, y=sharing, name="neighbours that share, %", line_color=BLUE, mode="lines+markers")
     plot.update_xaxes(title="overlap (characters)")
     plot.update_yaxes(title="per cent", rangemode="tozero")
-    plot.update_layout(legend={"orientation": "h", "y": 1.12})
+    plot.update_layout(legend=LEGEND_ABOVE)
     return plot
 
 

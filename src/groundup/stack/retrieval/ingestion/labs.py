@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from groundup.drawing import BLUE, RED
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.retrieval.ingestion import Chunk, Document, KnowledgeBase, chunk, open_store
 
@@ -142,7 +143,7 @@ def _sizes_figure(table: list[dict[str, Any]]) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, colour in (("span recall", "#0072B2"), ("drawn blindly", "#D55E00")):
+    for name, colour in (("span recall", BLUE), ("drawn blindly", RED)):
         figure.add_scatter(
             x=[row["size (tokens)"] for row in table], y=[row[name] for row in table], name=name, line_color=colour
         )

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, GREY, ORANGE, RED, SKY, headline
 from groundup.stack.retrieval.rag import (
     Passage,
     assemble,
@@ -21,8 +22,6 @@ from groundup.stack.retrieval.rag import (
     terms,
     words,
 )
-
-BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 
 RETRIEVED = [
     Passage("Checkout was killed because it exceeded its memory limit. Kubernetes restarts it each time.", "incident"),
@@ -52,7 +51,7 @@ def budget(
     context = assemble(RETRIEVED, budget=tokens, length=_length, overlap=overlap)
     kept = [any(one is passage for one in context) for passage in RETRIEVED]
     plot = go.Figure()
-    for name, colour, flag in (("in the context", BLUE, True), ("left out", "#888888", False)):
+    for name, colour, flag in (("in the context", BLUE, True), ("left out", GREY, False)):
         rows = [n for n, is_in in enumerate(kept) if is_in == flag]
         plot.add_bar(
             x=[f"{n + 1}: {RETRIEVED[n].source}" for n in rows],
@@ -61,9 +60,7 @@ def budget(
             marker_color=colour,
         )
     used = _length(render(context))
-    plot.add_annotation(
-        x=0.5, y=1.1, xref="paper", yref="paper", text=f"{used} of {tokens} words used", showarrow=False
-    )
+    headline(plot, f"{used} of {tokens} words used")
     order = [f"{n}: {one.source}" for n, one in enumerate(RETRIEVED, 1)]
     plot.update_xaxes(title="passage, best first", categoryorder="array", categoryarray=order)
     plot.update_yaxes(title="length (words)")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from groundup.drawing import BLUE, GREEN, RED
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.retrieval.rag import (
     Answer,
@@ -218,10 +219,10 @@ def _scores_figure(scores: Any, threshold: float) -> Any:
 
     values, flags = scores
     figure = go.Figure()
-    for name, mask, colour in (("answerable", flags, "#0072B2"), ("not answerable", ~flags, "#D55E00")):
+    for name, mask, colour in (("answerable", flags, BLUE), ("not answerable", ~flags, RED)):
         figure.add_histogram(x=values[mask], name=name, marker_color=colour, opacity=0.6, xbins={"size": 0.05})
     if np.isfinite(threshold):
-        figure.add_vline(x=threshold, line={"dash": "dash", "color": "#009E73"})
+        figure.add_vline(x=threshold, line={"dash": "dash", "color": GREEN})
     figure.update_xaxes(title="share of the question covered", range=[0, 1.05])
     figure.update_yaxes(title="questions")
     figure.update_layout(barmode="overlay")

@@ -337,17 +337,17 @@ def test_bm25_takes_queries_as_weights_and_terms_by_any_analysis():
 def test_bm25_says_what_does_not_fit():
     """Ids and texts that do not match, ids twice, negative or unknown, a bad k, b, k1 or weight: an error each."""
     index = index_of(TEXTS)
-    assert_refuses(lambda: index.add([20, 21], ["one"]), "2 ids, 1 text", "ids", "texts", 2, 1)
-    assert_refuses(lambda: index.add([20, 20], ["a", "b"]), "an id twice", "ids", 20)
-    assert_refuses(lambda: index.add([-1], ["a"]), "a negative id", "ids", -1)
-    assert_refuses(lambda: index.remove([1, 55]), "an unknown id", "ids", 55)
-    assert_refuses(lambda: index.remove([1, 1]), "an id twice", "ids", 1)
+    assert_refuses(lambda: index.add([20, 21], ["one"]), "ids", "texts", 2, 1, message="2 ids, 1 text")
+    assert_refuses(lambda: index.add([20, 20], ["a", "b"]), "ids", 20, message="an id twice")
+    assert_refuses(lambda: index.add([-1], ["a"]), "ids", -1, message="a negative id")
+    assert_refuses(lambda: index.remove([1, 55]), "ids", 55, message="an unknown id")
+    assert_refuses(lambda: index.remove([1, 1]), "ids", 1, message="an id twice")
     assert len(index) == 6, "what was refused has changed nothing"
-    assert_refuses(lambda: index.search(["a"], 0), "k = 0", "k", 0)
-    assert_refuses(lambda: index.search("disk", 3), "one text in place of a list", "queries", "disk")
-    assert_refuses(lambda: index.search([{"disk": -2.0}], 3), "a negative weight", "weight", -2)
-    assert_refuses(lambda: BM25(b=1.5), "b = 1.5", r"\bb\b", 1.5)
-    assert_refuses(lambda: BM25(k1=-0.5), "k1 = -0.5", "k1", -0.5)
+    assert_refuses(lambda: index.search(["a"], 0), "k", 0, message="k = 0")
+    assert_refuses(lambda: index.search("disk", 3), "queries", "disk", message="one text in place of a list")
+    assert_refuses(lambda: index.search([{"disk": -2.0}], 3), "weight", -2, message="a negative weight")
+    assert_refuses(lambda: BM25(b=1.5), r"\bb\b", 1.5, message="b = 1.5")
+    assert_refuses(lambda: BM25(k1=-0.5), "k1", -0.5, message="k1 = -0.5")
 
 
 # --- BM25.expand ---------------------------------------------------------------------------------------------
@@ -407,8 +407,10 @@ def test_expand_weighs_the_documents():
     assert_close([got.get(term, NAN) for term in want], list(want.values()), "documents alpha, beta count 3 and 1")
     many = index_of({1: " ".join(f"word{n}" for n in range(30))}, analyse=str.split)
     assert len(many.expand("query", [1])) == 21, "the query's term, and 20 of the document's 30"
-    assert_refuses(lambda: index.expand("query", [1, 2], [1.0]), "one weight for two documents", "weights", 2, 1)
-    assert_refuses(lambda: index.expand("query", [1, 8]), "an unknown document", "ids", 8)
+    assert_refuses(
+        lambda: index.expand("query", [1, 2], [1.0]), "weights", 2, 1, message="one weight for two documents"
+    )
+    assert_refuses(lambda: index.expand("query", [1, 8]), "ids", 8, message="an unknown document")
 
 
 def test_expand_without_documents_is_the_query():
@@ -596,19 +598,29 @@ def test_fusion_says_what_does_not_fit():
     """No list, lists of other queries, flat lists, a bad k, weights that do not match: an error each."""
     one, two = np.array([[1, 2]]), np.array([[1], [2]])
     scores = np.array([[2.0, 1.0]])
-    assert_refuses(lambda: reciprocal_rank_fusion([], 3), "no ranking", "ranking")
-    assert_refuses(lambda: reciprocal_rank_fusion([one, two], 3), "one query and two", "ranking", (1, 2), (2, 1))
-    assert_refuses(lambda: reciprocal_rank_fusion([one[0]], 3), "a flat ranking", "queries", (2,))
-    assert_refuses(lambda: reciprocal_rank_fusion([one], 0), "k = 0", "k", 0)
-    assert_refuses(lambda: score_fusion([], 3), "no ranking", "ranking")
-    assert_refuses(lambda: score_fusion([(one, scores), (two, two.astype(float))], 3), "one query and two", (1, 2))
-    assert_refuses(lambda: score_fusion([(one, scores)], -1), "k = -1", "k", -1)
-    assert_refuses(lambda: score_fusion([(one, scores)], 2, weights=[1.0, 2.0]), "two weights for one", "weights", 2)
+    assert_refuses(lambda: reciprocal_rank_fusion([], 3), "ranking", message="no ranking")
+    assert_refuses(
+        lambda: reciprocal_rank_fusion([one, two], 3), "ranking", (1, 2), (2, 1), message="one query and two"
+    )
+    assert_refuses(lambda: reciprocal_rank_fusion([one[0]], 3), "queries", (2,), message="a flat ranking")
+    assert_refuses(lambda: reciprocal_rank_fusion([one], 0), "k", 0, message="k = 0")
+    assert_refuses(lambda: score_fusion([], 3), "ranking", message="no ranking")
+    assert_refuses(
+        lambda: score_fusion([(one, scores), (two, two.astype(float))], 3), (1, 2), message="one query and two"
+    )
+    assert_refuses(lambda: score_fusion([(one, scores)], -1), "k", -1, message="k = -1")
+    assert_refuses(
+        lambda: score_fusion([(one, scores)], 2, weights=[1.0, 2.0]), "weights", 2, message="two weights for one"
+    )
     pair, ones = (one, scores), np.ones(1)
-    assert_refuses(lambda: evidence_fusion(pair, np.ones(3), pair, 2), "three bounds for a query", "bounds", 3, 1)
-    assert_refuses(lambda: evidence_fusion(pair, ones, pair, 0), "k = 0", r"\bk\b", 0)
+    assert_refuses(
+        lambda: evidence_fusion(pair, np.ones(3), pair, 2), "bounds", 3, 1, message="three bounds for a query"
+    )
+    assert_refuses(lambda: evidence_fusion(pair, ones, pair, 0), r"\bk\b", 0, message="k = 0")
     other = two, two.astype(float)
-    assert_refuses(lambda: evidence_fusion(pair, ones, other, 2), "one query and two", "rankings", (1, 2), (2, 1))
+    assert_refuses(
+        lambda: evidence_fusion(pair, ones, other, 2), "rankings", (1, 2), (2, 1), message="one query and two"
+    )
 
 
 def test_hybrid_search_asks_again_with_words_that_meaning_found():
@@ -693,10 +705,14 @@ def test_rerank_says_what_does_not_fit():
         def score(self, query, passages):
             return np.array(self.scores)
 
-    assert_refuses(lambda: rerank("q", [1, 2, 3], ["a", "b"], Lengths()), "3 ids, 2 passages", "passages", 3, 2)
-    assert_refuses(lambda: rerank("q", [1, 2], ["a", "b"], Broken([1.0])), "one score for two", "scores", 2, (1,))
-    assert_refuses(lambda: rerank("q", [1, 2], ["a", "b"], Broken([[1.0], [2.0]])), "a column", "scores", (2, 1))
-    assert_refuses(lambda: rerank("q", [1, 2], ["a", "b"], Broken([1.0, NAN])), "nan", "scores|score", "nan")
+    assert_refuses(lambda: rerank("q", [1, 2, 3], ["a", "b"], Lengths()), "passages", 3, 2, message="3 ids, 2 passages")
+    assert_refuses(
+        lambda: rerank("q", [1, 2], ["a", "b"], Broken([1.0])), "scores", 2, (1,), message="one score for two"
+    )
+    assert_refuses(
+        lambda: rerank("q", [1, 2], ["a", "b"], Broken([[1.0], [2.0]])), "scores", (2, 1), message="a column"
+    )
+    assert_refuses(lambda: rerank("q", [1, 2], ["a", "b"], Broken([1.0, NAN])), "scores|score", "nan", message="nan")
 
 
 # --- measures ------------------------------------------------------------------------------------------------
@@ -775,12 +791,12 @@ def test_measures_without_anything_to_find_are_not_a_number(name, measure):
         assert_close(measure([1, 2], {}), NAN, f"{name} without judgements")
         assert_close(measure([1, 2], {1: 0.0, 5: 0.0}), NAN, f"{name} where all that is judged is worth nothing")
         assert_close(measure([], {}), NAN, f"{name} of nothing, with nothing to find")
-    assert_refuses(lambda: measure([1, 2, 1], {1: 1.0}), f"{name} of a ranking with an id twice", "ranking", 1)
-    assert_refuses(lambda: measure([1, 2], {2: -1.0}), f"{name} with a gain of -1", "gains", -1)
+    assert_refuses(lambda: measure([1, 2, 1], {1: 1.0}), "ranking", 1, message=f"{name} of a ranking with an id twice")
+    assert_refuses(lambda: measure([1, 2], {2: -1.0}), "gains", -1, message=f"{name} with a gain of -1")
     assert isinstance(measure([1], {1: 1.0}), float), f"{name} returns a float"
 
 
 def test_measures_refuse_a_k_below_one():
     """A cut before the first place is an error."""
-    assert_refuses(lambda: ndcg([1], {1: 1.0}, 0), "ndcg at 0", "k", 0)
-    assert_refuses(lambda: recall([1], {1: 1.0}, -2), "recall at -2", "k", -2)
+    assert_refuses(lambda: ndcg([1], {1: 1.0}, 0), "k", 0, message="ndcg at 0")
+    assert_refuses(lambda: recall([1], {1: 1.0}, -2), "k", -2, message="recall at -2")

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, GREY, LEGEND_ABOVE, ORANGE, PINK, SKY, headline
 from groundup.stack.retrieval.ranking import (
     BM25,
     average_precision,
@@ -18,8 +19,6 @@ from groundup.stack.retrieval.ranking import (
     reciprocal_rank_fusion,
     score_fusion,
 )
-
-BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 
 
 @figure("What a count is worth")
@@ -45,7 +44,7 @@ def saturation(
         plot.add_scatter(x=list(counts), y=values, name=name, mode="lines+markers", line_color=colour)
     plot.update_xaxes(title="times in the document")
     plot.update_yaxes(title="BM25 score", rangemode="tozero")
-    plot.update_layout(legend={"orientation": "h", "y": 1.1})
+    plot.update_layout(legend=LEGEND_ABOVE)
     return plot
 
 
@@ -87,7 +86,7 @@ def fusing(
         plot.add_scatter(x=qualities, y=values, name=name, line={"color": colour, "dash": dash, "width": 3})
     plot.update_xaxes(title="lift by meaning (deviations)")
     plot.update_yaxes(title="nDCG@10", range=[0, 1])
-    plot.update_layout(legend={"orientation": "h", "y": 1.15})
+    plot.update_layout(legend=LEGEND_ABOVE)
     return plot
 
 
@@ -127,7 +126,7 @@ def feedback(
     order = sorted({**own, **new}, key=lambda term: (term not in own, -new.get(term, 0.0), term))
     plot = go.Figure()
     for name, weights, colours in (
-        ("before", own, "#888888"),
+        ("before", own, GREY),
         ("after", new, [BLUE if term in own else ORANGE for term in order]),
     ):
         plot.add_bar(x=order, y=[weights.get(term, 0.0) for term in order], name=name, marker_color=colours)
@@ -167,7 +166,7 @@ def measures(
         marker_color=[BLUE, ORANGE, GREEN, PINK],
     )
     places = ", ".join(f"worth {gains[id]:.0f} at {ranking.index(id) + 1}" for id in gains)
-    plot.add_annotation(x=0.5, y=1.12, xref="paper", yref="paper", text=places, showarrow=False)
+    headline(plot, places)
     plot.update_xaxes(title="measure")
     plot.update_yaxes(title="value", range=[0, 1.05])
     return plot

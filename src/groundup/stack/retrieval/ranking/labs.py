@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from groundup.drawing import BLUE, GREEN, ORANGE, PINK, RED, SKY
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.retrieval.ranking import (
     BM25,
@@ -195,7 +196,7 @@ def bars(measure: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     import plotly.graph_objects as go
 
     names = [row["search"] for row in rows]
-    colours = ["#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#D55E00", "#009E73"]
+    colours = [BLUE, ORANGE, SKY, PINK, RED, GREEN]
     figure = go.Figure(go.Bar(x=names, y=[row[measure] for row in rows], marker_color=colours))
     figure.update_xaxes(title="search")
     figure.update_yaxes(title=measure)

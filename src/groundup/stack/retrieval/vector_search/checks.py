@@ -195,7 +195,9 @@ def test_kmeans_leaves_no_centre_empty():
 def test_kmeans_refuses_too_few():
     """Fewer vectors than centres are an error."""
     few = np.ones((3, 2), np.float32)
-    assert_refuses(lambda: kmeans(few, 5, np.random.default_rng(0)), "kmeans of 3 vectors with k = 5", "k", 5, 3)
+    assert_refuses(
+        lambda: kmeans(few, 5, np.random.default_rng(0)), "k", 5, 3, message="kmeans of 3 vectors with k = 5"
+    )
 
 
 # IVF._nearest
@@ -262,11 +264,13 @@ def test_ivf_empty_and_untrained():
     """An index without rows finds nothing; one that was not trained says so when rows are added."""
     index = IVF(2, 3, 2)
     assert np.all(index.search(at_angles(10), 2)[0] == -1), "an untrained IVF, which is empty, finds nothing"
-    assert_refuses(lambda: index.add(at_angles(10), [1]), "add to an IVF that was not trained", "train")
+    assert_refuses(lambda: index.add(at_angles(10), [1]), "train", message="add to an IVF that was not trained")
     index.train(at_angles(0, 90, 180))
     assert np.all(index.search(at_angles(10, 20), 2)[0] == -1), "a trained IVF without rows finds nothing"
     index.add(at_angles(10), [1])
-    assert_refuses(lambda: index.train(at_angles(0, 90, 180)), "train of an IVF with a row in it", "train|empty", 1)
+    assert_refuses(
+        lambda: index.train(at_angles(0, 90, 180)), "train|empty", 1, message="train of an IVF with a row in it"
+    )
 
 
 def test_ivf_searches_cell_by_cell(rng):
@@ -315,8 +319,10 @@ def test_encode_takes_the_nearest_code(rng):
 
 def test_encode_needs_codes():
     """Before training there are no codes to choose from."""
-    assert_refuses(lambda: PQ(4, 2).encode(np.ones((1, 4), np.float32)), "encode by a PQ that was not trained", "train")
-    assert_refuses(lambda: PQ(10, 4), "PQ of 10 numbers in 4 parts", "parts", 10, 4)
+    assert_refuses(
+        lambda: PQ(4, 2).encode(np.ones((1, 4), np.float32)), "train", message="encode by a PQ that was not trained"
+    )
+    assert_refuses(lambda: PQ(10, 4), "parts", 10, 4, message="PQ of 10 numbers in 4 parts")
 
 
 def test_add_up_by_hand():
@@ -353,7 +359,7 @@ def test_pq_finds_what_is_near(rng):
     index.remove([3])
     assert index.search(vectors[3:4], 1)[0][0, 0] != 3, "an id that was removed is not found"
     assert_close(index.search(vectors[:1], 5, [3, 7])[0], [[7, -1, -1, -1, -1]], "allowed [3, 7], of which 3 is gone")
-    assert_refuses(lambda: index.train(vectors), "train of a PQ with rows in it", "train|empty", 256)
+    assert_refuses(lambda: index.train(vectors), "train|empty", 256, message="train of a PQ with rows in it")
 
 
 # search_layer
@@ -749,20 +755,20 @@ def test_an_index_says_what_does_not_fit(kind):
     """Each wrong argument is named, with what was wanted and what came."""
     index = make(kind, 2)
     two = at_angles(0, 90)
-    assert_refuses(lambda: index.add(np.ones((2, 3)), [0, 1]), "vectors of 3 numbers", "vectors", 2, (2, 3))
-    assert_refuses(lambda: index.add(two[0], [0]), "a single vector without its axis", "vectors", (2,))
-    assert_refuses(lambda: index.add(two * 3, [0, 1]), "vectors of length 3", "vectors", 1, 3)
-    assert_refuses(lambda: index.add(two * np.nan, [0, 1]), "not a number", "vectors", "nan")
-    assert_refuses(lambda: index.add(two, [0]), "one id for two vectors", "ids", 2, (1,))
-    assert_refuses(lambda: index.add(two, [4, 4]), "the same id twice", "ids", "different", 1)
-    assert_refuses(lambda: index.add(two, [0, -1]), "a negative id", "ids", -1)
+    assert_refuses(lambda: index.add(np.ones((2, 3)), [0, 1]), "vectors", 2, (2, 3), message="vectors of 3 numbers")
+    assert_refuses(lambda: index.add(two[0], [0]), "vectors", (2,), message="a single vector without its axis")
+    assert_refuses(lambda: index.add(two * 3, [0, 1]), "vectors", 1, 3, message="vectors of length 3")
+    assert_refuses(lambda: index.add(two * np.nan, [0, 1]), "vectors", "nan", message="not a number")
+    assert_refuses(lambda: index.add(two, [0]), "ids", 2, (1,), message="one id for two vectors")
+    assert_refuses(lambda: index.add(two, [4, 4]), "ids", "different", 1, message="the same id twice")
+    assert_refuses(lambda: index.add(two, [0, -1]), "ids", -1, message="a negative id")
     assert len(index) == 0, f"{kind}: what is refused leaves nothing behind"
     index.add(two, [0, 1])
-    assert_refuses(lambda: index.search(two, 0), "no neighbours", "k", 0)
-    assert_refuses(lambda: index.search(np.ones((1, 3)), 1), "a query of 3 numbers", "queries", 2, (1, 3))
-    assert_refuses(lambda: index.search(two, 1, np.ones(5, bool)), "a mask of 5", "allowed", (2,), (5,))
+    assert_refuses(lambda: index.search(two, 0), "k", 0, message="no neighbours")
+    assert_refuses(lambda: index.search(np.ones((1, 3)), 1), "queries", 2, (1, 3), message="a query of 3 numbers")
+    assert_refuses(lambda: index.search(two, 1, np.ones(5, bool)), "allowed", (2,), (5,), message="a mask of 5")
 
 
 def test_hnsw_refuses_a_graph_that_falls_apart():
     """With one link a row there is no way back."""
-    assert_refuses(lambda: HNSW(4, M=1), "M of 1", "M", 2, 1)
+    assert_refuses(lambda: HNSW(4, M=1), "M", 2, 1, message="M of 1")

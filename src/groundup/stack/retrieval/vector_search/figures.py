@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREY, LEGEND_ABOVE, ORANGE, RED, SKY
 from groundup.stack.retrieval.vector_search import (
     HNSW,
     IVF,
@@ -17,10 +18,6 @@ from groundup.stack.retrieval.vector_search import (
     search_layer,
     select_neighbours,
 )
-
-BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#888888",
-)  # fmt: skip
 
 
 def _sphere(count: int, clusters: int = 0) -> np.ndarray:
@@ -45,7 +42,7 @@ def _edges(vectors: np.ndarray, pairs: list[tuple[int, int]]) -> tuple[list[floa
 def _plane(plot: go.Figure) -> go.Figure:
     plot.update_xaxes(title="x, of points on a sphere seen from above", range=[-1.05, 1.05], zeroline=False)
     plot.update_yaxes(title="y", range=[-1.05, 1.05], zeroline=False, scaleanchor="x")
-    plot.update_layout(legend={"orientation": "h", "y": 1.12}, margin_t=30)
+    plot.update_layout(legend=LEGEND_ABOVE, margin_t=30)
     return plot
 
 
@@ -188,5 +185,5 @@ def codes(parts: Literal["1", "2", "4", "8", "16"] = "8", spread: Annotated[floa
     plot.add_scatter(x=[-1, 1], y=[-1, 1], mode="lines", line={"color": GREY, "dash": "dot"}, showlegend=False)
     plot.update_xaxes(title="true score", range=[-1.05, 1.05])
     plot.update_yaxes(title="score from codes", range=[-1.05, 1.05])
-    plot.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
+    plot.update_layout(showlegend=True, legend=LEGEND_ABOVE)
     return plot

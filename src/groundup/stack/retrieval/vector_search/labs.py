@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from groundup.drawing import BLUE, GREEN, ORANGE, RED
 from groundup.labs import Recorder, expect, lab
 from groundup.stack.retrieval.vector_search import HNSW, IVF, PQ, Exact, descend
 
-COLOURS = {"exact": "#D55E00", "IVF": "#E69F00", "HNSW": "#0072B2", "PQ": "#009E73"}
+COLOURS = {"exact": RED, "IVF": ORANGE, "HNSW": BLUE, "PQ": GREEN}
 
 
 @dataclass(frozen=True)

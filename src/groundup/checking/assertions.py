@@ -1,7 +1,7 @@
-"""What checks are written with, and the pytest plugin (`-p groundup.checking`) that every run of them loads.
+"""What single checks are written with: values, shapes, refusals, speed.
 
 A check's failure is the lesson's best sentence: it says what was asked, what came back, what was expected and
-where to look. `assert_close` and `assert_shape` write the last three; the check writes the first.
+where to look. These write the last three. The first is the check's own docstring, unless it gives a better one.
 """
 
 from __future__ import annotations
@@ -16,36 +16,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-
-# Verdicts must repeat: the same code gives the same examples. Deadlines belong to the grader, not to an example.
-# The phase `explain` traces every line of a failing check to guess at the cause: seconds, for what the diagnosis does.
-settings.register_profile(
-    "groundup",
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=25,
-    phases=(Phase.explicit, Phase.generate, Phase.target, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile("groundup")
 
 NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|inf|nan)\b", re.IGNORECASE)
 # Windows counts processor time in steps of 16 milliseconds, and so does Linux for a process (not for a thread) whose
 # processor time is limited, as in the grader.
 CLOCK = time.perf_counter if sys.platform == "win32" else time.thread_time
+RUNNING = {"docstring": ""}
+"""The docstring of the check that runs now; the plugin writes it before each."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--seed`, the seed of the `rng` fixture."""
-    parser.addoption("--seed", type=int, default=0, help="seed of the checks' random numbers")
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    """Random numbers for a check, the same on every run with the same seed."""
-    return np.random.default_rng(request.config.getoption("--seed"))
+def asked(message: str | None) -> str:
+    """The message of a check that fails: the one given, or else the first paragraph of the check's docstring."""
+    if message is not None:
+        return message
+    docstring = RUNNING["docstring"]
+    return " ".join(docstring.split("\n\n")[0].split()) if docstring else "This check failed."
 
 
 def growing(count: int, largest: int) -> Iterator[tuple[random.Random, int]]:
@@ -62,20 +47,23 @@ def growing(count: int, largest: int) -> Iterator[tuple[random.Random, int]]:
         yield random.Random(number), number * largest // (count - 1)
 
 
-def assert_close(actual: Any, expected: Any, message: str, *, rtol: float = 1e-7, atol: float = 1e-9) -> None:
+def assert_close(
+    actual: Any, expected: Any, message: str | None = None, *, rtol: float = 1e-7, atol: float = 1e-9
+) -> None:
     """Fail with `message` unless `actual` has the shape of `expected` and is equal within the tolerances.
 
     Args:
         actual: what the learner's code returned: a number, an array or a tensor.
         expected: what it should have returned.
-        message: what was asked, in one sentence.
+        message: what was asked, in one sentence; the check's docstring unless given.
         rtol: relative tolerance.
         atol: absolute tolerance.
     """
     __tracebackhide__ = True
+    message = asked(message)
     if actual is None:
         pytest.fail(f"{message}\n  It returned None: is a `return` missing?", pytrace=False)
-    got, want = _array(actual), _array(expected)
+    got, want = as_array(actual), as_array(expected)
     if got.dtype == object:
         pytest.fail(f"{message}\n  It returned a {type(actual).__name__}, not numbers.", pytrace=False)
     if got.shape != want.shape:
@@ -95,32 +83,34 @@ def assert_close(actual: Any, expected: Any, message: str, *, rtol: float = 1e-7
     pytest.fail(f"{message}\n{detail}", pytrace=False)
 
 
-def assert_shape(actual: Any, shape: tuple[int, ...], message: str) -> None:
-    """Fail with `message` unless `actual` has exactly this shape."""
+def assert_shape(actual: Any, shape: tuple[int, ...], message: str | None = None) -> None:
+    """Fail with `message` (the check's docstring unless given) unless `actual` has exactly this shape."""
     __tracebackhide__ = True
+    message = asked(message)
     got = tuple(getattr(actual, "shape", ())) if actual is not None else None
     if got != tuple(shape):
         what = "None: is a `return` missing?" if actual is None else f"shape {got}"
         pytest.fail(f"{message}\n  expected shape {tuple(shape)}, got {what}", pytrace=False)
 
 
-def assert_refuses(call: Callable[[], Any], message: str, *named: str | float | tuple[int, ...]) -> None:
+def assert_refuses(call: Callable[[], Any], *named: str | float | tuple[int, ...], message: str | None = None) -> None:
     """Fail with `message` unless `call` raises a ValueError that names everything in `named`, in whatever words.
 
     Args:
         call: what should be refused.
-        message: what was asked, in one sentence.
         named: what the error must name: a word (or regular expression, case ignored), a number however it is
             written (2 may be `2` or `2.0`), or a shape.
+        message: what was asked, in one sentence; the check's docstring unless given.
     """
     __tracebackhide__ = True
+    message = asked(message)
     try:
         call()
     except ValueError as error:
         said = str(error)
     else:
         pytest.fail(f"{message}\n  expected a ValueError, and nothing was raised", pytrace=False)
-    missing = [str(thing).replace("|", " or ") for thing in named if not _names(said, thing)]
+    missing = [_word(thing) for thing in named if not _names(said, thing)]
     if missing:
         pytest.fail(f"{message}\n  the ValueError should name {' and '.join(missing)}; it said: {said}", pytrace=False)
 
@@ -172,6 +162,11 @@ def runs_python_lines(call: Callable[[], Any], limit: int) -> bool:
     return lines >= limit
 
 
+def _word(thing: str | float | tuple[int, ...]) -> str:
+    """What should be named, as a person would write it: without the marks of a regular expression."""
+    return re.sub(r"\\(.)", lambda mark: "" if mark[1] == "b" else mark[1], str(thing)).replace("|", " or ")
+
+
 def _seconds(call: Callable[[], Any], times: int) -> float:
     start = CLOCK()
     for _ in range(times):
@@ -188,7 +183,8 @@ def _names(text: str, thing: str | float | tuple[int, ...]) -> bool:
     return bool(np.isclose(numbers, thing, rtol=1e-12, atol=0, equal_nan=True).any())
 
 
-def _array(value: Any) -> np.ndarray:
+def as_array(value: Any) -> np.ndarray:
+    """A number, an array or a tensor as an array."""
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, without importing torch
         value = value.detach().cpu().numpy()
     return np.asarray(value)
