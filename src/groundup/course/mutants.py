@@ -83,22 +83,22 @@ def mutants(source: str, names: Iterable[str]) -> list[Mutant]:
     return found
 
 
-def drawn(mutants: Iterable[Mutant], most: int, seed: int = 0) -> list[Mutant]:
-    """At most so many of the mutants, in their order: an even share of every function and, within it, every operator.
+def drawn(ids: Iterable[str], most: int, seed: int = 0) -> list[str]:
+    """At most so many of some mutants, in their order: an even share of each function and, within it, each operator.
 
     Args:
-        mutants: all of them.
+        ids: all of them.
         most: how many to take.
-        seed: of the draw; the same mutants and seed give the same draw on every machine.
+        seed: of the draw; the same ids and seed give the same draw on every machine.
     """
-    every = list(mutants)
+    every = list(ids)
     if len(every) <= most:
         return every
     random = Random(seed)
-    ranked = sorted(range(len(every)), key=lambda i: (*every[i].id.split(":")[:2], random.random()))
+    ranked = sorted(every, key=lambda name: (*name.split(":")[:2], random.random()))
     offset = random.random()
     taken = {ranked[int((place + offset) * len(every) / most)] for place in range(most)}
-    return [mutant for number, mutant in enumerate(every) if number in taken]
+    return [name for name in every if name in taken]
 
 
 class _Alone:

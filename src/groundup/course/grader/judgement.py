@@ -167,7 +167,7 @@ def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
         case "exit" if ending["code"] == BROKEN:
             return "your code broke the process that it ran in, so that nothing more could be reported."
         case "exit" if ending["code"] == STUCK:
-            return "your code took far longer over a check than it should, and was stopped. Is there a loop without an end?"
+            return "your code took far longer over a check than it should, and was stopped. Does a loop never end?"
         case "exit" if ending["code"] in WINDOWS_SIGNALS:
             return _killed(WINDOWS_SIGNALS[ending["code"]])
         case "exit":
