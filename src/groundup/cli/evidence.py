@@ -116,6 +116,7 @@ def verify_command(
             def advance(done: int, total: int, task: object = task) -> None:
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
+            files = proof.hashes(unit)
             report = verify_unit(unit, grader, quick=quick, all_mutants=all_mutants, on_progress=advance)
             reports.append(report)
             bar.remove_task(task)
@@ -127,7 +128,7 @@ def verify_command(
                     different += [f"{unit.id}: {text}" for text in proof.differences(kept.proof, report)]
                 disagreements[unit.id] = different
                 lines += [f"  ! {text}" for text in different]
-            elif proof.keep(unit, report) is not None:
+            elif proof.keep(unit, report, files) is not None:
                 lines.append(f"  wrote {proof.FILE}: {proof.standing(unit).proof.words}")  # type: ignore[union-attr]
             else:
                 why = "--quick leaves things out" if report.left_out else "the unit does not pass"

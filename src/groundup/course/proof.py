@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from groundup.course.catalogue import STACK
 from groundup.course.unit import Unit, load_unit
@@ -117,7 +117,7 @@ def standing(unit: Unit) -> Standing:
     except (ValueError, TypeError, KeyError):
         return Standing(unit.id, None, (f"{FILE} cannot be read",))
     reasons = [
-        *_changes(proof.files, _files(unit)),
+        *_changes(proof.files, hashes(unit)),
         *_changes(proof.needs, {name: _hash(_beside(unit, name)) for name in proof.needs}),
         *_changes(proof.packages, {name: locked(name) for name in proof.packages} if lock_file() else proof.packages),
     ]
@@ -141,7 +141,8 @@ def _sources(path: Path) -> list[Path]:
     return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def _files(unit: Unit) -> dict[str, str]:
+def hashes(unit: Unit) -> dict[str, str]:
+    """The hashes of a unit's files."""
     paths = [path for path in unit.folder.rglob("*") if path.is_file() and path.name != FILE]
     names = {path.relative_to(unit.folder).as_posix(): path for path in paths if path.suffix != ".pyc"}
     return {name: _hash(path) for name, path in sorted(names.items()) if not name.startswith(".")}
@@ -192,12 +193,13 @@ def _versions() -> dict[str, str]:
 # Writing
 
 
-def keep(unit: Unit, report: UnitReport) -> Path | None:
+def keep(unit: Unit, report: UnitReport, files: dict[str, str]) -> Path | None:
     """Write what was found as the unit's proof, all of it or nothing; None where it proves nothing.
 
     Args:
-        unit: the unit, as it was when it was verified.
+        unit: the unit.
         report: what was found; it must have passed, with nothing left out.
+        files: from `hashes`, before the unit was verified: a file changed meanwhile makes the proof stale.
     """
     if not report.passed or report.left_out:
         return None
@@ -208,7 +210,7 @@ def keep(unit: Unit, report: UnitReport) -> Path | None:
         cpu_seconds=round(report.cpu_seconds, 1),
         counts=counts(report),
         alive=alive,
-        files=_files(unit),
+        files=files,
         needs=_needs(unit, units),
         packages={name: locked(name) for name in sorted(packages) if locked(name)},
         gate=gate(),
@@ -253,10 +255,9 @@ def differences(proof: Proof, report: UnitReport) -> list[str]:
     ]
     both = {trial.name for trial in report.of("mutant")} & set(drawn(report.mutants, proof.counts["tried"]))
     alive = {trial.name for trial in report.of("mutant") if not trial.ok}
-    found += [f"{name} is not noticed, and {FILE} says that it is" for name in sorted(alive & both - set(proof.alive))]
-    found += [
-        f"{name} is noticed, and {FILE} says that it is not" for name in sorted((both - alive) & set(proof.alive))
-    ]
+    before = set(proof.alive) & both
+    found += [f"{name} is not noticed, and {FILE} says that it is" for name in sorted(alive & both - before)]
+    found += [f"{name} is noticed, and {FILE} says that it is not" for name in sorted(before - alive)]
     return found
 
 
@@ -278,7 +279,7 @@ def _needs(unit: Unit, units: set[str]) -> dict[str, str]:
     """The hashes of the implementations of units, of those that they import, and so on."""
     from groundup.course.rules.code import imported, unit_of
 
-    hashes: dict[str, str] = {}
+    found: dict[str, str] = {}
     waiting, seen = sorted(units), {unit.id}
     while waiting:
         if (name := waiting.pop()) in seen:
@@ -289,9 +290,9 @@ def _needs(unit: Unit, units: set[str]) -> dict[str, str]:
             continue
         needed = load_unit(settings.parent)
         for file in ("__init__.py", needed.implementation.name):
-            hashes[f"{name}/{file}"] = _hash(needed.folder / file)
+            found[f"{name}/{file}"] = _hash(needed.folder / file)
         waiting += [unit_of(other) for other, _ in imported(needed, needed.implementation.name) if unit_of(other)]
-    return dict(sorted(hashes.items()))
+    return dict(sorted(found.items()))
 
 
 # What to prove again
