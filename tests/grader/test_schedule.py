@@ -1,13 +1,16 @@
-"""The author's gate has the checks run in an order of its own, and ends one that is stuck by its processor time."""
+"""What the author's gate asks of a run: an order of the checks, an end to one that is stuck, a brief diagnosis."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from groundup.course.grader import Grader
+from groundup.course.unit import load_unit
 from tests.sample import sample_unit
 
 UNIT = sample_unit()
@@ -53,3 +56,17 @@ def test_a_check_that_is_stuck_is_ended_by_its_processor_time_and_not_by_the_clo
     assert "took far longer over a check than it should" in verdict.message
     assert "It was running `test_mean_by_hand`." in verdict.message
     assert grader.grade(UNIT, REFERENCE, schedule={"test_mean_by_hand": 0.2}).passed
+
+
+def test_a_brief_diagnosis_names_the_mistake_in_the_checks_that_it_studies_only(grader: Grader, tmp_path: Path) -> None:
+    folder = tmp_path / "bedrock" / "scaling"
+    shutil.copytree(UNIT.folder, folder)
+    more = [f'def test_again_{n}():\n    """Again."""\n    assert mean([1.0, 3.0]) == 2.0\n' for n in range(6)]
+    with (folder / "checks.py").open("a", encoding="utf-8") as file:
+        file.write("\n\n" + "\n\n".join(more))
+    whole, brief = (grader.grade(load_unit(folder), WRONG, brief=given) for given in (False, True))
+    told = [{check.name: check.diagnosis for check in verdict.checks if check.diagnosis} for verdict in (whole, brief)]
+    assert len(told[0]) == 8
+    assert len(told[1]) == 4
+    assert set(told[1].values()) == set(told[0].values())
+    assert [check.outcome for check in whole.checks] == [check.outcome for check in brief.checks]

@@ -343,7 +343,7 @@ def _unwritten(unit: Unit, grader: Grader, name: str, source: str, schedules: Sc
 def _other(unit: Unit, grader: Grader, reference: str, other: MistakeInfo) -> Trial:
     """A mistake or a variant, submitted as a learner would."""
     source = splice(reference, other.target, other.source, reference=reference)
-    verdict = grader.grade(unit, source, diagnose=other.kind == "mistake")
+    verdict = grader.grade(unit, source, diagnose=other.kind == "mistake", brief=True)
     if other.kind == "variant":
         return Trial("variant", other.name, verdict.passed, "" if verdict.passed else _first_failure(verdict))
     if verdict.passed:

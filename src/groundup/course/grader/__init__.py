@@ -81,6 +81,7 @@ class Grader:
         diagnose: bool = True,
         stop_at_first: bool = False,
         schedule: Mapping[str, float] | None = None,
+        brief: bool = False,
     ) -> Verdict:
         """Judge a submission; blocks until the verdict is there. Safe to call from several threads.
 
@@ -93,6 +94,8 @@ class Grader:
             stop_at_first: whether the first failing check ends the run.
             schedule: checks to run before all others, in this order, each with the processor seconds after which it is
                 taken for stuck and the process ended (not on Windows); those that it does not name have no such limit.
+            brief: whether the diagnosis ends with the checks that it studies to find the mistake, and leaves the other
+                failing checks, which that mistake may explain as well, without one.
 
         Raises:
             CannotJudge: the unit needs a package that is not installed, or the workers keep dying.
@@ -103,7 +106,7 @@ class Grader:
         verdict = (
             _cannot_run(unit, source)
             or _may_not_run(unit, source)
-            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first, schedule or {})
+            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first, schedule or {}, brief)
         )
         return dataclasses.replace(verdict, seed=seed, mine=mine, seconds=round(time.perf_counter() - start, 6))
 
@@ -116,6 +119,7 @@ class Grader:
         diagnose: bool,
         stop_at_first: bool,
         schedule: Mapping[str, float],
+        brief: bool,
     ) -> Verdict:
         request = build_request(
             unit,
@@ -125,6 +129,7 @@ class Grader:
             diagnose=diagnose,
             stop_at_first=stop_at_first,
             schedule=schedule,
+            brief=brief,
         )
         with self._slots[unit.runtime]:
             if self._parts > 1:

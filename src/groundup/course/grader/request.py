@@ -52,6 +52,7 @@ class Request(TypedDict):
     stop_at_first: bool
     schedule: dict[str, float]
     diagnosis_seconds: float
+    brief: bool
     scratch: str
 
 
@@ -64,6 +65,7 @@ def build_request(
     diagnose: bool,
     stop_at_first: bool,
     schedule: Mapping[str, float],
+    brief: bool,
 ) -> Request:
     """Everything that a worker needs to know about one submission; it is given its temporary folder later."""
     others = {unit_id: text for unit_id, text in overlay.items() if unit_id != unit.id}
@@ -85,6 +87,7 @@ def build_request(
         "stop_at_first": stop_at_first,
         "schedule": dict(schedule),
         "diagnosis_seconds": DIAGNOSIS_SECONDS[unit.runtime] if diagnose else 0.0,
+        "brief": brief,
         "scratch": "",
     }
 
