@@ -258,6 +258,21 @@ def test_the_command_chooses_units_by_phase_and_by_what_changed(groundup: Callab
         assert message in ran.err
 
 
+def test_the_map_shows_the_proofs_that_hold_and_nothing_of_planned_units(groundup: Callable[..., Ran]) -> None:
+    held = {one.id: standing for one in UNITS.values() if not (standing := proof.standing(one)).stale}
+    units = {one["unit"]: one["proof"] for one in groundup("map", "--json").json["units"]}
+    assert {name for name, shown in units.items() if shown} == held.keys()
+    for name, standing in held.items():
+        assert standing.proof is not None
+        assert units[name] == {
+            "refused": standing.proof.refused,
+            "of": standing.proof.wrong,
+            "date": standing.proof.date,
+        }
+        assert standing.proof.words in groundup("map").out
+    assert groundup("map", "--all").out.count("wrong versions") == len(held)
+
+
 def test_a_proof_reads_as_text_that_git_can_compare(unit: Unit) -> None:
     kept(unit)
     text = (unit.folder / "proof.json").read_bytes()
