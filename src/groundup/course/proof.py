@@ -31,7 +31,7 @@ FILE = "proof.json"
 CORE = Path(__file__).parent.parent
 # What judges a unit: the gate, the grader, what checks are written with, what runs labs and gives them data.
 GATE = [
-    "checking.py",
+    "checking",
     "course/exercise.py",
     "course/grader",
     "course/mutants.py",
