@@ -123,6 +123,19 @@ def test_another_version_of_a_package_that_it_imports_makes_it_stale(
     assert reasons(unit) == ()
 
 
+def test_it_is_told_without_parsing_or_importing_anything(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it takes a moment, however many units there are."""
+    kept(unit)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a proof is compared by hashes only")
+
+    monkeypatch.setattr("ast.parse", refuse)
+    monkeypatch.setattr("builtins.compile", refuse)
+    monkeypatch.setattr("importlib.metadata.packages_distributions", refuse)
+    assert reasons(unit) == ()
+
+
 def test_a_changed_gate_leaves_a_proof_that_holds_and_says_so(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     kept(unit)
     monkeypatch.setattr(proof, "gate", lambda: "another")
@@ -135,13 +148,14 @@ def test_the_gate_is_all_that_judges(tmp_path: Path, monkeypatch: pytest.MonkeyP
     core = tmp_path / "groundup"
     shutil.copytree(proof.CORE, core, ignore=shutil.ignore_patterns("stack", "__pycache__", "static"))
     monkeypatch.setattr(proof, "CORE", core)
+    assert all((core / name).exists() for name in proof.GATE)
     before = proof.gate()
     (core / "site" / "app.py").write_text("", encoding="utf-8")
     assert proof.gate() == before
     for name in (
         "course/grader/session.py",
         "course/verify.py",
-        "checking.py",
+        "checking/functions.py",
         "labs/judge.py",
         "course/rules/code.py",
     ):
