@@ -92,7 +92,8 @@ class Grader:
             stop_at_first: whether the first failing check ends the run.
 
         Raises:
-            CannotJudge: the unit needs a package that is not installed, or the workers keep dying.
+            MissingPackage: the unit needs a package that is not installed.
+            CannotJudge: the workers keep dying.
         """
         need_packages(unit)
         start = time.perf_counter()
