@@ -108,8 +108,6 @@ def test_the_core_is_all_that_is_installed_whatever_is_done_with_it(lean: Lean) 
     rag = lean.groundup("run", "rag", "--preset", "smoke", "--seeds", "1")
     assert rag.code == 0, "a unit of a later phase that imports nothing but the core: " + rag.err
     assert lean.packages == before
-    if sys.platform == "linux":
-        assert on_disk(lean.checkout / ".venv") / 1e6 < DISK_BAR, "with what Python compiled meanwhile"
 
 
 @needs_uv
