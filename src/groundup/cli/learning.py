@@ -119,6 +119,8 @@ def start_command(unit: str, reset: bool) -> None:
         console().print(f"Wrote {path}\nYou write: {', '.join(found.write)}.")
     else:
         console().print(f"Your file is there already, untouched: {path}\n`--reset` begins again and keeps a copy.")
+    if found.lacks:
+        console().print(f"[bold]Before you check it:[/] {escape(found.lacks)}", soft_wrap=True)
     console().print(f"Then: [bold]groundup check {found.name}[/], or [bold]groundup check {found.name} --watch[/]")
 
 

@@ -98,7 +98,8 @@ class Grader:
                 failing checks, which that mistake may explain as well, without one.
 
         Raises:
-            CannotJudge: the unit needs a package that is not installed, or the workers keep dying.
+            MissingPackage: the unit needs a package that is not installed.
+            CannotJudge: the workers keep dying.
         """
         need_packages(unit)
         start = time.perf_counter()

@@ -35,6 +35,7 @@ STATIC: dict[str, Rule] = {
     "exports": code.exports,
     "companions' imports": code.companions,
     "leftovers": code.leftovers,
+    "packages": code.packages,
     "catalogue": catalogue.entry,
     "needs": catalogue.needs,
     "roadmap": catalogue.roadmap,

@@ -32,6 +32,7 @@ def unit_page(site: Site, request: Request) -> Response:
         phase=phase,
         proven=standing(unit),
         titles=titles,
+        lacks=unit.lacks,
         lesson=Markup(place_figures(lesson, lambda name: _explorable(site, unit, name))),
         headings=lesson.headings,
         other_figures=[f for f in unit.figures if f.name not in lesson.figures],
