@@ -116,6 +116,16 @@ def companions(unit: Unit) -> Iterator[str]:
                 yield f"{file}:{line}: imports {name}; import it from {unit.package}."
 
 
+@about("unit.toml")
+def colours(unit: Unit) -> Iterator[str]:
+    """Figures and labs take their colours by name, so that all are told apart in both themes and by everyone."""
+    for file in ("figures.py", "labs.py"):
+        path = unit.folder / file
+        for node in ast.walk(_tree(unit, file)) if path.exists() else ():
+            if isinstance(node, ast.Constant) and re.fullmatch(r"#[0-9A-Fa-f]{3,8}", str(node.value)):
+                yield f"{file}:{node.lineno}: the colour {node.value}; take one of groundup.drawing, by its name."
+
+
 def _within(name: str, packages: tuple[str, ...]) -> bool:
     # `from groundup import data` is `groundup.data`.
     return any(name == package or name.startswith(package + ".") for package in packages)
