@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import calibration, metrics
 
-from groundup.checking import assert_close, assert_refuses
+from groundup.checking import (
+    assert_close,
+    assert_number_kinds,
+    assert_order_free,
+    assert_refuses,
+    assert_refuses_values,
+    assert_unchanged,
+)
 from groundup.stack.classical.evaluation import (
     average_precision,
     calibration_curve,
@@ -71,9 +78,9 @@ def test_confusion_matrix_of_one_class():
 
 def test_confusion_matrix_refuses_what_it_cannot_count():
     """A value outside `classes`, unequal lengths and no samples are refused."""
-    assert_refuses(lambda: confusion_matrix([0, 1], [0, 3], [0, 1]), "3 is not among the classes", 3)
-    assert_refuses(lambda: confusion_matrix([0, 1], [0]), "two labels, one prediction", (2,), (1,))
-    assert_refuses(lambda: confusion_matrix([], []), "no samples", (0,))
+    assert_refuses(lambda: confusion_matrix([0, 1], [0, 3], [0, 1]), 3, message="3 is not among the classes")
+    assert_refuses(lambda: confusion_matrix([0, 1], [0]), (2,), (1,), message="two labels, one prediction")
+    assert_refuses(lambda: confusion_matrix([], []), (0,), message="no samples")
 
 
 # --- precision, recall, F1 ------------------------------------------------------------------------------------------
@@ -86,6 +93,7 @@ def test_precision_recall_f1_by_hand():
     scores = precision_recall_f1(labels, predictions)
     assert_close(scores, [3 / 5, 3 / 4, 6 / 9], "(precision, recall, f1)")
     assert scores.recall == scores[1], "the result has its parts by name: precision, recall, f1"
+    assert {type(score) for score in scores} == {float}, f"each is a float of Python, got {scores}"
 
 
 def test_precision_recall_f1_are_scikit_learns(rng):
@@ -106,8 +114,8 @@ def test_correct_rejections_do_not_count(rng):
 
 def test_zero_by_zero_is_refused():
     """Precision without an alarm and recall without a case are 0 / 0: refused, by name."""
-    assert_refuses(lambda: precision_recall_f1([1, 0], [0, 0]), "no alarm: precision is undefined", "precision")
-    assert_refuses(lambda: precision_recall_f1([0, 0], [1, 0]), "no case: recall is undefined", "recall")
+    assert_refuses(lambda: precision_recall_f1([1, 0], [0, 0]), "precision", message="no alarm: precision is undefined")
+    assert_refuses(lambda: precision_recall_f1([0, 0], [1, 0]), "recall", message="no case: recall is undefined")
 
 
 def test_zero_by_zero_takes_the_value_given():
@@ -120,8 +128,8 @@ def test_zero_by_zero_takes_the_value_given():
 
 def test_precision_recall_f1_refuse_other_shapes():
     """Unequal lengths and no samples are refused."""
-    assert_refuses(lambda: precision_recall_f1([1, 0, 1], [1]), "three labels, one prediction", (3,), (1,))
-    assert_refuses(lambda: precision_recall_f1([], []), "no samples", (0,))
+    assert_refuses(lambda: precision_recall_f1([1, 0, 1], [1]), (3,), (1,), message="three labels, one prediction")
+    assert_refuses(lambda: precision_recall_f1([], []), (0,), message="no samples")
 
 
 # --- ROC ------------------------------------------------------------------------------------------------------------
@@ -145,14 +153,22 @@ def test_roc_curve_is_scikit_learns(tied, rng):
         assert_close(ours, theirs, f"roc_curve of 40 samples {'with' if tied else 'without'} ties")
 
 
-def test_roc_curve_knows_no_order(rng):
-    """The order of the samples does not matter, and the arrays given are left as they are."""
+@pytest.mark.parametrize(
+    "function",
+    [
+        confusion_matrix,
+        precision_recall_f1,
+        roc_curve,
+        roc_auc,
+        lambda a, b: cheapest_threshold(a, b, miss_cost=3, alarm_cost=1),
+    ],
+)
+def test_metrics_know_no_order(function, rng):
+    """The order of the samples does not matter, lists will do, and the arrays given are left as they are."""
     labels, scores = draw(rng, True)
-    before = labels.copy(), scores.copy()
-    curve = roc_curve(labels, scores)
-    shuffled = rng.permutation(len(labels))
-    assert_close(np.array(roc_curve(labels[shuffled], scores[shuffled])), np.array(curve), "the same samples, shuffled")
-    assert_close(np.array([labels, scores]), np.array(before), "labels and scores after the call")
+    assert_order_free(function, labels, scores)
+    assert_unchanged(function, labels, scores)
+    assert_number_kinds(function, LABELS, (SCORES * 10).round(), kinds=["list", "int64", "read-only", "strided"])
 
 
 def test_roc_curve_of_one_distinct_score():
@@ -163,13 +179,13 @@ def test_roc_curve_of_one_distinct_score():
 @pytest.mark.parametrize("function", [roc_curve, roc_auc])
 def test_curves_refuse_what_has_no_curve(function):
     """One class, labels that are not 0 and 1, scores that are not finite, and unequal lengths are refused."""
-    assert_refuses(lambda: function([1, 1], [0.1, 0.2]), "only ones", "labels", 1)
-    assert_refuses(lambda: function([0, 0], [0.1, 0.2]), "only zeros", "labels", 0)
-    assert_refuses(lambda: function([0, 2], [0.1, 0.2]), "a label 2", "labels", 2)
-    assert_refuses(lambda: function([0, 1], [0.1, np.nan]), "a score that is NaN", "scores", "nan")
-    assert_refuses(lambda: function([0, 1], [0.1, np.inf]), "an infinite score", "scores", "inf")
-    assert_refuses(lambda: function([0, 1], [0.1]), "two labels, one score", (2,), (1,))
-    assert_refuses(lambda: function([], []), "no samples", (0,))
+    assert_refuses(lambda: function([1, 1], [0.1, 0.2]), "labels", 1, message="only ones")
+    assert_refuses(lambda: function([0, 0], [0.1, 0.2]), "labels", 0, message="only zeros")
+    assert_refuses(lambda: function([0, 2], [0.1, 0.2]), "labels", 2, message="a label 2")
+    assert_refuses(lambda: function([0, 1], [0.1, np.nan]), "scores", "nan", message="a score that is NaN")
+    assert_refuses(lambda: function([0, 1], [0.1, np.inf]), "scores", "inf", message="an infinite score")
+    assert_refuses(lambda: function([0, 1], [0.1]), (2,), (1,), message="two labels, one score")
+    assert_refuses(lambda: function([], []), (0,), message="no samples")
 
 
 def test_roc_auc_by_hand():
@@ -209,7 +225,9 @@ def test_roc_auc_of_a_constant_is_one_half():
 
 def test_cheapest_threshold_by_hand():
     """A miss costs 3, a false alarm 1: at 0.3 all four ones are found and two zeros raise an alarm, 2 / 7 a sample."""
-    assert_close(cheapest_threshold(LABELS, SCORES, miss_cost=3, alarm_cost=1), [0.3, 2 / 7], "(threshold, cost)")
+    best = cheapest_threshold(LABELS, SCORES, miss_cost=3, alarm_cost=1)
+    assert_close(best, [0.3, 2 / 7], "(threshold, cost)")
+    assert {type(best.threshold), type(best.cost)} == {float}, f"each is a float of Python, got {best}"
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -241,15 +259,14 @@ def test_cheapest_threshold_of_calibrated_probabilities(rng):
     assert_close(best.threshold, 0.2, "20,000 samples, each a one with its own probability", atol=0.05)
 
 
-@pytest.mark.parametrize("cost", [-1.0, np.nan, np.inf])
-def test_cheapest_threshold_refuses_other_costs(cost):
+def test_cheapest_threshold_refuses_other_costs():
     """A cost is a finite number of at least 0."""
-    assert_refuses(
-        lambda: cheapest_threshold(LABELS, SCORES, miss_cost=cost, alarm_cost=1), "a miss", "miss_cost", cost
-    )
-    assert_refuses(
-        lambda: cheapest_threshold(LABELS, SCORES, miss_cost=1, alarm_cost=cost), "an alarm", "alarm_cost", cost
-    )
+
+    def with_costs(miss_cost, alarm_cost):
+        return cheapest_threshold(LABELS, SCORES, miss_cost=miss_cost, alarm_cost=alarm_cost)
+
+    assert_refuses_values(lambda cost: with_costs(cost, 1), "miss_cost", -1.0, np.nan, np.inf)
+    assert_refuses_values(lambda cost: with_costs(1, cost), "alarm_cost", -1.0, np.nan, np.inf)
 
 
 # --- cross-validation -----------------------------------------------------------------------------------------------
@@ -288,9 +305,11 @@ def test_neighbours_are_not_dealt_alike(rng):
 
 def test_folds_are_refused_where_a_class_is_too_small(rng):
     """A class with fewer than k samples, fewer than two folds and no samples are refused."""
-    assert_refuses(lambda: stratified_folds([0, 0, 0, 1, 1], 3, rng), "class 1 has two samples for three folds", 3, 2)
-    assert_refuses(lambda: stratified_folds([0, 0, 1, 1], 1, rng), "one fold", "k", 1)
-    assert_refuses(lambda: stratified_folds([], 2, rng), "no samples", (0,))
+    assert_refuses(
+        lambda: stratified_folds([0, 0, 0, 1, 1], 3, rng), 3, 2, message="class 1 has two samples for three folds"
+    )
+    assert_refuses(lambda: stratified_folds([0, 0, 1, 1], 1, rng), "k", 1, message="one fold")
+    assert_refuses(lambda: stratified_folds([], 2, rng), (0,), message="no samples")
 
 
 # --- what is given is right, too ------------------------------------------------------------------------------------
@@ -318,7 +337,7 @@ def test_calibration_is_scikit_learns(rng):
     assert_close(
         expected_calibration_error([1, 0, 0], [0.9, 0.9, 0.1]), (0.4 * 2 + 0.1) / 3, "two samples at 0.9, one at 0.1"
     )
-    assert_refuses(lambda: calibration_curve([0, 1], [0.2, 1.2]), "a probability of 1.2", "probabilities", 1.2)
+    assert_refuses(lambda: calibration_curve([0, 1], [0.2, 1.2]), "probabilities", 1.2, message="a probability of 1.2")
 
 
 def test_cross_validate_never_scores_what_it_fitted(rng):

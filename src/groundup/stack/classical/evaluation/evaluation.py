@@ -123,7 +123,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
         ValueError: the shapes differ, a label is not 0 or 1, a score is not finite, or a class does not occur.
     """
     positive, values = _labels_and_scores(labels, scores)
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(-values)
     ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))  # the last sample of each distinct score
     hits = np.cumsum(positive[order])[ends]
     false_alarms = ends + 1 - hits
@@ -150,7 +150,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     positive, values = _labels_and_scores(labels, scores)
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
-    cases = int(positive.sum())
+    cases = positive.sum()
     won = ranks[place][positive].sum() - cases * (cases + 1) / 2
     return float(won / (cases * (len(values) - cases)))
 
@@ -191,9 +191,9 @@ def cheapest_threshold(labels: ArrayLike, scores: ArrayLike, *, miss_cost: float
         if not 0 <= cost < np.inf:
             raise ValueError(f"{name} must be a finite number of at least 0, got {cost}.")
     false_rate, true_rate, thresholds = roc_curve(labels, scores)
-    share = float(np.asarray(labels, dtype=float).mean())
+    share = np.mean(np.asarray(labels))
     costs = share * (1 - true_rate) * miss_cost + (1 - share) * false_rate * alarm_cost
-    best = int(np.argmin(costs))
+    best = np.argmin(costs)
     return Decision(float(thresholds[best]), float(costs[best]))
 
 

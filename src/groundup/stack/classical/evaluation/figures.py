@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from groundup.anatomy import Range, figure
+from groundup.drawing import BLUE, GREEN, LEGEND_BELOW, ORANGE, RED, headline
 from groundup.stack.classical.evaluation import (
     average_precision,
     calibration_curve,
@@ -20,7 +21,6 @@ from groundup.stack.classical.evaluation import (
     roc_curve,
 )
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SAMPLES = 4_000
 
 
@@ -52,10 +52,8 @@ def threshold(
     plot.add_vline(x=threshold, line={"color": RED, "width": 3, "dash": "dash"})
     counts = f"{hits} hits, {misses} misses, {alarms} false alarms, {rejected} rejected"
     ratios = f"precision {metrics.precision:.2f}   recall {metrics.recall:.2f}   F1 {metrics.f1:.2f}"
-    plot.add_annotation(
-        x=0.5, y=1.16, xref="paper", yref="paper", text=f"{counts}<br>{ratios}", showarrow=False, font_size=14
-    )
-    plot.update_layout(barmode="overlay", margin_t=70, legend={"x": 0.99, "xanchor": "right", "y": 0.99})
+    headline(plot, f"{counts}<br>{ratios}")
+    plot.update_layout(barmode="overlay", legend=LEGEND_BELOW)
     plot.update_xaxes(title="score")
     plot.update_yaxes(title="samples")
     return plot
@@ -83,7 +81,7 @@ def curves(
     for column, (x, y) in enumerate([("false positive rate", "true positive rate"), ("recall", "precision")], 1):
         plot.update_xaxes(title=x, range=[-0.02, 1.02], row=1, col=column)
         plot.update_yaxes(title=y, range=[-0.02, 1.02], row=1, col=column)
-    plot.update_layout(legend={"orientation": "h", "y": -0.25})
+    plot.update_layout(legend=LEGEND_BELOW)
     return plot
 
 
@@ -94,9 +92,9 @@ def costs(
 ) -> go.Figure:
     """Cost of each threshold when a false alarm costs 1, and whether the probabilities are true.
 
-    At sharpness 1 the probabilities are calibrated, and the cheapest threshold is near the dotted rule, 1 / (1 + miss cost).
-    Elsewhere the model is too bold or too shy: the reliability leaves the diagonal, and the rule fails. The
-    threshold that was searched for does not care.
+    At sharpness 1 the probabilities are calibrated, and the cheapest threshold is near the dotted rule,
+    1 / (1 + miss cost). Elsewhere the model is too bold or too shy: its bins leave the diagonal, and the rule fails.
+    The threshold that was searched for does not care.
     """
     rng = np.random.default_rng(1)
     logits = rng.normal(size=SAMPLES) * 2 - 1
@@ -124,5 +122,5 @@ def costs(
     plot.update_yaxes(title="mean cost of a sample", rangemode="tozero", row=1, col=1)
     plot.update_xaxes(title="probability told", row=1, col=2)
     plot.update_yaxes(title="share of ones", row=1, col=2)
-    plot.update_layout(legend={"orientation": "h", "y": -0.25})
+    plot.update_layout(legend=LEGEND_BELOW)
     return plot
