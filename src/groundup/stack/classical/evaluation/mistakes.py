@@ -125,7 +125,7 @@ def forgets_how_rare_ones_are():
     """You add the two rates, as if both classes were equally frequent. Weigh each with the share of its class."""
 
 
-@mistake("cheapest_threshold", edit=("int(np.argmin(costs))", "len(costs) - 1 - int(np.argmin(costs[::-1]))"))
+@mistake("cheapest_threshold", edit=("np.argmin(costs)", "len(costs) - 1 - np.argmin(costs[::-1])"))
 def takes_the_lowest_of_the_cheapest():
     """Of equally cheap thresholds you return the lowest, which raises the most alarms. The highest is asked for."""
 
