@@ -1,0 +1,14 @@
+"""Features: log lines, texts, categories and gaps as columns of numbers."""
+
+from groundup.stack.classical.features.features import (
+    Imputer,
+    OneHotEncoder,
+    Standardizer,
+    TfidfVectorizer,
+    code,
+    hash_words,
+    log_features,
+    words,
+)
+
+__all__ = ["Imputer", "OneHotEncoder", "Standardizer", "TfidfVectorizer", "code", "hash_words", "log_features", "words"]
