@@ -1,6 +1,7 @@
 """Features: log lines, texts, categories and gaps as columns of numbers."""
 
 from groundup.stack.classical.features.features import (
+    WORD,
     Imputer,
     OneHotEncoder,
     Standardizer,
@@ -11,4 +12,14 @@ from groundup.stack.classical.features.features import (
     words,
 )
 
-__all__ = ["Imputer", "OneHotEncoder", "Standardizer", "TfidfVectorizer", "code", "hash_words", "log_features", "words"]
+__all__ = [
+    "WORD",
+    "Imputer",
+    "OneHotEncoder",
+    "Standardizer",
+    "TfidfVectorizer",
+    "code",
+    "hash_words",
+    "log_features",
+    "words",
+]

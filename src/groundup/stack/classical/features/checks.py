@@ -15,6 +15,7 @@ from groundup.checking import (
     estimator_conventions,
 )
 from groundup.stack.classical.features import (
+    WORD,
     Imputer,
     OneHotEncoder,
     Standardizer,
@@ -22,7 +23,6 @@ from groundup.stack.classical.features import (
     code,
     hash_words,
     log_features,
-    words,
 )
 
 NAN = np.nan
@@ -245,7 +245,7 @@ def test_tfidf_by_hand():
 def test_tfidf_is_scikit_learns():
     """It is scikit-learn's TfidfVectorizer on the same words, for texts that fit has not seen as well."""
     for least in (1, 2):
-        theirs = sklearn_text.TfidfVectorizer(analyzer=words, min_df=least).fit(TEXTS)
+        theirs = sklearn_text.TfidfVectorizer(token_pattern=WORD.pattern, min_df=least).fit(TEXTS)
         ours = TfidfVectorizer(least).fit(TEXTS)
         new = [*TEXTS, "pod pod pod ready", "nothing known"]
         assert ours.vocabulary_ == theirs.vocabulary_, f"vocabulary_ with least={least}"

@@ -26,7 +26,7 @@ FAILURES = frozenset(
 )
 TIME = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)[T ]([01]\d|2[0-3]):[0-5]\d")
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
-WORD = re.compile(r"[a-z]+(?:_[a-z]+)*", re.IGNORECASE)
+WORD = re.compile(r"[a-zA-Z]+(?:_[a-zA-Z]+)*")
 
 
 def words(text: str) -> list[str]:

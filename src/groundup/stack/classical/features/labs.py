@@ -108,7 +108,7 @@ def _columns(name: str, content: np.ndarray, level: np.ndarray, train: np.ndarra
     return np.hstack([_columns(part, content, level, train, columns) for part in parts])
 
 
-def _fitted(X: np.ndarray, y: np.ndarray):
+def _fitted(X: np.ndarray, y: np.ndarray) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(max_iter=1000).fit(X, y)

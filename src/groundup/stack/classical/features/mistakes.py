@@ -93,7 +93,7 @@ def learns_again(self, X):
     """You take the categories from the rows to transform. They were learned in `fit`."""
     check_is_fitted(self)
     X = validate_data(self, X, dtype=None, reset=False)
-    return np.hstack([column[:, None] == np.unique(column) for column in X.T]).astype(float)
+    return np.hstack([column[:, None] == np.unique(column) for column in np.transpose(X)]).astype(float)
 
 
 @mistake(
@@ -117,7 +117,7 @@ def returns_booleans():
     edit=("number = code(token)", "number = zlib.crc32(token.encode()) * (2**32 + 1)"),
 )
 def hashes_by_a_checksum():
-    """CRC-32 is no hash for this. Words that differ in the same letters differ in the same bits of it and meet too often: use `code`."""
+    """CRC-32 is no hash for this: words that differ in the same letters differ in the same bits. Use `code`."""
 
 
 @mistake("hash_words", edit=("-count if number >> 63 else count", "count"))
@@ -153,7 +153,7 @@ def step_by_step(line):
     """One feature after the other."""
     found = words(line)
     levels = [word for word in found if word in SEVERITIES]
-    features = dict.fromkeys(("hour", "weekend", "severity"), float("nan"))
+    features: dict[str, float] = dict.fromkeys(("hour", "weekend", "severity"), float("nan"))
     time = re.search(TIME, line)
     if time and _is_date(time):
         features["hour"] = float(int(time[4]))
