@@ -6,8 +6,10 @@ from sklearn.dummy import DummyClassifier
 
 from groundup.checking import (
     assert_close,
+    assert_number_kinds,
     assert_refuses,
     assert_refuses_values,
+    assert_shape,
     assert_unchanged,
     estimator_conventions,
 )
@@ -52,6 +54,9 @@ def test_majority_refuses_what_it_cannot_count():
         MajorityClassifier().fit(np.zeros((3, 1)), [0, 1])
     assert_refuses(lambda: MajorityClassifier().fit(np.zeros((0, 1)), []), message="no sample: fit must refuse")
     assert_refuses(lambda: MajorityClassifier().fit([[np.nan]], [0]), "nan", message="a NaN: fit must refuse")
+    assert_refuses(
+        lambda: MajorityClassifier().fit([[1], [2]], [0.5, 0.7]), "continuous", message="a continuous target"
+    )
 
 
 # --- splits ---------------------------------------------------------------------------------------------------------
@@ -118,7 +123,8 @@ def test_split_draws_groups_and_not_their_samples():
 
 def test_split_of_two_groups_leaves_one(rng):
     """One group always stays, even where the other cannot fill the share."""
-    assert_parts(split(5, 0.9, rng, groups=[0, 0, 0, 0, 1]), 5)
+    for _ in range(20):
+        assert_parts(split(5, 0.9, rng, groups=[0, 0, 0, 0, 1]), 5)
 
 
 def test_splits_refuse_other_shares(rng):
@@ -158,6 +164,8 @@ def test_time_split_keeps_equal_times_together():
     train, test = time_split([1, 2, 2, 2, 3], 0.4)
     assert_close(train, [0], "training part")
     assert_close(test, [1, 2, 3, 4], "test part: equal times stay together, in their order")
+    train, test = time_split(np.repeat([7, 3], [60, 100]), 0.3)
+    assert_close(train, np.arange(60, 160), "100 samples of time 3 train, in the order in which they came")
 
 
 def test_time_split_takes_dates():
@@ -199,6 +207,7 @@ def test_shared_rows_takes_missing_values_as_equal():
     test = np.array([[1.0, np.nan], [1.0, 0.0], [np.nan, 1.0]])
     assert_close(shared_rows(train, test), [True, False, False], "a gap equals a gap, and nothing else")
     assert np.isnan(train[0, 1]), "the arrays given must stay as they are"
+    assert_close(shared_rows([[1, None]], [[1, None], [1, 0]]), [True, False], "None is a gap, too")
 
 
 def test_shared_rows_of_empty_parts():
@@ -211,6 +220,7 @@ def test_shared_rows_refuses_tables_that_differ():
     """Two tables with other columns are refused."""
     assert_refuses(lambda: shared_rows([[1, 2]], [[1]]), (1, 2), (1, 1), message="two columns against one")
     assert_refuses(lambda: shared_rows([1, 2], [1, 2]), (2,), message="a list of numbers is no table")
+    assert_refuses(lambda: shared_rows([[1, 2]], [[[1, 2]]]), (1, 1, 2), message="a table of tables is no table")
 
 
 # --- bias and variance ----------------------------------------------------------------------------------------------
@@ -220,6 +230,10 @@ def test_bias_variance_by_hand():
     """Two models say 1 and 3 where the truth is 0, noise 0.5: bias² 4, variance 1, error 5.5."""
     parts = bias_variance([[1.0], [3.0]], [0.0], noise=0.5)
     assert_close(parts, [4.0, 1.0, 0.5, 5.5], "(bias_squared, variance, noise, error)")
+    assert {type(part) for part in bias_variance([[1, 2]], [0, 0], noise=1)} == {float}, (
+        "each part is a float of Python"
+    )
+    assert_number_kinds(bias_variance, [[1.0, 3.0], [2.0, 0.0]], [2.0, 5.0])
     assert parts.variance == parts[1], "the result has its parts by name"
 
 
@@ -240,6 +254,7 @@ def test_bias_variance_tells_the_two_apart(rng):
 def test_bias_variance_refuses_what_does_not_fit():
     """Shapes that do not fit, no models and a negative noise are refused."""
     assert_refuses(lambda: bias_variance([[1.0, 2.0]], [1.0]), (1, 2), (1,), message="two points against one")
+    assert_refuses(lambda: bias_variance([1.0, 2.0], 1.0), (2,), (), message="predictions of one model must be a row")
     assert_refuses(lambda: bias_variance(np.zeros((0, 2)), [1.0, 2.0]), (0, 2), message="no models")
     assert_refuses(lambda: bias_variance([[1.0]], [1.0], noise=-0.1), "noise", -0.1, message="a negative variance")
 
@@ -268,10 +283,11 @@ def test_learning_curve_trains_on_growing_parts(rng):
     """Each size trains on as many samples, scores on them and on the test samples, by a fresh copy."""
     X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
     model = Remembers()
-    curve = learning_curve(model, (X, y), (X, y), [2, 5, 10], seen, rng)
-    assert_close(curve.sizes, [2, 5, 10], "sizes")
+    curve = learning_curve(model, (X, y), (X, y), [1, 5, 10], seen, rng)
+    assert_close(curve.sizes, [1, 5, 10], "sizes")
+    assert_shape(curve.sizes, (3,), "sizes is an array")
     assert_close(curve.train, [1, 1, 1], "the share of the rows trained on that the fitted copy has seen: all")
-    assert_close(curve.test, [0.2, 0.5, 1], "the share of the ten test rows that it has seen: those it was fitted to")
+    assert_close(curve.test, [0.1, 0.5, 1], "the share of the ten test rows that it has seen: those it was fitted to")
     assert not hasattr(model, "seen"), "the estimator given stays unfitted: fit copies"
 
 
@@ -294,4 +310,5 @@ def test_learning_curve_nests_its_parts(rng):
 def test_learning_curve_refuses_sizes_that_cannot_be(rng):
     """A size is from 1 to the number of training samples."""
     X, y = np.zeros((4, 1)), np.zeros(4)
+    assert_shape(learning_curve(Remembers(), (X, y), (X, y), [], seen, rng).test, (0,), "no sizes, no scores")
     assert_refuses_values(lambda n: learning_curve(Remembers(), (X, y), (X, y), [2, n], seen, rng), "sizes", 0, 5, -1)

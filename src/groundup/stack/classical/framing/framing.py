@@ -113,7 +113,7 @@ def split(
             f"groups must hold at least 2 different groups, got {len(counts)}: one must stay for training."
         )
     drawn = rng.permutation(len(counts))
-    needed = int(np.searchsorted(np.cumsum(counts[drawn]), n_test)) + 1
+    needed = np.searchsorted(np.cumsum(counts[drawn]), n_test) + 1
     testing = np.isin(group, drawn[: min(needed, len(counts) - 1)])
     return np.flatnonzero(~testing), np.flatnonzero(testing)
 
@@ -127,7 +127,7 @@ def time_split(times: ArrayLike, test_share: float) -> tuple[np.ndarray, np.ndar
             test part may be larger.
 
     Returns:
-        Indices of the training and of the test samples, each in the order of time.
+        Indices of the training and of the test samples, each in the order of time, equal times as they came.
 
     Raises:
         ValueError: a share outside (0, 1), fewer than 2 samples, a time that is NaN, or no earlier sample to train on.
@@ -139,7 +139,7 @@ def time_split(times: ArrayLike, test_share: float) -> tuple[np.ndarray, np.ndar
         raise ValueError(f"times must be known for every sample, got {moments[moments != moments][0]}.")
     cut = len(moments) - _test_size(len(moments), test_share)
     order = np.argsort(moments, kind="stable")
-    cut = int(np.searchsorted(moments[order], moments[order[cut]], side="left"))
+    cut = np.searchsorted(moments[order], moments[order[cut]])  # the first sample of that time
     if cut == 0:
         raise ValueError(
             f"times must begin before the test part, which begins at {moments[order[0]]}: lower test_share."
@@ -151,7 +151,7 @@ def shared_rows(train: ArrayLike, test: ArrayLike) -> np.ndarray:
     """Mark the test rows that occur, number for number, in the training part.
 
     Args:
-        train: numbers of shape (n_train, n_features); NaN, a missing value, equals NaN.
+        train: numbers of shape (n_train, n_features); NaN or None, a missing value, equals itself.
         test: numbers of shape (n_test, n_features).
 
     Returns:
@@ -238,7 +238,7 @@ def learning_curve(
         part = order[:size]
         fitted = copy.deepcopy(estimator).fit(X[part], y[part])
         scores.append((score(fitted, X[part], y[part]), score(fitted, *test)))
-    return LearningCurve(np.array(sizes), *np.array(scores, dtype=float).reshape(-1, 2).T)
+    return LearningCurve(np.array(sizes), *np.array(scores).reshape(-1, 2).T)
 
 
 def _test_size(n_samples: int, test_share: float) -> int:

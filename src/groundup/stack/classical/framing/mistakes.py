@@ -35,7 +35,7 @@ def looks_past_the_groups():
     """You draw single samples though groups were given: samples of one group stand on both sides, and leak."""
 
 
-@mistake("split", edit=("n_test)) + 1", "n_test))"))
+@mistake("split", edit=("n_test) + 1", "n_test)"))
 def stops_one_group_short():
     """You stop before the test part is large enough. Take groups until it holds at least the share asked for."""
 
@@ -51,7 +51,7 @@ def swaps_the_parts():
     """You return the test part first. The order is train, test."""
 
 
-@mistake("time_split", edit=('int(np.searchsorted(moments[order], moments[order[cut]], side="left"))', "cut"))
+@mistake("time_split", edit=("np.searchsorted(moments[order], moments[order[cut]])", "cut"))
 def cuts_through_equal_times():
     """You cut between samples of the same time: some train, some test, and none is earlier. Keep them together."""
 
