@@ -4,6 +4,7 @@
 import copy
 
 import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from groundup.anatomy import mistake, variant
@@ -135,6 +136,7 @@ def fits_the_estimator_given():
 def class_by_class(self, X, y):
     """A loop over the classes."""
     X, y = validate_data(self, X, y)
+    check_classification_targets(y)
     self.classes_ = np.array(sorted(set(np.asarray(y).tolist())))
     self.shares_ = np.array([np.mean(y == name) for name in self.classes_])
     return self
