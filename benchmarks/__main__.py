@@ -18,8 +18,8 @@ from rich.table import Table
 from benchmarks.measure import Figure, machine
 
 NAMES = (
-    "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "vector_search", "ranking",
-    "chunking", "runbooks", "answerer", "classifier",
+    "install", "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "vector_search",
+    "ranking", "chunking", "runbooks", "answerer", "classifier",
 )  # fmt: skip
 
 
@@ -71,7 +71,9 @@ def table(figures: list[Figure]) -> Table:
 
 def shown(value: float | None, unit: str) -> str:
     """A value with its unit."""
-    return "" if value is None else f"{value:.3g} {unit}"
+    if value is None:
+        return ""
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
 def document_of(figure: Figure) -> dict[str, object]:

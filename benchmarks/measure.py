@@ -20,7 +20,7 @@ class Figure:
     Attributes:
         what: what was measured, on what.
         value: the figure, in `unit`.
-        unit: `ms`, `s`, `points`, `×`, `share`, `lines/s`, `texts/s`, `queries/s`, `nDCG@10` or
+        unit: `MB`, `packages`, `ms`, `s`, `points`, `×`, `share`, `lines/s`, `texts/s`, `queries/s`, `nDCG@10` or
             `alarms/log`.
         bar: the most it may be (the least, where more is better); None where nothing was promised.
         peer: the figure of the peer, in the same unit.

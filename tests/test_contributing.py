@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from groundup import checking
 from groundup.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -30,10 +31,29 @@ def test_every_command_has_the_options_that_the_guide_gives_it(arguments: str) -
 
 def test_the_guide_shows_the_way_from_the_skeleton_to_the_judge() -> None:
     names = [arguments.split()[0] for arguments in OURS]
-    assert names == ["new-unit", "verify", "run", "figure", "notebook", "verify"]
+    assert names == ["new-unit", "verify", "verify", "run", "figure", "notebook", "verify"]
 
 
 def test_every_file_that_the_guide_names_is_there() -> None:
     named = re.findall(r"\]\((?!http)([^)]+)\)", GUIDE) + re.findall(r"tests/\w+\.py", GUIDE)
     assert len(named) > 5
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+EXAMPLE = ROOT / "src" / "groundup" / "stack" / "classical" / "evaluation"
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the example is not in this release")
+def test_what_the_guide_shows_of_its_example_is_there() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in EXAMPLE.glob("*.py"))
+    named = [*re.findall(r"`(test_\w+|_\w+)`", GUIDE), "roc_curve", "roc_auc", "precision_recall_curve"]
+    assert len(named) > 6
+    assert [name for name in named if f"def {name}(" not in text] == []
+    (edit,) = re.findall(r'@mistake\("roc_auc", edit=\("(.*?)",', GUIDE)
+    assert edit in text
+
+
+def test_the_guide_lists_every_ready_check() -> None:
+    ready = set(re.findall(r"^\| `(\w+)\(", GUIDE, flags=re.MULTILINE))
+    general = {"assert_close", "assert_refuses", "assert_shape", "growing", "rng", "runs_python_lines", "speed_ratio"}
+    assert ready | general | {"estimator_conventions", "module_conventions"} == set(checking.__all__)

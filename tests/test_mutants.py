@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.mutants import mutants
+from groundup.course.mutants import drawn, mutants
 from groundup.course.source import Function, definitions, functions_named
 from groundup.errors import ConfigError
 
@@ -132,6 +132,27 @@ def test_the_description_says_line_and_change():
     (mutant,) = [m for m in mutants("def f(a):\n    return a + 'é' + a\n", ["f"]) if m.id == "f:none-for-return:1"]
     assert mutant.line == 2
     assert mutant.description == "line 2: `return a + 'é' + a` became `return None`"
+
+
+def test_a_draw_takes_an_even_share_of_each_function_and_operator_in_order():
+    sizes = {("f", "a"): 60, ("f", "b"): 300, ("g", "a"): 30, ("h", "c"): 3, ("h", "d"): 207}
+    every = [f"{f}:{operator}:{n}" for (f, operator), size in sizes.items() for n in range(size)]
+    taken = drawn(every, 200)
+    assert len(set(taken)) == 200
+    assert taken == [name for name in every if name in set(taken)]
+    for (f, operator), size in sizes.items():
+        assert abs(sum(name.startswith(f"{f}:{operator}:") for name in taken) - size / 3) <= 1
+    assert taken == drawn(every, 200) != drawn(every, 200, seed=1)
+    assert drawn(every[:200], 200) == every[:200]
+
+
+def test_a_method_in_a_deep_place_with_strings_over_lines_is_changed_where_it_stands():
+    source = (
+        "if True:\n    class A:\n        @staticmethod\n        def f(a, b):\n            c = '''\nx\n'''\n"
+        "            return a + b  # é\n\n\nX = 1\n"
+    )
+    found = {m.id: m.source for m in mutants(source, ["A.f"])}
+    assert found["A.f:sub-for-add:1"] == source.replace("return a + b", "return (a - b)")
 
 
 def test_methods_are_named_by_their_class():

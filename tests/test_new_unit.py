@@ -30,8 +30,9 @@ MISSING = [
     "lesson.md: at least 3 questions (:::{dropdown}) under Interview, not 1.",
     "figures.py: at least 3 figures, not 1.",
     "cards.toml: at least 10 cards, not 2.",
-    "mistakes.py: at least 10 mistakes, not 1.",
+    "mistakes.py: at least 12 mistakes, not 1.",
     "mistakes.py: at least 3 variants, not 1.",
+    "checks.py: at least 25 checks (functions whose names begin with test_), not 9.",
 ]
 
 

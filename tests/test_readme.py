@@ -62,9 +62,10 @@ def test_the_tour_can_be_followed_word_for_word(
 
 def test_the_two_commands_are_those_of_the_readme() -> None:
     assert "pip install uv && uv run groundup " in README
-    assert "pip install uv && uv run pytest" in README
-    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "uv && uv run pytest" in ci
+    tests = "uv run --all-extras --group dev pytest"
+    assert f"pip install uv && {tests}" in README
+    assert tests in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert tests in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 
 
 def test_the_readme_counts_the_units_of_this_release_right() -> None:

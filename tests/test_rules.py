@@ -23,8 +23,9 @@ lesson.md: at least 3 questions (:::{dropdown}) under Interview, not 1.
 figures.py: at least 3 figures, not 2.
 cards.toml: at least 10 cards, not 1.
 cards.toml: at least one card must be of the kind 'interview'.
-mistakes.py: at least 10 mistakes, not 2.
+mistakes.py: at least 12 mistakes, not 2.
 mistakes.py: at least 3 variants, not 1.
+checks.py: at least 25 checks (functions whose names begin with test_), not 3.
 unit.toml: the catalogue has no unit bedrock/scaling; add its line to course/catalogue.toml.
 unit.toml: at least one [[roadmap]] entry (document and item); there is none.
 """.splitlines()
@@ -113,7 +114,7 @@ def test_a_check_is_asked_for(tmp_path: Path) -> None:
     folder = copy_as("bedrock/scaling", tmp_path)
     edit(folder, "checks.py", (folder / "checks.py").read_text(encoding="utf-8"), '"""Checks."""\n')
     assert new_problems(load_unit(folder)) == [
-        "checks.py: at least one check (a function whose name begins with test_)."
+        "checks.py: at least 25 checks (functions whose names begin with test_), not 0."
     ]
 
 
@@ -130,6 +131,47 @@ def test_an_include_of_the_implementation_is_asked_for(tmp_path: Path) -> None:
     assert problems(load_unit(folder), ["includes"]) == [
         "lesson.md: at least one {literalinclude} of scaling.py; there is none."
     ]
+
+
+# Budgets
+
+
+def test_what_is_over_its_budget_is_named_until_unit_toml_gives_the_reason(tmp_path: Path) -> None:
+    folder = copy_as("bedrock/scaling", tmp_path)
+    checks = "".join(f'\n\ndef test_{number}():\n    """True."""\n' for number in range(87))
+    edit(folder, "checks.py", "", checks)
+    lines = len((folder / "checks.py").read_text(encoding="utf-8").splitlines())
+    assert problems(load_unit(folder), ["budget"]) == [
+        f"checks.py: {lines} lines (at most 350), 90 checks (at most 36). "
+        'Cut, or give the reason in unit.toml: [budget] checks = "…".'
+    ]
+    edit(folder, "unit.toml", "", '\n[budget]\nchecks = "Ninety are few for it."\n')
+    assert problems(load_unit(folder), STATIC) == [p for p in UNFINISHED if not p.startswith("checks.py")]
+
+
+def test_mistakes_are_counted_together_and_by_function_and_variants_are_not(tmp_path: Path) -> None:
+    folder = copy_as("bedrock/scaling", tmp_path)
+    mark = '\n\n@{}("{}")\ndef other_{}(values):\n    """Told."""\n    return 1\n'
+    marks = [("mistake", "mean"), ("mistake", "Scaler.fit"), ("variant", "mean"), ("mistake", "Scaler.transform")]
+    edit(folder, "mistakes.py", "", "".join(mark.format(*marks[n % 4], n) for n in range(12)))
+    before = len([m for m in load_unit(folder).mistakes if m.kind == "mistake" and m.target == "mean"])
+    assert before <= 4
+    assert problems(load_unit(folder), ["budget"]) == []
+    edit(folder, "mistakes.py", "", "".join(mark.format("mistake", "mean", n) for n in range(20, 32)))
+    (found,) = problems(load_unit(folder), ["budget"])
+    assert found.startswith("mistakes.py: ")
+    assert f"{12 + before} mistakes of `mean` (at most 4)" in found
+    assert "23 mistakes (at most 20)" in found
+
+
+def test_the_entries_of_roadmaps_do_not_count_in_unit_toml(tmp_path: Path) -> None:
+    folder = copy_as("bedrock/scaling", tmp_path)
+    entry = '\n[[roadmap]]\ndocument = "004"\nitem = "L1"\n'
+    edit(folder, "unit.toml", "", 30 * entry)
+    assert problems(load_unit(folder), ["budget"]) == []
+    edit(folder, "unit.toml", "", 90 * "# a remark\n")
+    (found,) = problems(load_unit(folder), ["budget"])
+    assert re.match(r"unit.toml: 1\d\d lines \(at most 90\). Cut, or give the reason", found)
 
 
 # A unit's place among the others

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.grader import Grader
 from groundup.course.unit import load_unit
-from groundup.course.verify import UnitReport, verify_unit
+from groundup.course.verdict import CheckResult, Verdict
+from groundup.course.verify import Schedules, UnitReport, verify_unit
 from tests.conftest import Ran
 
 SCALING = Path(__file__).parent / "sample_stack" / "bedrock" / "scaling"
@@ -180,9 +181,71 @@ def test_the_command_reports_and_exits_1_where_a_unit_is_not_whole(
     assert groundup("verify", "no-such-unit").code == 2
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("unit_id", list(Catalogue().units))
-def test_every_unit_of_the_release_passes(unit_id: str, grader: Grader) -> None:
-    report = verify_unit(Catalogue().unit(unit_id), grader)
-    assert report.passed, "\n" + report.table()
+@pytest.mark.parametrize("name", ["checks.py", "mistakes.py", "labs.py", "scaling.py"])
+def test_a_file_that_is_not_python_is_a_problem_of_its_unit_and_no_end_of_the_gate(
+    name: str, folder: Path, grader: Grader
+) -> None:
+    (folder / name).write_text("def (", encoding="utf-8")
+    report = verify_unit(load_unit(folder), grader, quick=True)
+    assert any(f"{name}:1: does not parse" in problem for problem in report.problems), report.problems
+
+
+def test_the_command_goes_on_to_the_next_unit_and_says_that_it_wrote_no_proof(
+    groundup: Callable[..., Ran], tmp_path: Path
+) -> None:
+    for name in ("vectors", "autograd"):
+        unit = tmp_path / "bedrock" / name
+        shutil.copytree(SCALING, unit)
+        (unit / "scaling.py").write_text("def (", encoding="utf-8")
+        edit(unit, "unit.toml", ("[exercise]", '[exercise]\nmodule = "scaling"'))
+    ran = groundup("verify", "--stack", str(tmp_path), "--quick")
+    assert ran.code == 1
+    assert "bedrock/vectors: FAILED" in ran.out
+    assert "bedrock/autograd: FAILED" in ran.out
+    assert ran.out.count("proof.json is as it was: --quick leaves things out") == 2
+    assert not list(tmp_path.rglob("proof.json"))
+
+
+def test_comparing_writes_nothing_and_fails_without_a_proof(groundup: Callable[..., Ran], tmp_path: Path) -> None:
+    unit = tmp_path / "bedrock" / "vectors"
+    shutil.copytree(SCALING, unit)
+    (unit / "scaling.py").write_text("def (", encoding="utf-8")
+    ran = groundup("verify", "vectors", "--stack", str(tmp_path), "--quick", "--compare", "--json")
+    assert ran.code == 1
+    assert ran.json["units"][0]["disagreements"] == ["bedrock/vectors: there is no proof"]
+
+
+def verdict(**outcomes: str) -> Verdict:
+    seconds = {"slow": 0.5, "quick": 0.1, "other": 0.05, "late": 0.3}
+    checks = tuple(CheckResult(name, outcomes.get(name, "passed"), seconds=seconds[name]) for name in seconds)  # type: ignore[arg-type]
+    return Verdict("bedrock/scaling", "passed", checks)
+
+
+def test_the_last_killer_runs_first_then_what_calls_the_function_then_the_others_the_quick_ones_first() -> None:
+    schedules = Schedules()
+    schedules.passed(verdict())
+    schedules.unwritten("f", verdict(slow="not_attempted", quick="failed"))
+    assert list(schedules.of("f")) == ["quick", "slow", "other", "late"]
+    schedules.noticed("f", verdict(late="failed"))
+    schedules.noticed("f", verdict(slow="failed"))
+    schedules.noticed("g", verdict(other="failed"))
+    assert list(schedules.of("f")) == ["slow", "late", "quick", "other"]
+    assert list(schedules.of("g")) == ["other", "quick", "late", "slow"]
+    assert schedules.of("f")["slow"] == pytest.approx(1.0 + 10 * 0.5)
+
+
+def test_of_many_mutants_some_are_tried_and_all_when_asked(
+    folder: Path, grader: Grader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groundup.course.verify.MUTANTS", 5)
+    edit(folder, "unit.toml", ("[hints]", '[equivalent_mutants]\n"mean:gone:1" = "It never was."\n\n[hints]'))
+    unit = replace(load_unit(folder), write=("mean",))
+    (folder / "labs.py").unlink()
+    some, every = (verify_unit(unit, grader, all_mutants=whole) for whole in (False, True))
+    tried = {trial.name for trial in some.of("mutant")}
+    assert len(tried) == 5
+    assert tried < {trial.name for trial in every.of("mutant")} == set(every.mutants) == set(some.mutants)
+    assert f", drawn of {len(every.mutants)}" in some.table()
+    assert "drawn of" not in every.table()
+    assert len(some.of("equivalent")) == len(every.of("equivalent")) == 1
+    assert every.cpu_seconds > some.cpu_seconds > 0

@@ -81,7 +81,7 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     assert groundup("start", "attention").returncode == 0
     without_torch = groundup("check", "attention")
     assert without_torch.returncode == 3, "it could not be judged"
-    assert "groundup[deep]" in without_torch.stderr
+    assert f'-m pip install "{wheel}[deep]"' in without_torch.stderr
     assert groundup("run", "vectors", "--preset", "smoke", "--seeds", "1").returncode == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -4,10 +4,11 @@
     ├── UsageError           the command, the parameter or the request is wrong           (exit 2)
     │   ├── UnknownName      a unit, lab, figure, track or card that does not exist; suggests the nearest
     │   └── ConfigError      a lab setting or a file of ours that breaks a rule
-    ├── CannotJudge          no verdict was possible: something needed is not installed    (exit 3)
+    ├── MissingPackage       a package of an extra is not installed (`groundup.extras`)    (exit 3)
+    ├── CannotJudge          no verdict was possible, for a reason of the grader's         (exit 3)
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
-    ├── ModelUnavailable     a model does not answer, or its packages are not installed   (exit 3)
+    ├── ModelUnavailable     a model does not answer, or its weights could be had from nowhere  (exit 3)
     ├── StoreError           the copilot's store cannot be opened, read or written         (exit 3)
     ├── ClusterError         a cluster could not be reached, or refused                    (exit 3)
     ├── CannotServe          the copilot's API or page cannot start                        (exit 3)
@@ -48,6 +49,12 @@ class ConfigError(UsageError):
     """A setting that breaks a rule."""
 
 
+class MissingPackage(GroundupError):
+    """A package that only a part of groundup needs is not installed."""
+
+    exit_code = 3
+
+
 class CannotJudge(GroundupError):
     """No verdict was possible, for a reason that is not the learner's."""
 
@@ -67,7 +74,7 @@ class DataUnavailable(GroundupError):
 
 
 class ModelUnavailable(GroundupError):
-    """A model does not answer, or cannot be loaded because what carries or runs it is not installed."""
+    """A model does not answer, or its weights could be had from nowhere."""
 
     exit_code = 3
 

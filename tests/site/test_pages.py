@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from groundup.course import proof
 from groundup.course.course import Course
+from groundup.course.verify import Trial, UnitReport
 from groundup.site import lessons
 from tests.site.conftest import HOST
 from tests.site.test_security import page_token
@@ -196,3 +199,15 @@ def test_static_files_are_cached_by_content(client: TestClient):
         "immutable"
         in client.get(f"/static/site.css?v={answer.headers['etag'].strip(chr(34))}").headers["cache-control"]
     )
+
+
+def test_a_unit_shows_its_proof_while_it_holds_and_no_longer(client: TestClient, course: Course):
+    unit = course.catalogue.unit("vectors")
+    assert "wrong versions" not in client.get(UNIT).text
+    trials = [Trial("mutant", f"dot:plus-one:{n}", n > 0) for n in range(1200)]
+    report = UnitReport(unit.id, tuple(trials), 1.0, mutants=tuple(trial.name for trial in trials))
+    proof.keep(unit, replace(report, trials=tuple(trials[1:])), proof.hashes(unit))
+    assert "<span>its checks refuse 1,199 of 1,199 wrong versions</span>" in client.get(UNIT).text
+    unit.checks.write_text(unit.checks.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert "wrong versions" not in client.get(UNIT).text
+    assert "wrong versions" not in client.get("/units/deep/resnet").text

@@ -17,6 +17,8 @@ import click
 
 from groundup.cli.options import json_option, open_course, workspace_option
 from groundup.cli.output import console, escape, mark, print_json
+from groundup.course.catalogue import Catalogue
+from groundup.extras import extras, install_command
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,20 @@ class Finding:
 @workspace_option
 def doctor_command(as_json: bool) -> int:
     """Say what is installed, and which devices, data sources and servers can be reached."""
-    findings = list(findings_of(open_course().workspace.root))
+    course = open_course()
+    findings = list(findings_of(course.workspace.root, course.catalogue))
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
             sign = mark("passed") if finding.ok else mark("failed" if finding.needed else "stale")
-            console().print(f"{sign} [bold]{finding.what:<18}[/] {escape(finding.found)}")
+            console().print(f"{sign} [bold]{finding.what:<18}[/] {escape(finding.found)}", soft_wrap=True)
             if finding.advice and not finding.ok:
-                console().print(f"  [dim]{' ' * 18} {escape(finding.advice)}[/]")
+                console().print(f"  [dim]{' ' * 18} {escape(finding.advice)}[/]", soft_wrap=True)
     return 1 if any(finding.needed and not finding.ok for finding in findings) else 0
 
 
-def findings_of(workspace: os.PathLike[str]) -> Iterator[Finding]:
+def findings_of(workspace: os.PathLike[str], catalogue: Catalogue) -> Iterator[Finding]:
     """Everything that the doctor looks at."""
     yield Finding(
         "Python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}", needed=True
@@ -61,13 +64,9 @@ def findings_of(workspace: os.PathLike[str]) -> Iterator[Finding]:
     )
     fork = hasattr(os, "fork") and sys.platform != "darwin"
     yield Finding("Grader", True, "forks a warm worker" if fork else "starts a fresh process for each verdict")
-    for package, why in (
-        ("numpy", ""),
-        ("scikit-learn", ""),
-        ("torch", "The deep units need it: uv add 'groundup[deep]', or pip install 'groundup[deep]'."),
-        ("mlflow", "Needed only to open recorded runs with `mlflow ui`: pip install 'groundup[mlflow]'."),
-    ):
-        yield _package(package, why, needed=not why)
+    for package in ("numpy", "scikit-learn"):
+        yield _package(package)
+    yield from _extras(catalogue)
     yield _devices()
     yield from _data()
     yield from _servers()
@@ -87,11 +86,33 @@ def _workspace(workspace: os.PathLike[str]) -> Finding:
     )
 
 
-def _package(name: str, advice: str, *, needed: bool) -> Finding:
+def _package(name: str) -> Finding:
     try:
-        return Finding(name, True, importlib.metadata.version(name), needed=needed)
+        return Finding(name, True, importlib.metadata.version(name), needed=True)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, False, "not installed", advice or "Install groundup again.", needed=needed)
+        return Finding(name, False, "not installed", "Install groundup again.", needed=True)
+
+
+def _extras(catalogue: Catalogue) -> Iterator[Finding]:
+    """Each extra: whether it is installed, its size, and what it opens."""
+    units = {unit.id: unit.extras for unit in catalogue.units.values()}
+    for extra in extras().values():
+        opens = ", ".join([unit_id for unit_id, names in units.items() if extra.name in names] + [extra.opens]).strip(
+            ", "
+        )
+        lacking = len(extra.missing)
+        state = "installed" if not lacking else "not installed"
+        if 0 < lacking < len(extra.packages):
+            state = f"{lacking} of {len(extra.packages)} packages not installed"
+        yield Finding(
+            f"Extra {extra.name}",
+            not lacking,
+            f"{state} ({extra.megabytes:,} MB to fetch on Linux): {opens}",
+            f"{install_command(extra.name)}{_CPU if extra.name == 'deep' else ''}",
+        )
+
+
+_CPU = "   Without an NVIDIA card PyTorch is smaller: the README says how to get its build for the CPU."
 
 
 def _devices() -> Finding:

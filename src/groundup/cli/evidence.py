@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from groundup.cli.options import UNIT, json_option, open_course, workspace_option
 from groundup.cli.output import console, escape, mark, print_json, progress
+
+if TYPE_CHECKING:
+    from groundup.course.catalogue import Catalogue
+    from groundup.course.unit import Unit
 
 
 @click.command("replay", epilog="Example: groundup replay --json")
@@ -61,26 +66,49 @@ def replay_command(as_json: bool) -> int:
 
 @click.command("verify", epilog="Example: groundup verify bedrock/vectors")
 @click.argument("units", type=UNIT, nargs=-1)
+@click.option("--phase", help="All units of this phase.")
+@click.option("--since", metavar="REVISION", help="Units changed since this git revision, stale ones, and some drawn.")
 @click.option(
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
 @click.option("--quick", is_flag=True, help="Leave out what takes minutes: mutants, labs, snippets, figures.")
+@click.option("--all-mutants", is_flag=True, help="Try every mutant, not an even draw of at most 200.")
+@click.option("--compare", is_flag=True, help="Write no proof.json; fail where one says otherwise.")
+@click.option("--stale", is_flag=True, help="Verify nothing: say in a moment which proofs no longer hold, and why.")
 @json_option
 @workspace_option
-def verify_command(units: tuple[str, ...], stack: str | None, quick: bool, as_json: bool) -> int:
+def verify_command(
+    units: tuple[str, ...],
+    phase: str | None,
+    since: str | None,
+    stack: str | None,
+    quick: bool,
+    all_mutants: bool,
+    compare: bool,
+    stale: bool,
+    as_json: bool,
+) -> int:
     """Judge the UNITs themselves: the author's gate (all units when none is named).
 
     What is not written must not pass, every mistake must fail and nearly every one be named by its own diagnosis, every
     variant must pass, forbidden names must be refused, the checks must notice at least 95 % of the automatic mutants,
     labs must fail when sabotaged, and lesson, figures, hints and cards must be whole.
+
+    What was found about a unit that passes is kept in its folder, in proof.json.
     """
     from groundup.course.catalogue import Catalogue
+
+    if sum(map(bool, (units, phase, since))) > 1:
+        raise click.UsageError("UNITS, --phase and --since each choose the units: give one of them.")
+    catalogue = Catalogue(Path(stack)) if stack else Catalogue()
+    chosen = chosen_units(catalogue, units, phase, since)
+    if stale:
+        return print_stale(chosen, as_json)
+    from groundup.course import proof
     from groundup.course.grader import Grader
     from groundup.course.verify import verify_unit
 
-    catalogue = Catalogue(Path(stack)) if stack else Catalogue()
-    chosen = [catalogue.unit(name) for name in units] or list(catalogue.units.values())
-    reports = []
+    reports, disagreements = [], {}
     with Grader(workers=2) as grader, progress(quiet=as_json) as bar:
         for unit in chosen:
             task = bar.add_task(f"Verifying {unit.id}", total=None)
@@ -88,13 +116,93 @@ def verify_command(units: tuple[str, ...], stack: str | None, quick: bool, as_js
             def advance(done: int, total: int, task: object = task) -> None:
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
-            reports.append(verify_unit(unit, grader, quick=quick, on_progress=advance))
+            files = proof.hashes(unit)
+            report = verify_unit(unit, grader, quick=quick, all_mutants=all_mutants, on_progress=advance)
+            reports.append(report)
             bar.remove_task(task)
+            lines = [report.table()]
+            if compare:
+                kept = proof.standing(unit)
+                different = [f"{unit.id}: {why}" for why in kept.reasons]
+                if kept.proof is not None and not report.left_out:
+                    different += [f"{unit.id}: {text}" for text in proof.differences(kept.proof, report)]
+                disagreements[unit.id] = different
+                lines += [f"  ! {text}" for text in different]
+            elif proof.keep(unit, report, files) is not None:
+                lines.append(f"  wrote {proof.FILE}: {proof.standing(unit).proof.words}")  # type: ignore[union-attr]
+            else:
+                why = "--quick leaves things out" if report.left_out else "the unit does not pass"
+                lines.append(f"  {proof.FILE} is as it was: {why}")
             if not as_json:
-                console().print(escape(reports[-1].table()))
+                console().print(escape("\n".join(lines)))
     if as_json:
-        print_json({"units": [report.to_json() for report in reports]})
-    return 0 if all(report.passed for report in reports) else 1
+        documents = [{**r.to_json(), "disagreements": disagreements.get(r.unit, [])} for r in reports]
+        print_json({"units": documents})
+    return 0 if all(report.passed for report in reports) and not any(disagreements.values()) else 1
+
+
+def chosen_units(catalogue: Catalogue, units: tuple[str, ...], phase: str | None, since: str | None) -> list[Unit]:
+    """The units that the command line means."""
+    from groundup.errors import UnknownName
+
+    if phase is not None and phase not in [known.name for known in catalogue.phases]:
+        raise UnknownName("phase", phase, [known.name for known in catalogue.phases])
+    everything = list(catalogue.units.values())
+    if since is not None:
+        from groundup.course import proof
+
+        standings = [proof.standing(unit) for unit in everything]
+        ids = proof.to_prove(standings, changed_since(catalogue, since), git(catalogue, "rev-parse", "HEAD"))
+        return [catalogue.units[unit_id] for unit_id in ids]
+    if phase is not None:
+        return [unit for unit in everything if unit.phase == phase]
+    return [catalogue.unit(name) for name in units] or everything
+
+
+def changed_since(catalogue: Catalogue, revision: str) -> set[str]:
+    """The units with a file that differs from a git revision's, or that it does not have."""
+    names = git(catalogue, "diff", "--name-only", "--relative", revision, "--", ".").splitlines()
+    return {"/".join(Path(name).parts[:2]) for name in names} & catalogue.units.keys()
+
+
+def git(catalogue: Catalogue, *arguments: str) -> str:
+    """What git says in the folder of the stack. Raises UsageError where it says nothing."""
+    import subprocess
+
+    from groundup.errors import UsageError
+
+    command = ["git", "-C", str(catalogue.stack), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise UsageError("--since needs git, which is not installed. Name the units instead.") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[0]
+        raise UsageError(f"--since asks git what has changed, and `git {' '.join(arguments)}` failed: {reason}")
+    return done.stdout.strip()
+
+
+def print_stale(units: list[Unit], as_json: bool) -> int:
+    """Say how the units stand with their proofs; 1 where one is to be verified again."""
+    from groundup.course import proof
+
+    standings = [proof.standing(unit) for unit in units]
+    if as_json:
+        documents = [
+            {"unit": one.unit, "stale": one.stale, "reasons": list(one.reasons), "earlier_gate": one.earlier_gate}
+            for one in standings
+        ]
+        print_json({"units": documents})
+        return int(any(one.stale for one in standings))
+    out = console()
+    for one in standings:
+        if one.stale:
+            out.print(f"{mark('stale')} {one.unit}: {escape(', '.join(one.reasons))}")
+            out.print(f"    `groundup verify {one.unit}` renews it.")
+        elif one.earlier_gate:
+            out.print(f"{mark('passed')} {one.unit}: holds, proven by an earlier gate")
+    out.print(f"{sum(not one.stale for one in standings)} of {len(standings)} proofs hold.")
+    return int(any(one.stale for one in standings))
 
 
 @click.command("new-unit", epilog='Example: groundup new-unit classical/trees --title "Decision trees"')

@@ -18,6 +18,7 @@ from groundup.cli.output import console, escape, mark, print_json, progress, sty
 if TYPE_CHECKING:
     from groundup.course.course import Course
     from groundup.course.progress import UnitState
+    from groundup.course.proof import Proof
     from groundup.course.verdict import Verdict
 
 
@@ -42,9 +43,10 @@ def map_command(show_all: bool, as_json: bool) -> None:
         for entry in phase.entries if show_all else released:
             status = states[entry.id].status
             title = f"[dim]{entry.title}[/]" if status == "planned" else entry.title
-            out.print(
-                f"  {mark(status)} {entry.id.split('/')[1]:<20} {title}  {'' if status == 'new' else styled(status)}"
-            )
+            more = [] if status == "new" else [styled(status)]
+            if (proof := proof_of(course, entry.id)) is not None:
+                more.append(f"[dim]{proof.words}[/]")
+            out.print(f"  {mark(status)} {entry.id.split('/')[1]:<20} {title}  {'  '.join(more)}")
     out.print("\n[bold]Systems[/]  what the units add up to")
     for system in course.catalogue.systems:
         if system.see or show_all:
@@ -53,9 +55,20 @@ def map_command(show_all: bool, as_json: bool) -> None:
         out.print("\n[dim]`groundup map --all` lists the planned units. `groundup next` says what to do now.[/]")
 
 
+def proof_of(course: Course, unit_id: str) -> Proof | None:
+    """The proof of a unit, where it has one that holds."""
+    from groundup.course.proof import standing
+
+    if unit_id not in course.catalogue.units:
+        return None
+    found = standing(course.catalogue.units[unit_id])
+    return None if found.stale else found.proof
+
+
 def state_json(course: Course, state: UnitState) -> dict[str, Any]:
     """A unit's state as a JSON object."""
     titles = {entry.id: entry.title for entry in course.catalogue.entries}
+    proof = proof_of(course, state.id)
     return {
         "unit": state.id,
         "title": titles[state.id],
@@ -63,6 +76,7 @@ def state_json(course: Course, state: UnitState) -> dict[str, Any]:
         "detail": state.detail,
         "last_verdict": state.verdict.verdict if state.verdict else None,
         "at": state.at.isoformat() if state.at else None,
+        "proof": {"refused": proof.refused, "of": proof.wrong, "date": proof.date} if proof else None,
     }
 
 
@@ -105,6 +119,8 @@ def start_command(unit: str, reset: bool) -> None:
         console().print(f"Wrote {path}\nYou write: {', '.join(found.write)}.")
     else:
         console().print(f"Your file is there already, untouched: {path}\n`--reset` begins again and keeps a copy.")
+    if found.lacks:
+        console().print(f"[bold]Before you check it:[/] {escape(found.lacks)}", soft_wrap=True)
     console().print(f"Then: [bold]groundup check {found.name}[/], or [bold]groundup check {found.name} --watch[/]")
 
 

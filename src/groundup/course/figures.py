@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from groundup.course.unit import Control, FigureInfo, Unit
+from groundup.course.unit import Control, FigureInfo, Unit, need_packages
 from groundup.errors import CannotDraw, ConfigError, UnknownName
 
 FIGURE_SECONDS = 20.0
@@ -74,9 +74,11 @@ class FigureWorker:
         Raises:
             UnknownName: there is no such figure, or it has no such parameter.
             ConfigError: a value breaks its parameter's rule.
+            MissingPackage: the unit needs a package that is not installed.
             CannotDraw: the figure's code failed, crashed or took too long.
         """
         values = validate_parameters(unit.figure(name), parameters or {})
+        need_packages(unit)
         replaced = {module: list(source) for module, source in (overlay or {}).items()}
         version = _version(unit, replaced)
         key = json.dumps([unit.id, str(unit.folder), name, values, version], sort_keys=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.course.verdict import Verdict, sha256_text
 from groundup.errors import UsageError, WorkspaceError
+from groundup.extras import need
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -187,6 +188,8 @@ class Ledger:
         from sqlalchemy import create_engine, event
 
         if self.path is None:
+            if self.url.startswith("postgresql"):
+                need("A ledger in PostgreSQL", "psycopg")
             engine = create_engine(self.url, pool_pre_ping=True)
             _migrate(engine)
             return engine

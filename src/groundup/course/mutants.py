@@ -13,9 +13,10 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from random import Random
 from typing import TypeVar
 
-from groundup.course.source import Function, Text, docstring_of, main_function
+from groundup.course.source import Function, Text, docstring_of, first_line, main_function
 from groundup.errors import ConfigError
 
 T = TypeVar("T", bound=ast.AST)
@@ -59,19 +60,20 @@ def mutants(source: str, names: Iterable[str]) -> list[Mutant]:
     """
     tree, text = ast.parse(source), Text(source)
     modules = _imported(tree)
-    seen = {ast.dump(tree)}
     found: list[Mutant] = []
-    for name in names:
+    for name in dict.fromkeys(names):
         function = main_function(tree, name)
         if function is None:
             raise ConfigError(f"There is no function '{name}' to mutate in the source.")
+        alone = _Alone(text, function)
+        seen = {alone.dump(text.source)}
         ordinals: Counter[str] = Counter()
         changes = sorted(_Walker(function, modules, text).changes(), key=lambda c: text.span(c.node)[0])
         for change in changes:
             ordinals[change.operator] += 1
             mutated = _apply(text, change)
             try:
-                dump = ast.dump(ast.parse(mutated))
+                dump = alone.dump(mutated)
             except SyntaxError:  # an operator that does not fit here, such as `break` made into an expression
                 continue
             if dump not in seen:
@@ -79,6 +81,39 @@ def mutants(source: str, names: Iterable[str]) -> list[Mutant]:
                 identity = f"{name}:{change.operator}:{ordinals[change.operator]}"
                 found.append(Mutant(identity, change.node.lineno, _describe(text, change), mutated))
     return found
+
+
+def drawn(ids: Iterable[str], most: int, seed: int = 0) -> list[str]:
+    """At most so many of some mutants, in their order: an even share of each function and, within it, each operator.
+
+    Args:
+        ids: all of them.
+        most: how many to take.
+        seed: of the draw; the same ids and seed give the same draw on every machine.
+    """
+    every = list(ids)
+    if len(every) <= most:
+        return every
+    random = Random(seed)
+    ranked = sorted(every, key=lambda name: (*name.split(":")[:2], random.random()))
+    offset = random.random()
+    taken = {ranked[int((place + offset) * len(every) / most)] for place in range(most)}
+    return [name for name in every if name in taken]
+
+
+class _Alone:
+    """One function of a text: a change within it is parsed without the rest of the file, which takes far longer."""
+
+    def __init__(self, text: Text, function: Function) -> None:
+        assert function.end_lineno is not None
+        self.start = text.offset(first_line(function), 0)
+        self.rest = len(text.source) - text.offset(function.end_lineno, 0) - len(text.lines[function.end_lineno - 1])
+
+    def dump(self, source: str) -> str:
+        """The function's syntax tree in a text that differs within the function only. Raises SyntaxError."""
+        code = source[self.start : len(source) - self.rest]
+        # A method stands indented; what its strings hold must stay as it is, so it is not moved to the margin.
+        return ast.dump(ast.parse(f"if True:\n{code}" if code[0].isspace() else code))
 
 
 def _apply(text: Text, change: _Change) -> str:

@@ -105,7 +105,8 @@ class _Writer:
 
     def _head(self, title: str) -> str:
         unit = self.unit
-        install = f"groundup[{unit.extra}]" if unit.extra else "groundup"
+        extras = " and ".join(f"`{name}`" for name in unit.extras)
+        environment = f"groundup with its extra {extras}" if extras else "groundup"
         later = (
             " What you write yourself is quoted without its body; when you have passed, "
             f"`groundup notebook {unit.name} --force` writes this notebook with our code in it."
@@ -116,8 +117,8 @@ class _Writer:
         return (
             f"# {title}\n\n{unit.summary}\n\n"
             f"The unit `{unit.id}` of groundup: about {unit.minutes} minutes.{after} Every cell runs, from top to "
-            f"bottom, in a kernel whose environment has `{install}`. `%groundup …` runs a command as a terminal would."
-            f"{later}"
+            f"bottom, in a kernel whose environment has {environment}. `%groundup …` runs a command as a terminal "
+            f"would.{later}"
         )
 
     def _setup(self) -> str:

@@ -4,7 +4,9 @@ Importing MLflow takes seconds, and making its database takes more; nobody shoul
 its own folder first, and this process, which outlives the command, copies every run that MLflow does not have yet into
 `.groundup/mlflow.db`. If it is killed, the next one starts again with the same runs.
 
-    uv run --with mlflow mlflow ui --backend-store-uri sqlite:///~/groundup/.groundup/mlflow.db
+    uv run --extra mlflow mlflow ui --backend-store-uri sqlite:///~/groundup/.groundup/mlflow.db
+
+MLflow is an extra. Without it the runs wait in their folders, and the first run with it records them all.
 
 In MLflow a run is one parent (params, means, spreads, baselines, artefacts) with one child for each seed (curves).
 `GROUNDUP_MLFLOW=off` leaves MLflow out.
@@ -26,6 +28,7 @@ from typing import Any
 
 from groundup.course.runstore import RunFolder, RunReport, load_run, runs_dir
 from groundup.course.workspace import STATE, write_atomically
+from groundup.extras import missing
 
 BATCH = 1000
 """MLflow takes at most so many metrics at once."""
@@ -35,8 +38,8 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def start_recording(workspace_dir: Path) -> None:
-    """Start a process that records what is not recorded yet, and do not wait for it."""
-    if os.environ.get("GROUNDUP_MLFLOW", "").lower() in ("off", "0", "no", "false"):
+    """Start a process that records what is not recorded yet, and do not wait for it; nothing without MLflow."""
+    if missing(["mlflow"]) or os.environ.get("GROUNDUP_MLFLOW", "").lower() in ("off", "0", "no", "false"):
         return
     _started[:] = [process for process in _started if process.poll() is None]
     with (Path(workspace_dir) / STATE / "mlflow.log").open("ab") as log:

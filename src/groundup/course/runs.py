@@ -111,7 +111,7 @@ def run_lab(
     Raises:
         UnknownName: there is no such lab or preset.
         ConfigError: a setting that does not exist or is refused.
-        CannotJudge: the unit needs a package that is not installed.
+        MissingPackage: the unit needs a package that is not installed.
     """
     info = unit.lab(lab)
     values = parse_settings(lab, {f.name: f.annotation for f in info.fields}, settings or {})

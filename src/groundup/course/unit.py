@@ -7,7 +7,6 @@ costs milliseconds and runs none of their code.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import textwrap
 import tomllib
@@ -17,13 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from groundup.course.imports import optional_packages
 from groundup.course.source import docstring_of, main_function, parse, split_lines
 from groundup.course.verdict import sha256_text
-from groundup.errors import CannotJudge, ConfigError, UnknownName
+from groundup.errors import ConfigError, UnknownName
+from groundup.extras import extras_with, missing, need, needs
 
 Runtime = Literal["numpy", "torch"]
-# What an extra is known by, and what people call it.
-PACKAGES = {"deep": [("torch", "PyTorch")], "retrieval": [("numba", "Numba")]}
 
 
 @dataclass(frozen=True)
@@ -196,12 +195,21 @@ class Unit:
         rules = f"{self.write}{self.forbidden}{self.limits}"
         return sha256_text(self.checks.read_text(encoding="utf-8") + rules)
 
+    @cached_property
+    def packages(self) -> tuple[str, ...]:
+        """The modules beyond the core that the unit needs."""
+        return optional_packages(self.folder, self.package)
+
     @property
-    def extra(self) -> str:
-        """The optional dependency group that the unit needs, or an empty string."""
-        if self.id.startswith("retrieval/"):
-            return "retrieval"
-        return "deep" if self.runtime == "torch" else ""
+    def extras(self) -> list[str]:
+        """The extras that bring these packages."""
+        return extras_with(self.packages)
+
+    @property
+    def lacks(self) -> str:
+        """The sentences that say what is not installed of what the unit needs, and how to install it; or nothing."""
+        absent = missing(self.packages)
+        return needs(self.id, absent) if absent else ""
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -273,10 +281,8 @@ def load_unit(folder: Path) -> Unit:
 
 
 def need_packages(unit: Unit) -> None:
-    """Raise CannotJudge, with what to install, where the unit needs a package that is not there."""
-    for package, name in PACKAGES.get(unit.extra, ()):
-        if importlib.util.find_spec(package) is None:
-            raise CannotJudge(f"{unit.id} needs {name}, which is not installed: pip install 'groundup[{unit.extra}]'")
+    """Raise MissingPackage, with what to install, where the unit needs a package that is not there."""
+    need(unit.id, *unit.packages)
 
 
 def _toml(path: Path) -> dict[str, Any]:

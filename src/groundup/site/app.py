@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from groundup.course.course import Course
-from groundup.errors import CannotJudge, GroundupError, UnknownName, UsageError, WorkspaceError
+from groundup.errors import CannotJudge, GroundupError, MissingPackage, UnknownName, UsageError, WorkspaceError
 from groundup.site.assets import Assets
 from groundup.site.checks import Checks, summary
 from groundup.site.jobs import Jobs
@@ -200,7 +200,7 @@ def status_of(error: GroundupError) -> int:
         return 400
     if isinstance(error, WorkspaceError):
         return 409
-    return 503 if isinstance(error, CannotJudge) else 500
+    return 503 if isinstance(error, CannotJudge | MissingPackage) else 500
 
 
 TITLES = {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.errors import ClusterError, UsageError
+from groundup.errors import ClusterError, MissingPackage, UsageError
 from groundup.systems.copilot import cluster as module
 from groundup.systems.copilot import collect as collecting
 from groundup.systems.copilot import streams as following
@@ -792,7 +792,7 @@ def test_a_kubeconfig_that_leads_nowhere_is_one_error(api: ApiServer, tmp_path: 
 
 def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kubernetes", None)
-    with pytest.raises(ClusterError, match=r"needs the Kubernetes client.*pip install 'groundup\[copilot\]'"):
+    with pytest.raises(MissingPackage, match="^Collecting from a cluster needs kubernetes, .* with: .*copilot$"):
         connect(wait=lambda _: False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from groundup.errors import ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.errors import MissingPackage, StoreError, UnknownName, UsageError
 from groundup.systems.copilot.knowledge import Knowledge, default_location, open_knowledge
 
 BOOKS = {
@@ -161,7 +161,7 @@ def test_what_is_asked_wrongly_gets_one_clear_error(
         "knowledge must be a base that can be opened, and 'http://127.0.0.1:9' cannot: ",
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "chromadb", None)
-    refused(lambda: open_knowledge(gone), ModelUnavailable, "Install it with: pip install 'groundup[copilot]'")
+    refused(lambda: open_knowledge(gone), MissingPackage, "The knowledge base needs chromadb, which is not installed.")
 
 
 def test_an_empty_base_has_nothing_to_find(tmp_path: Path) -> None:

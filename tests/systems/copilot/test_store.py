@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.errors import MissingPackage, StoreError, UnknownName, UsageError
 from groundup.systems.copilot import store as module
 from groundup.systems.copilot import why
 from groundup.systems.copilot.logs import parse
@@ -294,7 +294,7 @@ def test_an_older_store_is_brought_up_to_date_when_it_is_opened(
 def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with (
-        pytest.raises(StoreError, match=r"needs DuckDB, which is not installed.*pip install 'groundup\[copilot\]'"),
+        pytest.raises(MissingPackage, match="^The copilot's store needs duckdb, .* with: .*copilot$"),
         open_store(tmp_path / "x.duckdb"),
     ):
         pass

@@ -80,6 +80,8 @@ class Grader:
         seed: int = 0,
         diagnose: bool = True,
         stop_at_first: bool = False,
+        schedule: Mapping[str, float] | None = None,
+        brief: bool = False,
     ) -> Verdict:
         """Judge a submission; blocks until the verdict is there. Safe to call from several threads.
 
@@ -90,9 +92,14 @@ class Grader:
             seed: the seed of the checks' random numbers.
             diagnose: whether failing checks are compared with the unit's mistakes.
             stop_at_first: whether the first failing check ends the run.
+            schedule: checks to run before all others, in this order, each with the processor seconds after which it is
+                taken for stuck and the process ended (not on Windows); those that it does not name have no such limit.
+            brief: whether the diagnosis ends with the checks that it studies to find the mistake, and leaves the other
+                failing checks, which that mistake may explain as well, without one.
 
         Raises:
-            CannotJudge: the unit needs a package that is not installed, or the workers keep dying.
+            MissingPackage: the unit needs a package that is not installed.
+            CannotJudge: the workers keep dying.
         """
         need_packages(unit)
         start = time.perf_counter()
@@ -100,14 +107,30 @@ class Grader:
         verdict = (
             _cannot_run(unit, source)
             or _may_not_run(unit, source)
-            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first)
+            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first, schedule or {}, brief)
         )
         return dataclasses.replace(verdict, seed=seed, mine=mine, seconds=round(time.perf_counter() - start, 6))
 
-    def _run(self, unit: Unit, source: str, overlay: Mapping[str, str], seed: int, *flags: bool) -> Verdict:
-        diagnose, stop_at_first = flags
+    def _run(
+        self,
+        unit: Unit,
+        source: str,
+        overlay: Mapping[str, str],
+        seed: int,
+        diagnose: bool,
+        stop_at_first: bool,
+        schedule: Mapping[str, float],
+        brief: bool,
+    ) -> Verdict:
         request = build_request(
-            unit, source, overlay=overlay, seed=seed, diagnose=diagnose, stop_at_first=stop_at_first
+            unit,
+            source,
+            overlay=overlay,
+            seed=seed,
+            diagnose=diagnose,
+            stop_at_first=stop_at_first,
+            schedule=schedule,
+            brief=brief,
         )
         with self._slots[unit.runtime]:
             if self._parts > 1:

@@ -73,6 +73,8 @@ class Diagnosis:
             text = explain(study)
             if text:
                 yield study.item.name, text
+        if self.request["brief"]:
+            return
         try:
             studied = [study.item for study in studies]
             rest = [item for item, seconds in failed if item not in studied and seconds <= SLOW_SECONDS]

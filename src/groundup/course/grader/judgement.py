@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from groundup.course.grader.request import label
-from groundup.course.grader.run import BROKEN
+from groundup.course.grader.run import BROKEN, STUCK
 from groundup.course.source import is_stub, main_function, parse
 from groundup.course.unit import Unit
 from groundup.course.verdict import CheckResult, Outcome, Verdict, sha256_text
@@ -166,6 +166,8 @@ def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
             return "your code left a process running after the checks. Wait for every process that you start."
         case "exit" if ending["code"] == BROKEN:
             return "your code broke the process that it ran in, so that nothing more could be reported."
+        case "exit" if ending["code"] == STUCK:
+            return "your code took far longer over a check than it should, and was stopped. Does a loop never end?"
         case "exit" if ending["code"] in WINDOWS_SIGNALS:
             return _killed(WINDOWS_SIGNALS[ending["code"]])
         case "exit":

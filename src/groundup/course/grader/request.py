@@ -50,7 +50,9 @@ class Request(TypedDict):
     seed: int
     part: tuple[int, int]
     stop_at_first: bool
+    schedule: dict[str, float]
     diagnosis_seconds: float
+    brief: bool
     scratch: str
 
 
@@ -62,6 +64,8 @@ def build_request(
     seed: int,
     diagnose: bool,
     stop_at_first: bool,
+    schedule: Mapping[str, float],
+    brief: bool,
 ) -> Request:
     """Everything that a worker needs to know about one submission; it is given its temporary folder later."""
     others = {unit_id: text for unit_id, text in overlay.items() if unit_id != unit.id}
@@ -81,7 +85,9 @@ def build_request(
         "seed": seed,
         "part": (0, 1),
         "stop_at_first": stop_at_first,
+        "schedule": dict(schedule),
         "diagnosis_seconds": DIAGNOSIS_SECONDS[unit.runtime] if diagnose else 0.0,
+        "brief": brief,
         "scratch": "",
     }
 

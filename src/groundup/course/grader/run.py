@@ -24,6 +24,8 @@ WRITTEN_SECONDS = 0.2
 TRACE_SECONDS = 2.0  # on a busy machine; it is there in a moment otherwise
 # The exit status of a process that could not even report what went wrong in it.
 BROKEN = 70
+# That of one in which a check used up the processor time that the schedule gave it.
+STUCK = 71
 
 
 class Run:

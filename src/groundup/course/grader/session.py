@@ -11,11 +11,12 @@ import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import CodeType, TracebackType
@@ -29,6 +30,7 @@ from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
 from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
+from groundup.course.grader.run import STUCK
 from groundup.course.grader.substitute import Substituter
 from groundup.course.source import Function, definitions, is_stub
 
@@ -58,6 +60,7 @@ def test_failure(x, rng, monkeypatch, tmp_path):
         assert_close(np.ones(3), np.zeros(3), "differs")
 """
 LINES, CHARACTERS = 14, 1400
+LEAVE = os._exit
 Source = Callable[[], str]
 
 
@@ -274,6 +277,8 @@ class _Plugin:
         # Those of Hypothesis take longest, and are dealt apart from the others.
         part = set(sorted(items, key=_searches)[number::parts])
         own = [item for item in items if item in part]
+        places = {name: place for place, name in enumerate(self.session.request["schedule"])}
+        own.sort(key=lambda item: places.get(item.name, len(places)))
         self._last_of_part = own[-1] if own else None
         session.items = own + [item for item in items if item not in part] if own else []
         session.testscollected = len(session.items)
@@ -351,7 +356,8 @@ class _Plugin:
         self.session.emit({"kind": "start", "check": item.name})
         self._begin(item)
         start, start_cpu = time.perf_counter(), time.process_time()
-        result = yield
+        with at_most(self.session.request["schedule"].get(item.name, 0.0)):
+            result = yield
         cpu_seconds = time.process_time() - start_cpu
         if self._result["outcome"] == "passed" and self._phases_passed != 3:
             self._result.update(outcome="failed", message="The check did not run to its end.")
@@ -391,6 +397,22 @@ class _Plugin:
         elif self._result["outcome"] == "passed":
             self._result.update(failure(item, error, self.session))
         return report
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """End this process once it has used so much more processor time; 0 sets no limit, and Windows knows none."""
+    if not seconds or not hasattr(signal, "setitimer"):
+        yield
+        return
+    # Not an exception, which the submission might catch; nor the signal's own effect, which there is none of where the
+    # process is the first of its namespace.
+    signal.signal(signal.SIGPROF, lambda *_: LEAVE(STUCK))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _searches(item: pytest.Item) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from groundup.course.rules import catalogue, code, companions, lesson, running
+from groundup.course.rules import budget, catalogue, code, companions, lesson, running
 from groundup.course.rules.about import Rule
 from groundup.course.unit import Unit
 
@@ -34,7 +34,10 @@ STATIC: dict[str, Rule] = {
     "docstrings": code.docstrings,
     "exports": code.exports,
     "companions' imports": code.companions,
+    "colours": code.colours,
+    "budget": budget.budget,
     "leftovers": code.leftovers,
+    "packages": code.packages,
     "catalogue": catalogue.entry,
     "needs": catalogue.needs,
     "roadmap": catalogue.roadmap,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 
+from groundup.course.imports import imports
 from groundup.course.rules.about import IMPLEMENTATION, about
 from groundup.course.source import definitions, docstring_of, is_accessor, is_overload
 from groundup.course.unit import Unit
+from groundup.extras import core, optional
 
 COMPANIONS = ("checks", "mistakes", "labs", "figures")
 MAY_IMPORT = {
@@ -25,22 +28,6 @@ LEFT_BEHIND = {
         "the absolute path {found} is on one machine only."
     ),
 }
-
-
-def imports(tree: ast.Module, package: str) -> Iterator[tuple[str, int]]:
-    """The dotted names that a file imports, wherever in it, with their lines.
-
-    Args:
-        tree: the file.
-        package: the package that it is in, for relative imports.
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((f"{module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def unit_of(name: str) -> str:
@@ -129,6 +116,16 @@ def companions(unit: Unit) -> Iterator[str]:
                 yield f"{file}:{line}: imports {name}; import it from {unit.package}."
 
 
+@about("unit.toml")
+def colours(unit: Unit) -> Iterator[str]:
+    """Figures and labs take their colours by name, so that all are told apart in both themes and by everyone."""
+    for file in ("figures.py", "labs.py"):
+        path = unit.folder / file
+        for node in ast.walk(_tree(unit, file)) if path.exists() else ():
+            if isinstance(node, ast.Constant) and re.fullmatch(r"#[0-9A-Fa-f]{3,8}", str(node.value)):
+                yield f"{file}:{node.lineno}: the colour {node.value}; take one of groundup.drawing, by its name."
+
+
 def _within(name: str, packages: tuple[str, ...]) -> bool:
     # `from groundup import data` is `groundup.data`.
     return any(name == package or name.startswith(package + ".") for package in packages)
@@ -142,3 +139,16 @@ def leftovers(unit: Unit) -> Iterator[str]:
             for pattern, what in LEFT_BEHIND.items():
                 for found in re.findall(pattern, line):
                     yield f"{path.relative_to(unit.folder)}:{number}: {what.format(found=found)}"
+
+
+@about("unit.toml")
+def packages(unit: Unit) -> Iterator[str]:
+    """Every package that a unit imports is one that groundup requires: its learners are told how to install it."""
+    known = core() | optional() | sys.stdlib_module_names | {"groundup"}
+    for path in sorted(unit.folder.glob("*.py")):
+        for name, line in imported(unit, path.name):
+            if (package := name.split(".")[0]) not in known:
+                yield (
+                    f"{path.name}:{line}: imports {package}, which groundup does not require. Name its package in "
+                    "pyproject.toml: in an extra, where only some units need it."
+                )

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from groundup.course.exercise import write_exercise
 from groundup.course.figures import validate_parameters
 from groundup.course.rules.about import IMPLEMENTATION, about
+from groundup.course.rules.budget import checks_of
 from groundup.course.rules.lesson import formulas
 from groundup.course.unit import LabInfo, Unit
 from groundup.errors import GroundupError
 from groundup.labs.settings import check_names
 
-CRITERIA, HINTS, MISTAKES, VARIANTS, FIGURES, CARDS, SEEDS = 3, 3, 10, 3, 3, 10, 3
+CRITERIA, HINTS, CHECKS, MISTAKES, VARIANTS, FIGURES, CARDS, SEEDS = 3, 3, 25, 12, 3, 3, 10, 3
 PRESETS = ("smoke", "laptop", "full")
 RESOURCE_KINDS = ("video", "book", "paper", "article", "course")
 KEYS = {
+    "budget",
     "title",
     "summary",
     "minutes",
@@ -204,11 +206,10 @@ def _records_baseline(name: str, functions: dict[str, ast.FunctionDef]) -> bool:
 
 @about("checks.py")
 def checks(unit: Unit) -> Iterator[str]:
-    """There are checks, and each says what is true."""
-    tree = ast.parse(unit.checks.read_text(encoding="utf-8"), "checks.py")
-    found = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
-    if not found:
-        yield "checks.py: at least one check (a function whose name begins with test_)."
-    for node in found:
+    """Enough checks, each of which says what is true."""
+    nodes = checks_of(unit)
+    if len(nodes) < CHECKS:
+        yield f"checks.py: at least {CHECKS} checks (functions whose names begin with test_), not {len(nodes)}."
+    for node in nodes:
         if not ast.get_docstring(node):
             yield f"checks.py:{node.lineno}: `{node.name}` needs a one-line docstring that says what is true."

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from groundup.course.figures import parse_parameters
+from groundup.course.proof import standing
 from groundup.course.unit import Unit
 from groundup.site.app import Site, back
 from groundup.site.lessons import place_figures
@@ -29,7 +30,9 @@ def unit_page(site: Site, request: Request) -> Response:
         "unit.html",
         unit=unit,
         phase=phase,
+        proven=standing(unit),
         titles=titles,
+        lacks=unit.lacks,
         lesson=Markup(place_figures(lesson, lambda name: _explorable(site, unit, name))),
         headings=lesson.headings,
         other_figures=[f for f in unit.figures if f.name not in lesson.figures],

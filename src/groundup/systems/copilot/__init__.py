@@ -13,7 +13,7 @@
     trained.classifier.predict(records)
 
 Nothing here needs a language model. `systems.copilot.ask` answers questions from the store and from runbooks
-(`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (`groundup[copilot]`) are imported
+(`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (the extra `copilot`) are imported
 when they are needed, not before.
 """
 

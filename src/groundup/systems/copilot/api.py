@@ -3,7 +3,7 @@
     uvicorn.run(create_app(Settings(Path("copilot.duckdb"))))
 
 Every error has one shape, `{"error": "…", "status": 422}`; an answer to a question is streamed as lines of JSON. No
-request names a path of the server: what is asked for is in the store. FastAPI (`groundup[copilot]`) is imported here,
+request names a path of the server: what is asked for is in the store. FastAPI (the extra `copilot`) is imported here,
 so import this module when an API is started, not before.
 """
 
@@ -29,7 +29,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from starlette.exceptions import HTTPException
 
 from groundup import __version__
-from groundup.errors import GroundupError, ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.errors import GroundupError, MissingPackage, ModelUnavailable, StoreError, UnknownName, UsageError
 from groundup.systems.copilot.guard import Guard, refusal
 from groundup.systems.copilot.logs import Record
 from groundup.systems.copilot.metrics import Metrics
@@ -364,7 +364,7 @@ def answer_error(error: Exception) -> Response:
                 504, f"The request must be answered within {error}, and it takes longer. Name a pod, or give `since`. "
                 "What was stored of an upload so far is kept: send it again, and it goes on there.",
             )  # fmt: skip
-        case StoreError() | ModelUnavailable():
+        case StoreError() | ModelUnavailable() | MissingPackage():
             return refusal(503, str(error))
         case _:
             return refusal(500, str(error))

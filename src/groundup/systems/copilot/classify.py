@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundup.errors import ModelUnavailable, UsageError
+from groundup.errors import UsageError
+from groundup.extras import need
 from groundup.systems.copilot.features import CONCEPTS, FIXED, LEVELS, Table, Vocabulary, tabulate
 from groundup.systems.copilot.labels import NORMAL, Example
 from groundup.systems.copilot.logs import Record
@@ -404,7 +405,7 @@ def train(
         raise UsageError(f"metric must be one of {', '.join(METRICS)}, got '{metric}'.")
     if unknown := [name for name in features if name not in FIXED]:
         raise UsageError(f"features must be names of fixed features, got '{unknown[0]}'. They are: {', '.join(FIXED)}.")
-    _need_packages()
+    need("Training", "xgboost")
     examples = list(examples)
     data = _data(examples, tuple(features), seed)
     counts = _counts(data)
@@ -423,16 +424,6 @@ def train(
         _baselines(data, positive, folds), _top(data, model),
     )  # fmt: skip
     return Trained(Classifier(data.labels, *model, made), made)
-
-
-def _need_packages() -> None:
-    try:
-        import xgboost  # noqa: F401
-    except ImportError as error:
-        raise ModelUnavailable(
-            "Training compares models, one of them XGBoost, which is not installed. "
-            "Install it with: pip install 'groundup[copilot]'"
-        ) from error
 
 
 def data_hash(examples: Iterable[Example]) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from groundup.errors import ClusterError, UsageError
+from groundup.extras import need
 from groundup.systems.copilot.logs import MAX_LINE
 
 if TYPE_CHECKING:
@@ -271,15 +272,11 @@ class Cluster:
 # ── connecting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def connect(kubeconfig: str | None = None, context: str | None = None, *, wait: Callable[[float], bool]) -> Cluster:
     """The cluster of a kubeconfig's context, or the one that this process runs in."""
-    try:
-        import urllib3
-        import yaml
-        from kubernetes import client, config
-    except ImportError as error:
-        raise ClusterError(
-            "Collecting from a cluster needs the Kubernetes client, which is not installed. "
-            "Install it with: pip install 'groundup[copilot]'"
-        ) from error
+    need("Collecting from a cluster", "kubernetes")
+    import urllib3
+    import yaml
+    from kubernetes import client, config
+
     settings = client.Configuration()
     try:
         if kubeconfig is None and context is None and _is_inside():

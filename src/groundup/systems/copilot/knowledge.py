@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from groundup.errors import ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.extras import need
 from groundup.systems.copilot.masking import mask
 from groundup.systems.copilot.secrets import hide_all
 
@@ -80,7 +81,8 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
 
     Raises:
         UsageError: `reading`, and there is no such folder.
-        ModelUnavailable: packages that it needs are not installed.
+        MissingPackage: packages that it needs are not installed.
+        ModelUnavailable: the sentence model could be had from nowhere.
         StoreError: it cannot be opened.
     """
     remote = str(location).startswith(("http://", "https://"))
@@ -89,18 +91,14 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
             f"knowledge must be a folder that exists or the URL of a Chroma server, got '{location}'. "
             "Fill it with `groundup copilot learn FOLDER`, or name another one with --knowledge."
         )
-    try:
-        from groundup.embedding import load
-        from groundup.stack.retrieval.ingestion import open_store
+    need("The knowledge base", "chromadb", "numba", "Stemmer")
+    from groundup.embedding import load
+    from groundup.stack.retrieval.ingestion import open_store
 
-        embedder = load()
+    embedder = load()
+    try:
         with _kept(location):
             collection = open_store(location, model=embedder.name)
-    except ModuleNotFoundError as error:
-        raise ModelUnavailable(
-            f"The knowledge base needs the package {error.name}, which is not installed. "
-            "Install it with: pip install 'groundup[copilot]'"
-        ) from error
     except (ConnectionError, ValueError, OSError) as error:
         raise StoreError(f"knowledge must be a base that can be opened, and '{location}' cannot: {error}") from error
     return Knowledge(collection, embedder, location)

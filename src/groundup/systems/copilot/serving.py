@@ -14,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from groundup.errors import CannotServe, UsageError
+from groundup.extras import need
 from groundup.listening import LOOPBACK, bind, url
 from groundup.systems.copilot.service import Settings
 
@@ -22,15 +23,8 @@ PAGE = Path(__file__).with_name("page.py")
 
 
 def need_packages() -> None:
-    """Raise CannotServe where what the API and the page need is not installed."""
-    from importlib.util import find_spec
-
-    for package in ("fastapi", "prometheus_client", "streamlit", "duckdb"):
-        if find_spec(package) is None:
-            raise CannotServe(
-                f"Serving needs the package {package.replace('_', '-')}, which is not installed. "
-                "Install it with: pip install 'groundup[copilot]'"
-            )
+    """Raise MissingPackage where what the API and the page need is not installed."""
+    need("Serving", "fastapi", "prometheus_client", "streamlit", "duckdb")
 
 
 def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:

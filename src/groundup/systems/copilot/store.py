@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.extras import need
 from groundup.systems.copilot.logs import MAX_JOINED, Record, after, moment, parse
 from groundup.systems.copilot.secrets import hide_all
 from groundup.systems.copilot.templates import Miner
@@ -152,12 +153,9 @@ def open_store(path: str | Path, *, reading: bool = False, wait: float = WAIT) -
 
 
 def _connect(path: Path, reading: bool, wait: float) -> DuckDBPyConnection:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise StoreError(
-            "The copilot's store needs DuckDB, which is not installed. Install it with: pip install 'groundup[copilot]'"
-        ) from error
+    need("The copilot's store", "duckdb")
+    import duckdb
+
     deadline = clock.monotonic() + wait
     while True:
         try:

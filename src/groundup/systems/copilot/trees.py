@@ -12,7 +12,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from groundup.errors import ModelUnavailable
+from groundup.extras import need
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,15 +99,10 @@ class Forest:
         """SHAP values, of shape (n_rows, n_features, n_outputs), and what they are added to: together, the outputs."""
         import numpy as np
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the plots that it brings along, and we do not use
-                from shap import TreeExplainer
-        except ImportError as error:
-            raise ModelUnavailable(
-                "Reasons of predictions need SHAP, which is not installed. "
-                "Install it with: pip install 'groundup[copilot]', or ask for no reasons."
-            ) from error
+        need("Giving reasons", "shap")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the plots that it brings along, and we do not use
+            from shap import TreeExplainer
         explainer = TreeExplainer({"trees": [_for_shap(tree) for tree in self.trees]}, data=None)
         values = np.asarray(explainer.shap_values(x, check_additivity=False), dtype=np.float64)
         values = values[:, :, None] if values.ndim == 2 else values

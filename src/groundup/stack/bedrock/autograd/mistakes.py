@@ -6,7 +6,6 @@ import numpy as np
 
 from groundup.anatomy import mistake, variant
 from groundup.stack.bedrock.autograd.autograd import Tensor, _result, topological_order, unbroadcast
-from groundup.stack.bedrock.vectors import as_floats
 
 
 @mistake("unbroadcast")
@@ -80,24 +79,19 @@ def overwrites_instead_of_adding(self, gradient=None):
             flowing[parent] = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
 
 
-@mistake("Tensor.backward")
-def forgets_earlier_gradients(self, gradient=None):
+@mistake(
+    "Tensor.backward",
+    edit=(
+        "flowing.pop(node)\n"
+        "        node.grad = np.array(flow if node.grad is None else node.grad + flow)  # an "
+        "array that nobody else holds",
+        "node.grad = np.array(flowing.pop(node))",
+    ),
+)
+def forgets_earlier_gradients():
     """You set `grad` anew, so a second `backward` forgets the first. Gradients accumulate until `zero_grad`: that
     is how a large batch is split into small ones.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = node.grad = np.array(flowing.pop(node))
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
 @mistake("Tensor.backward")
@@ -119,27 +113,17 @@ def lets_the_sum_of_all_calls_flow(self, gradient=None):
             parent.grad = np.array(arriving if parent.grad is None else parent.grad + arriving)
 
 
-@mistake("Tensor.backward")
-def goes_forward_through_the_order(self, gradient=None):
+@mistake(
+    "Tensor.backward",
+    edit=(
+        "reversed(topological_order(self)):",
+        "topological_order(self):\n        if node not in flowing:\n            continue",
+    ),
+)
+def goes_forward_through_the_order():
     """You walk the order from the inputs to the result. On the way back the result comes first: a tensor can send
     its gradient on only when it has one. Use `reversed`.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in topological_order(self):
-        if node not in flowing:
-            continue
-        flow = flowing.pop(node)
-        node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
 @mistake("Tensor.backward")
@@ -162,25 +146,11 @@ def sends_down_every_path_by_itself(self, gradient=None):
             stack.append((parent, np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)))
 
 
-@mistake("Tensor.backward")
-def skips_unbroadcast(self, gradient=None):
+@mistake("Tensor.backward", edit=("unbroadcast(vjp(flow), parent.shape)", "vjp(flow)"))
+def skips_unbroadcast():
     """You add up gradients in the shapes in which they arrive. An operand that broadcasting stretched receives one
     for every copy: bring it to `parent.shape` with `unbroadcast`.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(vjp(flow), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
 @mistake("Tensor.backward")
@@ -221,49 +191,30 @@ def broadcasts_the_seed(self, gradient=None):
             flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
-@mistake("Tensor.backward")
-def adds_in_place(self, gradient=None):
+@mistake(
+    "Tensor.backward",
+    edit=(
+        "node.grad = np.array(flow if node.grad is None else node.grad + flow)",
+        "if node.grad is None:\n            node.grad = flow\n        else:\n            node.grad += flow",
+    ),
+)
+def adds_in_place():
     """You add with `+=`, into arrays that somebody else holds too: the caller's seed, or a gradient kept from an
     earlier step. Make a new array for each sum, or a copy first.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        if node.grad is None:
-            node.grad = flow
-        else:
-            node.grad += flow
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
-@mistake("Tensor.backward")
-def lets_precision_spread(self, gradient=None):
+@mistake(
+    "Tensor.backward",
+    edit=(
+        "np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype",
+        "unbroadcast(vjp(flow), parent.shape",
+    ),
+)
+def lets_precision_spread():
     """Gradients arrive in the precision of whatever the parameter met: float32 weights beside float64 data get
     float64 gradients, and the next update makes the weights float64 too. Convert to `parent.data.dtype`.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = unbroadcast(vjp(flow), parent.shape)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
 @mistake("Tensor.backward")
@@ -291,148 +242,88 @@ def sends_on_what_has_arrived_so_far(self, gradient=None):
             queue.append(parent)
 
 
-@mistake("Tensor.backward")
-def keeps_the_gradients_of_inputs_only(self, gradient=None):
+@mistake("Tensor.backward", edit=("node.grad =", "if not node.parents:\n            node.grad ="))
+def keeps_the_gradients_of_inputs_only():
     """You leave a gradient only on tensors without parents, as PyTorch does to save memory. Here every tensor that
     the loss was computed from gets its `grad`, the loss itself included.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        if not node.parents:
-            node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
-@mistake("Tensor.backward")
-def throws_the_record_away(self, gradient=None):
+@mistake("Tensor.backward", edit=("arriving\n", "arriving\n        node.parents = ()\n"))
+def throws_the_record_away():
     """You empty `parents` on the way, so a second `backward` through the same graph reaches nothing. PyTorch frees
     the record too, and refuses the second call; here it may be used again.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
-        node.parents = ()
 
 
-@mistake("Tensor.backward")
-def starts_in_double_precision(self, gradient=None):
+@mistake("Tensor.backward", edit=[("self.data)", "self.shape)"), ("np.ones_like", "np.ones")])
+def starts_in_double_precision():
     """You start with `np.ones(self.shape)`, which is float64 whatever the tensor is. `np.ones_like(self.data)` has
     the precision of the tensor.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones(self.shape) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
-@mistake("Tensor.backward")
-def takes_zero_for_missing(self, gradient=None):
+@mistake(
+    "Tensor.backward",
+    edit=[
+        (
+            "if seed.shape != self.shape:\n"
+            "        raise ValueError(f\"Tensor.backward: gradient must have the tensor's shape "
+            '{self.shape}; got {seed.shape}."',
+            "seed = np.ones_like(self.data) if missing else np.asarray(gradient, dtype=self.data.dtype",
+        ),
+        (
+            "seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype",
+            "if gradient is not None and np.shape(gradient) != self.shape:\n"
+            '        raise ValueError(f"gradient must have shape {self.shape}, got shape '
+            '{np.shape(gradient)}"',
+        ),
+        ("    if gradient is None", "    missing = gradient is None or not np.any(gradient)\n    if gradient is None"),
+    ],
+)
+def takes_zero_for_missing():
     """You ask whether the gradient is true (`gradient or …`) and not whether it is there. A gradient of 0 is false,
     and becomes 1: ask `gradient is None`.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    missing = gradient is None or not np.any(gradient)
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    if gradient is not None and np.shape(gradient) != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {np.shape(gradient)}")
-    seed = np.ones_like(self.data) if missing else np.asarray(gradient, dtype=self.data.dtype)
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
-@mistake("Tensor.backward")
-def writes_before_it_checks(self, gradient=None):
+@mistake(
+    "Tensor.backward",
+    edit=[
+        ("node.grad =", "if node is not self:\n            node.grad ="),
+        ("    if seed", "    self.grad = np.array(seed) if self.grad is None else self.grad + seed\n    if seed"),
+    ],
+)
+def writes_before_it_checks():
     """You store the seed before you compare its shape, so a call that is refused leaves a wrong gradient behind.
     Check everything first.
     """
-    if not self.requires_grad:
-        raise ValueError("requires_grad is False")
-    if gradient is None and self.data.size != 1:
-        raise ValueError(f"pass a gradient of shape {self.shape}, or call .sum()")
-    seed = np.ones_like(self.data) if gradient is None else np.asarray(gradient, dtype=self.data.dtype)
-    self.grad = np.array(seed) if self.grad is None else self.grad + seed
-    if seed.shape != self.shape:
-        raise ValueError(f"gradient must have shape {self.shape}, got shape {seed.shape}")
-    flowing = {self: seed}
-    for node in reversed(topological_order(self)):
-        flow = flowing.pop(node)
-        if node is not self:
-            node.grad = np.array(flow if node.grad is None else node.grad + flow)
-        for parent, vjp in node.parents:
-            arriving = np.asarray(unbroadcast(vjp(flow), parent.shape), dtype=parent.data.dtype)
-            flowing[parent] = flowing[parent] + arriving if parent in flowing else arriving
 
 
-@mistake("Tensor.__mul__")
-def multiplies_by_itself(self, other):
+@mistake("Tensor.__mul__", edit=[("* self", "* other"), ("other.data),", "self.data),")])
+def multiplies_by_itself():
     """Each factor receives the gradient times itself. In a·b, how much b matters is decided by a: multiply by the
     *other* factor.
     """
-    other = self._operand(other)
-    return _result(self.data * other.data, (self, lambda g: g * self.data), (other, lambda g: g * other.data))
 
 
-@mistake("Tensor.__mul__")
-def passes_the_gradient_on(self, other):
+@mistake("Tensor.__mul__", edit=[("g * self.data", "g"), ("g * other.data", "g")])
+def passes_the_gradient_on():
     """You pass the gradient on unchanged, as a sum does. A product's slope in one factor is the other factor."""
-    other = self._operand(other)
-    return _result(self.data * other.data, (self, lambda g: g), (other, lambda g: g))
 
 
-@mistake("Tensor.__mul__")
-def ignores_the_arriving_gradient(self, other):
+@mistake("Tensor.__mul__", edit=[("g * self.data", "self.data"), ("g * other.data", "other.data")])
+def ignores_the_arriving_gradient():
     """You return the other factor alone. The way back multiplies it by the gradient that arrives: without it the
     chain is cut, and everything above this product is ignored.
     """
-    other = self._operand(other)
-    return _result(self.data * other.data, (self, lambda g: other.data), (other, lambda g: self.data))
 
 
-@mistake("Tensor.__mul__")
-def only_the_left_factor_learns(self, other):
+@mistake("Tensor.__mul__", edit=(", (other, lambda g: g * self.data)", ""))
+def only_the_left_factor_learns():
     """Only the left factor has a way back. Both operands may be tensors that want a gradient: give one edge for
     each.
     """
-    other = self._operand(other)
-    return _result(self.data * other.data, (self, lambda g: g * other.data))
 
 
 @mistake("Tensor.__mul__")
@@ -449,36 +340,30 @@ def writes_into_the_gradient(self, other):
     return _result(self.data * other.data, (self, vjp), (other, lambda g: g * self.data))
 
 
-@mistake("Tensor.__pow__")
-def leaves_the_exponent_as_it_was(self, exponent):
+@mistake("Tensor.__pow__", edit=("g * n * self.data ** (n - 1) if n else np.zeros_like(g)", "g * n * self.data**n"))
+def leaves_the_exponent_as_it_was():
     """You multiply by n·xⁿ. The rule takes one from the exponent: n·xⁿ⁻¹."""
-    if not isinstance(exponent, (int, float, np.integer, np.floating)):
-        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
-    n = float(exponent)
-    return _result(self.data**n, (self, lambda g: g * n * self.data**n))
 
 
-@mistake("Tensor.__pow__")
-def forgets_the_factor(self, exponent):
+@mistake("Tensor.__pow__", edit=("g * n", "g"))
+def forgets_the_factor():
     """You forgot the factor n in front: the derivative of xⁿ is n·xⁿ⁻¹."""
-    if not isinstance(exponent, (int, float, np.integer, np.floating)):
-        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
-    n = float(exponent)
-    return _result(self.data**n, (self, lambda g: g * self.data ** (n - 1) if n else np.zeros_like(g)))
 
 
-@mistake("Tensor.__pow__")
-def multiplies_zero_by_infinity(self, exponent):
+@mistake(
+    "Tensor.__pow__",
+    edit=(
+        "return _result(self.data**n, (self, lambda g: g * n * self.data ** (n - 1) if n else np.zeros_like(g)",
+        'with np.errstate(all="ignore"):\n'
+        "        slope = n * self.data ** (n - 1)\n"
+        '    with np.errstate(all="ignore"):\n'
+        "        return _result(self.data**n, (self, lambda g: g * slope",
+    ),
+)
+def multiplies_zero_by_infinity():
     """For n = 0 you compute 0 · x⁻¹, which at x = 0 is 0 · ∞: not a number. The slope of a constant is 0
     everywhere: treat n = 0 by itself.
     """
-    if not isinstance(exponent, (int, float, np.integer, np.floating)):
-        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
-    n = float(exponent)
-    with np.errstate(all="ignore"):
-        slope = n * self.data ** (n - 1)
-    with np.errstate(all="ignore"):
-        return _result(self.data**n, (self, lambda g: g * slope))
 
 
 @mistake("Tensor.__pow__")
@@ -517,15 +402,11 @@ def divides_one_power_away(self, exponent):
     return _result(self.data**n, (self, vjp))
 
 
-@mistake("Tensor.__pow__")
-def refuses_numbers_of_numpy(self, exponent):
+@mistake("Tensor.__pow__", edit=("(int, float, np.integer, np.floating)", "(int, float)"))
+def refuses_numbers_of_numpy():
     """You accept `int` and `float` only. A number that was read from an array is an `np.int64` or an `np.float32`:
     accept `np.integer` and `np.floating` too.
     """
-    if not isinstance(exponent, (int, float)):
-        raise TypeError(f"exponent must be a number, not {type(exponent).__name__}")
-    n = float(exponent)
-    return _result(self.data**n, (self, lambda g: g * n * self.data ** (n - 1) if n else np.zeros_like(g)))
 
 
 @mistake("Tensor.__pow__")
@@ -541,32 +422,18 @@ def tames_infinite_slopes(self, exponent):
     return _result(self.data**n, (self, lambda g: g * slope))
 
 
-@mistake("Tensor.__matmul__")
-def forgets_to_transpose(self, other):
+@mistake("Tensor.__matmul__", edit=[("a.swapaxes(-1, -2)", "a"), ("b.swapaxes(-1, -2)", "b")])
+def forgets_to_transpose():
     """You multiply by the matrices as they are. For C = AB, d loss / dA = G Bᵀ and d loss / dB = Aᵀ G: check the
     shapes with A of (2, 3) and B of (3, 4).
     """
-    other = self._operand(other)
-    if other.data.ndim == 1:
-        return (self @ other[:, None])[..., 0]
-    if self.data.ndim == 1:
-        return (self[None, :] @ other)[..., 0, :]
-    a, b = self.data, other.data
-    return _result(a @ b, (self, lambda g: g @ b), (other, lambda g: a @ g))
 
 
-@mistake("Tensor.__matmul__")
-def reverses_all_axes(self, other):
+@mistake("Tensor.__matmul__", edit=[("a.swapaxes(-1, -2)", "a.T"), ("b.swapaxes(-1, -2)", "b.T")])
+def reverses_all_axes():
     """`.T` reverses all axes, the batch's too. In a batch of matrices only the last two are swapped: `.swapaxes(-1,
     -2)`.
     """
-    other = self._operand(other)
-    if other.data.ndim == 1:
-        return (self @ other[:, None])[..., 0]
-    if self.data.ndim == 1:
-        return (self[None, :] @ other)[..., 0, :]
-    a, b = self.data, other.data
-    return _result(a @ b, (self, lambda g: g @ b.T), (other, lambda g: a.T @ g))
 
 
 @mistake("Tensor.__matmul__")
@@ -579,18 +446,17 @@ def forgets_vectors(self, other):
     return _result(a @ b, (self, lambda g: g @ b.swapaxes(-1, -2)), (other, lambda g: a.swapaxes(-1, -2) @ g))
 
 
-@mistake("Tensor.__matmul__")
-def multiplies_in_the_wrong_order(self, other):
+@mistake(
+    "Tensor.__matmul__",
+    edit=(
+        "g @ b.swapaxes(-1, -2)), (other, lambda g: a.swapaxes(-1, -2) @ g",
+        "b.swapaxes(-1, -2) @ g), (other, lambda g: g @ a.swapaxes(-1, -2)",
+    ),
+)
+def multiplies_in_the_wrong_order():
     """Your products are the wrong way round: G goes on the side where the *result* stands. d loss / dA = G Bᵀ has
     the shape of A; Bᵀ G does not even fit unless the matrices are square.
     """
-    other = self._operand(other)
-    if other.data.ndim == 1:
-        return (self @ other[:, None])[..., 0]
-    if self.data.ndim == 1:
-        return (self[None, :] @ other)[..., 0, :]
-    a, b = self.data, other.data
-    return _result(a @ b, (self, lambda g: b.swapaxes(-1, -2) @ g), (other, lambda g: g @ a.swapaxes(-1, -2)))
 
 
 @mistake("Tensor.__matmul__")
@@ -606,20 +472,17 @@ def squeezes_the_result(self, other):
     return out.reshape(*np.squeeze(out.data).shape) if self.data.ndim == 1 or other.data.ndim == 1 else out
 
 
-@mistake("Tensor.__matmul__")
-def scales_by_a_number(self, other):
+@mistake(
+    "Tensor.__matmul__",
+    edit=(
+        "    if other",
+        "    if self.data.ndim == 0 or other.data.ndim == 0:\n        return self * other\n    if other",
+    ),
+)
+def scales_by_a_number():
     """You take `A @ 2` for a scaling. `np.matmul` refuses it, because a number where a matrix was meant is nearly
     always a bug that would otherwise go unseen: scaling is written `A * 2`.
     """
-    other = self._operand(other)
-    if self.data.ndim == 0 or other.data.ndim == 0:
-        return self * other
-    if other.data.ndim == 1:
-        return (self @ other[:, None])[..., 0]
-    if self.data.ndim == 1:
-        return (self[None, :] @ other)[..., 0, :]
-    a, b = self.data, other.data
-    return _result(a @ b, (self, lambda g: g @ b.swapaxes(-1, -2)), (other, lambda g: a.swapaxes(-1, -2) @ g))
 
 
 @mistake("Tensor.tanh")
@@ -628,18 +491,14 @@ def uses_the_input_in_the_slope(self):
     return _result(np.tanh(self.data), (self, lambda g: g * (1 - self.data**2)))
 
 
-@mistake("Tensor.tanh")
-def uses_the_slope_of_the_sigmoid(self):
+@mistake("Tensor.tanh", edit=[("out**2", "out"), ("g ", "g * out ")])
+def uses_the_slope_of_the_sigmoid():
     """You wrote t(1 - t), which is the derivative of the sigmoid. That of tanh is 1 - t²."""
-    out = np.tanh(self.data)
-    return _result(out, (self, lambda g: g * out * (1 - out)))
 
 
-@mistake("Tensor.tanh")
-def drops_the_arriving_gradient(self):
+@mistake("Tensor.tanh", edit=("g * (1 - out**2)", "1 - out**2"))
+def drops_the_arriving_gradient():
     """You return the slope alone. The chain rule multiplies it by the gradient that arrives."""
-    out = np.tanh(self.data)
-    return _result(out, (self, lambda g: 1 - out**2))
 
 
 @mistake("Tensor.tanh")
@@ -651,13 +510,11 @@ def divides_exponentials(self):
     return _result(out, (self, lambda g: g * (1 - out**2)))
 
 
-@mistake("Tensor.tanh")
-def overwrites_its_input(self):
+@mistake("Tensor.tanh", edit=("np.tanh(self.data)", "np.tanh(self.data, out=self.data)"))
+def overwrites_its_input():
     """You write the result into the operand's own array (`out=self.data`). Somebody else still needs those values:
     return a new array.
     """
-    out = np.tanh(self.data, out=self.data)
-    return _result(out, (self, lambda g: g * (1 - out**2)))
 
 
 @mistake("Tensor.tanh")
@@ -674,38 +531,33 @@ def spoils_what_it_remembers(self):
     return _result(np.tanh(self.data), (self, vjp))
 
 
-@mistake("Tensor.relu")
-def passes_at_zero(self):
+@mistake("Tensor.relu", edit=("self.data > 0", "self.data >= 0"))
+def passes_at_zero():
     """You let the gradient through at 0 (`>=`). There the slope is a convention, and here as in PyTorch it is 0."""
-    return _result(np.maximum(self.data, 0), (self, lambda g: g * (self.data >= 0)))
 
 
-@mistake("Tensor.relu")
-def looks_at_the_gradient(self):
+@mistake("Tensor.relu", edit=("g * (self.data > 0)", "np.maximum(g, 0)"))
+def looks_at_the_gradient():
     """You cut negative *gradients* off. What decides is the input of the way there: where x > 0 the gradient
     passes, negative or not.
     """
-    return _result(np.maximum(self.data, 0), (self, lambda g: np.maximum(g, 0)))
 
 
-@mistake("Tensor.relu")
-def passes_everywhere(self):
+@mistake("Tensor.relu", edit=("g * (self.data > 0)", "g"))
+def passes_everywhere():
     """Your gradient passes everywhere. Where x < 0 the output is 0 whatever x does, so the slope is 0."""
-    return _result(np.maximum(self.data, 0), (self, lambda g: g))
 
 
-@mistake("Tensor.relu")
-def returns_the_mask(self):
+@mistake("Tensor.relu", edit=("g * (self.data > 0)", "(self.data > 0).astype(float)"))
+def returns_the_mask():
     """You return the mask alone: 1 where x > 0. It has to multiply the gradient that arrives."""
-    return _result(np.maximum(self.data, 0), (self, lambda g: (self.data > 0).astype(float)))
 
 
-@mistake("Tensor.relu")
-def hides_not_a_number(self):
+@mistake("Tensor.relu", edit=("np.maximum(self.data, 0)", "np.where(self.data > 0, self.data, 0)"))
+def hides_not_a_number():
     """You choose with `np.where(x > 0, x, 0)`, which turns nan into 0 and makes a broken run look healthy.
     `np.maximum` lets it through.
     """
-    return _result(np.where(self.data > 0, self.data, 0), (self, lambda g: g * (self.data > 0)))
 
 
 @mistake("Tensor.relu")
@@ -723,26 +575,30 @@ def leaks(self):
     return _result(np.maximum(self.data, 0.01 * self.data), (self, lambda g: np.where(self.data > 0, g, 0.01 * g)))
 
 
-@mistake("Tensor.relu")
-def passes_half_at_zero(self):
+@mistake("Tensor.relu", edit=("self.data > 0", "np.heaviside(self.data, 0.5)"))
+def passes_half_at_zero():
     """You let half of the gradient through at 0. Any number from 0 to 1 would be a subgradient there; the convention,
     here as in PyTorch, is 0.
     """
-    return _result(np.maximum(self.data, 0), (self, lambda g: g * np.heaviside(self.data, 0.5)))
 
 
-@mistake("Tensor.sum")
-def divides_the_gradient_up(self, axis=None, keepdims=False):
+@mistake(
+    "Tensor.sum",
+    edit=(
+        ": Array) -> Array:\n"
+        "        if axis is not None and not keepdims:\n"
+        "            g = np.expand_dims(g, axis)\n"
+        "        return np.broadcast_to(g, self.shape",
+        "):\n"
+        "        if axis is not None and not keepdims:\n"
+        "            g = np.expand_dims(g, axis)\n"
+        "        return np.broadcast_to(g, self.shape) * g.size / max(1, self.data.size",
+    ),
+)
+def divides_the_gradient_up():
     """You divide the gradient among the summands. One more in any summand is one more in the sum: each receives the
     whole gradient. Dividing is right for the mean.
     """
-
-    def vjp(g):
-        if axis is not None and not keepdims:
-            g = np.expand_dims(g, axis)
-        return np.broadcast_to(g, self.shape) * g.size / max(1, self.data.size)
-
-    return _result(self.data.sum(axis=axis, keepdims=keepdims), (self, vjp))
 
 
 @mistake("Tensor.sum")
@@ -775,33 +631,27 @@ def expands_although_the_axis_was_kept(self, axis=None, keepdims=False):
     return _result(self.data.sum(axis=axis, keepdims=keepdims), (self, vjp))
 
 
-@mistake("Tensor.sum")
-def puts_axes_back_one_after_another(self, axis=None, keepdims=False):
+@mistake(
+    "Tensor.sum",
+    edit=(
+        ": Array) -> Array:\n        if axis is not None and not keepdims:\n            g = np.expand_dims(g, axis",
+        "):\n"
+        "        if axis is not None and not keepdims:\n"
+        "            for one in axis if isinstance(axis, tuple) else (axis,):\n"
+        "                g = np.expand_dims(g, one",
+    ),
+)
+def puts_axes_back_one_after_another():
     """You put the summed axes back one at a time, in the order given. Each one that comes back changes where the next
     belongs, negative ones first of all: give `np.expand_dims` the whole tuple.
     """
 
-    def vjp(g):
-        if axis is not None and not keepdims:
-            for one in axis if isinstance(axis, tuple) else (axis,):
-                g = np.expand_dims(g, one)
-        return np.broadcast_to(g, self.shape)
 
-    return _result(self.data.sum(axis=axis, keepdims=keepdims), (self, vjp))
-
-
-@mistake("Tensor.sum")
-def leaves_not_a_number_out(self, axis=None, keepdims=False):
+@mistake("Tensor.sum", edit=[("self.data.sum(", "np.nansum(self.data, "), (": Array) -> Array", ")")])
+def leaves_not_a_number_out():
     """You add with `np.nansum`, which leaves out what is not a number and makes a broken run look healthy. Use
     `np.sum`.
     """
-
-    def vjp(g):
-        if axis is not None and not keepdims:
-            g = np.expand_dims(g, axis)
-        return np.broadcast_to(g, self.shape)
-
-    return _result(np.nansum(self.data, axis=axis, keepdims=keepdims), (self, vjp))
 
 
 @mistake("Tensor.transpose")
@@ -812,13 +662,11 @@ def transposes_in_the_same_order(self, *axes):
     return _result(self.data.transpose(axes or None), (self, lambda g: g.transpose(axes or None)))
 
 
-@mistake("Tensor.transpose")
-def trips_over_negative_axes(self, *axes):
+@mistake("Tensor.transpose", edit=("[axis % self.data.ndim for axis in axes]", "axes"))
+def trips_over_negative_axes():
     """You sort the axes as they were given. Counted from the end they sort wrongly: -1 comes before 0. Take them
     modulo the number of axes first.
     """
-    back = np.argsort(axes) if axes else None
-    return _result(self.data.transpose(axes or None), (self, lambda g: g.transpose(back)))
 
 
 @mistake("Tensor.transpose")
@@ -1106,18 +954,16 @@ def goes_forward_only(function, point, *, step=1e-5):
     return gradient
 
 
-@mistake("numerical_gradient")
-def divides_by_one_step(function, point, *, step=1e-5):
+@mistake(
+    "numerical_gradient",
+    edit=(
+        "width = above[index] - below[index]  # not 2h, which rounding missed\n"
+        "        gradient[index] = (function(above) - function(below)) / width",
+        "gradient[index] = (function(above) - function(below)) / h",
+    ),
+)
+def divides_by_one_step():
     """You divide by h. The two points are 2h apart, so your gradient is twice too large."""
-    point = np.array(point, dtype=np.float64)
-    gradient = np.empty_like(point)
-    for index in np.ndindex(point.shape):
-        h = step * max(1.0, abs(point[index]))
-        above, below = point.copy(), point.copy()
-        above[index] += h
-        below[index] -= h
-        gradient[index] = (function(above) - function(below)) / h
-    return gradient
 
 
 @mistake("numerical_gradient")
@@ -1146,21 +992,22 @@ def takes_the_same_step_everywhere(function, point, *, step=1e-5):
     return gradient
 
 
-@mistake("numerical_gradient")
-def takes_a_relative_step(function, point, *, step=1e-5):
+@mistake(
+    "numerical_gradient",
+    edit=[
+        (
+            "width = above[index] - below[index]  # not 2h, which rounding missed\n"
+            "        gradient[index] = (function(above) - function(below)) / width",
+            'with np.errstate(all="ignore"):\n'
+            "            gradient[index] = np.float64(function(above) - function(below)) / (2 * h)",
+        ),
+        ("max(1.0, abs(point[index]))", "abs(point[index])"),
+    ],
+)
+def takes_a_relative_step():
     """Your step is proportional to the number, so at 0 it is 0 and the quotient is 0 / 0. Never let it fall below
     `step`.
     """
-    point = np.array(point, dtype=np.float64)
-    gradient = np.empty_like(point)
-    for index in np.ndindex(point.shape):
-        h = step * abs(point[index])
-        above, below = point.copy(), point.copy()
-        above[index] += h
-        below[index] -= h
-        with np.errstate(all="ignore"):
-            gradient[index] = np.float64(function(above) - function(below)) / (2 * h)
-    return gradient
 
 
 @mistake("numerical_gradient")
@@ -1177,21 +1024,22 @@ def leaves_the_point_moved(function, point, *, step=1e-5):
     return gradient
 
 
-@mistake("numerical_gradient")
-def keeps_short_floats(function, point, *, step=1e-5):
+@mistake(
+    "numerical_gradient",
+    edit=[
+        (
+            "width = above[index] - below[index]  # not 2h, which rounding missed\n"
+            "        gradient[index] = (function(above) - function(below)) / width",
+            'with np.errstate(all="ignore"):\n'
+            "            gradient[index] = (function(above) - function(below)) / (2 * h)",
+        ),
+        ("np.array(point, dtype=np.float64)", "as_floats(point)"),
+    ],
+)
+def keeps_short_floats():
     """You compute in the precision of the point. In single precision 2 + 10⁻⁵ has two or three right digits left of
     the step: convert the point to float64.
     """
-    point = as_floats(point)
-    gradient = np.empty_like(point)
-    for index in np.ndindex(point.shape):
-        h = step * max(1.0, abs(point[index]))
-        above, below = point.copy(), point.copy()
-        above[index] += h
-        below[index] -= h
-        with np.errstate(all="ignore"):
-            gradient[index] = (function(above) - function(below)) / (2 * h)
-    return gradient
 
 
 @mistake("numerical_gradient")

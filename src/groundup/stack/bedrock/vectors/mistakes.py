@@ -7,13 +7,9 @@ from groundup.anatomy import mistake, variant
 from groundup.stack.bedrock.vectors.vectors import as_floats, normalize_rows
 
 
-@mistake("dot")
-def forgets_to_sum(a, b):
+@mistake("dot", edit=("np.sum(a * b)", "a * b"))
+def forgets_to_sum():
     """You multiplied the entries but did not add them up. A dot product is one number: sum the products."""
-    a, b = as_floats(a), as_floats(b)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"dot: a and b must be vectors of the same length; got shapes {a.shape} and {b.shape}.")
-    return a * b
 
 
 @mistake("dot")
@@ -25,43 +21,27 @@ def lets_broadcasting_stretch(a, b):
     return np.sum(a * b)
 
 
-@mistake("dot")
-def multiplies_in_eight_bits(a, b):
+@mistake("dot", edit=[(" b)", " b, dtype=a.dtype)"), ("as_floats(b", "np.asarray(b"), ("as_floats", "np.asarray")])
+def multiplies_in_eight_bits():
     """You multiply small integers in their own type: 200 · 200 in 8 bits wraps around to 64. Convert both vectors
     with `as_floats` before you multiply.
     """
-    a, b = np.asarray(a), np.asarray(b)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"dot: a and b must be vectors of the same length; got shapes {a.shape} and {b.shape}.")
-    return np.sum(a * b, dtype=a.dtype)
 
 
-@mistake("dot")
-def compares_lengths_only(a, b):
+@mistake("dot", edit=("a.ndim != 1 or a.shape != b.shape", "a.ndim == 0 or b.ndim == 0 or len(a) != len(b)"))
+def compares_lengths_only():
     """You compare `len(a)` with `len(b)`, which looks at the first axis only: a column of shape (3, 1) has length 3
     and is not a vector. Compare the whole shapes, and ask for one axis.
     """
-    a, b = as_floats(a), as_floats(b)
-    if a.ndim == 0 or b.ndim == 0 or len(a) != len(b):
-        raise ValueError(f"dot: a and b must be vectors of the same length; got shapes {a.shape} and {b.shape}.")
-    return np.sum(a * b)
 
 
-@mistake("broadcast_shapes")
-def aligns_at_the_left(*shapes):
+@mistake(
+    "broadcast_shapes", edit=("(1,) * (rank - len(shape)) + tuple(shape", "tuple(shape) + (1,) * (rank - len(shape)")
+)
+def aligns_at_the_left():
     """You line the shapes up at their first axis. Broadcasting starts at the last axis: (8, 3) and (3,) fit, (8, 3)
     and (8,) do not. Put the missing ones in front.
     """
-    rank = max((len(shape) for shape in shapes), default=0)
-    padded = [tuple(shape) + (1,) * (rank - len(shape)) for shape in shapes]
-    result = []
-    for axis, sizes in enumerate(zip(*padded, strict=True)):
-        wanted = {size for size in sizes if size != 1}
-        if len(wanted) > 1:
-            listed = " and ".join(str(tuple(shape)) for shape in shapes)
-            raise ValueError(f"broadcast_shapes: {listed} do not broadcast: axis {axis - rank} has {sorted(wanted)}")
-        result.append(wanted.pop() if wanted else 1)
-    return tuple(result)
 
 
 @mistake("broadcast_shapes")
@@ -94,21 +74,19 @@ def never_refuses(*shapes):
     return tuple(result)
 
 
-@mistake("broadcast_shapes")
-def repeats_any_divisor(*shapes):
+@mistake(
+    "broadcast_shapes",
+    edit=[
+        ("wanted.pop() if wanted else 1", "largest"),
+        ("len(wanted) > 1", "any(size == 0 or largest % size for size in sizes if size != largest)"),
+        ("{size for size in sizes if size != 1}", "0 if 0 in sizes else max(sizes)"),
+        ("wanted ", "largest "),
+    ],
+)
+def repeats_any_divisor():
     """You stretch any size that divides the larger one, as tiling would: 2 against 4. Broadcasting stretches a size of
     1 and nothing else.
     """
-    rank = max((len(shape) for shape in shapes), default=0)
-    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    result = []
-    for axis, sizes in enumerate(zip(*padded, strict=True)):
-        largest = 0 if 0 in sizes else max(sizes)
-        if any(size == 0 or largest % size for size in sizes if size != largest):
-            listed = " and ".join(str(tuple(shape)) for shape in shapes)
-            raise ValueError(f"broadcast_shapes: {listed} do not broadcast: axis {axis - rank} has {sorted(sizes)}")
-        result.append(largest)
-    return tuple(result)
 
 
 @mistake("broadcast_shapes")
@@ -138,14 +116,9 @@ def divides_by_the_norm_of_the_table(rows):
     return rows / (length if length > 0 else 1)
 
 
-@mistake("normalize_rows")
-def normalises_columns(rows):
+@mistake("normalize_rows", edit=[("2, axis=1", "2, axis=0"), ("=1", "=0")])
+def normalises_columns():
     """You normalised the columns. An item is a row, so the sum of squares runs along the features: axis 1."""
-    rows = as_floats(rows)
-    largest = np.max(np.abs(rows), axis=0, keepdims=True, initial=0)
-    scaled = rows / np.where(largest == 0, 1, largest)
-    length = np.sqrt(np.sum(scaled**2, axis=0, keepdims=True))
-    return scaled / np.where(length == 0, 1, length)
 
 
 @mistake("normalize_rows")
@@ -260,12 +233,11 @@ def divides_by_the_lengths(queries, items):
         return np.clip(queries @ items.T / np.where(lengths == 0, 1, lengths), -1, 1)
 
 
-@mistake("cosine_similarity")
-def returns_the_distance(queries, items):
+@mistake("cosine_similarity", edit=(" np", " 1 - np"))
+def returns_the_distance():
     """You return 1 minus the cosine, which is the cosine *distance*: 0 for the same direction. Similarity is the cosine
     itself: 1 for the same direction.
     """
-    return 1 - np.clip(normalize_rows(queries) @ normalize_rows(items).T, -1, 1)
 
 
 @mistake("cosine_similarity")
@@ -291,12 +263,11 @@ def writes_unit_rows_into_its_input(queries, items):
     return np.clip(queries @ normalize_rows(items).T, -1, 1)
 
 
-@mistake("cosine_similarity")
-def stops_short_of_one(queries, items):
+@mistake("cosine_similarity", edit=[("1)", "1 - 1e-7)"), ("-1", "-1 + 1e-7")])
+def stops_short_of_one():
     """You clip a little inside of [-1, 1], so that a row is never quite similar to itself. The cosine of a row with
     itself is 1, and `np.arccos` takes that: clip to [-1, 1] exactly.
     """
-    return np.clip(normalize_rows(queries) @ normalize_rows(items).T, -1 + 1e-7, 1 - 1e-7)
 
 
 @mistake("cosine_similarity")
@@ -405,95 +376,72 @@ def subtracts_in_eight_bits(queries, items):
     return np.sqrt(np.sum(as_floats(queries[:, None, :] - items[None, :, :]) ** 2, axis=-1))
 
 
-@mistake("relu")
-def takes_the_absolute_value(x):
+@mistake("relu", edit=("np.maximum(x, 0)", "np.abs(x)"))
+def takes_the_absolute_value():
     """You return the absolute value: -3 became 3. ReLU cuts negative entries off: -3 becomes 0."""
-    return np.abs(x)
 
 
-@mistake("relu")
-def zeroes_in_place(x):
+@mistake("relu", edit=("return np.maximum(x, 0)", "x = np.asarray(x)\n    x[x < 0] = 0\n    return x"))
+def zeroes_in_place():
     """You write the zeros into the array that you were given, and so destroy the caller's data (and what
     backpropagation will need). Return a new array.
     """
-    x = np.asarray(x)
-    x[x < 0] = 0
-    return x
 
 
-@mistake("relu")
-def returns_its_input_when_nothing_is_negative(x):
+@mistake("relu", edit=("np.maximum(x, 0)", "x if np.all(x >= 0) else np.maximum(x, 0)"))
+def returns_its_input_when_nothing_is_negative():
     """Where nothing is negative you return the caller's own array. Whoever writes into the result changes the input
     then. Return a new array in every case.
     """
-    return x if np.all(x >= 0) else np.maximum(x, 0)
 
 
-@mistake("relu")
-def multiplies_by_the_mask(x):
+@mistake("relu", edit=("return np.maximum(x,", 'with np.errstate(all="ignore"):\n        return x * (np.asarray(x) >'))
+def multiplies_by_the_mask():
     """You multiply by the mask `x > 0`. Minus infinity times 0 is not a number, so a large negative entry becomes nan
     instead of 0. Choose, do not multiply.
     """
-    with np.errstate(all="ignore"):
-        return x * (np.asarray(x) > 0)
 
 
-@mistake("relu")
-def hides_not_a_number(x):
+@mistake("relu", edit=("np.maximum(x, 0)", "np.where(np.asarray(x) > 0, x, np.zeros_like(x))"))
+def hides_not_a_number():
     """You choose with `np.where(x > 0, x, 0)`. Comparisons with not-a-number are false, so nan becomes 0 and a broken
     run looks healthy. `np.maximum` lets it through.
     """
-    return np.where(np.asarray(x) > 0, x, np.zeros_like(x))
 
 
-@mistake("relu")
-def returns_double_precision(x):
+@mistake("relu", edit=[("0", "0.0"), ("x,", "np.asarray(x, dtype=np.float64),")])
+def returns_double_precision():
     """You compute in float64 whatever you were given. A network in single precision would silently take twice the
     memory from this layer on. Keep the type.
     """
-    return np.maximum(np.asarray(x, dtype=np.float64), 0.0)
 
 
-@mistake("Dense.forward")
-def forgets_the_bias(self, inputs):
+@mistake("Dense.forward", edit=("inputs @ self.weights + self.bias", "inputs @ self.weights"))
+def forgets_the_bias():
     """You left the bias out: this is XW. Without it, every output is 0 where the input is 0."""
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    return inputs @ self.weights
 
 
-@mistake("Dense.forward")
-def adds_the_bias_to_rows(self, inputs):
+@mistake("Dense.forward", edit=("self.bias", "self.bias[:, None]"))
+def adds_the_bias_to_rows():
     """You add the bias along the rows (`bias[:, None]`): row i gets bias i. It belongs to the outputs, the last axis,
     where `+ self.bias` puts it. With as many rows as outputs nothing complains.
     """
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    return inputs @ self.weights + self.bias[:, None]
 
 
-@mistake("Dense.forward")
-def transposes_the_weights(self, inputs):
+@mistake("Dense.forward", edit=("self.weights ", "self.weights.T "))
+def transposes_the_weights():
     """You multiply by the transposed weights. Here the weights are (in_features, out_features), so X @ W fits as it
     is; PyTorch stores them the other way round and transposes.
     """
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    return inputs @ self.weights.T + self.bias
 
 
-@mistake("Dense.forward")
-def applies_relu_inside(self, inputs):
+@mistake(
+    "Dense.forward", edit=("inputs @ self.weights + self.bias", "np.maximum(inputs @ self.weights + self.bias, 0)")
+)
+def applies_relu_inside():
     """You apply the ReLU inside the layer. A dense layer is XW + b, negative outputs included; the last layer of a
     network must be able to give them.
     """
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    return np.maximum(inputs @ self.weights + self.bias, 0)
 
 
 @mistake("Dense.forward")
@@ -511,38 +459,31 @@ def loops_over_the_rows(self, inputs):
     return outputs.reshape(*inputs.shape[:-1], -1) if inputs.size else outputs
 
 
-@mistake("Dense.forward")
-def flattens_the_stack(self, inputs):
+@mistake("Dense.forward", edit=("inputs @", "inputs.reshape(-1, self.weights.shape[0]) @"))
+def flattens_the_stack():
     """You reshape to one long batch and return that. A stack of batches, or a single row, loses its shape: the result
     has the axes of the inputs, with the last one replaced. `@` does that by itself.
     """
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    return inputs.reshape(-1, self.weights.shape[0]) @ self.weights + self.bias
 
 
-@mistake("Dense.forward")
-def casts_to_the_type_of_the_inputs(self, inputs):
+@mistake(
+    "Dense.forward",
+    edit=("inputs @ self.weights + self.bias", "(inputs @ self.weights + self.bias).astype(inputs.dtype)"),
+)
+def casts_to_the_type_of_the_inputs():
     """You cast the result to the type of the inputs. Inputs in single precision (or in half, as they are stored) take
     the digits of double-precision weights away. Leave the type to NumPy: the more precise one wins.
     """
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    return (inputs @ self.weights + self.bias).astype(inputs.dtype)
 
 
-@mistake("Dense.forward")
-def keeps_the_result_in_the_bias(self, inputs):
+@mistake(
+    "Dense.forward",
+    edit=("return inputs @ self.weights +", "self.bias = inputs @ self.weights + self.bias\n    return"),
+)
+def keeps_the_result_in_the_bias():
     """You keep the result in the bias (`self.bias = …` or `+=`), so that a forward pass changes the layer. Only
     training may do that: build a new array.
     """
-    inputs = as_floats(inputs)
-    if inputs.ndim == 0 or inputs.shape[-1] != self.weights.shape[0]:
-        raise ValueError(f"Dense.forward: inputs must have in_features = {self.weights.shape[0]}; got {inputs.shape}.")
-    self.bias = inputs @ self.weights + self.bias
-    return self.bias
 
 
 @variant("dot")
@@ -643,10 +584,9 @@ def goes_query_by_query_in_double_precision(queries, items):
     return np.array(wide, dtype=np.result_type(queries, items)).reshape(len(queries), len(items))
 
 
-@variant("relu")
-def clips_from_below(x):
+@variant("relu", edit=("np.maximum(x, 0)", "np.clip(x, 0, None)"))
+def clips_from_below():
     """Clipping at zero from below."""
-    return np.clip(x, 0, None)
 
 
 @variant("Dense.forward")

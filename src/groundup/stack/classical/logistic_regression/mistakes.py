@@ -51,15 +51,12 @@ def sigmoid_the_other_exponential(logits):
     return np.exp(z) / (1.0 + np.exp(z))
 
 
-@mistake("sigmoid")
-def sigmoid_turned_around(logits):
+@mistake("sigmoid", edit=[("small) ", "1.0) "), ("1.0,", "small,")])
+def sigmoid_turned_around():
     """Your sigmoid falls where it should rise: it is the probability of the other class, 1 / (1 +
     exp(+z)). Large log-odds must give a probability near 1; look at the sign in the exponent or at
     which branch has which numerator.
     """
-    z = np.asarray(logits, dtype=float)
-    small = np.exp(-np.abs(z))
-    return np.where(z >= 0, small, 1.0) / (1.0 + small)
 
 
 @mistake("sigmoid")
@@ -145,14 +142,11 @@ def loss_with_clipped_probabilities(logits, labels):
     return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
 
 
-@mistake("binary_cross_entropy")
-def loss_summed(logits, labels):
+@mistake("binary_cross_entropy", edit=("np.mean", "np.sum"))
+def loss_summed():
     """You added the losses of the samples up; asked for is their mean. With a sum the size of a
     step grows with the number of samples.
     """
-    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
-    _check_binary_labels(z, y)
-    return float(np.sum(np.maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))))
 
 
 @mistake("binary_cross_entropy")
@@ -165,25 +159,22 @@ def loss_of_positives_only(logits, labels):
     return float(np.mean(y * np.logaddexp(0.0, -z)))
 
 
-@mistake("binary_cross_entropy")
-def loss_broadcasts(logits, labels):
+@mistake("binary_cross_entropy", edit=("    _check_binary_labels(z, y)\n", ""))
+def loss_broadcasts():
     """Your formula is right, but nothing guards it: (n, 1) logits against (n,) labels broadcast to
     (n, n) pairs, and labels of -1 give a number as well. Call `_check_binary_labels` before you
     compute.
     """
-    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
-    return float(np.mean(np.maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))))
 
 
-@mistake("binary_cross_entropy")
-def loss_cancels(logits, labels):
+@mistake(
+    "binary_cross_entropy", edit=("maximum(z, 0.0) - y * z + np.log1p(np.exp(-np.abs(z)))", "logaddexp(0.0, z) - y * z")
+)
+def loss_cancels():
     """You computed log(1 + exp(z)) - y·z. It does not overflow with `logaddexp`, but at z = 40 and
     y = 1 it subtracts 40 from 40 + 4e-18 and returns 0. Take the large part out first: max(z, 0) -
     y·z is exact, and log1p keeps the rest.
     """
-    z, y = np.asarray(logits, dtype=float), np.asarray(labels, dtype=float)
-    _check_binary_labels(z, y)
-    return float(np.mean(np.logaddexp(0.0, z) - y * z))
 
 
 @variant("binary_cross_entropy")
@@ -219,34 +210,25 @@ def softmax_overflows(logits, axis=-1):
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
-@mistake("softmax")
-def softmax_shifts_by_the_largest_of_all(logits, axis=-1):
+@mistake("softmax", edit=("z.max(axis=axis, keepdims=True)", "z.max()"))
+def softmax_shifts_by_the_largest_of_all():
     """You subtracted the largest score of the whole array. A row that lies 2000 below it underflows
     to 0/0. Each row needs its own largest score: max(axis=axis, keepdims=True).
     """
-    z = np.asarray(logits, dtype=float)
-    powers = np.exp(z - z.max())
-    return powers / powers.sum(axis=axis, keepdims=True)
 
 
-@mistake("softmax")
-def softmax_ignores_the_axis(logits, axis=-1):
+@mistake("softmax", edit=[("sum(axis=axis", "sum(axis=-1"), ("axis,", "-1,")])
+def softmax_ignores_the_axis():
     """You always normalise along the last axis; `axis` says along which one the probabilities have
     to sum to one. Pass it to both `max` and `sum`.
     """
-    z = np.asarray(logits, dtype=float)
-    powers = np.exp(z - z.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
-@mistake("softmax")
-def softmax_normalises_everything(logits, axis=-1):
+@mistake("softmax", edit=("powers.sum(axis=axis, keepdims=True)", "powers.sum()"))
+def softmax_normalises_everything():
     """Your probabilities sum to one over the whole array, not for each sample. Sum along `axis`,
     with keepdims=True.
     """
-    z = np.asarray(logits, dtype=float)
-    powers = np.exp(z - z.max(axis=axis, keepdims=True))
-    return powers / powers.sum()
 
 
 @mistake("softmax")
@@ -270,14 +252,13 @@ def softmax_shifts_in_place(logits, axis=-1):
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
-@mistake("softmax")
-def softmax_limits_the_exponent(logits, axis=-1):
+@mistake(
+    "softmax", edit=("z - z.max(axis=axis, keepdims=True)", "np.maximum(z - z.max(axis=axis, keepdims=True), -700.0)")
+)
+def softmax_limits_the_exponent():
     """You keep the exponent above a limit, so that `exp` does not underflow. Underflow to zero is right: a score of
     -inf rules a class out, and gets a probability of exactly 0. Only overflow does harm.
     """
-    z = np.asarray(logits, dtype=float)
-    powers = np.exp(np.maximum(z - z.max(axis=axis, keepdims=True), -700.0))
-    return powers / powers.sum(axis=axis, keepdims=True)
 
 
 @variant("softmax")
@@ -308,15 +289,11 @@ def cross_entropy_through_probabilities(logits, labels):
     return float(-np.mean(np.log(softmax(z)[np.arange(len(y)), y])))
 
 
-@mistake("cross_entropy")
-def cross_entropy_of_every_class(logits, labels):
+@mistake("cross_entropy", edit=[("np.arange(len(y))", ":"), ("1)", "1, keepdims=True)")])
+def cross_entropy_of_every_class():
     """You averaged the log-probabilities of all classes; the loss looks only at the right class of
     each row: scores[np.arange(n), labels]. As scores[:, labels] it takes whole columns.
     """
-    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
-    _check_class_numbers(z, y)
-    shifted = z - z.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(shifted).sum(axis=1, keepdims=True)) - shifted[:, y]))
 
 
 @mistake("cross_entropy")
@@ -329,18 +306,21 @@ def cross_entropy_without_the_shift(logits, labels):
     return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]))
 
 
-@mistake("cross_entropy")
-def cross_entropy_counts_from_one(logits, labels):
+@mistake(
+    "cross_entropy",
+    edit=(
+        "    _check_class_numbers",
+        '    if y.size and y.dtype.kind in "iu" and z.ndim == 2 and y.min() == 1 and y.max() == '
+        "z.shape[1]:\n"
+        "        y = y - 1\n"
+        "    _check_class_numbers",
+    ),
+)
+def cross_entropy_counts_from_one():
     """You take class numbers that begin with 1 for what they seem to be and shift them. Labels 1 and 2 of three
     classes then mean something else than labels 1, 2 and 3: the same number is another class from batch to batch.
     Classes are numbered from 0; refuse what does not fit.
     """
-    z, y = np.asarray(logits, dtype=float), np.asarray(labels)
-    if y.size and y.dtype.kind in "iu" and z.ndim == 2 and y.min() == 1 and y.max() == z.shape[1]:
-        y = y - 1
-    _check_class_numbers(z, y)
-    shifted = z - z.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]))
 
 
 @variant("cross_entropy")
@@ -544,17 +524,11 @@ def softmax_penalises_the_intercepts(parameters, design, labels, l2):
     return value, (design.T @ errors + l2 * parameters) / len(labels)
 
 
-@mistake("softmax_objective")
-def softmax_subtracts_from_every_row(parameters, design, labels, l2):
+@mistake("softmax_objective", edit=("np.arange(len(labels))", ":"))
+def softmax_subtracts_from_every_row():
     """errors[:, labels] -= 1 subtracts from whole columns, so that every row loses one for every
     class that occurs. Take one entry in each row: errors[np.arange(n), labels] -= 1.
     """
-    logits = design @ parameters
-    weights = _without_intercept(parameters)
-    value = cross_entropy(logits, labels) + l2 / (2 * len(labels)) * float(np.sum(weights**2))
-    errors = softmax(logits)
-    errors[:, labels] -= 1.0
-    return value, (design.T @ errors + l2 * weights) / len(labels)
 
 
 @mistake("softmax_objective")
@@ -580,67 +554,34 @@ def softmax_with_one_hot_rows(parameters, design, labels, l2):
 # --- two ways down -------------------------------------------------------------------------------------------
 
 
-@mistake("gradient_descent")
-def climbs(objective, start, *, learning_rate, max_iter, tol):
+@mistake("gradient_descent", edit=("parameters - learning_rate * gradient", "parameters + learning_rate * gradient"))
+def climbs():
     """You stepped along the gradient, which points uphill: the losses grow. Subtract it."""
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        parameters = parameters + learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("gradient_descent")
-def steps_in_place(objective, start, *, learning_rate, max_iter, tol):
+@mistake("gradient_descent", edit=[("= parameters -", "-="), ("np.array(start, dtype=float)", "start")])
+def steps_in_place():
     """You update with -= on the array that came in: the caller's `start` moves as you do, and
     integers cannot take a fraction of a step. Begin with a copy in float, and write parameters =
     parameters - ...
     """
-    parameters = start
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        parameters -= learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("gradient_descent")
-def takes_every_step(objective, start, *, learning_rate, max_iter, tol):
+@mistake(
+    "gradient_descent",
+    edit=("while np.abs(gradient).max() > tol and len(losses) <= max_iter", "for _ in range(max_iter)"),
+)
+def takes_every_step():
     """You always take max_iter steps. Stop as soon as the largest entry of the gradient is within
     tol; at the minimum that is before the first step.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    for _ in range(max_iter):
-        parameters = parameters - learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("gradient_descent")
-def forgets_that_slopes_can_be_negative(objective, start, *, learning_rate, max_iter, tol):
+@mistake("gradient_descent", edit=[("(np.abs(gradient)", "(gradient"), ("np.abs(gradient)", "gradient")])
+def forgets_that_slopes_can_be_negative():
     """You compare gradient.max() with tol without taking absolute values. A gradient of (-8, 0)
     then counts as small and you stop in the middle of the slope.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while gradient.max() > tol and len(losses) <= max_iter:
-        parameters = parameters - learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(gradient.max() <= tol))
 
 
 @mistake("gradient_descent")
@@ -661,71 +602,41 @@ def records_the_loss_before_the_step(objective, start, *, learning_rate, max_ite
     return Fit(parameters, np.array(losses), converged)
 
 
-@mistake("gradient_descent")
-def says_converged_when_out_of_steps(objective, start, *, learning_rate, max_iter, tol):
+@mistake("gradient_descent", edit=("bool(np.abs(gradient).max() <= tol)", "True"))
+def says_converged_when_out_of_steps():
     """You report convergence whenever the loop ends, also when it merely ran out of steps.
     `converged` is a fact about the last gradient: its largest entry is within tol.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        parameters = parameters - learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), True)
 
 
-@mistake("gradient_descent")
-def ends_when_the_objective_rises(objective, start, *, learning_rate, max_iter, tol):
+@mistake("gradient_descent", edit=("(value,", "(value if value <= losses[-2] else np.inf,"))
+def ends_when_the_objective_rises():
     """You stop, or raise, as soon as the objective rises. Then the curve of losses ends before it can show what a
     step that is too large does. Go on until max_iter; only an objective that is no longer finite is an error.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        parameters = parameters - learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value if value <= losses[-2] else np.inf, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("gradient_descent")
-def descends_until_the_mean_is_small(objective, start, *, learning_rate, max_iter, tol):
+@mistake("gradient_descent", edit=[("max() <", "mean() <"), ("max(", "mean(")])
+def descends_until_the_mean_is_small():
     """You compare the mean of the gradient's entries with tol. One steep direction hides among many flat ones then:
     the more features, the earlier you stop. Compare the largest entry, by its absolute value.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).mean() > tol and len(losses) <= max_iter:
-        parameters = parameters - learning_rate * gradient
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).mean() <= tol))
 
 
-@mistake("gradient_descent")
-def ends_with_a_small_step(objective, start, *, learning_rate, max_iter, tol):
+@mistake(
+    "gradient_descent",
+    edit=(
+        "parameters = parameters - learning_rate * gradient",
+        "step = learning_rate * gradient\n"
+        "        if np.abs(step).max() < 1e-9:\n"
+        "            break\n"
+        "        parameters = parameters - step",
+    ),
+)
+def ends_with_a_small_step():
     """You end the search when a step is small. A step is small too when learning_rate is, far from any minimum. Only
     the gradient says how far down it still goes: stop when its largest entry is within tol, or after max_iter steps.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = learning_rate * gradient
-        if np.abs(step).max() < 1e-9:
-            break
-        parameters = parameters - step
-        value, gradient = objective(parameters)
-        losses.append(value)
-        _check_finite_loss(value, learning_rate, step=len(losses) - 1)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
 @variant("gradient_descent")
@@ -774,109 +685,68 @@ def newton_always_takes_the_full_step(objective, hessian, start, *, max_iter, to
     return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("newton")
-def newton_needs_an_inverse(objective, hessian, start, *, max_iter, tol):
+@mistake(
+    "newton",
+    edit=[
+        ("step.any() and ", ""),
+        ("lstsq(hessian(parameters), gradient, rcond=None)[0]", "solve(hessian(parameters), gradient)"),
+    ],
+)
+def newton_needs_an_inverse():
     """You solve with a method that needs an invertible Hessian. Two equal columns make it singular,
     and the fit stops with a LinAlgError or wanders off. np.linalg.lstsq (or pinv) takes the
     smallest of the possible steps.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = np.linalg.solve(hessian(parameters), gradient)
-        while objective(parameters - step)[0] > value:
-            step = step / 2
-        if np.array_equal(parameters - step, parameters):
-            break
-        parameters = parameters - step
-        value, gradient = objective(parameters)
-        losses.append(value)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("newton")
-def newton_with_the_diagonal_only(objective, hessian, start, *, max_iter, tol):
+@mistake(
+    "newton",
+    edit=[
+        ("step.any() and ", ""),
+        ("np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]", "gradient / np.diag(hessian(parameters))"),
+    ],
+)
+def newton_with_the_diagonal_only():
     """You divided the gradient by the diagonal of the Hessian. That ignores how the parameters act
     together: the step is H⁻¹g, the solution of a linear system.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = gradient / np.diag(hessian(parameters))
-        while objective(parameters - step)[0] > value:
-            step = step / 2
-        if np.array_equal(parameters - step, parameters):
-            break
-        parameters = parameters - step
-        value, gradient = objective(parameters)
-        losses.append(value)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("newton")
-def newton_keeps_the_first_hessian(objective, hessian, start, *, max_iter, tol):
+@mistake(
+    "newton",
+    edit=[
+        ("step.any() and ", ""),
+        ("hessian(parameters)", "first"),
+        ("[value]", "[value], hessian(parameters)"),
+        ("losses ", "losses, first "),
+    ],
+)
+def newton_keeps_the_first_hessian():
     """You computed the Hessian once, at the start. The parabola has to be fitted anew at every
     point, or the last steps are no better than those of gradient descent: move hessian(parameters)
     into the loop.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses, first = [value], hessian(parameters)
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = np.linalg.lstsq(first, gradient, rcond=None)[0]
-        while objective(parameters - step)[0] > value:
-            step = step / 2
-        if np.array_equal(parameters - step, parameters):
-            break
-        parameters = parameters - step
-        value, gradient = objective(parameters)
-        losses.append(value)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("newton")
-def newton_ends_with_a_small_step(objective, hessian, start, *, max_iter, tol):
+@mistake("newton", edit=[("np.array_equal", "np.allclose"), ("step.any() and ", "")])
+def newton_ends_with_a_small_step():
     """You end the search when a step is merely small (np.allclose). Newton's last steps are small and worth the
     most: each doubles the number of right digits. Only a step that changes no digit at all ends it
     (np.array_equal).
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
-        while objective(parameters - step)[0] > value:
-            step = step / 2
-        if np.allclose(parameters - step, parameters):
-            break
-        parameters = parameters - step
-        value, gradient = objective(parameters)
-        losses.append(value)
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
-@mistake("newton")
-def newton_watches_the_objective(objective, hessian, start, *, max_iter, tol):
+@mistake(
+    "newton",
+    edit=[
+        ("    return", "        if losses[-2] - losses[-1] < 1e-12:\n            break\n    return"),
+        ("step.any() and ", ""),
+    ],
+)
+def newton_watches_the_objective():
     """You end the search when the objective no longer falls. Near the minimum it is flat to all its digits, long before
     the gradient is within tol; a large objective hides even the first step. Stop by the gradient.
     """
-    parameters = np.array(start, dtype=float)
-    value, gradient = objective(parameters)
-    losses = [value]
-    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
-        while objective(parameters - step)[0] > value:
-            step = step / 2
-        if np.array_equal(parameters - step, parameters):
-            break
-        parameters = parameters - step
-        value, gradient = objective(parameters)
-        losses.append(value)
-        if losses[-2] - losses[-1] < 1e-12:
-            break
-    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
 
 
 @variant("newton")
@@ -922,35 +792,18 @@ def newton_with_the_pseudo_inverse(objective, hessian, start, *, max_iter, tol):
 # --- estimators ----------------------------------------------------------------------------------------------
 
 
-@mistake("LogisticRegression.fit")
-def fit_returns_nothing(self, X, y):
+@mistake(
+    "LogisticRegression.fit",
+    edit=[
+        ("    return self\n", ""),
+        (": np.ndarray) -> np.ndarray", ")"),
+        (": np.ndarray) -> tuple[float, np.ndarray]", ")"),
+    ],
+)
+def fit_returns_nothing():
     """Your fit learns but does not return the estimator, so that LogisticRegression().fit(X,
     y).predict(X) fails on None. End it with `return self`.
     """
-    _check_settings(self, solvers=("newton", "gradient"))
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    check_two_classes(self.classes_)
-    design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
-
-    def objective(parameters):
-        return logistic_objective(parameters, design, labels, self.l2)
-
-    def hessian(parameters):
-        return logistic_hessian(parameters, design, self.l2)
-
-    if self.solver == "newton":
-        found = newton(objective, hessian, start, max_iter=self.max_iter, tol=self.tol)
-    else:
-        found = gradient_descent(
-            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
-        )
-    if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
-    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
-    self.n_features_in_ = X.shape[1]
-    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
-    _warn_unless_converged(self, found)
 
 
 @mistake("LogisticRegression.fit")
@@ -1049,36 +902,26 @@ def fit_standardises_and_forgets(self, X, y):
     return self
 
 
-@mistake("LogisticRegression.fit")
-def fit_stores_c_for_l2(self, X, y):
+@mistake(
+    "LogisticRegression.fit",
+    edit=[
+        ("hessian,", "lambda t: logistic_hessian(t, design, strength),"),
+        (
+            "hessian(parameters: np.ndarray) -> np.ndarray:\n"
+            "        return logistic_hessian(parameters, design, self.l2",
+            "objective(parameters):\n        return logistic_objective(parameters, design, labels, strength",
+        ),
+        (
+            "def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:\n"
+            "        return logistic_objective(parameters, design, labels, self.l2)",
+            "strength = 1 / self.l2 if self.l2 else 0.0",
+        ),
+    ],
+)
+def fit_stores_c_for_l2():
     """You treated l2 as scikit-learn's C. They are reciprocals: a large l2 means small weights, a
     large C means large ones.
     """
-    _check_settings(self, solvers=("newton", "gradient"))
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    check_two_classes(self.classes_)
-    design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
-    strength = 1 / self.l2 if self.l2 else 0.0
-
-    def objective(parameters):
-        return logistic_objective(parameters, design, labels, strength)
-
-    if self.solver == "newton":
-        found = newton(
-            objective, lambda t: logistic_hessian(t, design, strength), start, max_iter=self.max_iter, tol=self.tol
-        )
-    else:
-        found = gradient_descent(
-            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
-        )
-    if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
-    self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
-    self.n_features_in_ = X.shape[1]
-    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
-    _warn_unless_converged(self, found)
-    return self
 
 
 @mistake("LogisticRegression.fit")
@@ -1141,13 +984,11 @@ def fit_with_partial(self, X, y):
     return self
 
 
-@mistake("LogisticRegression.predict_proba")
-def columns_the_wrong_way_round(self, X):
+@mistake("LogisticRegression.predict_proba", edit=[("(logits", "(-logits"), ("-logits),", "logits),")])
+def columns_the_wrong_way_round():
     """Your columns are the wrong way round: column k belongs to classes_[k], so the positive class,
     classes_[1], comes second.
     """
-    logits = self.decision_function(X)
-    return np.column_stack([sigmoid(logits), sigmoid(-logits)])
 
 
 @mistake("LogisticRegression.predict_proba")
@@ -1182,22 +1023,18 @@ def predicts_codes(self, X):
     return (self.decision_function(X) > 0).astype(int)
 
 
-@mistake("LogisticRegression.predict")
-def thresholds_the_log_odds_at_a_half(self, X):
+@mistake("LogisticRegression.predict", edit=("0", "0.5"))
+def thresholds_the_log_odds_at_a_half():
     """You compared the log-odds with 0.5. A probability of 0.5 is log-odds of 0: compare
     decision_function with 0, or predict_proba with 0.5.
     """
-    logits = self.decision_function(X)
-    return self.classes_[(logits > 0.5).astype(int)]
 
 
-@mistake("LogisticRegression.predict")
-def breaks_ties_upwards(self, X):
+@mistake("LogisticRegression.predict", edit=("logits > 0", "logits >= 0"))
+def breaks_ties_upwards():
     """At even odds you predict the second class; scikit-learn, and this library, predict the first:
     > 0, not >= 0.
     """
-    logits = self.decision_function(X)
-    return self.classes_[(logits >= 0).astype(int)]
 
 
 @variant("LogisticRegression.predict")
@@ -1207,53 +1044,21 @@ def predicts_by_where(self, X):
     return np.where(p[:, 1] > p[:, 0], self.classes_[1], self.classes_[0])
 
 
-@mistake("SoftmaxRegression.fit")
-def weights_not_transposed(self, X, y):
+@mistake("SoftmaxRegression.fit", edit=("found.parameters[:-1].T", "found.parameters[:-1]"))
+def weights_not_transposed():
     """Your coef_ has shape (n_features, n_classes), as the parameters have in the objective. The
     convention is one row for each class: transpose it.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_several_classes(self.classes_)
-    design = add_intercept(X)
-    found = gradient_descent(
-        lambda parameters: softmax_objective(parameters, design, labels, self.l2),
-        np.zeros((design.shape[1], len(self.classes_))),
-        learning_rate=self.learning_rate,
-        max_iter=self.max_iter,
-        tol=self.tol,
-    )
-    self.coef_, self.intercept_ = found.parameters[:-1], found.parameters[-1]
-    self.n_features_in_ = X.shape[1]
-    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
-    _warn_unless_converged(self, found)
-    return self
 
 
-@mistake("SoftmaxRegression.fit")
-def softmax_fit_with_labels_as_they_are(self, X, y):
+@mistake(
+    "SoftmaxRegression.fit",
+    edit=[("labels,", "columns,"), ("    design", '    columns = y if y.dtype.kind in "iu" else labels\n    design')],
+)
+def softmax_fit_with_labels_as_they_are():
     """You used integer labels as column numbers. That works for 0, 1, 2, …; labels such as 3, 5 and 9 are no columns.
     np.unique(y, return_inverse=True) gives `classes_` and the column of each sample at once.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_several_classes(self.classes_)
-    columns = y if y.dtype.kind in "iu" else labels
-    design = add_intercept(X)
-    found = gradient_descent(
-        lambda parameters: softmax_objective(parameters, design, columns, self.l2),
-        np.zeros((design.shape[1], len(self.classes_))),
-        learning_rate=self.learning_rate,
-        max_iter=self.max_iter,
-        tol=self.tol,
-    )
-    self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
-    self.n_features_in_ = X.shape[1]
-    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
-    _warn_unless_converged(self, found)
-    return self
 
 
 @mistake("SoftmaxRegression.fit")
@@ -1314,26 +1119,9 @@ def softmax_fit_with_flat_parameters(self, X, y):
     return self
 
 
-@mistake("SoftmaxRegression.fit")
-def starts_from_ones(self, X, y):
+@mistake("SoftmaxRegression.fit", edit=("np.zeros", "np.ones"))
+def starts_from_ones():
     """You did not start from zero. Softmax has directions in which the loss is flat (the same
     number added to all intercepts), and a minimiser never moves along those: what you put in at the
     start is in the result.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    _check_several_classes(self.classes_)
-    design = add_intercept(X)
-    found = gradient_descent(
-        lambda parameters: softmax_objective(parameters, design, labels, self.l2),
-        np.ones((design.shape[1], len(self.classes_))),
-        learning_rate=self.learning_rate,
-        max_iter=self.max_iter,
-        tol=self.tol,
-    )
-    self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
-    self.n_features_in_ = X.shape[1]
-    self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
-    _warn_unless_converged(self, found)
-    return self

@@ -12,37 +12,33 @@ from groundup.stack.deep.attention.attention import _check_shapes, attend, maske
 # causal_mask
 
 
-@mistake("causal_mask")
-def sees_the_future(tokens):
+@mistake("causal_mask", edit=("tril", "triu"))
+def sees_the_future():
     """Your mask is the upper triangle: every token sees itself and the future, and is blind to the past. Rows are
     queries and columns are keys, so the past of query t is columns 0 to t: the lower triangle.
     """
-    return torch.ones(tokens, tokens, dtype=torch.bool).triu()
 
 
-@mistake("causal_mask")
-def true_means_hidden(tokens):
+@mistake("causal_mask", edit=("tril(", "triu(diagonal=1"))
+def true_means_hidden():
     """Your mask is True where a query may *not* look. That is the convention of `nn.MultiheadAttention`; here, as
     in PyTorch's functional attention, True means "may look". Invert it.
     """
-    return torch.ones(tokens, tokens, dtype=torch.bool).triu(diagonal=1)
 
 
-@mistake("causal_mask")
-def blind_to_itself(tokens):
+@mistake("causal_mask", edit=("()", "(diagonal=-1)"))
+def blind_to_itself():
     """Your tokens do not see themselves: the diagonal is False. The first token is then left with nothing to look
     at. Position t may look at all keys up to and including t.
     """
-    return torch.ones(tokens, tokens, dtype=torch.bool).tril(diagonal=-1)
 
 
-@mistake("causal_mask")
-def sees_one_ahead(tokens):
+@mistake("causal_mask", edit=("()", "(diagonal=1)"))
+def sees_one_ahead():
     """Your tokens see one token ahead: the diagonal above the main one is True as well. Trained like this, a
     model reads the answer off its own input, and has nothing to read when it writes. Query t sees the keys up to
     t.
     """
-    return torch.ones(tokens, tokens, dtype=torch.bool).tril(diagonal=1)
 
 
 @mistake("causal_mask")
@@ -53,12 +49,11 @@ def adds_minus_infinity(tokens):
     return torch.full((tokens, tokens), -math.inf).triu(diagonal=1)
 
 
-@mistake("causal_mask")
-def numbers_for_truth(tokens):
+@mistake("causal_mask", edit=("torch.ones(tokens, tokens, dtype=torch.bool)", "torch.ones(tokens, tokens)"))
+def numbers_for_truth():
     """Your mask has the right triangle, but of the numbers 0 and 1 and not of truth values: `~mask` and
     `masked_fill` need dtype=torch.bool.
     """
-    return torch.ones(tokens, tokens).tril()
 
 
 @variant("causal_mask")
@@ -114,15 +109,9 @@ def masks_after_softmax(scores, mask=None):
     return weights if mask is None else weights.masked_fill(~mask, 0.0)
 
 
-@mistake("masked_softmax")
-def masks_what_is_allowed(scores, mask=None):
+@mistake("masked_softmax", edit=("~mask", "mask"))
+def masks_what_is_allowed():
     """You hide the keys where the mask is True. True means "may look": fill the scores where `~mask`."""
-    if mask is not None:
-        scores = scores.masked_fill(mask, -math.inf)
-    peak = scores.detach().amax(dim=-1, keepdim=True)
-    exponentials = (scores - peak.masked_fill(peak == -math.inf, 0.0)).exp()
-    total = exponentials.sum(dim=-1, keepdim=True)
-    return exponentials / total.masked_fill(total == 0, 1.0)
 
 
 @mistake("masked_softmax")
@@ -479,36 +468,32 @@ def views_without_transposing(self, inputs):
     return inputs.reshape(batch, self.heads, tokens, dim // self.heads)
 
 
-@mistake("MultiHeadAttention.split_heads")
-def deals_dimensions_like_cards(self, inputs):
+@mistake("MultiHeadAttention.split_heads", edit=("self.heads, -1)).transpose(", "-1, self.heads)).permute(0, 3, "))
+def deals_dimensions_like_cards():
     """Your head h gets the dimensions h, h + heads, h + 2·heads, …: the last axis was split into (head_dim, heads).
     Each head gets a contiguous piece: split it into (heads, head_dim).
     """
-    return inputs.unflatten(-1, (-1, self.heads)).permute(0, 3, 1, 2)
 
 
-@mistake("MultiHeadAttention.split_heads")
-def leaves_heads_behind_tokens(self, inputs):
+@mistake("MultiHeadAttention.split_heads", edit=(").transpose(1, 2", ""))
+def leaves_heads_behind_tokens():
     """You split the vectors but left the axes as (batch, tokens, heads, head_dim). Attention would then run over
     the heads of one token. Swap tokens and heads.
     """
-    return inputs.unflatten(-1, (self.heads, -1))
 
 
-@mistake("MultiHeadAttention.split_heads")
-def folds_heads_into_the_batch(self, inputs):
+@mistake("MultiHeadAttention.split_heads", edit=[("2", "1"), ("(1", "(0"), ("(0", "(1, 2).flatten(0")])
+def folds_heads_into_the_batch():
     """You folded the heads into the batch: (batch · heads, tokens, head_dim). Heads have an axis of their own here,
     the second.
     """
-    return inputs.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
 
 
-@mistake("MultiHeadAttention.split_heads")
-def leaves_tokens_last(self, inputs):
+@mistake("MultiHeadAttention.split_heads", edit=("transpose(1, 2", "permute(0, 2, 3, 1"))
+def leaves_tokens_last():
     """Your tokens are the last axis: (batch, heads, head_dim, tokens). Only the keys are transposed like this, and that
     is the work of `attend`. Every head has a row for each token: (batch, heads, tokens, head_dim).
     """
-    return inputs.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1)
 
 
 @variant("MultiHeadAttention.split_heads")
@@ -526,12 +511,11 @@ def merges_without_transposing(self, inputs):
     return inputs.reshape(batch, tokens, heads * head_dim)
 
 
-@mistake("MultiHeadAttention.merge_heads")
-def interleaves_heads(self, inputs):
+@mistake("MultiHeadAttention.merge_heads", edit=("inputs.transpose(1, 2)", "inputs.permute(0, 2, 3, 1)"))
+def interleaves_heads():
     """You interleaved the heads: the first dimension of every head, then the second of every head, … A head's piece
     must stay together, head 0 first.
     """
-    return inputs.permute(0, 2, 3, 1).flatten(2)
 
 
 @mistake("MultiHeadAttention.merge_heads")
@@ -543,12 +527,11 @@ def views_what_is_not_contiguous(self, inputs):
     return inputs.transpose(1, 2).view(batch, tokens, heads * head_dim)
 
 
-@mistake("MultiHeadAttention.merge_heads")
-def averages_heads(self, inputs):
+@mistake("MultiHeadAttention.merge_heads", edit=("transpose(1, 2).flatten(2", "mean(dim=1).repeat(1, 1, self.heads"))
+def averages_heads():
     """You averaged the heads. Each has found something else: lay their pieces end to end, and let the output
     projection mix them.
     """
-    return inputs.mean(dim=1).repeat(1, 1, self.heads)
 
 
 @variant("MultiHeadAttention.merge_heads")
@@ -623,16 +606,14 @@ def asks_from_the_context(self, inputs, context, mask=None):
     return self.out(self.merge_heads(output)), weights
 
 
-@mistake("MultiHeadAttention.forward")
-def reuses_the_key_projection(self, inputs, context, mask=None):
+@mistake(
+    "MultiHeadAttention.forward",
+    edit=[("if mask is not None:\n        mask =", "mask = None if mask is None else"), ("self.value", "self.key")],
+)
+def reuses_the_key_projection():
     """You project the values by `self.key`. What a token is found by and what it has to say are different things,
     with different weights: use `self.value`.
     """
-    queries = self.split_heads(self.query(inputs))
-    keys, values = self.split_heads(self.key(context)), self.split_heads(self.key(context))
-    mask = None if mask is None else mask.unsqueeze(-3)
-    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
-    return self.out(self.merge_heads(output)), weights
 
 
 @mistake("MultiHeadAttention.forward")
@@ -675,17 +656,17 @@ def splits_before_projecting(self, inputs, context, mask=None):
     return self.out(self.merge_heads(output)), weights
 
 
-@mistake("MultiHeadAttention.forward")
-def scales_again(self, inputs, context, mask=None):
+@mistake(
+    "MultiHeadAttention.forward",
+    edit=[
+        ("if mask is not None:\n        mask =", "mask = None if mask is None else"),
+        ("    keys", "    queries = queries / math.sqrt(queries.shape[-1])\n    keys"),
+    ],
+)
+def scales_again():
     """You divide the queries by the root of the head's dimension, and `attend` divides the scores by it once
     more. It is done there; here it would be twice.
     """
-    queries = self.split_heads(self.query(inputs))
-    queries = queries / math.sqrt(queries.shape[-1])
-    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(context))
-    mask = None if mask is None else mask.unsqueeze(-3)
-    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
-    return self.out(self.merge_heads(output)), weights
 
 
 @mistake("MultiHeadAttention.forward")
@@ -723,16 +704,14 @@ def drops_after_the_projection(self, inputs, context, mask=None):
     return nn.functional.dropout(self.out(self.merge_heads(output)), self.dropout, self.training), weights
 
 
-@mistake("MultiHeadAttention.forward")
-def fetches_from_the_inputs(self, inputs, context, mask=None):
+@mistake(
+    "MultiHeadAttention.forward",
+    edit=("context))\n    if mask is not None:\n        mask =", "inputs))\n    mask = None if mask is None else"),
+)
+def fetches_from_the_inputs():
     """You take the keys from `context` and the values from `inputs`. A key is found in order to fetch its own value:
     both come from `context`.
     """
-    queries = self.split_heads(self.query(inputs))
-    keys, values = self.split_heads(self.key(context)), self.split_heads(self.value(inputs))
-    mask = None if mask is None else mask.unsqueeze(-3)
-    output, weights = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
-    return self.out(self.merge_heads(output)), weights
 
 
 @mistake("MultiHeadAttention.forward")
@@ -801,16 +780,14 @@ def one_fused_projection(self, inputs, context, mask=None):
 # SelfAttention.forward
 
 
-@mistake("SelfAttention.forward")
-def hides_nothing(self, inputs, mask=None):
+@mistake("SelfAttention.forward", edit=("self.attention(inputs, inputs, mask)", "self.attention(inputs, inputs)"))
+def hides_nothing():
     """You do not hand the mask on: a decoder would see the future, and everybody the padding."""
-    return self.attention(inputs, inputs)
 
 
-@mistake("SelfAttention.forward")
-def keeps_the_weights(self, inputs, mask=None):
+@mistake("SelfAttention.forward", edit=("mask)", "mask)[0]"))
+def keeps_the_weights():
     """You return the output alone. The weights are wanted as well: return both, as `self.attention` does."""
-    return self.attention(inputs, inputs, mask)[0]
 
 
 @variant("SelfAttention.forward")
@@ -843,32 +820,23 @@ def a_frequency_for_every_column(tokens, dim):
     return torch.where(torch.arange(dim) % 2 == 0, angles.sin(), angles.cos())
 
 
-@mistake("positional_encoding")
-def half_the_exponent(tokens, dim):
+@mistake("positional_encoding", edit=("torch.arange(0, dim, 2)", "torch.arange((dim + 1) // 2)"))
+def half_the_exponent():
     """Your exponent is i/dim, where i counts the pairs. It is 2i/dim: the frequencies must run from 1 to nearly
     1/10000, and yours stop at 1/100.
     """
-    frequencies = 10_000.0 ** (-torch.arange((dim + 1) // 2) / dim)
-    angles = torch.arange(tokens)[:, None] * frequencies
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
 
-@mistake("positional_encoding")
-def doubles_the_exponent(tokens, dim):
+@mistake("positional_encoding", edit=("-torch.arange(0, dim, 2)", "-2 * torch.arange(0, dim, 2)"))
+def doubles_the_exponent():
     """Your exponent is doubled: `torch.arange(0, dim, 2)` counts 0, 2, 4, …, so that it is 2i already, and you multiply
     it by 2 again. The frequencies then fall to 1 / 10000 in the middle and go on falling.
     """
-    frequencies = 10_000.0 ** (-2 * torch.arange(0, dim, 2) / dim)
-    angles = torch.arange(tokens)[:, None] * frequencies
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
 
-@mistake("positional_encoding")
-def adds_a_batch_axis(tokens, dim):
+@mistake("positional_encoding", edit=(":, :dim", "None, :, :dim"))
+def adds_a_batch_axis():
     """You return (1, tokens, dim). The table is (tokens, dim); added to a batch, it broadcasts by itself."""
-    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    angles = torch.arange(tokens)[:, None] * frequencies
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[None, :, :dim]
 
 
 @mistake("positional_encoding")
@@ -882,38 +850,26 @@ def reaches_the_last_frequency(tokens, dim):
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
 
-@mistake("positional_encoding")
-def returns_double_precision(tokens, dim):
+@mistake("positional_encoding", edit=("torch.arange(0, dim, 2)", "torch.arange(0, dim, 2, dtype=torch.float64)"))
+def returns_double_precision():
     """Your encoding is float64. Computing in it is fine; but added to float32 embeddings it makes everything after it
     float64, twice the memory. Cast at the end.
     """
-    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    angles = torch.arange(tokens)[:, None] * frequencies
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
 
-@mistake("positional_encoding")
-def cosines_first(tokens, dim):
+@mistake("positional_encoding", edit=[("angles.cos", "angles.sin"), ("(angles.sin", "(angles.cos")])
+def cosines_first():
     """You put the cosine before the sine. Even columns are sines: position 0 reads 0, 1, 0, 1 and so on."""
-    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    angles = torch.arange(tokens)[:, None] * frequencies
-    return torch.stack((angles.cos(), angles.sin()), dim=-1).flatten(1)[:, :dim]
 
 
-@mistake("positional_encoding")
-def counts_from_one(tokens, dim):
+@mistake("positional_encoding", edit=("torch.arange(tokens)", "torch.arange(1, tokens + 1)"))
+def counts_from_one():
     """Your positions start at 1. They start at 0, where every sine is 0 and every cosine 1."""
-    frequencies = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    angles = torch.arange(1, tokens + 1)[:, None] * frequencies
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
 
-@mistake("positional_encoding")
-def multiplies_by_the_wavelength(tokens, dim):
+@mistake("positional_encoding", edit=[("frequencies  ", "wavelengths  "), ("(-", "("), ("frequencies", "wavelengths")])
+def multiplies_by_the_wavelength():
     """You multiply the position by 10000^(2i/dim) and do not divide by it: the angles race where they should crawl."""
-    wavelengths = 10_000.0 ** (torch.arange(0, dim, 2) / dim)
-    angles = torch.arange(tokens)[:, None] * wavelengths
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]
 
 
 @mistake("positional_encoding")
@@ -951,21 +907,18 @@ def cosines_as_shifted_sines(tokens, dim):
 # Transformer.generate
 
 
-@mistake("Transformer.generate")
-def reads_the_first_position(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=(
+        "logits, _ = self.decode(written, memory, source)\n"
+        "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+        "best = self.decode(written, memory, source)[0][:, 0].argmax(dim=-1).masked_fill(ended, self.padding",
+    ),
+)
+def reads_the_first_position():
     """You take the logits of the first position. Position t predicts the token after t, so the next token is in the
     last: `logits[:, -1]`.
     """
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, 0].argmax(dim=-1).masked_fill(ended, self.padding)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end)
-        if ended.all():
-            break
-    return written[:, 1:]
 
 
 @mistake("Transformer.generate")
@@ -987,68 +940,65 @@ def shows_the_last_token_only(self, source, start, end, limit):
     return written
 
 
-@mistake("Transformer.generate")
-def keeps_the_start(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=[
+        ("written[:, 1:]", "written"),
+        (
+            "logits, _ = self.decode(written, memory, source)\n"
+            "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+            "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding",
+        ),
+    ],
+)
+def keeps_the_start():
     """You return the start token as well. It only sets the decoder going: leave out the first column."""
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end)
-        if ended.all():
-            break
-    return written
 
 
-@mistake("Transformer.generate")
-def writes_on_after_the_end(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=(
+        "logits, _ = self.decode(written, memory, source)\n"
+        "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+        "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1",
+    ),
+)
+def writes_on_after_the_end():
     """A sequence that has ended goes on being written while others are not finished. Remember which have ended, and
     give them padding.
     """
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end)
-        if ended.all():
-            break
-    return written[:, 1:]
 
 
-@mistake("Transformer.generate")
-def stops_with_the_first(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=[
+        ("ended.all", "ended.any"),
+        (
+            "logits, _ = self.decode(written, memory, source)\n"
+            "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+            "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding",
+        ),
+    ],
+)
+def stops_with_the_first():
     """You stop as soon as one sequence has ended, and cut the others off. Go on until all have: `ended.all()`."""
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end)
-        if ended.any():
-            break
-    return written[:, 1:]
 
 
-@mistake("Transformer.generate")
-def stops_only_if_all_end_together(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=[
+        ("ended | (best == end)", "best == end"),
+        (
+            "logits, _ = self.decode(written, memory, source)\n"
+            "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+            "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding",
+        ),
+    ],
+)
+def stops_only_if_all_end_together():
     """You look only at the tokens of this step: sequences that end at different steps never end together. Remember
     the ones that have ended: `ended = ended | (best == end)`.
     """
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = best == end
-        if ended.all():
-            break
-    return written[:, 1:]
 
 
 @mistake("Transformer.generate")
@@ -1098,19 +1048,16 @@ def hides_the_end(self, source, start, end, limit):
     return written[:, 1:]
 
 
-@mistake("Transformer.generate")
-def repeats_the_end(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=(
+        "logits, _ = self.decode(written, memory, source)\n"
+        "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+        "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, end",
+    ),
+)
+def repeats_the_end():
     """You fill a sequence that has ended up with its end token. Behind the end there is padding: `self.padding`."""
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, end)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end)
-        if ended.all():
-            break
-    return written[:, 1:]
 
 
 @mistake("Transformer.generate")
@@ -1128,19 +1075,20 @@ def counts_the_start(self, source, start, end, limit):
     return written[:, 1:]
 
 
-@mistake("Transformer.generate")
-def padding_ends_too(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=[
+        ("end)", "self.padding)"),
+        ("ended |", "ended | (best == end) |"),
+        (
+            "logits, _ = self.decode(written, memory, source)\n"
+            "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+            "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding",
+        ),
+    ],
+)
+def padding_ends_too():
     """You take a padding token for an end. The model may choose it like any other token; only `end` ends."""
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end) | (best == self.padding)
-        if ended.all():
-            break
-    return written[:, 1:]
 
 
 @mistake("Transformer.generate")
@@ -1176,22 +1124,21 @@ def stays_on_the_processor(self, source, start, end, limit):
     return written[:, 1:]
 
 
-@mistake("Transformer.generate")
-def changes_the_mode(self, source, start, end, limit):
+@mistake(
+    "Transformer.generate",
+    edit=[
+        (
+            "logits, _ = self.decode(written, memory, source)\n"
+            "        best = logits[:, -1].argmax(dim=-1).masked_fill(ended, self.padding)  # (batch,",
+            "best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding",
+        ),
+        ("    memory", "    self.eval()\n    memory"),
+    ],
+)
+def changes_the_mode():
     """You call `self.eval()` and leave it at that. A model in the middle of its training would go on without
     dropout and nobody would notice: the mode is the caller's business.
     """
-    self.eval()
-    memory = self.encode(source)
-    written = torch.full((len(source), 1), start, device=source.device)
-    ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
-    for _ in range(limit):
-        best = self.decode(written, memory, source)[0][:, -1].argmax(dim=-1).masked_fill(ended, self.padding)
-        written = torch.cat((written, best[:, None]), dim=1)
-        ended = ended | (best == end)
-        if ended.all():
-            break
-    return written[:, 1:]
 
 
 @mistake("Transformer.generate")

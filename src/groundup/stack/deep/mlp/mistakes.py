@@ -21,7 +21,6 @@ from groundup.stack.deep.mlp.mlp import (
     linear,
     linear_backward,
     relu,
-    relu_backward,
     sigmoid,
     train,
     update,
@@ -30,37 +29,33 @@ from groundup.stack.deep.mlp.mlp import (
 # --- layers --------------------------------------------------------------------------------------------------
 
 
-@mistake("he_normal")
-def scales_by_the_outputs(fan_in, fan_out, *, rng):
+@mistake("he_normal", edit=("fan_in)", "fan_out)"))
+def scales_by_the_outputs():
     """You divided by fan_out. What a unit adds up are its inputs, so their number sets the size of
     the sum: the variance is 2 / fan_in.
     """
-    return rng.normal(0.0, np.sqrt(2.0 / fan_out), size=(fan_in, fan_out))
 
 
-@mistake("he_normal")
-def forgets_what_the_relu_takes(fan_in, fan_out, *, rng):
+@mistake("he_normal", edit=("2.0", "1.0"))
+def forgets_what_the_relu_takes():
     """You used a variance of 1 / fan_in. That is right for a layer without ReLU; a ReLU sets half
     of the values to zero, so that the signal halves its power at every layer. The 2 in 2 / fan_in
     makes up for it.
     """
-    return rng.normal(0.0, np.sqrt(1.0 / fan_in), size=(fan_in, fan_out))
 
 
-@mistake("he_normal")
-def variance_for_deviation(fan_in, fan_out, *, rng):
+@mistake("he_normal", edit=("np.sqrt(2.0 / fan_in)", "2.0 / fan_in"))
+def variance_for_deviation():
     """You gave the variance, 2 / fan_in, where `rng.normal` wants the standard deviation: take the
     square root.
     """
-    return rng.normal(0.0, 2.0 / fan_in, size=(fan_in, fan_out))
 
 
-@mistake("he_normal")
-def draws_from_the_global_state(fan_in, fan_out, *, rng):
+@mistake("he_normal", edit=("rng.", "np.random."))
+def draws_from_the_global_state():
     """You drew from np.random and not from the generator given. Then the same seed gives another
     network each time, and nobody can repeat your result. Use `rng`.
     """
-    return np.random.normal(0.0, np.sqrt(2.0 / fan_in), size=(fan_in, fan_out))
 
 
 @mistake("he_normal")
@@ -93,58 +88,51 @@ def standard_normal_scaled(fan_in, fan_out, *, rng):
     return rng.standard_normal((fan_in, fan_out)) * (2.0 / fan_in) ** 0.5
 
 
-@mistake("linear")
-def forgets_the_bias(inputs, weights, bias):
+@mistake("linear", edit=("inputs @ weights + bias", "inputs @ weights"))
+def forgets_the_bias():
     """You left the bias out: a layer without one can only make folds that pass through the origin."""
-    return inputs @ weights
 
 
-@mistake("linear")
-def adds_the_bias_down_the_columns(inputs, weights, bias):
+@mistake("linear", edit=("+ bias", "+ bias[:, None]"))
+def adds_the_bias_down_the_columns():
     """You stood the bias up as a column, so that each *row* of the outputs gets one of its numbers.
     A bias belongs to an output, a column: broadcasting adds a vector of shape (fan_out,) to every
     row as it is.
     """
-    return inputs @ weights + bias[:, None]
 
 
-@variant("linear")
-def linear_by_einsum(inputs, weights, bias):
+@variant("linear", edit=("inputs @ weights + bias", 'np.einsum("bi,io->bo", inputs, weights) + bias[None, :]'))
+def linear_by_einsum():
     """Name the axes."""
-    return np.einsum("bi,io->bo", inputs, weights) + bias[None, :]
 
 
-@mistake("linear_backward")
-def averages_the_bias(d_outputs, inputs, weights):
+@mistake("linear_backward", edit=("d_outputs.sum", "d_outputs.mean"))
+def averages_the_bias():
     """You took the mean over the batch for the bias. The mean of the loss is in d_outputs already
     (the 1/n of `backward`); here the samples only add up, for the bias as for the weights.
     """
-    return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs.mean(axis=0)
 
 
-@mistake("linear_backward")
-def keeps_the_bias_of_each_row(d_outputs, inputs, weights):
+@mistake("linear_backward", edit=("d_outputs.sum(axis=0)", "d_outputs"))
+def keeps_the_bias_of_each_row():
     """You returned d_outputs as the slope in the bias. It has a row for each sample, but there is
     one bias for all of them: add up over the batch, axis 0. A slope has the shape of the thing that
     it belongs to.
     """
-    return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs
 
 
-@mistake("linear_backward")
-def transposes_the_weights_gradient(d_outputs, inputs, weights):
+@mistake("linear_backward", edit=[("d_outputs,", "inputs,"), ("inputs.", "d_outputs.")])
+def transposes_the_weights_gradient():
     """Your d_weights is the transpose of what it should be: it must have the shape of weights,
     (fan_in, fan_out), and that is inputsᵀ · d_outputs.
     """
-    return d_outputs @ weights.T, d_outputs.T @ inputs, d_outputs.sum(axis=0)
 
 
-@mistake("linear_backward")
-def sums_the_bias_over_the_outputs(d_outputs, inputs, weights):
+@mistake("linear_backward", edit=("0", "-1"))
+def sums_the_bias_over_the_outputs():
     """You added d_outputs up along the wrong axis: over the outputs, not over the batch. Each
     output has its own bias; the samples are what shares it.
     """
-    return d_outputs @ weights.T, inputs.T @ d_outputs, d_outputs.sum(axis=-1)
 
 
 @mistake("linear_backward")
@@ -189,60 +177,52 @@ def slopes_by_einsum(d_outputs, inputs, weights):
     )
 
 
-@mistake("relu_backward")
-def masks_by_the_slope(d_outputs, inputs):
+@mistake("relu_backward", edit=("inputs ", "d_outputs "))
+def masks_by_the_slope():
     """You let the slope pass where the slope itself is positive. The gate was set on the way
     forward: it is open where the *input* was positive, and then a negative slope passes too.
     """
-    return d_outputs * (d_outputs > 0)
 
 
-@mistake("relu_backward")
-def multiplies_by_the_output(d_outputs, inputs):
+@mistake("relu_backward", edit=("inputs > 0", "np.maximum(inputs, 0)"))
+def multiplies_by_the_output():
     """You multiplied by the output of the ReLU. Its slope is 1 where it is open, not its value:
     multiply by (inputs > 0).
     """
-    return d_outputs * np.maximum(inputs, 0)
 
 
-@mistake("relu_backward")
-def opens_at_zero(d_outputs, inputs):
+@mistake("relu_backward", edit=("inputs > 0", "inputs >= 0"))
+def opens_at_zero():
     """You let the slope pass at an input of exactly zero. The convention, PyTorch's too, is a slope
     of 0 there: >, not >=. Zeros are common: a sample of nothing but zeros with a bias of zero is
     enough.
     """
-    return d_outputs * (inputs >= 0)
 
 
-@mistake("relu_backward")
-def lets_everything_pass(d_outputs, inputs):
+@mistake("relu_backward", edit=("d_outputs * (inputs > 0)", "d_outputs.copy()"))
+def lets_everything_pass():
     """You passed the slope on unchanged, as if there were no ReLU. Units that were silent did not
     contribute to the loss, so that no slope may reach them.
     """
-    return d_outputs.copy()
 
 
-@mistake("relu_backward")
-def zeroes_in_place(d_outputs, inputs):
+@mistake("relu_backward", edit=("return d_outputs * (inputs > 0)", "d_outputs[inputs <= 0] = 0\n    return d_outputs"))
+def zeroes_in_place():
     """You set entries of d_outputs to zero in the caller's array. The result is right, the caller's
     slope is gone: make a new array, as multiplying by the mask does.
     """
-    d_outputs[inputs <= 0] = 0
-    return d_outputs
 
 
-@mistake("relu_backward")
-def opens_a_little_late(d_outputs, inputs):
+@mistake("relu_backward", edit=("0", "1e-8"))
+def opens_a_little_late():
     """You open the gate above a small threshold instead of above zero. Between the two the ReLU rises and you say that
     it does not. Compare with 0: there is nothing to be careful about.
     """
-    return d_outputs * (inputs > 1e-8)
 
 
-@variant("relu_backward")
-def relu_backward_by_where(d_outputs, inputs):
+@variant("relu_backward", edit=("d_outputs * (inputs > 0)", "np.where(inputs > 0, d_outputs, 0.0)"))
+def relu_backward_by_where():
     """Choose rather than multiply."""
-    return np.where(inputs > 0, d_outputs, 0.0)
 
 
 # --- the network ---------------------------------------------------------------------------------------------
@@ -339,44 +319,36 @@ def folds_the_output_too(parameters, inputs):
     return logits, Cache(inputs, preactivations, activations, logits)
 
 
-@mistake("forward")
-def keeps_the_column(parameters, inputs):
+@mistake("forward", edit=("[:, 0]", ""))
+def keeps_the_column():
     """Your logits have shape (batch, 1). Against labels of shape (batch,) they broadcast to (batch,
     batch): take the only column, [:, 0].
     """
-    _check_inputs(parameters, inputs)
-    preactivations = linear(inputs, parameters.W1, parameters.b1)
-    activations = relu(preactivations)
-    logits = linear(activations, parameters.W2, parameters.b2)
-    return logits, Cache(inputs, preactivations, activations, logits)
 
 
-@mistake("forward")
-def caches_the_activations_twice(parameters, inputs):
+@mistake("forward", edit=("relu(preactivations)", "np.maximum(preactivations, 0, out=preactivations)"))
+def caches_the_activations_twice():
     """The preactivations in your cache are not those from before the ReLU: you overwrote them
     (out=, or *=) and kept the same array twice. Whoever looks at them to see how far a unit is from
     waking up sees only zeros.
     """
-    _check_inputs(parameters, inputs)
-    preactivations = linear(inputs, parameters.W1, parameters.b1)
-    activations = np.maximum(preactivations, 0, out=preactivations)
-    logits = linear(activations, parameters.W2, parameters.b2)[:, 0]
-    return logits, Cache(inputs, preactivations, activations, logits)
 
 
-@mistake("forward")
-def turns_the_batch_round(parameters, inputs):
+@mistake(
+    "forward",
+    edit=(
+        "    _check_inputs",
+        "    inputs = np.asarray(inputs)\n"
+        "    if inputs.ndim == 2 and inputs.shape[1] != len(parameters.W1) and inputs.shape[0] "
+        "== len(parameters.W1):\n"
+        "        inputs = inputs.T\n"
+        "    _check_inputs",
+    ),
+)
+def turns_the_batch_round():
     """You transpose a batch whose rows do not fit. It may have been meant that way, or it may be other data with as
     many rows as you have features; then you compute nonsense from it. Refuse it, and let the caller decide.
     """
-    inputs = np.asarray(inputs)
-    if inputs.ndim == 2 and inputs.shape[1] != len(parameters.W1) and inputs.shape[0] == len(parameters.W1):
-        inputs = inputs.T
-    _check_inputs(parameters, inputs)
-    preactivations = linear(inputs, parameters.W1, parameters.b1)
-    activations = relu(preactivations)
-    logits = linear(activations, parameters.W2, parameters.b2)[:, 0]
-    return logits, Cache(inputs, preactivations, activations, logits)
 
 
 @variant("forward")
@@ -403,31 +375,19 @@ def forward_with_matrices(parameters, inputs):
     return logits, Cache(inputs=inputs, preactivations=before, activations=after, logits=logits)
 
 
-@mistake("backward")
-def climbs_the_loss(parameters, cache, labels):
+@mistake("backward", edit=[("labels)[", "sigmoid(cache.logits))["), ("sigmoid(cache.logits) ", "labels ")])
+def climbs_the_loss():
     """You started with label minus prediction. That is the way uphill for the loss, and every
     gradient after it has the wrong sign: it is prediction minus label.
     """
-    _check_labels(cache, labels)
-    d_logits = (labels - sigmoid(cache.logits))[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    d_preactivations = relu_backward(d_activations, cache.preactivations)
-    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
-@mistake("backward")
-def forgets_the_mean(parameters, cache, labels):
+@mistake("backward", edit=(" / len(labels)", ""))
+def forgets_the_mean():
     """You did not divide by the number of samples. The loss is a mean over the batch; without the
     1/n the step grows with the batch, and a learning rate that worked on 32 samples explodes on
     1000.
     """
-    _check_labels(cache, labels)
-    d_logits = (sigmoid(cache.logits) - labels)[:, None]
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    d_preactivations = relu_backward(d_activations, cache.preactivations)
-    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
 @mistake("backward")
@@ -442,60 +402,47 @@ def forgets_the_relu(parameters, cache, labels):
     return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
-@mistake("backward")
-def adds_the_slope_of_the_sigmoid(parameters, cache, labels):
+@mistake(
+    "backward",
+    edit=(
+        "d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)  # (batch, 1",
+        "p = sigmoid(cache.logits)\n    d_logits = ((p - labels) * p * (1 - p))[:, None] / len(labels",
+    ),
+)
+def adds_the_slope_of_the_sigmoid():
     """You multiplied by p(1 - p), the slope of the sigmoid. In prediction minus label it has
     already cancelled against the logarithm of the loss. What you have is nearly squared error,
     whose slope vanishes just where the network is most wrong.
     """
-    _check_labels(cache, labels)
-    p = sigmoid(cache.logits)
-    d_logits = ((p - labels) * p * (1 - p))[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    d_preactivations = relu_backward(d_activations, cache.preactivations)
-    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
-@mistake("backward")
-def subtracts_from_the_logit(parameters, cache, labels):
+@mistake("backward", edit=("sigmoid(cache.logits)", "cache.logits"))
+def subtracts_from_the_logit():
     """You subtracted the label from the logit. The slope is *probability* minus label: pass the
     logit through the sigmoid.
     """
-    _check_labels(cache, labels)
-    d_logits = (cache.logits - labels)[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    d_preactivations = relu_backward(d_activations, cache.preactivations)
-    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
-@mistake("backward")
-def uses_the_wrong_side_of_the_relu(parameters, cache, labels):
+@mistake("backward", edit=("cache.activations", "cache.preactivations"))
+def uses_the_wrong_side_of_the_relu():
     """For W2 you used what came before the ReLU. The second layer was given the activations, after
     it, and the slope in a layer's weights is made from that layer's own inputs.
     """
-    _check_labels(cache, labels)
-    d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.preactivations, parameters.W2)
-    d_preactivations = relu_backward(d_activations, cache.preactivations)
-    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
-@mistake("backward")
-def goes_forward_again(parameters, cache, labels):
+@mistake(
+    "backward",
+    edit=(
+        "d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)  # (batch, 1",
+        "logits, cache = forward(parameters, cache.inputs)\n"
+        "    d_logits = (sigmoid(logits) - labels)[:, None] / len(labels",
+    ),
+)
+def goes_forward_again():
     """You computed the forward pass once more, from the inputs. The numbers are the same when
     nothing has changed in between, but it costs twice the time, and keeping the intermediates is
     what the cache is for.
     """
-    _check_labels(cache, labels)
-    logits, cache = forward(parameters, cache.inputs)
-    d_logits = (sigmoid(logits) - labels)[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    d_preactivations = relu_backward(d_activations, cache.preactivations)
-    _, d_W1, d_b1 = linear_backward(d_preactivations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
 @mistake("backward")
@@ -543,10 +490,9 @@ def backward_with_matrices(parameters, cache, labels):
     )
 
 
-@mistake("update")
-def steps_uphill(parameters, gradients, learning_rate):
+@mistake("update", edit=("p - learning_rate * d", "p + learning_rate * d"))
+def steps_uphill():
     """You added the gradient, which points uphill: the loss grows with every step. Subtract it."""
-    return Parameters(*(p + learning_rate * d for p, d in zip(parameters, gradients, strict=True)))
 
 
 @mistake("update")
@@ -567,12 +513,11 @@ def forgets_the_biases(parameters, gradients, learning_rate):
     )
 
 
-@mistake("update")
-def forgets_the_learning_rate(parameters, gradients, learning_rate):
+@mistake("update", edit=("learning_rate * d", "d"))
+def forgets_the_learning_rate():
     """You subtracted the whole gradient. It says in which direction the loss rises, not how far to
     go: multiply it by the learning rate.
     """
-    return Parameters(*(p - d for p, d in zip(parameters, gradients, strict=True)))
 
 
 @variant("update")
@@ -602,33 +547,18 @@ def goes_forward_once(parameters, inputs, labels, *, learning_rate, epochs):
     return parameters, np.array(losses)
 
 
-@mistake("train")
-def throws_the_step_away(parameters, inputs, labels, *, learning_rate, epochs):
+@mistake("train", edit=("parameters = ", ""))
+def throws_the_step_away():
     """You called `update` and did not keep what it returned. It makes new arrays and leaves the old
     ones as they are: parameters = update(...).
     """
-    losses = []
-    for _ in range(epochs):
-        logits, cache = forward(parameters, inputs)
-        losses.append(binary_cross_entropy(logits, labels))
-        update(parameters, backward(parameters, cache, labels), learning_rate)
-    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-    _check_losses(losses, learning_rate)
-    return parameters, np.array(losses)
 
 
-@mistake("train")
-def never_measures_the_result(parameters, inputs, labels, *, learning_rate, epochs):
+@mistake("train", edit=("    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))\n", ""))
+def never_measures_the_result():
     """Your losses end before the last step, so that the network which you return was never
     measured. Record the loss once more after the loop: epochs + 1 values.
     """
-    losses = []
-    for _ in range(epochs):
-        logits, cache = forward(parameters, inputs)
-        losses.append(binary_cross_entropy(logits, labels))
-        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
-    _check_losses(losses, learning_rate)
-    return parameters, np.array(losses)
 
 
 @mistake("train")
@@ -647,54 +577,39 @@ def one_sample_at_a_time(parameters, inputs, labels, *, learning_rate, epochs):
     return parameters, np.array(losses)
 
 
-@mistake("train")
-def stops_when_the_loss_is_small(parameters, inputs, labels, *, learning_rate, epochs):
+@mistake("train", edit=("        parameters", "        if losses[-1] < 1e-3:\n            break\n        parameters"))
+def stops_when_the_loss_is_small():
     """You stop when the loss is small enough for you. Asked for are `epochs` steps, so that runs can be compared and
     training can go on where it ended. Whoever wants fewer steps asks for fewer.
     """
-    losses = []
-    for _ in range(epochs):
-        logits, cache = forward(parameters, inputs)
-        losses.append(binary_cross_entropy(logits, labels))
-        if losses[-1] < 1e-3:
-            break
-        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
-    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-    _check_losses(losses, learning_rate)
-    return parameters, np.array(losses)
 
 
-@mistake("train")
-def stops_early(parameters, inputs, labels, *, learning_rate, epochs):
+@mistake(
+    "train",
+    edit=(
+        "        parameters",
+        "        if len(losses) > 1 and losses[-1] >= losses[-2]:\n            break\n        parameters",
+    ),
+)
+def stops_early():
     """You stop when the loss no longer falls. That is early stopping, judged by the training loss: another method. Take
     all `epochs` steps, so that the curve shows what the learning rate did.
     """
-    losses = []
-    for _ in range(epochs):
-        logits, cache = forward(parameters, inputs)
-        losses.append(binary_cross_entropy(logits, labels))
-        if len(losses) > 1 and losses[-1] >= losses[-2]:
-            break
-        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
-    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-    _check_losses(losses, learning_rate)
-    return parameters, np.array(losses)
 
 
-@mistake("train")
-def returns_the_best_network(parameters, inputs, labels, *, learning_rate, epochs):
+@mistake(
+    "train",
+    edit=[
+        (" parameters,", " parameters if losses[-1] <= min(losses) else best,"),
+        ("        parameters", "        best = parameters if losses[-1] <= min(losses) else best\n        parameters"),
+        ("[]", "[], parameters"),
+        ("losses ", "losses, best "),
+    ],
+)
+def returns_the_best_network():
     """You return the network with the smallest training loss on the way. The last point of the curve no longer
     belongs to it, and training cannot go on from there. Return the parameters after the last step.
     """
-    losses, best = [], parameters
-    for _ in range(epochs):
-        logits, cache = forward(parameters, inputs)
-        losses.append(binary_cross_entropy(logits, labels))
-        best = parameters if losses[-1] <= min(losses) else best
-        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
-    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-    _check_losses(losses, learning_rate)
-    return (parameters if losses[-1] <= min(losses) else best), np.array(losses)
 
 
 @variant("train")
@@ -728,98 +643,57 @@ def train_and_measure_after(parameters, inputs, labels, *, learning_rate, epochs
 # --- MLPClassifier -------------------------------------------------------------------------------------------
 
 
-@mistake("MLPClassifier.fit")
-def fit_returns_nothing(self, X, y):
+@mistake("MLPClassifier.fit", edit=("    return self\n", ""))
+def fit_returns_nothing():
     """Your fit learns but does not return the estimator, so that MLPClassifier().fit(X,
     y).predict(X) fails on None. End it with `return self`.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    check_two_classes(self.classes_)
-    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
-    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
-    self.n_features_in_ = X.shape[1]
 
 
-@mistake("MLPClassifier.fit")
-def fit_ignores_the_seed(self, X, y):
+@mistake("MLPClassifier.fit", edit=("np.random.default_rng(self.seed)", "np.random.default_rng()"))
+def fit_ignores_the_seed():
     """You drew the initial weights without the seed: two fits with the same settings give two
     networks, and no result can be repeated. np.random.default_rng(self.seed).
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    check_two_classes(self.classes_)
-    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng())
-    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
-    self.n_features_in_ = X.shape[1]
-    return self
 
 
-@mistake("MLPClassifier.fit")
-def fit_seeds_everything(self, X, y):
+@mistake("MLPClassifier.fit", edit=("    start ", "    np.random.seed(self.seed)\n    start "))
+def fit_seeds_everything():
     """You also seed NumPy's global random state (`np.random.seed`). Everything else that draws from it, in the caller's
     program, repeats itself after each fit. A generator of your own needs no global seed.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    check_two_classes(self.classes_)
-    np.random.seed(self.seed)
-    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
-    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
-    self.n_features_in_ = X.shape[1]
-    return self
 
 
-@mistake("MLPClassifier.fit")
-def fit_goes_on_from_last_time(self, X, y):
+@mistake(
+    "MLPClassifier.fit",
+    edit=[("start,", "self.parameters_,"), ("start", 'if not hasattr(self, "parameters_"):\n        self.parameters_')],
+)
+def fit_goes_on_from_last_time():
     """Your second fit goes on from where the first one ended. fit learns from nothing but its data
     and settings; going on is what `train` is for. Draw fresh weights each time.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_, labels = np.unique(y, return_inverse=True)
-    check_two_classes(self.classes_)
-    if not hasattr(self, "parameters_"):
-        self.parameters_ = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
-    self.parameters_, self.loss_curve_ = train(
-        self.parameters_, X, labels, learning_rate=self.learning_rate, epochs=self.epochs
-    )
-    self.n_features_in_ = X.shape[1]
-    return self
 
 
-@mistake("MLPClassifier.fit")
-def fit_numbers_labels_as_they_come(self, X, y):
+@mistake(
+    "MLPClassifier.fit",
+    edit=(
+        ", labels = np.unique(y, return_inverse=True)\n    check_two_classes(self.classes_",
+        " = np.array(list(dict.fromkeys(y.tolist())))\n"
+        "    check_two_classes(self.classes_)\n"
+        "    labels = (y == self.classes_[1]).astype(int",
+    ),
+)
+def fit_numbers_labels_as_they_come():
     """You number the labels in the order in which they occur in y. The second class then depends on the order of
     the rows. np.unique sorts them: `self.classes_, labels = np.unique(y, return_inverse=True)`.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_ = np.array(list(dict.fromkeys(y.tolist())))
-    check_two_classes(self.classes_)
-    labels = (y == self.classes_[1]).astype(int)
-    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
-    self.parameters_, self.loss_curve_ = train(start, X, labels, learning_rate=self.learning_rate, epochs=self.epochs)
-    self.n_features_in_ = X.shape[1]
-    return self
 
 
-@mistake("MLPClassifier.fit")
-def fit_with_labels_as_they_are(self, X, y):
+@mistake("MLPClassifier.fit", edit=[("labels,", "y,"), (", return_inverse=True", ""), (", labels", "")])
+def fit_with_labels_as_they_are():
     """You trained on the labels as they came. That works for 0 and 1 only: np.unique(y,
     return_inverse=True) gives `classes_` and the codes at once.
     """
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.classes_ = np.unique(y)
-    check_two_classes(self.classes_)
-    start = initialize(X.shape[1], self.hidden, rng=np.random.default_rng(self.seed))
-    self.parameters_, self.loss_curve_ = train(start, X, y, learning_rate=self.learning_rate, epochs=self.epochs)
-    self.n_features_in_ = X.shape[1]
-    return self
 
 
 @variant("MLPClassifier.fit")
@@ -869,11 +743,9 @@ def predicts_codes(self, X):
     return (self.decision_function(X) > 0).astype(int)
 
 
-@mistake("MLPClassifier.predict")
-def thresholds_the_log_odds_at_a_half(self, X):
+@mistake("MLPClassifier.predict", edit=("0", "0.5"))
+def thresholds_the_log_odds_at_a_half():
     """You compared the log-odds with 0.5. A probability of 0.5 is log-odds of 0."""
-    logits = self.decision_function(X)
-    return self.classes_[(logits > 0.5).astype(int)]
 
 
 @variant("MLPClassifier.predict")

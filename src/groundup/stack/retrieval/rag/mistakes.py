@@ -10,7 +10,6 @@ import numpy as np
 from groundup.anatomy import mistake, variant
 from groundup.stack.retrieval.rag.rag import (
     CITATION,
-    CONTROL,
     NEGATIONS,
     SENTENCE_END,
     Answer,
@@ -36,37 +35,25 @@ def keeps_the_whitespace(text):
     return [(a, b) for a, b in zip([0, *ends], [*ends, len(text)], strict=True) if text[a:b].strip()]
 
 
-@mistake("sentences")
-def loses_the_last(text):
+@mistake("sentences", edit=("pairwise([0, *ends, len(text)])", "zip([0, *ends], ends, strict=False)"))
+def loses_the_last():
     """You leave out what follows the last end of a sentence: "Disk full. Why" has a second sentence, which lacks a full
     stop. The end of the text ends a sentence as well.
     """
-    ends = [match.end() for match in SENTENCE_END.finditer(text)]
-    spans = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        part = text[start:end]
-        if part.strip():
-            start += len(part) - len(part.lstrip())
-            spans.append((start, start + len(part.strip())))
-    return spans
 
 
-@mistake("fence")
-def marks_the_first_line_only(text):
+@mistake("fence", edit=('"\\n".join(f"| {line}" for line in broken.splitlines())', 'f"| {broken}" if broken else ""'))
+def marks_the_first_line_only():
     """You put the mark before the text and not before each of its lines, so that its second line looks like one of the
     prompt's own: there it may say "Question: …" or "System: …".
     """
-    broken = CONTROL.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
-    return f"| {broken}" if broken else ""
 
 
-@mistake("fence")
-def knows_one_line_end(text):
+@mistake("fence", edit=("splitlines())", 'split("\\n")) if text else ""'))
+def knows_one_line_end():
     r"""You split at "\n" alone. A text may hold "\r" or one of Unicode's line ends, and what follows those
     stands without a mark in what the model sees. `str.splitlines` knows them all.
     """
-    broken = CONTROL.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
-    return "\n".join(f"| {line}" for line in broken.split("\n")) if text else ""
 
 
 @mistake("fence")

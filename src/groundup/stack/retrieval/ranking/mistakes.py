@@ -18,7 +18,6 @@ from groundup.stack.retrieval.ranking.ranking import (
     _stemmer,
     _worth,
     idf,
-    surprise,
 )
 
 # --- word_terms ----------------------------------------------------------------------------------------------
@@ -33,14 +32,12 @@ def loses_the_identifier(word):
     return tuple(_stemmer.stemWords([piece for piece in pieces if piece not in STOP_WORDS]))
 
 
-@mistake("word_terms")
-def lowers_before_looking_for_humps(word):
+@mistake(
+    "word_terms",
+    edit=[("map(str.lower, pieces)", "pieces"), ("len(pieces) > len(parts) or ", ""), ("(word)", "(word.lower())")],
+)
+def lowers_before_looking_for_humps():
     """You turn the word to lower case first, and then there are no humps left to find. Split, then lower."""
-    parts = JOINT.split(word.lower())
-    pieces = [piece for part in parts for piece in HUMP.split(part)]
-    identifier = len(pieces) > 1 and any(c == "_" or c.isdigit() for c in word)
-    plain = [piece for piece in pieces if piece not in STOP_WORDS]
-    return (*([word.lower()] if identifier else []), *_stemmer.stemWords(plain))
 
 
 @mistake("word_terms")
@@ -54,16 +51,11 @@ def keeps_stop_words(word):
     return (*([word.lower()] if identifier else []), *_stemmer.stemWords([piece.lower() for piece in pieces]))
 
 
-@mistake("word_terms")
-def stems_nothing(word):
+@mistake("word_terms", edit=("_stemmer.stemWords(plain)", "plain"))
+def stems_nothing():
     """You do not stem, so a question about `restarting` misses the text on `restarts`. Send the pieces through
     `_stemmer.stemWords`.
     """
-    parts = JOINT.split(word)
-    pieces = [piece for part in parts for piece in HUMP.split(part)]
-    identifier = len(pieces) > 1 and (len(pieces) > len(parts) or any(c == "_" or c.isdigit() for c in word))
-    plain = [piece for piece in map(str.lower, pieces) if piece not in STOP_WORDS]
-    return (*([word.lower()] if identifier else []), *plain)
 
 
 @variant("word_terms")
@@ -86,13 +78,11 @@ def terms_in_a_loop(word):
 # --- idf -----------------------------------------------------------------------------------------------------
 
 
-@mistake("idf")
-def lets_common_terms_count_against(containing, documents):
+@mistake("idf", edit=("np.log1p", "np.log"))
+def lets_common_terms_count_against():
     """You take the logarithm of the odds as they are. A term that more than half of the documents have then lowers the
     score of those that have it. Lucene adds 1 to the odds, so that the weight stays above zero.
     """
-    n = np.asarray(containing, dtype=np.float64)
-    return np.log((documents - n + 0.5) / (n + 0.5))
 
 
 @mistake("idf")
@@ -210,39 +200,19 @@ def sorts_all_that_was_found(queries, terms, weights, starts, sizes, slots, coun
 # --- remove_postings -----------------------------------------------------------------------------------------
 
 
-@mistake("remove_postings")
-def leaves_the_counts_behind(terms, gone, starts, sizes, slots, counts):
+@mistake("remove_postings", edit=[(", counts[p]", ""), (", counts[start + kept]", "")])
+def leaves_the_counts_behind():
     """You move the slots and leave the counts where they are, so that documents swap their counts. Move both."""
-    for term in terms:
-        start, kept = starts[term], 0
-        for p in range(start, start + sizes[term]):
-            if not gone[slots[p]]:
-                slots[start + kept] = slots[p]
-                kept += 1
-        sizes[term] = kept
 
 
-@mistake("remove_postings")
-def keeps_the_gone(terms, gone, starts, sizes, slots, counts):
+@mistake("remove_postings", edit=("not gone[slots[p]]", "gone[slots[p]]"))
+def keeps_the_gone():
     """You keep exactly those that should go. `gone` is true for the slots to leave out."""
-    for term in terms:
-        start, kept = starts[term], 0
-        for p in range(start, start + sizes[term]):
-            if gone[slots[p]]:
-                slots[start + kept], counts[start + kept] = slots[p], counts[p]
-                kept += 1
-        sizes[term] = kept
 
 
-@mistake("remove_postings")
-def forgets_the_size(terms, gone, starts, sizes, slots, counts):
+@mistake("remove_postings", edit=("        sizes[term] = kept\n", ""))
+def forgets_the_size():
     """You close the ranks and leave the size as it was, so the last ones are there twice. Set `sizes[term]`."""
-    for term in terms:
-        start, kept = starts[term], 0
-        for p in range(start, start + sizes[term]):
-            if not gone[slots[p]]:
-                slots[start + kept], counts[start + kept] = slots[p], counts[p]
-                kept += 1
 
 
 @variant("remove_postings")
@@ -335,33 +305,17 @@ def counts_ranks_from_zero(rankings, k, *, constant=60.0):
     return _best(fused, k)
 
 
-@mistake("reciprocal_rank_fusion")
-def ranks_empty_places(rankings, k, *, constant=60.0):
+@mistake("reciprocal_rank_fusion", edit=("if id != -1:\n                    ", ""))
+def ranks_empty_places():
     """You let -1 take part. It marks an empty place, and the most frequent document of all would be none."""
-    _check_rankings("reciprocal_rank_fusion", [np.shape(ids) for ids in rankings], k)
-    fused = []
-    for rows in zip(*rankings, strict=True):
-        scores = {}
-        for row in rows:
-            for rank, id in enumerate(row.tolist(), start=1):
-                scores[id] = scores.get(id, 0.0) + 1 / (constant + rank)
-        fused.append(scores)
-    return _best(fused, k)
 
 
-@mistake("reciprocal_rank_fusion")
-def keeps_the_better_rank(rankings, k, *, constant=60.0):
+@mistake(
+    "reciprocal_rank_fusion",
+    edit=("scores.get(id, 0.0) + 1 / (constant + rank)", "max(scores.get(id, 0.0), 1 / (constant + rank))"),
+)
+def keeps_the_better_rank():
     """You keep the better of a document's two scores. Being found by both should count: add them."""
-    _check_rankings("reciprocal_rank_fusion", [np.shape(ids) for ids in rankings], k)
-    fused = []
-    for rows in zip(*rankings, strict=True):
-        scores = {}
-        for row in rows:
-            for rank, id in enumerate(row.tolist(), start=1):
-                if id != -1:
-                    scores[id] = max(scores.get(id, 0.0), 1 / (constant + rank))
-        fused.append(scores)
-    return _best(fused, k)
 
 
 @mistake("score_fusion")
@@ -408,29 +362,20 @@ def gives_the_mean_to_what_is_missing(found, k, *, weights=None):
     return _best(fused, k)
 
 
-@mistake("score_fusion")
-def leaves_empty_places_out(found, k, *, weights=None):
+@mistake(
+    "score_fusion",
+    edit=[
+        (
+            "points = (scores - known.mean()) / known.std()\n            own = dict(zip(ids, points",
+            "own = dict(zip(ids, ((scores - known.mean()) / known.std())",
+        ),
+        ("np.isfinite(scores)", "np.isfinite(scores) & (np.array(ids) != -1)"),
+    ],
+)
+def leaves_empty_places_out():
     """You leave the empty places out of the mean and the deviation, although their score is known. When one document
     alone has the query's word, it is then all of the row, and its score tells nothing. Use every finite score.
     """
-    _check_rankings("score_fusion", [np.shape(ids) for ids, _ in found], k)
-    weights = [1.0] * len(found) if weights is None else weights
-    if len(weights) != len(found):
-        raise ValueError(f"score_fusion: weights must be one for each of {len(found)} rankings; got {len(weights)}.")
-    fused = []
-    for query in range(len(found[0][0])):
-        rows = [(ids[query].tolist(), np.asarray(scores[query], np.float64)) for ids, scores in found]
-        total = dict.fromkeys((id for ids, _ in rows for id in ids if id != -1), 0.0)
-        for weight, (ids, scores) in zip(weights, rows, strict=True):
-            known = scores[np.isfinite(scores) & (np.array(ids) != -1)]
-            if known.size == 0 or np.ptp(known) == 0:
-                continue
-            own = dict(zip(ids, ((scores - known.mean()) / known.std()).tolist(), strict=True))
-            floor = (known.min() - known.mean()) / known.std()
-            for id in total:
-                total[id] += weight * own.get(id, floor)
-        fused.append(total)
-    return _best(fused, k)
 
 
 @mistake("score_fusion")
@@ -476,50 +421,25 @@ def forgets_that_erfc_has_two_sides(scores):
     return np.array([-math.log(max(math.erfc(point / math.sqrt(2)), math.ulp(0.0))) for point in points.tolist()])
 
 
-@mistake("surprise")
-def takes_the_tail_from_one(scores):
+@mistake("surprise", edit=("math.erfc(point / math.sqrt(2)) / 2", "1 - math.erfc(-point / math.sqrt(2)) / 2"))
+def takes_the_tail_from_one():
     """You take the lower tail from 1. From eight deviations on nothing is left of the difference, and all that stands
     out farther is alike. Compute the upper tail itself: erfc keeps its digits.
     """
-    if scores.size == 0 or np.ptp(scores) == 0:
-        return np.zeros(len(scores))
-    points = (scores - scores.mean()) / scores.std()
-    tails = [1 - math.erfc(-point / math.sqrt(2)) / 2 for point in points.tolist()]
-    return np.array([-math.log(max(tail, math.ulp(0.0))) for tail in tails])
 
 
-@mistake("evidence_fusion")
-def divides_by_the_bound(words, bounds, meaning, k, *, scale=16.0):
+@mistake("evidence_fusion", edit=("np.sqrt(bound)", "bound"))
+def divides_by_the_bound():
     """You divide by the bound, not by its root. A query of one word and one of ten then have the same to say at most,
     and short queries drown meaning.
     """
-    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
-    if len(bounds) != len(words[0]):
-        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
-    fused = []
-    for query, bound in enumerate(bounds):
-        weight = scale / bound if bound > 0 else 0.0
-        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
-        found = {id for own, _ in rows for id in own if id != -1}
-        fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
-    return _best(fused, k)
 
 
-@mistake("evidence_fusion")
-def gives_nothing_to_what_is_missing(words, bounds, meaning, k, *, scale=16.0):
+@mistake("evidence_fusion", edit=[("lowest ", "_ "), ("lowest", "0.0")])
+def gives_nothing_to_what_is_missing():
     """A document that one search lacks gets 0 from it, as if it had been looked at and had none of the words. It only
     lay below the last that was found: give it the lowest of the row.
     """
-    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
-    if len(bounds) != len(words[0]):
-        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
-    fused = []
-    for query, bound in enumerate(bounds):
-        weight = scale / np.sqrt(bound) if bound > 0 else 0.0
-        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
-        found = {id for own, _ in rows for id in own if id != -1}
-        fused.append({id: sum(own.get(id, 0.0) for own, _ in rows) for id in found})
-    return _best(fused, k)
 
 
 @mistake("evidence_fusion")
@@ -540,21 +460,11 @@ def standardises_meaning(words, bounds, meaning, k, *, scale=16.0):
     return _best(fused, k)
 
 
-@mistake("evidence_fusion")
-def ignores_the_bound(words, bounds, meaning, k, *, scale=16.0):
+@mistake("evidence_fusion", edit=("scale / np.sqrt(bound)", "scale"))
+def ignores_the_bound():
     """You add BM25's scores without their bound, so ten words of a long query that mostly misses outweigh all that
     meaning has found. Divide by the root of what the query could have scored.
     """
-    _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
-    if len(bounds) != len(words[0]):
-        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
-    fused = []
-    for query, bound in enumerate(bounds):
-        weight = scale if bound > 0 else 0.0
-        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
-        found = {id for own, _ in rows for id in own if id != -1}
-        fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
-    return _best(fused, k)
 
 
 @variant("surprise")
@@ -586,20 +496,11 @@ def asks_passage_by_passage(query, ids, passages, encoder):
     return np.asarray(ids, np.int64)[order], scores[order]
 
 
-@mistake("rerank")
-def turns_the_order_of_equals(query, ids, passages, encoder):
+@mistake("rerank", edit=('np.argsort(-scores, kind="stable")', 'np.argsort(scores, kind="stable")[::-1]'))
+def turns_the_order_of_equals():
     """You sort upwards and turn the result round, which turns the order of equal scores, too: the last of the cheaper
     search comes first. Sort -scores, with a stable sort.
     """
-    if len(ids) != len(passages):
-        raise ValueError(f"rerank: ids and passages must be as many; got {len(ids)} ids and {len(passages)} passages.")
-    scores = np.asarray(encoder.score(query, passages), np.float64) if len(ids) else np.zeros(0)
-    if scores.shape != (len(ids),):
-        raise ValueError(f"rerank: the encoder must give {len(ids)} scores, one a passage; got shape {scores.shape}.")
-    if np.isnan(scores).any():
-        raise ValueError("rerank: scores must be numbers; one is nan.")
-    order = np.argsort(scores, kind="stable")[::-1]
-    return np.asarray(ids, np.int64)[order], scores[order]
 
 
 # --- measures ------------------------------------------------------------------------------------------------
@@ -619,15 +520,11 @@ def compares_with_the_best_order_of_what_was_found(ranking, gains, k=10):
     return float(found @ discounts[: len(found)] / total) if total else 0.0
 
 
-@mistake("ndcg")
-def discounts_from_log_of_the_rank(ranking, gains, k=10):
+@mistake("ndcg", edit=("np.log2(np.arange(k) + 2)", "np.maximum(np.log2(np.arange(k) + 1), 1)"))
+def discounts_from_log_of_the_rank():
     """You divide by log2(rank), which is 0 for the first rank, and 1 for the second. It is log2(rank + 1): 1 for the
     first.
     """
-    found = _gains("ndcg", ranking, gains, k)[:k]
-    best = np.sort([gain for gain in gains.values() if gain > 0])[::-1][:k]
-    discounts = 1 / np.maximum(np.log2(np.arange(k) + 1), 1)
-    return float(found @ discounts[: len(found)] / (best @ discounts[: len(best)])) if len(best) else float("nan")
 
 
 @mistake("ndcg")
@@ -639,15 +536,11 @@ def uses_exponential_gains(ranking, gains, k=10):
     return float(found @ discounts[: len(found)] / (best @ discounts[: len(best)])) if len(best) else float("nan")
 
 
-@mistake("ndcg")
-def calls_nothing_to_find_zero(ranking, gains, k=10):
+@mistake("ndcg", edit=('float("nan")', "0.0"))
+def calls_nothing_to_find_zero():
     """You return 0 where there is nothing to find, and the mean over queries blames the search for it. There is no
     score then: nan, so that such a query is noticed and left out.
     """
-    found = _gains("ndcg", ranking, gains, k)[:k]
-    best = np.sort([gain for gain in gains.values() if gain > 0])[::-1][:k]
-    discounts = 1 / np.log2(np.arange(k) + 2)
-    return float(found @ discounts[: len(found)] / (best @ discounts[: len(best)])) if len(best) else 0.0
 
 
 @variant("ndcg")

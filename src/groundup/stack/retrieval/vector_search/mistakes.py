@@ -34,23 +34,11 @@ def overwrites_the_last(best_scores, best_rows, scores, rows):
                 best_rows[query, k - 1] = rows[item]
 
 
-@mistake("keep_best")
-def enters_the_column(best_scores, best_rows, scores, rows):
+@mistake("keep_best", edit=("rows[item]", "item"))
+def enters_the_column():
     """You enter the number of the column. Columns are counted anew in every block; what is kept is the row that the
     column stands for, `rows[item]`.
     """
-    k = best_scores.shape[1]
-    for query in range(len(scores)):
-        for item in range(len(rows)):
-            score = scores[query, item]
-            if score > best_scores[query, k - 1]:
-                place = k - 1
-                while place > 0 and best_scores[query, place - 1] < score:
-                    best_scores[query, place] = best_scores[query, place - 1]
-                    best_rows[query, place] = best_rows[query, place - 1]
-                    place -= 1
-                best_scores[query, place] = score
-                best_rows[query, place] = item
 
 
 @mistake("keep_best")
@@ -64,22 +52,11 @@ def forgets_the_list_so_far(best_scores, best_rows, scores, rows):
             best_rows[query, place] = rows[order[query, place]]
 
 
-@mistake("keep_best")
-def moves_scores_without_rows(best_scores, best_rows, scores, rows):
+@mistake("keep_best", edit=("                    best_rows[query, place] = best_rows[query, place - 1]\n", ""))
+def moves_scores_without_rows():
     """You move the scores down a place but not their rows, so that from then on rows stand beside others' scores. The
     two lists are one: move both.
     """
-    k = best_scores.shape[1]
-    for query in range(len(scores)):
-        for item in range(len(rows)):
-            score = scores[query, item]
-            if score > best_scores[query, k - 1]:
-                place = k - 1
-                while place > 0 and best_scores[query, place - 1] < score:
-                    best_scores[query, place] = best_scores[query, place - 1]
-                    place -= 1
-                best_scores[query, place] = score
-                best_rows[query, place] = rows[item]
 
 
 @variant("keep_best")
@@ -323,37 +300,28 @@ def asks_each_cell_who_is_there(self, queries, k, wanted):
 # PQ.encode
 
 
-@mistake("PQ.encode")
-def takes_the_largest_product(self, vectors):
+@mistake("PQ.encode", edit=("nearest_centre(part, codes)", "np.argmax(part @ codes.T, axis=1)"))
+def takes_the_largest_product():
     """You take the code with the largest dot product. Codes are not of one length, so a long one wins against a near
     one. The nearest is the one at the smallest distance: `nearest_centre`.
     """
-    if len(self.codes) == 0:
-        raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
-    parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
-    return np.stack([np.argmax(part @ codes.T, axis=1) for part, codes in parts], axis=1).astype(np.uint8)
 
 
-@mistake("PQ.encode")
-def encodes_in_eight_bytes(self, vectors):
+@mistake("PQ.encode", edit=(".astype(np.uint8)", ""))
+def encodes_in_eight_bytes():
     """Your codes are 64-bit integers, eight times as long as they need to be, and the point is to be short: 256 codes
     fit into a byte, `np.uint8`.
     """
-    if len(self.codes) == 0:
-        raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
-    parts = zip(np.split(vectors, self.parts, axis=1), self.codes, strict=True)
-    return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1)
 
 
-@mistake("PQ.encode")
-def takes_every_nth_number(self, vectors):
+@mistake(
+    "PQ.encode",
+    edit=("np.split(vectors, self.parts, axis=1)", "[vectors[:, part :: self.parts] for part in range(self.parts)]"),
+)
+def takes_every_nth_number():
     """You put every `parts`-th number into a part. The codes were trained on neighbouring numbers: the first part is
     the first `dim / parts` of them.
     """
-    if len(self.codes) == 0:
-        raise ValueError("add: the index must be trained before vectors are added. Call train(vectors) first.")
-    parts = zip([vectors[:, part :: self.parts] for part in range(self.parts)], self.codes, strict=True)
-    return np.stack([nearest_centre(part, codes) for part, codes in parts], axis=1).astype(np.uint8)
 
 
 @variant("PQ.encode")
@@ -415,40 +383,11 @@ def part_by_part(tables, stored):
 # search_layer
 
 
-@mistake("search_layer")
-def stops_at_the_first_worse_row(graph, layer, query, entry, ef, wanted):
+@mistake("search_layer", edit=[("len(best) < ef ", "len(best) == 0 "), ("len(best) == ef", "len(best) > 0")])
+def stops_at_the_first_worse_row():
     """You end the walk as soon as the next row is worse than the worst found, even while fewer than `ef` are found.
     With room left, worse rows are welcome, and may lead on to better ones.
     """
-    score = similarity(graph.vectors, entry, query)
-    seen = np.zeros(len(graph.block), np.bool_)
-    seen[entry] = True
-    ahead = [(-score, entry)]
-    best = [(score, entry)]
-    if not wanted[entry]:
-        best.clear()
-    while len(ahead) > 0:
-        minus_score, row = heappop(ahead)
-        if len(best) > 0 and -minus_score < best[0][0]:
-            break
-        for other in graph.links[graph.block[row] + layer]:
-            if other == NOTHING:
-                break
-            if seen[other]:
-                continue
-            seen[other] = True
-            score = similarity(graph.vectors, other, query)
-            if len(best) == 0 or score > best[0][0]:
-                heappush(ahead, (-score, np.int64(other)))
-                if wanted[other]:
-                    if len(best) < ef:
-                        heappush(best, (score, np.int64(other)))
-                    else:
-                        heappushpop(best, (score, np.int64(other)))
-    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
-    for place in range(len(best) - 1, -1, -1):
-        scores[place], rows[place] = heappop(best)
-    return rows, scores
 
 
 @mistake("search_layer")
@@ -517,77 +456,27 @@ def ignores_what_is_wanted(graph, layer, query, entry, ef, wanted):
     return rows, scores
 
 
-@mistake("search_layer")
-def gives_the_worst_first(graph, layer, query, entry, ef, wanted):
+@mistake(
+    "search_layer",
+    edit=(
+        "rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)\n"
+        "    for place in range(len(best) - 1, -1, -1",
+        "count = len(best)\n"
+        "    rows, scores = np.empty(count, np.int64), np.empty(count, np.float32)\n"
+        "    for place in range(count",
+    ),
+)
+def gives_the_worst_first():
     """You empty the heap from the front: a heap gives its smallest first, which here is the worst of the best. Fill the
     result from its end.
     """
-    score = similarity(graph.vectors, entry, query)
-    seen = np.zeros(len(graph.block), np.bool_)
-    seen[entry] = True
-    ahead = [(-score, entry)]
-    best = [(score, entry)]
-    if not wanted[entry]:
-        best.clear()
-    while len(ahead) > 0:
-        minus_score, row = heappop(ahead)
-        if len(best) == ef and -minus_score < best[0][0]:
-            break
-        for other in graph.links[graph.block[row] + layer]:
-            if other == NOTHING:
-                break
-            if seen[other]:
-                continue
-            seen[other] = True
-            score = similarity(graph.vectors, other, query)
-            if len(best) < ef or score > best[0][0]:
-                heappush(ahead, (-score, np.int64(other)))
-                if wanted[other]:
-                    if len(best) < ef:
-                        heappush(best, (score, np.int64(other)))
-                    else:
-                        heappushpop(best, (score, np.int64(other)))
-    count = len(best)
-    rows, scores = np.empty(count, np.int64), np.empty(count, np.float32)
-    for place in range(count):
-        scores[place], rows[place] = heappop(best)
-    return rows, scores
 
 
-@mistake("search_layer")
-def walks_on_layer_zero(graph, layer, query, entry, ef, wanted):
+@mistake("search_layer", edit=("graph.block[row] + layer", "graph.block[row]"))
+def walks_on_layer_zero():
     """You follow the links of layer 0 on every layer. A row's blocks lie one behind the other: that for a layer is at
     `graph.block[row] + layer`.
     """
-    score = similarity(graph.vectors, entry, query)
-    seen = np.zeros(len(graph.block), np.bool_)
-    seen[entry] = True
-    ahead = [(-score, entry)]
-    best = [(score, entry)]
-    if not wanted[entry]:
-        best.clear()
-    while len(ahead) > 0:
-        minus_score, row = heappop(ahead)
-        if len(best) == ef and -minus_score < best[0][0]:
-            break
-        for other in graph.links[graph.block[row]]:
-            if other == NOTHING:
-                break
-            if seen[other]:
-                continue
-            seen[other] = True
-            score = similarity(graph.vectors, other, query)
-            if len(best) < ef or score > best[0][0]:
-                heappush(ahead, (-score, np.int64(other)))
-                if wanted[other]:
-                    if len(best) < ef:
-                        heappush(best, (score, np.int64(other)))
-                    else:
-                        heappushpop(best, (score, np.int64(other)))
-    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
-    for place in range(len(best) - 1, -1, -1):
-        scores[place], rows[place] = heappop(best)
-    return rows, scores
 
 
 @variant("search_layer")
@@ -629,46 +518,18 @@ def takes_the_nearest(vectors, rows, scores, limit):
     return rows[:limit].astype(np.int64)
 
 
-@mistake("select_neighbours")
-def compares_the_wrong_way_round(vectors, rows, scores, limit):
+@mistake("select_neighbours", edit=(" >", " <"))
+def compares_the_wrong_way_round():
     """You leave a candidate out when it is farther from a chosen one than from the row. Those are the ones that lead
     elsewhere: keep them, and leave out the others.
     """
-    chosen = np.empty(limit, np.int64)
-    count = 0
-    for i in range(len(rows)):
-        if count == limit:
-            break
-        reached = False
-        for other in chosen[:count]:
-            if similarity(vectors, other, vectors[rows[i]]) < scores[i]:
-                reached = True
-                break
-        if not reached:
-            chosen[count] = rows[i]
-            count += 1
-    return chosen[:count]
 
 
-@mistake("select_neighbours")
-def compares_with_all_candidates(vectors, rows, scores, limit):
+@mistake("select_neighbours", edit=[("count]:", "i]:"), ("chosen[:i", "rows[:i")])
+def compares_with_all_candidates():
     """You compare a candidate with all better candidates, chosen or not. One that was itself left out has no link, and
     so is no way: compare with those that were chosen.
     """
-    chosen = np.empty(limit, np.int64)
-    count = 0
-    for i in range(len(rows)):
-        if count == limit:
-            break
-        reached = False
-        for other in rows[:i]:
-            if similarity(vectors, other, vectors[rows[i]]) > scores[i]:
-                reached = True
-                break
-        if not reached:
-            chosen[count] = rows[i]
-            count += 1
-    return chosen[:count]
 
 
 @mistake("select_neighbours")
@@ -720,62 +581,31 @@ def drops_the_new_link(graph, layer, row, other, limit):
         links[count] = other
 
 
-@mistake("link")
-def fills_the_whole_table(graph, layer, row, other, limit):
+@mistake("link", edit=[("links[:limit]", "links"), ("< limit:", "< len(links):"), ("limit ", "len(links) ")])
+def fills_the_whole_table():
     """You go by the width of the table. On the upper layers a row holds half as many links as the table is wide: what
     is full, `limit` says.
     """
-    links = graph.links[graph.block[row] + layer]
-    count = 0
-    while count < len(links) and links[count] != NOTHING:
-        count += 1
-    if count < len(links):
-        links[count] = other
-        return
-    rows = np.append(links, other)
-    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
-    order = np.argsort(-scores)
-    chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
-    links[: len(chosen)] = chosen
-    links[len(chosen) :] = NOTHING
 
 
-@mistake("link")
-def leaves_old_links_behind(graph, layer, row, other, limit):
+@mistake("link", edit=("    links[len(chosen) :] = NOTHING\n", ""))
+def leaves_old_links_behind():
     """Where fewer links are chosen than there were, the old ones behind them stay. Write -1 into the places that are
     left.
     """
-    links = graph.links[graph.block[row] + layer]
-    count = 0
-    while count < limit and links[count] != NOTHING:
-        count += 1
-    if count < limit:
-        links[count] = other
-        return
-    rows = np.append(links[:limit], other)
-    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
-    order = np.argsort(-scores)
-    chosen = select_neighbours(graph.vectors, rows[order], scores[order], limit)
-    links[: len(chosen)] = chosen
 
 
-@mistake("link")
-def does_not_sort_the_candidates(graph, layer, row, other, limit):
+@mistake(
+    "link",
+    edit=(
+        "order = np.argsort(-scores)\n    chosen = select_neighbours(graph.vectors, rows[order], scores[order]",
+        "chosen = select_neighbours(graph.vectors, rows, scores",
+    ),
+)
+def does_not_sort_the_candidates():
     """You hand the candidates over as they stand. `select_neighbours` takes them best first: the first is always
     chosen, and decides about the others.
     """
-    links = graph.links[graph.block[row] + layer]
-    count = 0
-    while count < limit and links[count] != NOTHING:
-        count += 1
-    if count < limit:
-        links[count] = other
-        return
-    rows = np.append(links[:limit], other)
-    scores = np.array([similarity(graph.vectors, one, graph.vectors[row]) for one in rows])
-    chosen = select_neighbours(graph.vectors, rows, scores, limit)
-    links[: len(chosen)] = chosen
-    links[len(chosen) :] = NOTHING
 
 
 @variant("link")
@@ -798,38 +628,21 @@ def through_a_list(graph, layer, row, other, limit):
 # insert
 
 
-@mistake("insert")
-def links_one_way(graph, row, entry, M, ef, wanted):
+@mistake(
+    "insert",
+    edit=("        for other in chosen:\n            link(graph, layer, other, row, 2 * M if layer == 0 else M)\n", ""),
+)
+def links_one_way():
     """You link the new row to its neighbours and not them to it. Nothing leads to it then, and no search will find it:
     links go both ways.
     """
-    query = graph.vectors[row]
-    at = descend(graph, query, entry, graph.level[row])
-    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
-        rows, scores = search_layer(graph, layer, query, at, ef, wanted)
-        chosen = select_neighbours(graph.vectors, rows, scores, M)
-        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
-        if len(rows) > 0:
-            at = rows[0]
-    return row if graph.level[row] > graph.level[entry] else entry
 
 
-@mistake("insert")
-def keeps_the_entry(graph, row, entry, M, ef, wanted):
+@mistake("insert", edit=("row if graph.level[row] > graph.level[entry] else entry", "entry"))
+def keeps_the_entry():
     """The entry stays where it was, although the new row is on a higher layer. Nothing leads up to that layer then:
     searches have to begin at a row of the highest level.
     """
-    query = graph.vectors[row]
-    at = descend(graph, query, entry, graph.level[row])
-    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
-        rows, scores = search_layer(graph, layer, query, at, ef, wanted)
-        chosen = select_neighbours(graph.vectors, rows, scores, M)
-        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
-        for other in chosen:
-            link(graph, layer, other, row, 2 * M if layer == 0 else M)
-        if len(rows) > 0:
-            at = rows[0]
-    return entry
 
 
 @mistake("insert")
@@ -847,20 +660,9 @@ def links_on_layer_zero_only(graph, row, entry, M, ef, wanted):
     return row if graph.level[row] > graph.level[entry] else entry
 
 
-@mistake("insert")
-def allows_m_links_everywhere(graph, row, entry, M, ef, wanted):
+@mistake("insert", edit=("2 * M if layer == 0 else M", "M"))
+def allows_m_links_everywhere():
     """You hold every layer to `M` links. Layer 0, where all rows are and every search ends, has room for `2M`."""
-    query = graph.vectors[row]
-    at = descend(graph, query, entry, graph.level[row])
-    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
-        rows, scores = search_layer(graph, layer, query, at, ef, wanted)
-        chosen = select_neighbours(graph.vectors, rows, scores, M)
-        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
-        for other in chosen:
-            link(graph, layer, other, row, M)
-        if len(rows) > 0:
-            at = rows[0]
-    return row if graph.level[row] > graph.level[entry] else entry
 
 
 @mistake("insert")

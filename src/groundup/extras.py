@@ -1,0 +1,194 @@
+"""Packages that only parts of groundup need: which extra brings them, whether they are there, how they are installed.
+
+    need("deep/attention", "torch")     # raises MissingPackage, with the command that installs it
+    missing(["torch", "numba"])         # those that are not installed
+
+An extra is a key of `[project.optional-dependencies]`; which packages it brings is read from the installed metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+from groundup.errors import MissingPackage
+
+MODULES = {
+    "markdown-it-py": "markdown_it",
+    "pystemmer": "Stemmer",
+    "python-multipart": "python_multipart",
+    "scikit-learn": "sklearn",
+    "xgboost-cpu": "xgboost",
+}
+"""What a package is imported as, where that is not its name."""
+
+SEE = {
+    "copilot": (302, "`groundup copilot`"),
+    "deep": (3000, ""),
+    "mlflow": (122, "the runs of labs in MLflow"),
+    "postgres": (5, "a ledger in PostgreSQL, for a class"),
+    "retrieval": (164, ""),
+}
+"""Of each extra, the MB to fetch beyond the core on Linux (`python -m benchmarks install`), and what it opens beside
+the units that import its packages."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One extra.
+
+    Attributes:
+        name: its name.
+        packages: what it brings, as requirements by the name of their module.
+        megabytes: MB to fetch beyond the core, on Linux.
+        opens: what it opens beside units; empty where that is all.
+    """
+
+    name: str
+    packages: dict[str, str]
+    megabytes: int
+    opens: str
+
+    @property
+    def missing(self) -> list[str]:
+        """The modules of it that are not installed."""
+        return missing(self.packages)
+
+
+@cache
+def extras() -> dict[str, Extra]:
+    """Every extra by name; an extra that includes another one comes after it."""
+    packages = {name: brought for name, brought in _requirements_by_extra().items() if name}
+    ordered = sorted(packages, key=lambda name: (len(packages[name]), name))
+    return {name: Extra(name, packages[name], *SEE.get(name, (0, ""))) for name in ordered}
+
+
+def core() -> frozenset[str]:
+    """The modules that groundup itself requires."""
+    return frozenset(_requirements_by_extra()[""])
+
+
+@cache
+def optional() -> frozenset[str]:
+    """The modules that extras bring."""
+    return frozenset(module for extra in extras().values() for module in extra.packages)
+
+
+@cache
+def _requirements_by_extra() -> dict[str, dict[str, str]]:
+    """Of the core ("") and of each extra, the requirements by the name of their module."""
+    packages: dict[str, dict[str, str]] = {}
+    for line in distribution("groundup").requires or ():
+        requirement, _, marker = (part.strip() for part in line.partition(";"))
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+        module = MODULES.get(name, name.replace("-", "_"))
+        packages.setdefault(extra[1] if extra else "", {})[module] = requirement
+    return packages
+
+
+def missing(modules: Iterable[str]) -> list[str]:
+    """Those of the modules that are not installed, in their order."""
+    return [module for module in dict.fromkeys(modules) if not _is_there(module)]
+
+
+def need(what: str, *modules: str) -> None:
+    """Raise MissingPackage, which says how to install them, where modules that `what` needs are not installed."""
+    if absent := missing(modules):
+        raise MissingPackage(needs(what, absent))
+
+
+def needs(what: str, absent: Iterable[str]) -> str:
+    """The sentences that say which packages `what` lacks, and the command that installs them."""
+    names = [_package(module) for module in absent]
+    are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return (
+        f"{what} needs {listed}, which {are} not installed. "
+        f"Install {them} with: {install_command(*extras_with(absent))}"
+    )
+
+
+def extras_with(modules: Iterable[str]) -> list[str]:
+    """The extras that bring these modules: one where one has them all, and always the smallest."""
+    wanted = set(modules)
+    if not wanted:
+        return []
+    whole = [extra.name for extra in extras().values() if wanted <= set(extra.packages)]
+    if whole:
+        return whole[:1]
+    first = (next((e.name for e in extras().values() if module in e.packages), "") for module in sorted(wanted))
+    return sorted(set(filter(None, first)))
+
+
+def install_command(*names: str) -> str:
+    """The command that installs extras here, for the way in which groundup was installed."""
+    if (checkout := _checkout()) is not None:
+        where = "" if Path.cwd().is_relative_to(checkout) else f' --project "{checkout}"'
+        return f"uv sync{where} --inexact" + "".join(f" --extra {name}" for name in names)
+    return f"{pip_install()} {_requirements(names)}"
+
+
+def _is_there(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return find_spec(module) is not None
+
+
+def _package(module: str) -> str:
+    """The name under which a module is installed."""
+    requirement = next((e.packages[module] for e in extras().values() if module in e.packages), module)
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+
+
+def _checkout() -> Path | None:
+    """The checkout whose environment this is, where uv keeps it."""
+    root = Path(__file__).resolve().parents[2]
+    environment = Path(root, os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv"))
+    return root if (root / "uv.lock").is_file() and Path(sys.prefix).resolve() == environment.resolve() else None
+
+
+def pip_install() -> str:
+    """The command of pip as this environment has it; of uv, where it has no pip."""
+    if find_spec("pip") is None:
+        return f'uv pip install --python "{sys.prefix}"'
+    there = shutil.which("pip")
+    here = there is not None and Path(there).parent == Path(sys.executable).parent
+    return "pip install" if here else f'"{sys.executable}" -m pip install'
+
+
+def _requirements(names: Sequence[str]) -> str:
+    """What pip is given: groundup with its extras from where it came, or the packages that are missing.
+
+    groundup is never given by name alone, because no index has it.
+    """
+    origin = json.loads(distribution("groundup").read_text("direct_url.json") or "{}")
+    url, extra = origin.get("url", ""), f"[{','.join(names)}]"
+    path = _path(url)
+    if path is not None and path.exists():
+        edited = "-e " if origin.get("dir_info", {}).get("editable") else ""
+        return f'{edited}"{path}{extra}"'
+    if path is None and "vcs_info" in origin:
+        version = origin["vcs_info"]
+        return f'"groundup{extra} @ {version["vcs"]}+{url}@{version["commit_id"]}"'
+    wanted = {module: text for name in names for module, text in extras()[name].packages.items()}
+    return " ".join(f'"{wanted[module]}"' for module in missing(wanted))
+
+
+def _path(url: str) -> Path | None:
+    """The file or folder that a `file:` address names."""
+    if not url.startswith("file:"):
+        return None
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(url).path))
