@@ -94,13 +94,13 @@ def returns_too_many():
     """You return all that was accepted in the last batch. Asked for are exactly `size` draws."""
 
 
-@mistake("rejection_sample", edit=("log_ratio.max() > 1e-9", "False"))
+@mistake("rejection_sample", edit=("(excess := log_ratio.max()) > ROUNDING", "(excess := 0.0) > 0"))
 def trusts_the_bound():
     """You do not notice a ratio above 1: there the draws cannot be dense enough, and follow another distribution."""
 
 
 @mistake("Gamma.fit")
-def matches_moments(cls, values, *, tol=1e-12, max_iter=100):
+def matches_moments(cls, values):
     """You match mean and variance. That is the method of moments: another estimate, and less likely than the summit."""
     sample = _sample(values, "values", 0.0)
     if sample.min() == 0 or np.ptp(sample) == 0:
@@ -109,7 +109,7 @@ def matches_moments(cls, values, *, tol=1e-12, max_iter=100):
     return cls(float(shape), float(sample.mean() / shape))
 
 
-@mistake("Gamma.fit", edit=("range(max_iter)", "range(0)"))
+@mistake("Gamma.fit", edit=("range(NEWTON_STEPS)", "range(0)"))
 def stays_at_the_start():
     """You return the starting value, which is good to two digits only. Newton's steps do the rest."""
 
@@ -153,7 +153,7 @@ def batch_by_batch(log_target, proposal, log_proposal, log_bound, size, rng):
 
 
 @variant("Gamma.fit")
-def by_bisection(cls, values, *, tol=1e-12, max_iter=100):
+def by_bisection(cls, values):
     """The root between two bounds, in the logarithm of the shape."""
     sample = _sample(values, "values", 0.0)
     if sample.min() == 0 or np.ptp(sample) == 0:
