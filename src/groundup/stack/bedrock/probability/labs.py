@@ -72,8 +72,7 @@ def error_rate(config: ErrorRateConfig, record: Recorder) -> None:
 
     rng = np.random.default_rng(config.seed)
     quiet = _counts(config, np.ones(config.training_days * DAY), rng)
-    if config.learned_from == "minute":
-        quiet = np.maximum(quiet[:1], 1)
+    quiet = np.maximum(quiet[:1], 1) if config.learned_from == "minute" else quiet
     allowed = config.false_alarms_a_day / DAY
     threshold = alert_threshold(Poisson.fit(quiet).rate, allowed)
 
@@ -95,11 +94,9 @@ def error_rate(config: ErrorRateConfig, record: Recorder) -> None:
             {"rule": "three sigma", "alerts at": bell.mean + 3 * bell.std, "false alarms a day": three_sigma},
         ],
     )
-    shown = slice(0, DAY)
-    plot = go.Figure()
-    plot.add_scatter(y=counts[shown], mode="lines", line_color=BLUE, name="errors")
-    marked = np.flatnonzero(alarm[shown])
-    plot.add_scatter(x=marked, y=counts[shown][marked], mode="markers", marker_color=RED, name="alarm")
+    marked = np.flatnonzero(alarm[:DAY])
+    plot = go.Figure(go.Scatter(y=counts[:DAY], mode="lines", line_color=BLUE, name="errors"))
+    plot.add_scatter(x=marked, y=counts[marked], mode="markers", marker_color=RED, name="alarm")
     plot.add_hline(y=threshold, line={"color": ORANGE, "dash": "dash"})
     plot.update_xaxes(title="minute of the first day")
     plot.update_yaxes(title="errors in a minute")
@@ -147,14 +144,13 @@ class SumsConfig:
 )
 def sums(config: SumsConfig, record: Recorder) -> None:
     """Compare the cumulative distribution of standardised means with the normal one, and single draws beside it."""
-    rng = np.random.default_rng(config.seed)
+    rng, rows = np.random.default_rng(config.seed), []
     kinds = {
         "exponential": (lambda count: Exponential(2.0).sample(count, rng), 0.5, 0.5),
         "gamma": (lambda count: rng.gamma(0.5, 2.0, count), 1.0, float(np.sqrt(2.0))),
         "cauchy": (lambda count: box_muller(count, rng) / box_muller(count, rng), 0.0, 1.0),
     }
     draw, mean, std = kinds[config.draws]
-    rows = []
     for n in record.progress(sorted({1, 3, 10, 30, 100, config.n}), label="sizes"):
         means = np.sort(standardised_means(draw, mean, std, n, config.repeats))
         steps = np.arange(1, len(means) + 1) / len(means)
