@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn import preprocessing
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction import text as sklearn_text
 from sklearn.impute import SimpleImputer
 
@@ -113,6 +114,7 @@ def test_imputer_marks_what_had_gaps_in_training():
     assert_close(model.marked_, [1], "marked_: the columns that had gaps in fit")
     assert_close(model.transform([[NAN, 5.0], [7.0, NAN]]), [[1.5, 5, 0], [7, 3, 1]], "columns filled, then marks")
     assert_shape(Imputer().fit(GAPS).marked_, (0,), "no marks without indicate=True")
+    assert Imputer().fit(GAPS.astype("float32")).fill_.dtype == float, "numbers are computed in float64"
 
 
 def test_imputer_refuses_other_strategies():
@@ -129,6 +131,10 @@ def test_standardizer_by_hand():
     model = Standardizer().fit([[2.0], [6.0]])
     assert_close([model.mean_[0], model.scale_[0]], [4, 2], "mean_ and scale_, which divides by n")
     assert_close(model.transform([[2.0], [6.0], [10.0]]), [[-1], [1], [3]], "new rows by the same mean and scale")
+    two = Standardizer().fit([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]])
+    assert_close(two.scale_, [1, np.sqrt(2 / 3)], "a constant column beside the column 1, 2, 3")
+    narrow = np.float32([[0.1], [0.2], [0.4]])
+    assert_close(Standardizer().fit(narrow).mean_, narrow.astype(float).mean(axis=0), "in float64", rtol=1e-12, atol=0)
 
 
 def test_standardizer_is_scikit_learns(rng):
@@ -140,7 +146,7 @@ def test_standardizer_is_scikit_learns(rng):
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e200, -7.3e-150])
 def test_constant_columns_become_zero(value):
     """A column without variation has the scale 1, though rounding may give it a deviation of 1e-17."""
-    model = Standardizer().fit(np.full((11, 1), value))
+    model = Standardizer().fit(np.full((12, 1), value))
     assert_close(model.scale_, [1.0], f"scale_ of a column of {value}")
     assert_close(model.transform([[value]]), [[0.0]], f"{value} becomes 0", atol=abs(value) * 1e-12)
 
@@ -226,7 +232,7 @@ def test_hash_words_takes_any_words():
     """No words make a row of zeros; a generator of words will do; `n_features` is at least 1."""
     assert_close(hash_words([], 4), np.zeros(4), "no words")
     assert_close(hash_words(iter(["a", "b"]), 16), hash_words(["b", "a"], 16), "a generator, and another order")
-    assert_shape(hash_words(["a"], 1), (1,), "one column")
+    assert_close(hash_words(["timeout", "a", "größe"], 1), [1.0], "one column: 1 + 1 - 1")
     assert_refuses_values(lambda n: hash_words(["a"], n), "n_features", 0, -3)
 
 
@@ -267,6 +273,8 @@ def test_tfidf_refuses_what_is_no_list_of_texts():
     assert_refuses(lambda: TfidfVectorizer().fit("pod ready"), "texts", "pod ready")
     assert_refuses(lambda: TfidfVectorizer().fit([]), "texts", 0)
     assert_refuses(lambda: TfidfVectorizer(least=3).fit(["a b", "a"]), "least", 3)
+    with pytest.raises(NotFittedError):
+        TfidfVectorizer().transform(["pod"])
     model = TfidfVectorizer().fit(TEXTS)
     assert_refuses(lambda: model.transform("pod ready"), "texts", "pod ready")
     assert_refuses(lambda: model.transform([]), "texts", 0)

@@ -45,10 +45,11 @@ def log_features(line: str) -> dict[str, float]:
     found = words(line)
     level = next((place for place, word in enumerate(found) if word in SEVERITIES), None)
     rest = [word for place, word in enumerate(found) if place != level]
-    time = TIME.search(line)
-    day = np.datetime64("-".join(time.groups()[:3])) if time and _is_date(time) else None
+    match = TIME.search(line)
+    time = match if match and _is_date(match) else None
+    day = np.datetime64("-".join(time.groups()[:3])) if time else None
     return {
-        "hour": float(time[4]) if time and day is not None else np.nan,
+        "hour": float(time[4]) if time else np.nan,
         # 1970-01-01 was a Thursday: three days later the week begins anew.
         "weekend": float((day.astype(int) + 3) % 7 >= 5) if day is not None else np.nan,
         "severity": float(SEVERITIES[found[level]]) if level is not None else np.nan,
@@ -140,7 +141,7 @@ class Standardizer(TransformerMixin, BaseEstimator):
         # The mean of equal numbers may be off by a rounding, which is no variation.
         constant = largest <= 10 * np.finfo(float).eps * np.abs(self.mean_)
         # Squares of distances above 1e154 overflow; squares of their shares of the largest do not.
-        shares = np.where(constant, 1.0, distance) / np.where(constant, 1.0, largest)
+        shares = np.divide(distance, largest, out=np.zeros_like(distance), where=~constant)
         self.scale_ = np.where(constant, 1.0, largest * np.sqrt(np.mean(shares**2, axis=0)))
         return self
 
@@ -282,8 +283,8 @@ class TfidfVectorizer(TransformerMixin, BaseEstimator):
                     rows.append(row)
                     columns.append(self.vocabulary_[word])
                     counts.append(count)
-        values = np.array(counts) * self.idf_[columns]
-        lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))
+        values = self.idf_[columns] * counts
+        lengths = np.sqrt(np.bincount(rows, weights=values**2))
         return sparse.csr_matrix((values / lengths[rows], (rows, columns)), shape=(len(texts), len(self.idf_)))
 
     def __sklearn_tags__(self) -> Any:

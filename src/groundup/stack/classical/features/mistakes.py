@@ -24,8 +24,8 @@ from groundup.stack.classical.features.features import (
 @mistake(
     "log_features",
     edit=(
-        "float(time[4]) if time and day is not None else np.nan",
-        "float(time[4]) if time and day is not None else 0.0",
+        "float(time[4]) if time else np.nan",
+        "float(time[4]) if time else 0.0",
     ),
 )
 def says_midnight_for_no_time():
@@ -132,7 +132,7 @@ def counts_each_word_once():
 
 @mistake(
     "TfidfVectorizer.transform",
-    edit=("np.array(counts) * self.idf_[columns]", "1 * self.idf_[columns]"),
+    edit=("self.idf_[columns] * counts", "self.idf_[columns]"),
 )
 def forgets_how_often():
     """You leave the counts out: a word that occurs five times weighs as much as one that occurs once."""
@@ -143,7 +143,7 @@ def divides_by_the_wrong_length():
     """Your length is not the Euclidean one, the root of the sum of squares."""
 
 
-@mistake("TfidfVectorizer.transform", edit=("np.array(counts) * self.idf_[columns]", "np.array(counts, dtype=float)"))
+@mistake("TfidfVectorizer.transform", edit=("self.idf_[columns] * counts", "np.array(counts, dtype=float)"))
 def forgets_the_idf():
     """You use counts alone: `the` then weighs as much as `timeout`. Multiply by idf_."""
 
