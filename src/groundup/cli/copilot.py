@@ -21,7 +21,10 @@ FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
 @click.group("copilot", epilog="Example: kubectl logs deploy/checkout --timestamps | groundup copilot why -")
 def copilot_command() -> None:
-    """The DevOps copilot: from a cluster's logs, or files, to the root cause and to cited answers. Try `demo` first."""
+    """Find root causes in logs, and answer with citations.
+
+    The logs come from a Kubernetes cluster, from files or from a pipe. Begin with `groundup copilot demo`.
+    """
 
 
 for command in (
@@ -37,10 +40,11 @@ for command in (
 @SINCE
 @json_option
 def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: bool) -> int:
-    """Show at most 20 lines that hold the root cause; none where nothing is wrong.
+    """Show at most 20 lines that hold the root cause.
 
-    They are looked for in log files (- for standard input), or in the store: in the logs of one pod (its name or how it
-    begins, namespace/pod, or the file that was ingested), or in all of it. All formats are recognised, also gzipped.
+    No line is shown where nothing is wrong. The lines come from log files (- for standard input), or from the store:
+    from one pod (its name or the beginning of it, namespace/pod, or an ingested file), or from everything in the store.
+    Every format is recognised, gzipped or not.
     """
     from groundup.systems.copilot.evidence import why
 
@@ -70,12 +74,13 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: 
 @copilot_command.command("templates", epilog="Example: groundup copilot templates app.log --top 20")
 @FILES
 @SINCE
-@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many templates to show.")
+@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="Number of templates to show.")
 @json_option
 def templates_command(files: tuple[str, ...], since: str | None, top: int, as_json: bool) -> int:
-    """Show the templates behind the messages of each FILE (- for standard input), the most frequent first.
+    """Show the templates behind the messages of log files.
 
-    With --json all templates are given, with some of their messages.
+    The most frequent template comes first. A FILE may be - for standard input. --json gives all templates, each with
+    some of its messages.
     """
     from groundup.systems.copilot.templates import Miner
 

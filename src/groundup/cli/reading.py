@@ -1,4 +1,4 @@
-"""What several of the copilot's commands read: files, standard input, or what the store holds of a pod."""
+"""Input of several copilot commands: files, standard input, or the stored logs of a pod."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from groundup.systems.copilot import Record
 
 SINCE = click.option(
-    "--since", metavar="SPAN|TIME", help="Only from then on: 10m, 2h, 1d before the newest line, or a time."
+    "--since", metavar="SPAN|TIME", help="Read from here on: 10m, 2h, 1d before the newest line, or a time."
 )
 EVERY = 5_000  # records between two movements of the progress display
 
