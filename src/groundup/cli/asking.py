@@ -120,8 +120,8 @@ def closing_lines(answer: Answer) -> Iterator[str]:
     """What is below the sentences of an answer: that there is none, and where each citation is."""
     if answer.abstained:
         yield "The logs and runbooks do not say."
-    for one in answer.citations:
-        yield f"[bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}"
+    for citation in answer.citations:
+        yield f"[bold]{escape(f'[{citation.number}]')}[/] {shown(citation.where)}"
 
 
 def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:

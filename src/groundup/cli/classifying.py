@@ -135,9 +135,9 @@ def _say(report: Report, model: str) -> None:
     what = "mean over the labels" if report.positive is None else f"of the label '{shown(report.positive)}'"
     out.print(f"\nPrecision, recall and F1, {what}:")
     out.print(f"  {'':<26}  templates apart        random split, which leaks")
-    for one in report.candidates:
-        sign = "▸" if one.name == report.chosen else " "
-        out.print(f"{sign} {one.name:<26}  {_scores(one.apart)}    {_scores(one.random)}")
+    for candidate in report.candidates:
+        sign = "▸" if candidate.name == report.chosen else " "
+        out.print(f"{sign} {candidate.name:<26}  {_scores(candidate.apart)}    {_scores(candidate.random)}")
     for name, scores in report.baselines.items():
         out.print(f"  [dim]{name:<26}  {_scores(scores)}[/]")
     out.print(
@@ -176,30 +176,36 @@ def classify_command(names: tuple[str, ...], store: str, model: str, since: str 
     classifier = Classifier.load(model)
     with ExitStack() as stack:
         records = list(read_named("classify", names, store, since, stack, quiet=as_json))
-    found = classifier.predict(records)
+    predictions = classifier.predict(records)
     if as_json:
-        rows = [_document(record, one) for record, one in zip(records, found, strict=True)]
+        rows = [_document(record, prediction) for record, prediction in zip(records, predictions, strict=True)]
         print_json({"model": model, "data_sha256": classifier.report.data_sha256, "records": rows}, ascii=True)
         return 0
     out = console()
-    grouped = kinds(zip(records, found, strict=True), classifier.usual)
+    grouped = kinds(zip(records, predictions, strict=True), classifier.usual)
     many = len({record.source for record in records}) > 1
-    for record, one, count in grouped[:top]:
+    for record, prediction, count in grouped[:top]:
         place = f"{record.source}:{record.number}" if many else f"line {record.number}"
-        label = f"{shown(one.label)} {one.probability:.2f}" + (f", {count:,} alike" if count > 1 else "")
-        reasons = shown("; ".join(one.reasons))
+        label = f"{shown(prediction.label)} {prediction.probability:.2f}" + (f", {count:,} alike" if count > 1 else "")
+        reasons = shown("; ".join(prediction.reasons))
         out.print(f"[bold]{shown(place)}[/]  [dim]{clock(record.time)}[/]  {label}  [dim]{reasons}[/]")
         out.print(f"    {shown(record.text)}")
-    counts = Counter(one.label for one in found)
-    said = ", ".join(f"{count:,} {shown(label)}" for label, count in counts.most_common())
+    counts = Counter(prediction.label for prediction in predictions)
+    tally = ", ".join(f"{count:,} {shown(label)}" for label, count in counts.most_common())
     hidden = f"; {len(grouped) - top:,} kinds of line are not shown (--top)" if len(grouped) > top else ""
-    out.print(f"[dim]{len(records):,} records: {said or 'none'}{hidden}[/]")
+    out.print(f"[dim]{len(records):,} records: {tally or 'none'}{hidden}[/]")
     return 0
 
 
-def _document(record: Record, one: Prediction) -> dict[str, Any]:
+def _document(record: Record, prediction: Prediction) -> dict[str, Any]:
     place = {"source": record.source, "number": record.number, "time": iso(record.time)}
-    return {**place, "label": one.label, "probability": one.probability, "reasons": one.reasons, "text": record.text}
+    return {
+        **place,
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "reasons": prediction.reasons,
+        "text": record.text,
+    }
 
 
 @click.command("anomalies", epilog="Example: groundup copilot anomalies checkout --window 5m --since 1d")
@@ -221,13 +227,13 @@ def anomalies_command(
 
     with ExitStack() as stack:
         seen = _Seen(read_named("anomalies", names, store, since, stack, quiet=as_json))
-        found = anomalies(seen, window=window)
+        findings = anomalies(seen, window=window)
     if as_json:
-        rows = [{**asdict(one), "start": iso(one.start), "end": iso(one.end)} for one in found]
+        rows = [{**asdict(anomaly), "start": iso(anomaly.start), "end": iso(anomaly.end)} for anomaly in findings]
         print_json({"anomalies": rows}, ascii=True)
         return 0
     out = console()
-    if not found:
+    if not findings:
         if not seen.lines:
             out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
         elif not seen.timed:
@@ -235,13 +241,15 @@ def anomalies_command(
         else:
             out.print("Nothing in these logs is unusual.")
         return 0
-    most = sorted(found, key=lambda one: -one.surprise)[:top]
-    for one in sorted(most, key=lambda one: one.start):
-        out.print(f"[bold]{clock(one.start)}[/] to [bold]{clock(one.end)}[/]  {_said(one)}")
-        told = "all of its lines" if one.template is None else one.text if one.count == 1 else one.template
-        out.print(f"    {shown(told)}")
-    if len(found) > top:
-        out.print(f"[dim]{len(found) - top:,} less surprising anomalies are not shown (--top)[/]")
+    most = sorted(findings, key=lambda anomaly: -anomaly.surprise)[:top]
+    for anomaly in sorted(most, key=lambda anomaly: anomaly.start):
+        out.print(f"[bold]{clock(anomaly.start)}[/] to [bold]{clock(anomaly.end)}[/]  {_description(anomaly)}")
+        example = (
+            "all of its lines" if anomaly.template is None else anomaly.text if anomaly.count == 1 else anomaly.template
+        )
+        out.print(f"    {shown(example)}")
+    if len(findings) > top:
+        out.print(f"[dim]{len(findings) - top:,} less surprising anomalies are not shown (--top)[/]")
     return 0
 
 
@@ -257,14 +265,14 @@ class _Seen:
             yield record
 
 
-def _said(one: Anomaly) -> str:
-    service = f"{shown(one.service)}: " if one.service else ""
-    if one.kind == "new":
-        others = f"; {shown(', '.join(one.together))} as well" if one.together else ""
-        return f"{service}new, " + ("once" if one.count == 1 else f"{one.count:,} times") + others
-    if one.kind == "burst":
-        return f"{service}a burst, {one.count:,} where {one.expected:,.1f} are usual"
-    return f"{service}silent, where {one.expected:,.1f} lines are usual"
+def _description(anomaly: Anomaly) -> str:
+    service = f"{shown(anomaly.service)}: " if anomaly.service else ""
+    if anomaly.kind == "new":
+        others = f"; {shown(', '.join(anomaly.together))} as well" if anomaly.together else ""
+        return f"{service}new, " + ("once" if anomaly.count == 1 else f"{anomaly.count:,} times") + others
+    if anomaly.kind == "burst":
+        return f"{service}a burst, {anomaly.count:,} where {anomaly.expected:,.1f} are usual"
+    return f"{service}silent, where {anomaly.expected:,.1f} lines are usual"
 
 
 @click.command("features", epilog="Example: groundup copilot features checkout.log -o features.csv")
@@ -294,8 +302,8 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
                 f"output must be a file that can be written, and '{output}' cannot be: {error}."
             ) from error
         writer = None
-        one, other = tee(records)
-        for record, features in zip(one, describe_all(other), strict=True):
+        originals, copies = tee(records)
+        for record, features in zip(originals, describe_all(copies), strict=True):
             row = {"source": record.source, "number": record.number, "service": record.service, **features}
             row["message"] = visible(mask(record.message))
             if writer is None:

@@ -219,12 +219,12 @@ def status_command(store: str, as_json: bool) -> int:
         print_json(summary, ascii=True)
         return 0
     out = console()
-    for one in summary["sources"]:
-        restart = f", restart {one['restart']}" if one["restart"] else ""
-        errors = f"  {one['errors']:,} errors" if one["errors"] else ""
-        newest = one["newest"] or "no time"
+    for source in summary["sources"]:
+        restart = f", restart {source['restart']}" if source["restart"] else ""
+        errors = f"  {source['errors']:,} errors" if source["errors"] else ""
+        newest = source["newest"] or "no time"
         out.print(
-            f"{one['lines']:>12,}  {shown(newest):<27}  {shown(one['name'])}{restart} [dim]{one['kind']}{errors}[/]"
+            f"{source['lines']:>12,}  {shown(newest):<27}  {shown(source['name'])}{restart} [dim]{source['kind']}{errors}[/]"
         )
     out.print(
         f"{summary['lines']:>12,}  {shown(summary['newest'] or 'no time'):<27}  in {shown(summary['store'])}: "
@@ -255,9 +255,9 @@ def stoppable() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {one: signal.signal(one, asked) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -51,23 +51,23 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: 
     with ExitStack() as stack:
         records = read_named("why", names, store, since, stack, quiet=as_json)
         first = next(records, None)
-        found = [] if first is None else why(chain([first], records))
+        evidence = [] if first is None else why(chain([first], records))
     if as_json:
-        print_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found}, ascii=True)
+        print_json({"evidence": [_document(vars_of(piece)) for piece in evidence], "nothing": not evidence}, ascii=True)
         return 0
     out = console()
     if first is None:
         out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
         return 0
-    if not found:
+    if not evidence:
         out.print("Nothing in these logs tells of a failure.")
         return 0
-    many = len({one.source for one in found}) > 1
-    for one in found:
-        place = f"{one.source}:{one.number}" if many or len(names) != 1 else f"line {one.number}"
-        reasons = shown("; ".join(one.reasons))
-        out.print(f"[bold]{shown(place)}[/]  [dim]{clock(one.time)}[/]  {reasons}")
-        out.print(f"    {shown(one.text)}")
+    many = len({piece.source for piece in evidence}) > 1
+    for piece in evidence:
+        place = f"{piece.source}:{piece.number}" if many or len(names) != 1 else f"line {piece.number}"
+        reasons = shown("; ".join(piece.reasons))
+        out.print(f"[bold]{shown(place)}[/]  [dim]{clock(piece.time)}[/]  {reasons}")
+        out.print(f"    {shown(piece.text)}")
     return 0
 
 
@@ -89,23 +89,23 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
         for record in read_files(files, since, stack, quiet=as_json):
             miner.add(record.message)
             lines += 1
-    found = miner.templates()
+    templates = miner.templates()
     if as_json:
-        print_json({"records": lines, "templates": [vars_of(template) for template in found]}, ascii=True)
+        print_json({"records": lines, "templates": [vars_of(template) for template in templates]}, ascii=True)
         return 0
     out = console()
-    for template in found[:top]:
+    for template in templates[:top]:
         out.print(f"{template.count:>9,}  {shown(template.text)}")
-    hidden = f"; the {len(found) - top:,} rarest are not shown (--top)" if len(found) > top else ""
-    out.print(f"[dim]{len(found):,} templates of {lines:,} records{hidden}[/]")
+    hidden = f"; the {len(templates) - top:,} rarest are not shown (--top)" if len(templates) > top else ""
+    out.print(f"[dim]{len(templates):,} templates of {lines:,} records{hidden}[/]")
     return 0
 
 
-def vars_of(one: Any) -> dict[str, Any]:
+def vars_of(record: Any) -> dict[str, Any]:
     """The fields of a frozen record as plain data."""
     import dataclasses
 
-    return dataclasses.asdict(one)
+    return dataclasses.asdict(record)
 
 
 def _document(fields: dict[str, Any]) -> dict[str, Any]:

@@ -120,9 +120,9 @@ def figure_command(figure: str, settings: tuple[tuple[str, str], ...], output: s
     course = open_course()
     unit_name, slash, name = figure.rpartition("/")
     if not slash:
-        found = course.catalogue.unit(figure)
+        unit = course.catalogue.unit(figure)
         raise click.UsageError(
-            f"'{figure}' must be UNIT/NAME. Figures of {found.id}: {', '.join(f.name for f in found.figures)}."
+            f"'{figure}' must be UNIT/NAME. Figures of {unit.id}: {', '.join(f.name for f in unit.figures)}."
         )
     unit = course.catalogue.unit(unit_name)
     parameters = parse_parameters(unit.figure(name), dict(settings))

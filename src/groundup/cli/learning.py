@@ -61,8 +61,8 @@ def proof_of(course: Course, unit_id: str) -> Proof | None:
 
     if unit_id not in course.catalogue.units:
         return None
-    found = standing(course.catalogue.units[unit_id])
-    return None if found.stale else found.proof
+    state = standing(course.catalogue.units[unit_id])
+    return None if state.stale else state.proof
 
 
 def state_json(course: Course, state: UnitState) -> dict[str, Any]:
@@ -114,16 +114,18 @@ def start_command(unit: str, reset: bool) -> None:
     """
     course = open_course()
     path, written = course.start(unit, reset=reset)
-    found = course.catalogue.unit(unit)
+    chosen_unit = course.catalogue.unit(unit)
     if written:
-        console().print(f"Wrote {path}\nYou write: {', '.join(found.write)}.")
+        console().print(f"Wrote {path}\nYou write: {', '.join(chosen_unit.write)}.")
     else:
         console().print(
             f"Your file was there already and is unchanged: {path}\n`--reset` begins again and keeps a copy."
         )
-    if found.lacks:
-        console().print(f"[bold]Before you check it:[/] {escape(found.lacks)}", soft_wrap=True)
-    console().print(f"Then: [bold]groundup check {found.name}[/], or [bold]groundup check {found.name} --watch[/]")
+    if chosen_unit.lacks:
+        console().print(f"[bold]Before you check it:[/] {escape(chosen_unit.lacks)}", soft_wrap=True)
+    console().print(
+        f"Then: [bold]groundup check {chosen_unit.name}[/], or [bold]groundup check {chosen_unit.name} --watch[/]"
+    )
 
 
 @click.command("check", epilog="Example: groundup check vectors --watch")
@@ -254,18 +256,18 @@ def hint_command(unit: str, function: str | None) -> None:
 def solution_command(unit: str, yes: bool) -> None:
     """Show the reference implementation of UNIT. Your ledger records the look."""
     course = open_course()
-    found = course.catalogue.unit(unit)
-    if not course.has_passed(found.id):
+    chosen_unit = course.catalogue.unit(unit)
+    if not course.has_passed(chosen_unit.id):
         click.echo(
-            f"You have not passed {found.id} yet. Your ledger records a look at the solution. "
-            f"`groundup hint {found.name}` gives less away.",
+            f"You have not passed {chosen_unit.id} yet. Your ledger records a look at the solution. "
+            f"`groundup hint {chosen_unit.name}` gives less away.",
             err=True,
         )
         if not yes:
             click.confirm("Show it?", abort=True, err=True)
     from rich.syntax import Syntax
 
-    source = course.solution(found.id)
+    source = course.solution(chosen_unit.id)
     if console().is_terminal:
         console().print(Syntax(source, "python", theme="ansi_dark", line_numbers=True))
     else:
