@@ -224,7 +224,8 @@ def status_command(store: str, as_json: bool) -> int:
         errors = f"  {source['errors']:,} errors" if source["errors"] else ""
         newest = source["newest"] or "no time"
         out.print(
-            f"{source['lines']:>12,}  {shown(newest):<27}  {shown(source['name'])}{restart} [dim]{source['kind']}{errors}[/]"
+            f"{source['lines']:>12,}  {shown(newest):<27}  "
+            f"{shown(source['name'])}{restart} [dim]{source['kind']}{errors}[/]"
         )
     out.print(
         f"{summary['lines']:>12,}  {shown(summary['newest'] or 'no time'):<27}  in {shown(summary['store'])}: "
