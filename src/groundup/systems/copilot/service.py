@@ -371,9 +371,9 @@ class Copilot:
                 )
             if self._classifier[0] != stamp:
                 self._classifier = (stamp, Classifier.load(self._model_file))
-            found = self._classifier[1]
-            assert found is not None
-            return found
+            model = self._classifier[1]
+            assert model is not None
+            return model
 
     def anomalies(self, name: str | None, since: str | None, window: str | None, deadline: Deadline) -> list[Anomaly]:
         """What is unusual, by service and time."""
