@@ -121,9 +121,9 @@ def _examples(
     if file is not None:
         return list(read_examples(file, tagged=tagged, label=label, message=message, binary=binary)), file
     if tagged or label or message:
-        raise UsageError("--tagged, --label and --message are for a FILE with labels, and none is named. Name one.")
+        raise UsageError("--tagged, --label and --message describe a FILE with labels, and no FILE is given. Give one.")
     with open_store(store, reading=True) as opened:
-        return examples_of(opened, binary=binary), f"what people labelled in {store}"
+        return examples_of(opened, binary=binary), f"the labels in {store}"
 
 
 def _say(report: Report, model: str) -> None:

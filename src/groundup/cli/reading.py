@@ -48,8 +48,8 @@ def _stored(command: str, names: tuple[str, ...], store: str, since: str | None,
 
     if len(names) > 1:
         raise UsageError(
-            f"{command} takes one name of what is in the store, got {len(names)}: {', '.join(names)}. "
-            "Name one of them, their namespace, or none for all that is stored."
+            f"{command} takes one name of a stored log, got {len(names)}: {', '.join(names)}. "
+            "Give one of them, or their namespace. Without a name, you get everything in the store."
         )
     return stack.enter_context(open_store(store, reading=True)).records(names[0] if names else None, since)
 

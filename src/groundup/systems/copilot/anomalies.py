@@ -1,7 +1,7 @@
 """Anomalies by service and window of time: templates that are new, that come in a burst, that fell silent.
 
-    for one in anomalies(store.records(), window="5m"):
-        print(one.kind, one.service, one.start, one.template, one.count, one.expected)
+    for anomaly in anomalies(store.records(), window="5m"):
+        print(anomaly.kind, anomaly.service, anomaly.start, anomaly.template, anomaly.count, anomaly.expected)
 
 Each window is compared with the ones before it; where they are few, with all others.
 

@@ -563,7 +563,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.post("/train", tags=["learn"])
     async def train(body: TrainRequest) -> TrainingReport:
-        """Train a classifier on what people labelled, and use it from now on."""
+        """Train a classifier on the labels in the store, and use it from now on."""
         report = await run(copilot.train, body.metric)
         return TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
 

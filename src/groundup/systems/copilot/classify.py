@@ -3,8 +3,8 @@
     trained = train(read_examples("BGL.log", tagged=True), metric="f1")
     trained.report.expected                    # what to expect on templates that were never seen
     trained.classifier.save("copilot.model.json")
-    for one in Classifier.load("copilot.model.json").predict(records):
-        print(one.label, one.probability, one.reasons)
+    for prediction in Classifier.load("copilot.model.json").predict(records):
+        print(prediction.label, prediction.probability, prediction.reasons)
 
 Lines of one template are copies of each other: a random split puts copies on both sides, and measures memory. So every
 choice here is made by splits that keep templates apart; the random split is reported beside it, to show what it hides.

@@ -580,12 +580,12 @@ class Store:
             return []
         parts = " + ".join(f"regexp_matches(text, ${i})::INTEGER * {weight}" for i, (_, weight) in enumerate(known, 2))
         rows = self.connection.execute(
-            f"WITH found AS (SELECT *, {parts} AS score, row_number() OVER (PARTITION BY source, template ORDER BY "
+            f"WITH hits AS (SELECT *, {parts} AS score, row_number() OVER (PARTITION BY source, template ORDER BY "
             f"{parts} DESC, time DESC NULLS LAST, position DESC) AS place FROM lines "
             "WHERE template IS NOT NULL AND ($1::BIGINT IS NULL OR time >= make_timestamp($1::BIGINT))) "
-            "SELECT found.position, found.text, epoch_us(found.time), found.level, found.service, sources.name "
-            "FROM found JOIN sources ON sources.id = found.source WHERE place = 1 AND score > 0 "
-            "ORDER BY score DESC, coalesce(found.level IN ('error', 'fatal'), false) DESC, found.time DESC NULLS LAST "
+            "SELECT hits.position, hits.text, epoch_us(hits.time), hits.level, hits.service, sources.name "
+            "FROM hits JOIN sources ON sources.id = hits.source WHERE place = 1 AND score > 0 "
+            "ORDER BY score DESC, coalesce(hits.level IN ('error', 'fatal'), false) DESC, hits.time DESC NULLS LAST "
             f"LIMIT {int(most)}",
             {"1": None if begin is None else round(begin * 1e6)} | {str(i): w for i, (w, _) in enumerate(known, 2)},
         ).fetchall()
