@@ -91,11 +91,11 @@ def page_command(api: str, host: str, port: int) -> None:
 @click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API, or the next free port.")
 @json_option
 def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
-    """Show the copilot on a synthetic incident, offline.
+    """Show the copilot on a synthetic incident.
 
     Six services write their logs; a release takes the database connections of one service away. The demo stores the
     logs, finds the root cause, trains a classifier, learns runbooks, and answers questions with citations. Then it
-    serves the API and the page.
+    serves the API and the page. The first run fetches the sentence model (84 MB); all else is offline.
     """
     from groundup.systems.copilot.demo import STORE, demo
     from groundup.systems.copilot.service import Settings
