@@ -101,7 +101,7 @@ def test_where_nothing_is_unusual_or_can_be_compared_it_says_which(groundup: Gro
     assert groundup("copilot", "anomalies", "-", stdin=quiet).out == "Nothing in these logs is unusual.\n"
     assert "no line to look at" in groundup("copilot", "anomalies", "-", stdin="").out
     timeless = groundup("copilot", "anomalies", "-", stdin="INFO a\nINFO b\n").out
-    assert timeless == "No line of these logs has a time, so that there is nothing to compare.\n"
+    assert timeless == "No line of these logs has a time, so there is nothing to compare.\n"
 
 
 def test_features_are_a_table_with_a_row_for_each_record(groundup: Groundup, tmp_path: Path) -> None:
