@@ -126,7 +126,7 @@ def test_a_name_that_is_no_file_and_not_stored_is_one_line(groundup: Groundup, t
     assert groundup("copilot", "ingest", "-", "--store", store, stdin="INFO a").code == 0
     for arguments, message in [
         (("why", "checkout", "--store", store), "There is no pod or file in the store called 'checkout'."),
-        (("why", "a", "b", "--store", store), "why takes one name of what is in the store, got 2: a, b."),
+        (("why", "a", "b", "--store", store), "why takes one name of a stored log, got 2: a, b."),
         (("why", "--store", str(tmp_path / "no.duckdb")), "store must be a file that exists"),
         (("status", "--store", str(tmp_path / "no.duckdb")), "store must be a file that exists"),
         (("ingest", "no.log", "--store", store), "FILE must be a log file or a folder that exists, and 'no.log'"),
