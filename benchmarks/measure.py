@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "nDCG@10")
@@ -77,8 +78,23 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
+        "processor": processor(),
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "load_before": load,
     }
+
+
+def processor() -> str:
+    """The processor's name, and the widest instructions that it multiplies 8-bit integers with."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    values = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    flags = values.get("flags", "").split()
+    if os.environ.get("GROUNDUP_AVX2_ONLY"):
+        flags = [flag for flag in flags if not flag.startswith("avx512")]
+    known = [flag for flag in ("avx512_vnni", "avx_vnni", "avx512f", "avx2") if flag in flags]
+    return f"{values.get('model name', platform.machine())}{f', {known[0]}' if known else ''}"
