@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,23 @@ from tests.grader.submissions import STACK, SUMS
 # A stack of its own: its checks are for the grader, not for this run of pytest.
 collect_ignore = ["stack"]
 
+HERE = Path(__file__).parent
+
 # In the environment of every process that a grader starts here, and of whatever that starts.
 MARK = "GROUNDUP_TEST_RUN"
 os.environ[MARK] = uuid.uuid4().hex
 limits.KEPT += (MARK,)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of many attacks of one kind, the first is tried in every run, and all of them in the slow job."""
+    kinds: Counter[str] = Counter()
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and hasattr(item, "callspec"):
+            kinds[item.nodeid.partition("[")[0]] += 1
+            if kinds[item.nodeid.partition("[")[0]] > 1:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
