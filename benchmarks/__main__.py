@@ -19,7 +19,7 @@ from benchmarks.measure import Figure, machine
 
 NAMES = (
     "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "vector_search", "ranking",
-    "chunking", "runbooks", "answerer", "classifier",
+    "chunking", "runbooks", "answerer", "classifier", "suite",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from benchmarks.__main__ import NAMES, document_of, main, table
 from benchmarks.avx2 import copy_without_avx512, environment
 from benchmarks.incidents import generate
 from benchmarks.measure import Figure, quantile
+from benchmarks.suite import unit_of
 from benchmarks.units import run as run_units
 
 
@@ -102,3 +103,16 @@ def test_onnxruntime_without_avx512_computes_the_same_from_the_same_integers(tmp
     assert here != there
     assert there.startswith(str(tmp_path))
     assert np.abs(np.array(wide) - np.array(narrow)).max() < 1e-3  # sums that are cut off make it 1e-2
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "unit"),
+    [
+        ("src.groundup.stack.bedrock.vectors.checks", "test_dot", "bedrock/vectors"),
+        ("tests.test_units", "test_a_unit_is_whole[deep/mlp-files]", "deep/mlp"),
+        ("tests.stack.test_mlp", "test_gradients[0-1]", "deep/mlp"),
+        ("tests.test_cli", "test_a_command", ""),
+    ],
+)
+def test_the_time_of_a_test_is_its_units(module: str, name: str, unit: str) -> None:
+    assert unit_of(module, name, ["bedrock/vectors", "deep/mlp"]) == unit
