@@ -1,7 +1,6 @@
 """The embedded sentence model beside sentence-transformers with the same weights, on one thread.
 
-The sentences are those of an article in `GROUNDUP_DATA_MIRROR`, the judgements those of Cranfield and CISI; what is not
-there is not measured. nDCG@10 is of ranking by cosine alone: what rounding to int8 costs is its difference.
+The sentences are those of an article in `GROUNDUP_DATA_MIRROR`; where it is not there, nothing is measured.
 """
 
 from __future__ import annotations
@@ -14,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Figure, seconds, side_by_side
-from benchmarks.ranking import STOCK, Encode, K, collection, cosine_search, mean_ndcg
-from groundup import data
+from benchmarks.ranking import Encode
 from groundup.embedding import load
 
 PEER = "sentence-transformers"
 
 
 def run() -> Iterator[Figure]:
-    """Throughput on short sentences, the latency of a query, and nDCG on what collections there are."""
+    """Throughput on short sentences, and the latency of a query."""
     mirror = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"))
     article = mirror / "ir" / "chunking_eval" / "corpora" / "wikitexts.md"
     if not article.exists():
@@ -36,11 +34,6 @@ def run() -> Iterator[Figure]:
     times = [(seconds(lambda: ours([s])), seconds(lambda: theirs([s]))) for s in short[:40]]  # noqa: B023
     mine, other = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
     yield Figure("embedding, one query", mine, "ms", None, other, PEER, len(times))
-    for name in STOCK:
-        if not data.load(name).provenance.stand_in:
-            texts, asked, judged = collection(name)
-            mine, other = (mean_ndcg(cosine_search(encode, texts)(asked, K), judged) for encode in (ours, theirs))
-            yield Figure(f"embedding, {name}, cosine alone", mine, "nDCG@10", None, other, PEER)
 
 
 def sentence_transformer() -> Any:

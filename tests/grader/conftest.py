@@ -30,13 +30,15 @@ limits.KEPT += (MARK,)
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of many attacks of one kind, the first is tried in every run, and all of them in the slow job."""
+    """Of many attacks of one kind, the first is fast and the others are slow; what meets a limit of time runs alone."""
     kinds: Counter[str] = Counter()
     for item in items:
         if isinstance(item, pytest.Function) and item.path.parent == HERE and hasattr(item, "callspec"):
             kinds[item.nodeid.partition("[")[0]] += 1
             if kinds[item.nodeid.partition("[")[0]] > 1:
                 item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function) and ("hurried" in item.fixturenames or "memory" in item.name):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")
