@@ -18,8 +18,8 @@ from rich.table import Table
 from benchmarks.measure import Figure, machine
 
 NAMES = (
-    "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "rounding", "vector_search",
-    "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
+    "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding",
+    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
 )  # fmt: skip
 
 
