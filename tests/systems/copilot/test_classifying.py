@@ -15,6 +15,9 @@ from tests.conftest import Ran
 from tests.systems.copilot.incidents import INCIDENTS, entry
 from tests.systems.copilot.labelled import tagged
 
+# Each starts a process that imports scikit-learn, XGBoost and SHAP; `test_classify.py` tests the same without.
+pytestmark = pytest.mark.slow
+
 Groundup = Callable[..., Ran]
 
 
