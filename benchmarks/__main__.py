@@ -18,8 +18,8 @@ from rich.table import Table
 from benchmarks.measure import Figure, machine
 
 NAMES = (
-    "install", "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "vector_search",
-    "ranking", "chunking", "runbooks", "answerer", "classifier",
+    "install", "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "rounding",
+    "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
 )  # fmt: skip
 
 
@@ -46,6 +46,7 @@ def main() -> int:
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 180)  # a file has no edge
     console.print(table(found))
+    print(f"On {before['processor']}, {before['cores']} cores.")
     for name in empty:
         print(f"Nothing was measured for {name}: its data is not in the folder that GROUNDUP_DATA_MIRROR names.")
     given.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
-"""The embedded sentence model beside sentence-transformers with the same weights, on one thread.
+"""The embedded sentence model beside sentence-transformers with the same weights: processor time, one thread each.
 
-The sentences are those of an article in `GROUNDUP_DATA_MIRROR`, the judgements those of Cranfield and CISI; what is not
-there is not measured. nDCG@10 is of ranking by cosine alone: what rounding to int8 costs is its difference.
+The sentences are those of an article in `GROUNDUP_DATA_MIRROR`; where it is not there, nothing is measured.
 """
 
 from __future__ import annotations
@@ -9,20 +8,20 @@ from __future__ import annotations
 import os
 import re
 import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Figure, seconds, side_by_side
-from benchmarks.ranking import STOCK, Encode, K, collection, cosine_search, mean_ndcg
-from groundup import data
+from benchmarks.ranking import Encode
 from groundup.embedding import load
 
 PEER = "sentence-transformers"
 
 
 def run() -> Iterator[Figure]:
-    """Throughput on short sentences, the latency of a query, and nDCG on what collections there are."""
+    """Throughput on short sentences, and the latency of a query."""
     mirror = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"))
     article = mirror / "ir" / "chunking_eval" / "corpora" / "wikitexts.md"
     if not article.exists():
@@ -30,17 +29,12 @@ def run() -> Iterator[Figure]:
     ours, theirs = load(threads=1).encode, peer()
     found = re.split(r"(?<=[.!?])\s+", article.read_text(encoding="utf-8"))
     short = [sentence for sentence in found if 20 < len(sentence) < 200][:256]
-    mine, other = side_by_side(lambda: ours(short), lambda: theirs(short), repeats=5)
+    mine, other = side_by_side(lambda: ours(short), lambda: theirs(short), repeats=5, clock=time.process_time)
     what = f"embedding, {len(short)} sentences of {statistics.mean(len(s.split()) for s in short):.0f} words"
     yield Figure(what, len(short) / mine, "texts/s", None, len(short) / other, PEER, 5)
-    times = [(seconds(lambda: ours([s])), seconds(lambda: theirs([s]))) for s in short[:40]]  # noqa: B023
+    times = [tuple(seconds(lambda: encode([s]), time.process_time) for encode in (ours, theirs)) for s in short[:40]]  # noqa: B023
     mine, other = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
     yield Figure("embedding, one query", mine, "ms", None, other, PEER, len(times))
-    for name in STOCK:
-        if not data.load(name).provenance.stand_in:
-            texts, asked, judged = collection(name)
-            mine, other = (mean_ndcg(cosine_search(encode, texts)(asked, K), judged) for encode in (ours, theirs))
-            yield Figure(f"embedding, {name}, cosine alone", mine, "nDCG@10", None, other, PEER)
 
 
 def sentence_transformer() -> Any:

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "nDCG@10")
@@ -58,18 +59,23 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
+Clock = Callable[[], float]
+
+
+def seconds(call: Callable[[], Any], clock: Clock = time.perf_counter) -> float:
+    """How long one call takes by a clock; `time.process_time` stands still while others have the processor."""
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def side_by_side(ours: Callable[[], Any], peer: Callable[[], Any], repeats: int = 7) -> tuple[float, float]:
+def side_by_side(
+    ours: Callable[[], Any], peer: Callable[[], Any], repeats: int = 7, clock: Clock = time.perf_counter
+) -> tuple[float, float]:
     """The median seconds of both, called in turn so that a slow spell of the machine hits both. Both are warmed up."""
     ours()
     peer()
-    pairs = [(seconds(ours), seconds(peer)) for _ in range(repeats)]
+    pairs = [(seconds(ours, clock), seconds(peer, clock)) for _ in range(repeats)]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
@@ -77,8 +83,23 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
+        "processor": processor(),
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "load_before": load,
     }
+
+
+def processor() -> str:
+    """The processor's name, and the widest instructions that it multiplies 8-bit integers with."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    values = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    flags = values.get("flags", "").split()
+    if os.environ.get("GROUNDUP_AVX2_ONLY"):
+        flags = [flag for flag in flags if not flag.startswith("avx512")]
+    known = [flag for flag in ("avx512_vnni", "avx_vnni", "avx512f", "avx2") if flag in flags]
+    return f"{values.get('model name', platform.machine())}{f', {known[0]}' if known else ''}"

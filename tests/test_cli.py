@@ -154,7 +154,7 @@ def test_ctrl_c_is_a_line_and_no_traceback(
     with pytest.raises(SystemExit) as ended:
         main(["map"])
     assert ended.value.code == 130
-    assert capsys.readouterr().err == "\nStopped. What was recorded before is kept.\n"
+    assert capsys.readouterr().err == "\nStopped. Everything recorded before is kept.\n"
     monkeypatch.setattr(cli, "main", raises(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         main(["map"])

@@ -88,7 +88,7 @@ def test_closing_ends_the_process(unit: Unit):
     assert worker._process is not None
     pid = worker._process.pid
     worker.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not psutil.pid_exists(pid)

@@ -1,6 +1,7 @@
-"""Every lab of the release: passes as it is, fails when it is sabotaged, and says what it measured on what.
+"""Labs of the release: each passes as it is, with a baseline for what is judged, and says what it measured on what.
 
-The normal suite runs each lab and its first sabotage with one seed; the slow one runs all of them with every seed.
+Every run tries one lab of each phase, the slow job all. That each passes over all its seeds, and fails when it is
+sabotaged, is what `groundup verify` proves.
 """
 
 from __future__ import annotations
@@ -13,21 +14,20 @@ import pytest
 
 from groundup.course.catalogue import Catalogue
 from groundup.course.runs import RunReport, run_lab
-from groundup.course.runstore import RunFolder, runs_dir
 from groundup.course.unit import LabInfo, Unit
 from groundup.data import REGISTRY
 
 UNITS = Catalogue().units
 LABS = [(unit, info) for unit in UNITS.values() for info in unit.labs]
-SABOTAGES = [(unit, info, values) for unit, info in LABS for values in info.sabotage]
-SECONDS_OF_SMOKE = 10
+FIRST = {unit.phase: (unit.id, info.name) for unit, info in reversed(LABS)}  # a lab of each phase
 
 
 def name(value: Any) -> str:
     return value.id if isinstance(value, Unit) else value.name if isinstance(value, LabInfo) else str(value)
 
 
-every_lab = pytest.mark.parametrize(("unit", "info"), LABS, ids=name)
+def run_in_the_fast_suite(unit: Unit, info: LabInfo) -> bool:
+    return FIRST[unit.phase] == (unit.id, info.name)
 
 
 def run(tmp_path: Path, unit: Unit, info: LabInfo, values: dict[str, Any] | None = None, **more: Any) -> RunReport:
@@ -49,35 +49,15 @@ def problems(report: RunReport) -> Iterator[str]:
         yield f"{report.verdict}: {report.message}"
 
 
-@every_lab
+@pytest.mark.parametrize(
+    ("unit", "info"),
+    [pytest.param(*lab, marks=() if run_in_the_fast_suite(*lab) else pytest.mark.slow) for lab in LABS],
+    ids=name,
+)
 def test_a_lab_passes_as_it_is_and_has_a_baseline_for_what_is_judged(unit: Unit, info: LabInfo, tmp_path: Path) -> None:
     report = run(tmp_path, unit, info, seeds=1)
     assert not list(problems(report))
     assert {data["name"] for data in report.data} == set(info.data)
-
-
-@pytest.mark.parametrize(("unit", "info"), LABS, ids=name)
-def test_a_sabotaged_lab_fails(unit: Unit, info: LabInfo, tmp_path: Path) -> None:
-    report = run(tmp_path, unit, info, info.sabotage[0], seeds=1)
-    assert report.verdict == "failed", report.message
-
-
-@pytest.mark.slow
-@every_lab
-def test_a_lab_passes_over_all_its_seeds_within_its_time(unit: Unit, info: LabInfo, tmp_path: Path) -> None:
-    report = run(tmp_path, unit, info)
-    assert not list(problems(report))
-    ends = [e for e in RunFolder(runs_dir(tmp_path) / report.id).events() if e["type"] == "end"]
-    # Whichever is less: on a busy machine wall time is too long, and with two threads CPU time is.
-    assert min(min(end["seconds"], end["cpu_seconds"]) for end in ends) <= SECONDS_OF_SMOKE
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("unit", "info", "values"), SABOTAGES, ids=name)
-def test_every_sabotage_fails_over_all_seeds(unit: Unit, info: LabInfo, values: dict[str, Any], tmp_path: Path) -> None:
-    report = run(tmp_path, unit, info, values)
-    assert report.verdict == "failed", report.message
-    assert any(not outcome["passed"] for outcome in report.expectations)
 
 
 @pytest.mark.slow

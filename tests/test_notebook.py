@@ -224,6 +224,7 @@ def shown(output: Any) -> str:
             return "".join(output.data["text/plain"].split())  # Jupyter may break long values elsewhere
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_from_top_to_bottom(learner: Path, tmp_path: Path) -> None:
     unit = UNITS["bedrock/vectors"]
     text = notebook(unit)

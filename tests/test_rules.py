@@ -194,9 +194,9 @@ def test_a_unit_answers_to_items_that_name_it(tmp_path: Path) -> None:
 
 def test_needs_are_in_the_stack_and_come_earlier(tmp_path: Path) -> None:
     folder = copy_as("bedrock/bayes", tmp_path)
-    edit(folder, "unit.toml", "needs = []", 'needs = ["bedrock/vectors", "bedrock/probability", "deep/mlp"]')
+    edit(folder, "unit.toml", "needs = []", 'needs = ["bedrock/vectors", "bedrock/nowhere", "deep/mlp"]')
     assert problems(load_unit(folder), ["needs"]) == [
-        "unit.toml: needs bedrock/probability, which is not in the stack.",
+        "unit.toml: needs bedrock/nowhere, which is not in the stack.",
         "unit.toml: needs deep/mlp, which comes later in the catalogue.",
     ]
 

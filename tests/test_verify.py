@@ -137,7 +137,10 @@ SPOILED: list[tuple[str, str, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "old", "new", "expected"), [s[1:] for s in SPOILED], ids=[s[0] for s in SPOILED])
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [pytest.param(*s[1:], id=s[0], marks=() if s in SPOILED[:2] else pytest.mark.slow) for s in SPOILED],
+)
 def test_whatever_spoils_a_unit_is_named(
     name: str, old: str, new: str, expected: str, folder: Path, grader: Grader
 ) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -157,17 +156,17 @@ def test_offline_the_stand_in_is_labelled_and_comes_at_once(cache: Path, monkeyp
 
 def test_a_name_lookup_that_hangs_does_not_hang_the_load(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
+    answered: list[bool] = []
 
     def hang(*_: object) -> None:
-        released.wait(30)
+        answered.append(released.wait(240))
         raise OSError
 
     monkeypatch.setattr(fetching, "CONNECT_SECONDS", 0.2)
     monkeypatch.setattr(socket, "create_connection", hang)
-    start = time.monotonic()
     try:
         assert load("titanic").provenance.stand_in
-        assert time.monotonic() - start < 10
+        assert answered == [], "the lookup still hangs, and nobody waits for it"
     finally:
         released.set()
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,25 @@ from tests.grader.submissions import STACK, SUMS
 # A stack of its own: its checks are for the grader, not for this run of pytest.
 collect_ignore = ["stack"]
 
+HERE = Path(__file__).parent
+
 # In the environment of every process that a grader starts here, and of whatever that starts.
 MARK = "GROUNDUP_TEST_RUN"
 os.environ[MARK] = uuid.uuid4().hex
 limits.KEPT += (MARK,)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of many attacks of one kind, the first is fast and the others are slow; what meets a limit of time runs alone."""
+    kinds: Counter[str] = Counter()
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and hasattr(item, "callspec"):
+            kinds[item.nodeid.partition("[")[0]] += 1
+            if kinds[item.nodeid.partition("[")[0]] > 1:
+                item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function) and ("hurried" in item.fixturenames or "memory" in item.name):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +76,7 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     yield
     assert list(scratch.iterdir()) == []
     assert files() == before
-    end = time.monotonic() + 3.0  # a supervisor has given its answer before it ends
+    end = time.monotonic() + 60  # a supervisor has given its answer before it ends
     while survivors() and time.monotonic() < end:
         time.sleep(0.02)
     assert survivors() == []

@@ -1,7 +1,6 @@
 """However a submission ends its run, there is a verdict that says what happened, and in which line."""
 
 import dataclasses
-import time
 
 import pytest
 
@@ -87,9 +86,7 @@ def test_a_loop_without_an_end_while_the_file_is_imported(grader: Grader, hurrie
 
 def test_a_loop_without_an_end(grader: Grader, hurried: Unit):
     source = inside("while True: pass  # here")
-    start = time.perf_counter()
     verdict = grader.grade(hurried, source)
-    assert time.perf_counter() - start < 6
     assert verdict.verdict == "timeout"
     assert verdict.message == (
         place(source) + "your code did not finish within 2 s and was stopped. Is there a loop without an end? "

@@ -228,7 +228,7 @@ def test_a_fresh_process_ends_with_its_caller(tmp_path: Path):
     assert children
     caller.kill()
     caller.wait()
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=60)[1]
 
 
 if __name__ == "__main__":

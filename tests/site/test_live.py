@@ -129,7 +129,7 @@ def test_a_check_that_breaks_is_told_and_the_next_one_works(course: Course):
     assert kinds == ["hello", "checking", "trouble", "checking", "verdict"]
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen in time"

@@ -48,7 +48,7 @@ def test_a_track_is_followed_from_a_day_at_a_pace() -> None:
     )
     assert (shown["items"][1]["id"], shown["items"][1]["start"]) == ("D2", "2026-12-01")
     assert document("museum")["followed"] is False
-    assert "You do not follow it" in track("museum").output
+    assert "You do not follow this track" in track("museum").output
 
 
 def test_the_goals_of_a_week_are_shown() -> None:

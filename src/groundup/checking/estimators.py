@@ -162,7 +162,7 @@ def is_cloned_by_its_settings(make: Make, kind: Kind) -> None:
     if model.get_params(deep=False).keys() != settings.keys():
         names = ", ".join(model.get_params(deep=False))
         _fail(is_cloned_by_its_settings, f"get_params gives {names}; the constructor takes {', '.join(settings)}.")
-    copy = clone(_fit(model, *_data(kind)))
+    copy: Any = clone(_fit(model, *_data(kind)))
     if learned := _learned(copy):
         _fail(is_cloned_by_its_settings, f"The clone of a fitted one has `{learned[0]}`.")
     for name, value in copy.get_params(deep=False).items():

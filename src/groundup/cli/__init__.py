@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context) -> None:
     """An AI/ML roadmap that runs: read it, rebuild it, have it graded, measure it.
 
-    Without a command, `groundup` opens the site of your workspace (as `groundup serve` does).
+    `groundup` alone opens the site of your workspace, as `groundup serve` does.
     """
     if ctx.invoked_subcommand is None:
         from groundup.cli.serve import serve_command
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stopped() -> NoReturn:
-    click.echo("\nStopped. What was recorded before is kept.", err=True)
+    click.echo("\nStopped. Everything recorded before is kept.", err=True)
     sys.exit(130)
 
 

@@ -31,9 +31,10 @@ knowledge_option = click.option(
 @store_option
 @json_option
 def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
-    """Take runbooks into the knowledge base: each FOLDER with all Markdown, text, PDF and .clinerules in it.
+    """Take runbooks into the knowledge base.
 
-    Run it again after a change: exactly what changed is replaced, and files that are gone are forgotten.
+    Each FOLDER is read with all Markdown, text, PDF and .clinerules in it. Run the command again after a change: it
+    replaces exactly the changed chunks, and forgets files that are gone.
     """
     from dataclasses import asdict
 
@@ -67,10 +68,10 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @click.option(
     "--model",
     metavar="MODEL",
-    help="ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME, or embedded [GROUNDUP_LLM, or embedded].",
+    help="Chat model: ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME or embedded [GROUNDUP_LLM, or embedded].",
 )
 @click.option(
-    "--since", metavar="SPAN|TIME", help="Only logs from then on: 10m, 2h, 1d before the newest line, or a time."
+    "--since", metavar="SPAN|TIME", help="Read logs from here on: 10m, 2h, 1d before the newest line, or a time."
 )
 @knowledge_option
 @store_option
@@ -78,11 +79,11 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 def ask_command(
     question: tuple[str, ...], model: str | None, since: str | None, knowledge: str | None, store: str, as_json: bool
 ) -> int:
-    """Answer a QUESTION from the stored logs and the runbooks, with citations that `groundup copilot open` opens.
+    """Answer a QUESTION from stored logs and runbooks.
 
-    Without a model configured, the answer is made of sentences of the sources, word for word. Each sentence of any
-    model is looked up in the sources by code, and marked where it stands in none. Where the sources do not say, so does
-    the answer.
+    `groundup copilot open` opens the citations of the answer. Without a model configured, the answer consists of
+    sentences of the sources, word for word. Code looks up each sentence of any model in the sources, and marks a
+    sentence that no source holds. If the sources do not say, the answer says so.
     """
     from dataclasses import asdict
 
@@ -119,8 +120,8 @@ def closing_lines(answer: Answer) -> Iterator[str]:
     """What is below the sentences of an answer: that there is none, and where each citation is."""
     if answer.abstained:
         yield "The logs and runbooks do not say."
-    for one in answer.citations:
-        yield f"[bold]{escape(f'[{one.number}]')}[/] {shown(one.where)}"
+    for citation in answer.citations:
+        yield f"[bold]{escape(f'[{citation.number}]')}[/] {shown(citation.where)}"
 
 
 def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:
@@ -149,7 +150,10 @@ def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, A
 @store_option
 @json_option
 def open_command(citation: str, knowledge: str | None, store: str, as_json: bool) -> int:
-    """Show what a CITATION of an answer stands for: the stored line, or the chunk of the document, in its place."""
+    """Show the text behind a CITATION of an answer.
+
+    The text is a stored line or a chunk of a document, with its surroundings.
+    """
     from dataclasses import asdict
 
     from groundup.systems.copilot.ask import open_citation

@@ -1,4 +1,4 @@
-"""What records are and what is unusual: `label`, `train`, `classify`, `anomalies`, `features` and `notebook`."""
+"""Labels, predictions and anomalies: `label`, `train`, `classify`, `anomalies`, `features` and `notebook`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def model_option(function: F) -> F:
 @click.command("label", epilog="Example: groundup copilot label app.log:42 alert --alike")
 @click.argument("place", metavar="SOURCE:LINE")
 @click.argument("label", required=False)
-@click.option("--alike", is_flag=True, help="All records of the same template as well, in all sources.")
-@click.option("--remove", is_flag=True, help="Take back what was said.")
+@click.option("--alike", is_flag=True, help="Label all records of the same template, in all sources.")
+@click.option("--remove", is_flag=True, help="Take the label back.")
 @store_option
 @json_option
 def label_command(place: str, label: str | None, alike: bool, remove: bool, store: str, as_json: bool) -> int:
-    """Say what a stored line is (`normal`, `alert` or any word); `train` learns from it.
+    """Label a stored line: normal, alert or any word.
 
-    SOURCE:LINE is what `why` and `classify` show: a file, namespace/pod/container or #number of a source, and the line.
+    `groundup copilot train` learns from the labels. SOURCE:LINE is the place that `why` and `classify` show: a file,
+    namespace/pod/container or #number of a source, and the line.
     """
     from groundup.systems.copilot.labels import plain_label
     from groundup.systems.copilot.store import open_store
@@ -68,11 +69,11 @@ def label_command(place: str, label: str | None, alike: bool, remove: bool, stor
 
 @click.command("train", epilog="Example: groundup copilot train BGL_2k.log --tagged --binary --metric f1")
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option("--tagged", is_flag=True, help="FILE is a log whose lines begin with - or the tag of an alert.")
-@click.option("--label", metavar="COLUMN", help="The column of the label, where FILE is a table.")
-@click.option("--message", metavar="COLUMN", help="The column of the message.")
-@click.option("--binary", is_flag=True, help="Whatever is not normal is an alert.")
-@click.option("--metric", default="f1", show_default=True, metavar="f1|precision|recall", help="What decides.")
+@click.option("--tagged", is_flag=True, help="Read FILE as a log whose lines begin with - or the tag of an alert.")
+@click.option("--label", metavar="COLUMN", help="The column of the label, if FILE is a table.")
+@click.option("--message", metavar="COLUMN", help="The column of the message, if FILE is a table.")
+@click.option("--binary", is_flag=True, help="Take every label but normal as alert.")
+@click.option("--metric", default="f1", show_default=True, metavar="f1|precision|recall", help="The deciding metric.")
 @store_option
 @model_option
 @json_option
@@ -87,9 +88,10 @@ def train_command(
     model: str,
     as_json: bool,
 ) -> int:
-    """Train a classifier on labelled records: of FILE (.csv, JSON lines, or --tagged), or those labelled in the store.
+    """Train a classifier on labelled records.
 
-    A decision tree, a random forest and XGBoost are compared on templates that they never saw; the best one is saved.
+    The records are those of FILE (.csv, JSON lines, or --tagged), or those labelled in the store. A decision tree, a
+    random forest and XGBoost are compared on templates that they never saw. The best model is saved.
     """
     from groundup.systems.copilot.classify import train
 
@@ -119,9 +121,9 @@ def _examples(
     if file is not None:
         return list(read_examples(file, tagged=tagged, label=label, message=message, binary=binary)), file
     if tagged or label or message:
-        raise UsageError("--tagged, --label and --message are for a FILE with labels, and none is named. Name one.")
+        raise UsageError("--tagged, --label and --message describe a FILE with labels, and no FILE is given. Give one.")
     with open_store(store, reading=True) as opened:
-        return examples_of(opened, binary=binary), f"what people labelled in {store}"
+        return examples_of(opened, binary=binary), f"the labels in {store}"
 
 
 def _say(report: Report, model: str) -> None:
@@ -133,9 +135,9 @@ def _say(report: Report, model: str) -> None:
     what = "mean over the labels" if report.positive is None else f"of the label '{shown(report.positive)}'"
     out.print(f"\nPrecision, recall and F1, {what}:")
     out.print(f"  {'':<26}  templates apart        random split, which leaks")
-    for one in report.candidates:
-        sign = "▸" if one.name == report.chosen else " "
-        out.print(f"{sign} {one.name:<26}  {_scores(one.apart)}    {_scores(one.random)}")
+    for candidate in report.candidates:
+        sign = "▸" if candidate.name == report.chosen else " "
+        out.print(f"{sign} {candidate.name:<26}  {_scores(candidate.apart)}    {_scores(candidate.random)}")
     for name, scores in report.baselines.items():
         out.print(f"  [dim]{name:<26}  {_scores(scores)}[/]")
     out.print(
@@ -148,7 +150,7 @@ def _say(report: Report, model: str) -> None:
             f"[yellow]By {report.metric}, a rule without any model does as well. "
             "Label more templates before you rely on it.[/]"
         )
-    out.print(f"What counts most: {shown(', '.join(name for name, _ in report.top_features[:6]))}.")
+    out.print(f"Most important features: {shown(', '.join(name for name, _ in report.top_features[:6]))}.")
     out.print(f"Saved as {shown(model)}, with the hash of its data, {report.data_sha256[:12]}….")
 
 
@@ -161,83 +163,93 @@ def _scores(scores: Scores) -> str:
 @store_option
 @model_option
 @SINCE
-@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many records to show.")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Number of records to show.")
 @json_option
 def classify_command(names: tuple[str, ...], store: str, model: str, since: str | None, top: int, as_json: bool) -> int:
-    """Show which records of files (- for standard input) or of the store are not normal, each with reasons.
+    """Show the records that are not normal, each with reasons.
 
-    Of lines that differ in values only, one is shown; the most likely first. With --json all records are given.
+    The records come from files (- for standard input) or from the store. The most likely record comes first; of records
+    that differ in values only, one is shown. --json gives all records.
     """
     from groundup.systems.copilot.classify import Classifier, kinds
 
     classifier = Classifier.load(model)
     with ExitStack() as stack:
         records = list(read_named("classify", names, store, since, stack, quiet=as_json))
-    found = classifier.predict(records)
+    predictions = classifier.predict(records)
     if as_json:
-        rows = [_document(record, one) for record, one in zip(records, found, strict=True)]
+        rows = [_document(record, prediction) for record, prediction in zip(records, predictions, strict=True)]
         print_json({"model": model, "data_sha256": classifier.report.data_sha256, "records": rows}, ascii=True)
         return 0
     out = console()
-    grouped = kinds(zip(records, found, strict=True), classifier.usual)
+    grouped = kinds(zip(records, predictions, strict=True), classifier.usual)
     many = len({record.source for record in records}) > 1
-    for record, one, count in grouped[:top]:
+    for record, prediction, count in grouped[:top]:
         place = f"{record.source}:{record.number}" if many else f"line {record.number}"
-        label = f"{shown(one.label)} {one.probability:.2f}" + (f", {count:,} alike" if count > 1 else "")
-        reasons = shown("; ".join(one.reasons))
+        label = f"{shown(prediction.label)} {prediction.probability:.2f}" + (f", {count:,} alike" if count > 1 else "")
+        reasons = shown("; ".join(prediction.reasons))
         out.print(f"[bold]{shown(place)}[/]  [dim]{clock(record.time)}[/]  {label}  [dim]{reasons}[/]")
         out.print(f"    {shown(record.text)}")
-    counts = Counter(one.label for one in found)
-    said = ", ".join(f"{count:,} {shown(label)}" for label, count in counts.most_common())
+    counts = Counter(prediction.label for prediction in predictions)
+    tally = ", ".join(f"{count:,} {shown(label)}" for label, count in counts.most_common())
     hidden = f"; {len(grouped) - top:,} kinds of line are not shown (--top)" if len(grouped) > top else ""
-    out.print(f"[dim]{len(records):,} records: {said or 'none'}{hidden}[/]")
+    out.print(f"[dim]{len(records):,} records: {tally or 'none'}{hidden}[/]")
     return 0
 
 
-def _document(record: Record, one: Prediction) -> dict[str, Any]:
+def _document(record: Record, prediction: Prediction) -> dict[str, Any]:
     place = {"source": record.source, "number": record.number, "time": iso(record.time)}
-    return {**place, "label": one.label, "probability": one.probability, "reasons": one.reasons, "text": record.text}
+    return {
+        **place,
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "reasons": prediction.reasons,
+        "text": record.text,
+    }
 
 
 @click.command("anomalies", epilog="Example: groundup copilot anomalies checkout --window 5m --since 1d")
 @NAMES
 @store_option
 @SINCE
-@click.option("--window", metavar="SPAN", help="How long a window of time is: 30s, 5m, 1h [a sixtieth of the log].")
-@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many to show.")
+@click.option("--window", metavar="SPAN", help="Length of a window of time: 30s, 5m, 1h [a sixtieth of the log].")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Number of anomalies to show.")
 @json_option
 def anomalies_command(
     names: tuple[str, ...], store: str, since: str | None, window: str | None, top: int, as_json: bool
 ) -> int:
-    """Show what is unusual, by service and window of time: new templates, bursts, and what fell silent.
+    """Show new templates, bursts and silences in logs.
 
-    Looks in files (- for standard input) or in the store. The first windows are only learnt from.
+    The logs come from files (- for standard input) or from the store. Each service's windows of time are compared with
+    the windows before them, the first ones with all others.
     """
     from groundup.systems.copilot.anomalies import anomalies
 
     with ExitStack() as stack:
         seen = _Seen(read_named("anomalies", names, store, since, stack, quiet=as_json))
-        found = anomalies(seen, window=window)
+        findings = anomalies(seen, window=window)
     if as_json:
-        rows = [{**asdict(one), "start": iso(one.start), "end": iso(one.end)} for one in found]
+        rows = [{**asdict(anomaly), "start": iso(anomaly.start), "end": iso(anomaly.end)} for anomaly in findings]
         print_json({"anomalies": rows}, ascii=True)
         return 0
     out = console()
-    if not found:
+    if not findings:
         if not seen.lines:
             out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
         elif not seen.timed:
-            out.print("No line of these logs has a time, so that there is nothing to compare.")
+            out.print("No line of these logs has a time, so there is nothing to compare.")
         else:
             out.print("Nothing in these logs is unusual.")
         return 0
-    most = sorted(found, key=lambda one: -one.surprise)[:top]
-    for one in sorted(most, key=lambda one: one.start):
-        out.print(f"[bold]{clock(one.start)}[/] to [bold]{clock(one.end)}[/]  {_said(one)}")
-        told = "all of its lines" if one.template is None else one.text if one.count == 1 else one.template
-        out.print(f"    {shown(told)}")
-    if len(found) > top:
-        out.print(f"[dim]{len(found) - top:,} that surprise less are not shown (--top)[/]")
+    most = sorted(findings, key=lambda anomaly: -anomaly.surprise)[:top]
+    for anomaly in sorted(most, key=lambda anomaly: anomaly.start):
+        out.print(f"[bold]{clock(anomaly.start)}[/] to [bold]{clock(anomaly.end)}[/]  {_description(anomaly)}")
+        example = (
+            "all of its lines" if anomaly.template is None else anomaly.text if anomaly.count == 1 else anomaly.template
+        )
+        out.print(f"    {shown(example)}")
+    if len(findings) > top:
+        out.print(f"[dim]{len(findings) - top:,} less surprising anomalies are not shown (--top)[/]")
     return 0
 
 
@@ -253,14 +265,14 @@ class _Seen:
             yield record
 
 
-def _said(one: Anomaly) -> str:
-    service = f"{shown(one.service)}: " if one.service else ""
-    if one.kind == "new":
-        others = f"; {shown(', '.join(one.together))} as well" if one.together else ""
-        return f"{service}new, " + ("once" if one.count == 1 else f"{one.count:,} times") + others
-    if one.kind == "burst":
-        return f"{service}a burst, {one.count:,} where {one.expected:,.1f} are usual"
-    return f"{service}silent, where {one.expected:,.1f} lines are usual"
+def _description(anomaly: Anomaly) -> str:
+    service = f"{shown(anomaly.service)}: " if anomaly.service else ""
+    if anomaly.kind == "new":
+        others = f"; {shown(', '.join(anomaly.together))} as well" if anomaly.together else ""
+        return f"{service}new, " + ("once" if anomaly.count == 1 else f"{anomaly.count:,} times") + others
+    if anomaly.kind == "burst":
+        return f"{service}a burst, {anomaly.count:,} where {anomaly.expected:,.1f} are usual"
+    return f"{service}silent, where {anomaly.expected:,.1f} lines are usual"
 
 
 @click.command("features", epilog="Example: groundup copilot features checkout.log -o features.csv")
@@ -269,9 +281,10 @@ def _said(one: Anomaly) -> str:
 @SINCE
 @click.option("-o", "--output", default="-", metavar="FILE", help="The table [standard output].")
 def features_command(names: tuple[str, ...], store: str, since: str | None, output: str) -> int:
-    """Write the features of records as a table (CSV), a row for each: a clean dataset to explore and to learn from.
+    """Write the features of records as a table (CSV).
 
-    What is not known is empty. The message is there with its values masked.
+    Each record is a row, for you to explore or to learn from. Unknown values are empty. The message is in the table
+    with its values masked.
     """
     import csv
 
@@ -289,8 +302,8 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
                 f"output must be a file that can be written, and '{output}' cannot be: {error}."
             ) from error
         writer = None
-        one, other = tee(records)
-        for record, features in zip(one, describe_all(other), strict=True):
+        originals, copies = tee(records)
+        for record, features in zip(originals, describe_all(copies), strict=True):
             row = {"source": record.source, "number": record.number, "service": record.service, **features}
             row["message"] = visible(mask(record.message))
             if writer is None:
@@ -305,7 +318,10 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @store_option
 def notebook_command(output: str, force: bool, store: str) -> int:
-    """Write a Jupyter notebook that explores what is stored: levels, templates, features, what is unusual."""
+    """Write a Jupyter notebook that explores the store.
+
+    The notebook shows levels, templates, features and anomalies.
+    """
     from groundup.systems.copilot.exploration import write_notebook
 
     write_notebook(store, output, force=force)

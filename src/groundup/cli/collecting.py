@@ -36,12 +36,13 @@ def store_option(function: F) -> F:
 @click.command("ingest", epilog="Example: kubectl logs deploy/checkout | groundup copilot ingest -")
 @click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|-…")
 @store_option
-@click.option("--follow", is_flag=True, help="Go on with what is written to the files, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Store lines as they are written, until Ctrl-C.")
 @json_option
 def ingest_command(files: tuple[str, ...], store: str, follow: bool, as_json: bool) -> int:
-    """Store what is new in log files, folders and standard input (-); what is stored already is not stored again.
+    """Store the new lines of log files, folders and pipes.
 
-    Files may be gzipped, rotated and still growing. Secrets are masked before anything is stored.
+    - is standard input. Stored lines are not stored again. Files may be gzipped, rotated and still growing. Secrets are
+    masked before anything is stored.
     """
     from groundup.systems.copilot.files import ingest_files, ingest_stream
     from groundup.systems.copilot.store import open_store
@@ -93,7 +94,7 @@ def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
     if done.waiting:
         out.print(f"The last line of {count_of(done.waiting, 'file')} has no end yet, and waits for it.")
     if done.skipped:
-        out.print(f"Left out, because it is no text: {count_of(done.skipped, 'file')}.")
+        out.print(f"Left out as no text: {count_of(done.skipped, 'file')}.")
 
 
 class Every(click.ParamType):
@@ -112,7 +113,7 @@ class Every(click.ParamType):
 
 
 @click.command("collect", epilog="Example: groundup copilot collect --namespace shop --selector app=checkout --follow")
-@click.option("-n", "--namespace", metavar="NAME", help="The namespace [the context's].")
+@click.option("-n", "--namespace", metavar="NAME", help="The namespace [the context's namespace].")
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option(
     "-l", "--selector", default="", metavar="LABELS", help="Only pods with these labels: app=checkout,tier!=db."
@@ -124,7 +125,7 @@ class Every(click.ParamType):
     "--every",
     type=Every(),
     metavar="SPAN",
-    help="Go on until Ctrl-C, and store what is new this often [10s].",
+    help="Go on until Ctrl-C, and store new lines this often [10s].",
 )
 @store_option
 @json_option
@@ -139,11 +140,11 @@ def collect_command(
     store: str,
     as_json: bool,
 ) -> int:
-    """Store what is new in the logs of a Kubernetes cluster, of all containers, and its events.
+    """Store the logs and events of a Kubernetes cluster.
 
-    Only `get` and `list` are asked of the cluster. After a restart the log of the instance before is read as well. With
-    --follow, logs are read while they are written, and stored every ten seconds.
-    Secrets are masked before anything is stored.
+    The logs of all containers are read; after a restart, the log of the previous instance as well. Stored lines are not
+    stored again. The cluster is sent `get` and `list` requests only. With --follow, logs are read while they are
+    written, and stored every ten seconds. Secrets are masked before anything is stored.
     """
     from groundup.systems.copilot.cluster import connect
     from groundup.systems.copilot.collect import collect, store_streamed
@@ -209,7 +210,7 @@ def collect_command(
 @store_option
 @json_option
 def status_command(store: str, as_json: bool) -> int:
-    """Show what is in the store: sources, lines, the newest time, templates."""
+    """Show the store: sources, lines, newest time, templates."""
     from groundup.systems.copilot.store import open_store
 
     with open_store(store, reading=True) as opened:
@@ -218,12 +219,13 @@ def status_command(store: str, as_json: bool) -> int:
         print_json(summary, ascii=True)
         return 0
     out = console()
-    for one in summary["sources"]:
-        restart = f", restart {one['restart']}" if one["restart"] else ""
-        errors = f"  {one['errors']:,} errors" if one["errors"] else ""
-        newest = one["newest"] or "no time"
+    for source in summary["sources"]:
+        restart = f", restart {source['restart']}" if source["restart"] else ""
+        errors = f"  {source['errors']:,} errors" if source["errors"] else ""
+        newest = source["newest"] or "no time"
         out.print(
-            f"{one['lines']:>12,}  {shown(newest):<27}  {shown(one['name'])}{restart} [dim]{one['kind']}{errors}[/]"
+            f"{source['lines']:>12,}  {shown(newest):<27}  "
+            f"{shown(source['name'])}{restart} [dim]{source['kind']}{errors}[/]"
         )
     out.print(
         f"{summary['lines']:>12,}  {shown(summary['newest'] or 'no time'):<27}  in {shown(summary['store'])}: "
@@ -254,9 +256,9 @@ def stoppable() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {one: signal.signal(one, asked) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

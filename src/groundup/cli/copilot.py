@@ -21,7 +21,10 @@ FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
 @click.group("copilot", epilog="Example: kubectl logs deploy/checkout --timestamps | groundup copilot why -")
 def copilot_command() -> None:
-    """The DevOps copilot: from a cluster's logs, or files, to the root cause and to cited answers. Try `demo` first."""
+    """Find root causes in logs, and answer with citations.
+
+    The logs come from a Kubernetes cluster, from files or from a pipe. Begin with `groundup copilot demo`.
+    """
 
 
 for command in (
@@ -37,45 +40,47 @@ for command in (
 @SINCE
 @json_option
 def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: bool) -> int:
-    """Show at most 20 lines that hold the root cause; none where nothing is wrong.
+    """Show at most 20 lines that hold the root cause.
 
-    They are looked for in log files (- for standard input), or in the store: in the logs of one pod (its name or how it
-    begins, namespace/pod, or the file that was ingested), or in all of it. All formats are recognised, also gzipped.
+    No line is shown where nothing is wrong. The lines come from log files (- for standard input), or from the store:
+    from one pod (its name or the beginning of it, namespace/pod, or an ingested file), or from everything in the store.
+    Every format is recognised, gzipped or not.
     """
     from groundup.systems.copilot.evidence import why
 
     with ExitStack() as stack:
         records = read_named("why", names, store, since, stack, quiet=as_json)
         first = next(records, None)
-        found = [] if first is None else why(chain([first], records))
+        evidence = [] if first is None else why(chain([first], records))
     if as_json:
-        print_json({"evidence": [_document(vars_of(one)) for one in found], "nothing": not found}, ascii=True)
+        print_json({"evidence": [_document(vars_of(piece)) for piece in evidence], "nothing": not evidence}, ascii=True)
         return 0
     out = console()
     if first is None:
         out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
         return 0
-    if not found:
+    if not evidence:
         out.print("Nothing in these logs tells of a failure.")
         return 0
-    many = len({one.source for one in found}) > 1
-    for one in found:
-        place = f"{one.source}:{one.number}" if many or len(names) != 1 else f"line {one.number}"
-        reasons = shown("; ".join(one.reasons))
-        out.print(f"[bold]{shown(place)}[/]  [dim]{clock(one.time)}[/]  {reasons}")
-        out.print(f"    {shown(one.text)}")
+    many = len({piece.source for piece in evidence}) > 1
+    for piece in evidence:
+        place = f"{piece.source}:{piece.number}" if many or len(names) != 1 else f"line {piece.number}"
+        reasons = shown("; ".join(piece.reasons))
+        out.print(f"[bold]{shown(place)}[/]  [dim]{clock(piece.time)}[/]  {reasons}")
+        out.print(f"    {shown(piece.text)}")
     return 0
 
 
 @copilot_command.command("templates", epilog="Example: groundup copilot templates app.log --top 20")
 @FILES
 @SINCE
-@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many templates to show.")
+@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="Number of templates to show.")
 @json_option
 def templates_command(files: tuple[str, ...], since: str | None, top: int, as_json: bool) -> int:
-    """Show the templates behind the messages of each FILE (- for standard input), the most frequent first.
+    """Show the templates behind the messages of log files.
 
-    With --json all templates are given, with some of their messages.
+    The most frequent template comes first. A FILE may be - for standard input. --json gives all templates, each with
+    some of its messages.
     """
     from groundup.systems.copilot.templates import Miner
 
@@ -84,23 +89,23 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
         for record in read_files(files, since, stack, quiet=as_json):
             miner.add(record.message)
             lines += 1
-    found = miner.templates()
+    templates = miner.templates()
     if as_json:
-        print_json({"records": lines, "templates": [vars_of(template) for template in found]}, ascii=True)
+        print_json({"records": lines, "templates": [vars_of(template) for template in templates]}, ascii=True)
         return 0
     out = console()
-    for template in found[:top]:
+    for template in templates[:top]:
         out.print(f"{template.count:>9,}  {shown(template.text)}")
-    hidden = f"; the {len(found) - top:,} rarest are not shown (--top)" if len(found) > top else ""
-    out.print(f"[dim]{len(found):,} templates of {lines:,} records{hidden}[/]")
+    hidden = f"; the {len(templates) - top:,} rarest are not shown (--top)" if len(templates) > top else ""
+    out.print(f"[dim]{len(templates):,} templates of {lines:,} records{hidden}[/]")
     return 0
 
 
-def vars_of(one: Any) -> dict[str, Any]:
+def vars_of(record: Any) -> dict[str, Any]:
     """The fields of a frozen record as plain data."""
     import dataclasses
 
-    return dataclasses.asdict(one)
+    return dataclasses.asdict(record)
 
 
 def _document(fields: dict[str, Any]) -> dict[str, Any]:

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 @click.argument("unit", type=UNIT, metavar="UNIT[/LAB]")
 @click.option("--preset", default="laptop", show_default=True, help="smoke (seconds), laptop (minutes) or full.")
 @set_option
-@click.option("--seeds", type=click.IntRange(1, 100), help="How many seeds; what the lab asks for otherwise.")
-@click.option("--mine", is_flag=True, help="Run on your own code, for every unit that you have passed.")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Number of seeds [the lab's own number].")
+@click.option("--mine", is_flag=True, help="Run on your own code of every unit that you have passed.")
 @json_option
 @workspace_option
 def run_command(
     unit: str, preset: str, settings: tuple[tuple[str, str], ...], seeds: int | None, mine: bool, as_json: bool
 ) -> int:
-    """Run a lab of UNIT, record it, and judge what was expected of it over several seeds.
+    """Run a lab of UNIT over several seeds.
 
-    Ctrl-C ends it and keeps what was recorded.
+    The run is recorded, and judged by the lab's expectations. Ctrl-C ends it and keeps everything recorded so far.
     """
     course = open_course()
     unit_id, lab = split_lab(course.catalogue.resolve, unit)
@@ -86,8 +86,8 @@ def print_run(report: RunReport) -> None:
     for data in document["data"]:
         out.print(f"  Data: {escape(data['name'])}, {escape(data['label'])}")
     table = Table(box=None, padding=(0, 2))
-    for heading in ("result", "mean", "spread", "baseline", "which is"):
-        table.add_column(heading, justify="left" if heading in ("result", "which is") else "right")
+    for heading in ("result", "mean", "spread", "baseline", "baseline is"):
+        table.add_column(heading, justify="left" if heading in ("result", "baseline is") else "right")
     for result in document["results"]:
         baseline = result.get("baseline")
         table.add_row(
@@ -120,9 +120,9 @@ def figure_command(figure: str, settings: tuple[tuple[str, str], ...], output: s
     course = open_course()
     unit_name, slash, name = figure.rpartition("/")
     if not slash:
-        found = course.catalogue.unit(figure)
+        unit = course.catalogue.unit(figure)
         raise click.UsageError(
-            f"'{figure}' must be UNIT/NAME. Figures of {found.id}: {', '.join(f.name for f in found.figures)}."
+            f"'{figure}' must be UNIT/NAME. Figures of {unit.id}: {', '.join(f.name for f in unit.figures)}."
         )
     unit = course.catalogue.unit(unit_name)
     parameters = parse_parameters(unit.figure(name), dict(settings))
@@ -135,14 +135,15 @@ def figure_command(figure: str, settings: tuple[tuple[str, str], ...], output: s
 
 @click.command("notebook", epilog="Example: groundup notebook vectors -o vectors.ipynb")
 @click.argument("unit", type=UNIT)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; UNIT.ipynb here otherwise.")
-@click.option("--mine", is_flag=True, help="With your own code in place of ours.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file [UNIT.ipynb in this folder].")
+@click.option("--mine", is_flag=True, help="Put your own code in place of the library's.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @workspace_option
 def notebook_command(unit: str, output: str | None, mine: bool, force: bool) -> None:
-    """Write UNIT as a Jupyter notebook: lesson, figures, exercise, labs, cards.
+    """Write UNIT as a Jupyter notebook.
 
-    What you write in the exercise is quoted without its body until you have passed, or looked at the solution.
+    The notebook has the lesson, the figures, the exercise, the labs and the cards. Until you have passed, or looked at
+    the solution, it quotes the functions that you write without their bodies.
     """
     course = open_course()
     name = course.catalogue.unit(unit).name

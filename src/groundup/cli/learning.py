@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("map", epilog="Example: groundup map --all")
-@click.option("show_all", "--all", is_flag=True, help="List the units that are planned, too.")
+@click.option("show_all", "--all", is_flag=True, help="List the planned units, too.")
 @json_option
 @workspace_option
 def map_command(show_all: bool, as_json: bool) -> None:
@@ -47,12 +47,12 @@ def map_command(show_all: bool, as_json: bool) -> None:
             if (proof := proof_of(course, entry.id)) is not None:
                 more.append(f"[dim]{proof.words}[/]")
             out.print(f"  {mark(status)} {entry.id.split('/')[1]:<20} {title}  {'  '.join(more)}")
-    out.print("\n[bold]Systems[/]  what the units add up to")
+    out.print("\n[bold]Systems[/]  built from the units")
     for system in course.catalogue.systems:
         if system.see or show_all:
             out.print(f"  {system.title:<22} {system.see or '[dim]planned[/]'}")
     if not show_all:
-        out.print("\n[dim]`groundup map --all` lists the planned units. `groundup next` says what to do now.[/]")
+        out.print("\n[dim]`groundup map --all` lists the planned units. `groundup next` names the next step.[/]")
 
 
 def proof_of(course: Course, unit_id: str) -> Proof | None:
@@ -61,8 +61,8 @@ def proof_of(course: Course, unit_id: str) -> Proof | None:
 
     if unit_id not in course.catalogue.units:
         return None
-    found = standing(course.catalogue.units[unit_id])
-    return None if found.stale else found.proof
+    state = standing(course.catalogue.units[unit_id])
+    return None if state.stale else state.proof
 
 
 def state_json(course: Course, state: UnitState) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def state_json(course: Course, state: UnitState) -> dict[str, Any]:
 @json_option
 @workspace_option
 def next_command(as_json: bool) -> None:
-    """Say what to work on now."""
+    """Name the unit to work on now."""
     course = open_course()
     entries = course.next_up()
     states = course.states()
@@ -92,7 +92,7 @@ def next_command(as_json: bool) -> None:
         print_json({"next": [state_json(course, states[entry.id]) for entry in entries]})
         return
     if not entries:
-        console().print("Every unit of this release has passed. `groundup review` keeps it that way.")
+        console().print("You have passed every unit of this release. `groundup review` keeps them fresh.")
         return
     first = course.catalogue.units[entries[0].id]
     state = states[first.id]
@@ -105,35 +105,39 @@ def next_command(as_json: bool) -> None:
 
 @click.command("start", epilog="Example: groundup start vectors")
 @click.argument("unit", type=UNIT)
-@click.option("--reset", is_flag=True, help="Begin again; your file is kept in exercises/.backup/.")
+@click.option("--reset", is_flag=True, help="Begin again. Your file is kept in exercises/.backup/.")
 @workspace_option
 def start_command(unit: str, reset: bool) -> None:
-    """Write the exercise of UNIT: the implementation with the bodies that you write taken out.
+    """Write the exercise of UNIT.
 
-    Starting twice never overwrites your work.
+    The exercise is the implementation without the bodies that you write. A second start never overwrites your work.
     """
     course = open_course()
     path, written = course.start(unit, reset=reset)
-    found = course.catalogue.unit(unit)
+    chosen_unit = course.catalogue.unit(unit)
     if written:
-        console().print(f"Wrote {path}\nYou write: {', '.join(found.write)}.")
+        console().print(f"Wrote {path}\nYou write: {', '.join(chosen_unit.write)}.")
     else:
-        console().print(f"Your file is there already, untouched: {path}\n`--reset` begins again and keeps a copy.")
-    if found.lacks:
-        console().print(f"[bold]Before you check it:[/] {escape(found.lacks)}", soft_wrap=True)
-    console().print(f"Then: [bold]groundup check {found.name}[/], or [bold]groundup check {found.name} --watch[/]")
+        console().print(
+            f"Your file was there already and is unchanged: {path}\n`--reset` begins again and keeps a copy."
+        )
+    if chosen_unit.lacks:
+        console().print(f"[bold]Before you check it:[/] {escape(chosen_unit.lacks)}", soft_wrap=True)
+    console().print(
+        f"Then: [bold]groundup check {chosen_unit.name}[/], or [bold]groundup check {chosen_unit.name} --watch[/]"
+    )
 
 
 @click.command("check", epilog="Example: groundup check vectors --watch")
 @click.argument("unit", type=UNIT, required=False)
 @click.option("--watch", is_flag=True, help="Check again at every save, until Ctrl-C.")
-@click.option("--mine", is_flag=True, help="Grade it on your own earlier units, where they have passed.")
+@click.option("--mine", is_flag=True, help="Grade your code on your own earlier units, if they have passed.")
 @json_option
 @workspace_option
 def check_command(unit: str | None, watch: bool, mine: bool, as_json: bool) -> int:
-    """Grade your code for UNIT, or for every unit that you have started."""
+    """Grade your code for UNIT, or for every unit you have started."""
     if watch and as_json:
-        raise click.UsageError("--json prints one document, and --watch never ends: give one of them.")
+        raise click.UsageError("--json prints one document, but --watch never ends. Give only one of the two.")
     course = open_course()
     ids = [course.catalogue.unit(unit).id] if unit else started(course)
     verdicts = grade(course, ids, mine, quiet=as_json)
@@ -237,30 +241,33 @@ def relative(course: Course, location: str) -> str:
 @click.argument("function", required=False)
 @workspace_option
 def hint_command(unit: str, function: str | None) -> None:
-    """Give the next hint for UNIT: for FUNCTION, or for what you have not solved yet."""
+    """Give the next hint for UNIT.
+
+    The hint is for FUNCTION. Without FUNCTION, it is for the first function that you have not solved.
+    """
     hint = open_course().hint(unit, function)
     console().print(f"[bold]{escape(hint.name)}[/], hint {hint.stage} of {hint.of}\n{escape(hint.text)}")
 
 
 @click.command("solution", epilog="Example: groundup solution vectors")
 @click.argument("unit", type=UNIT)
-@click.option("--yes", is_flag=True, help="Do not ask before showing it to someone who has not passed.")
+@click.option("--yes", is_flag=True, help="Show it without asking, even if you have not passed.")
 @workspace_option
 def solution_command(unit: str, yes: bool) -> None:
-    """Show the reference implementation of UNIT. That you looked is recorded."""
+    """Show the reference implementation of UNIT. Your ledger records the look."""
     course = open_course()
-    found = course.catalogue.unit(unit)
-    if not course.has_passed(found.id):
+    chosen_unit = course.catalogue.unit(unit)
+    if not course.has_passed(chosen_unit.id):
         click.echo(
-            f"You have not passed {found.id} yet. Looking at the solution is recorded in your ledger; "
-            f"`groundup hint {found.name}` gives less away.",
+            f"You have not passed {chosen_unit.id} yet. Your ledger records a look at the solution. "
+            f"`groundup hint {chosen_unit.name}` gives less away.",
             err=True,
         )
         if not yes:
             click.confirm("Show it?", abort=True, err=True)
     from rich.syntax import Syntax
 
-    source = course.solution(found.id)
+    source = course.solution(chosen_unit.id)
     if console().is_terminal:
         console().print(Syntax(source, "python", theme="ansi_dark", line_numbers=True))
     else:

@@ -1,4 +1,4 @@
-"""What several of the copilot's commands read: files, standard input, or what the store holds of a pod."""
+"""Input of several copilot commands: files, standard input, or the stored logs of a pod."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from groundup.systems.copilot import Record
 
 SINCE = click.option(
-    "--since", metavar="SPAN|TIME", help="Only from then on: 10m, 2h, 1d before the newest line, or a time."
+    "--since", metavar="SPAN|TIME", help="Read from here on: 10m, 2h, 1d before the newest line, or a time."
 )
 EVERY = 5_000  # records between two movements of the progress display
 
@@ -48,8 +48,8 @@ def _stored(command: str, names: tuple[str, ...], store: str, since: str | None,
 
     if len(names) > 1:
         raise UsageError(
-            f"{command} takes one name of what is in the store, got {len(names)}: {', '.join(names)}. "
-            "Name one of them, their namespace, or none for all that is stored."
+            f"{command} takes one name of a stored log, got {len(names)}: {', '.join(names)}. "
+            "Give one of them, or their namespace. Without a name, you get everything in the store."
         )
     return stack.enter_context(open_store(store, reading=True)).records(names[0] if names else None, since)
 

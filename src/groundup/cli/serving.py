@@ -23,14 +23,16 @@ PORT = click.IntRange(0, 65535)
 @click.command("serve", epilog="Example: groundup copilot serve --store copilot.duckdb --port 8600")
 @store_option
 @knowledge_option
-@click.option("--model", default="", metavar="MODEL", help="The chat model, as for `ask` [GROUNDUP_LLM, or embedded].")
+@click.option("--model", default="", metavar="MODEL", help="Chat model, as for `ask` [GROUNDUP_LLM, or embedded].")
 @click.option(
     "--classifier", envvar="GROUNDUP_MODEL", default="", metavar="FILE",
     help="The trained classifier [GROUNDUP_MODEL, or beside the store].",
 )  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the API; others need GROUNDUP_TOKEN.")
-@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API; the next free one if taken.")
-@click.option("--page-port", default=8601, show_default=True, type=PORT, help="Port of the page, which is on loopback.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address of the API; beyond loopback, set GROUNDUP_TOKEN."
+)
+@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API, or the next free port.")
+@click.option("--page-port", default=8601, show_default=True, type=PORT, help="Port of the page, on loopback.")
 @click.option("--page/--no-page", default=True, help="Serve the page beside the API.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds that a request may take.")
 @click.option("--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="Megabytes of a log file.")
@@ -46,9 +48,9 @@ def serve_command(
     timeout: float,
     upload_limit: int,
 ) -> None:
-    """Serve the API and the page of a store, until Ctrl-C.
+    """Serve the API and the page of a store until Ctrl-C.
 
-    With a secret in GROUNDUP_TOKEN the API answers only to those who send it (`Authorization: Bearer …`).
+    With a secret in GROUNDUP_TOKEN, the API answers only requests that send it (`Authorization: Bearer …`).
     `collect --follow` and `ingest --follow` may fill the store meanwhile.
     """
     from groundup.systems.copilot.service import MEGABYTE, Settings
@@ -71,9 +73,9 @@ def serve_command(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8601, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 def page_command(api: str, host: str, port: int) -> None:
-    """Serve the page alone, beside an API that runs elsewhere.
+    """Serve the page alone, for an API that runs elsewhere.
 
-    On loopback it uses GROUNDUP_TOKEN; on any other address it asks people for the API's token.
+    On loopback the page uses GROUNDUP_TOKEN. On any other address it asks people for the API's token.
     """
     from groundup.systems.copilot.serving import serve_page
 
@@ -82,15 +84,18 @@ def page_command(api: str, host: str, port: int) -> None:
 
 
 @click.command("demo", epilog="Example: groundup copilot demo --no-serve")
-@click.option("--folder", default="copilot-demo", show_default=True, metavar="DIR", help="Where to work; kept.")
-@click.option("--serve/--no-serve", "serving", default=True, help="Serve the API and the page in the end.")
-@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API; the next free one if taken.")
+@click.option(
+    "--folder", default="copilot-demo", show_default=True, metavar="DIR", help="The folder of the demo. It is kept."
+)
+@click.option("--serve/--no-serve", "serving", default=True, help="Serve the API and the page at the end.")
+@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API, or the next free port.")
 @json_option
 def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
-    """Go from the logs of a synthetic incident to a cited answer, offline, then serve it.
+    """Show the copilot on a synthetic incident.
 
-    Six services write their logs; a release takes the database connections of one of them away. Logs are stored, the
-    root cause is found, a classifier trained, runbooks learnt, and a question answered with citations.
+    Six services write their logs; a release takes the database connections of one service away. The demo stores the
+    logs, finds the root cause, trains a classifier, learns runbooks, and answers questions with citations. Then it
+    serves the API and the page. The first run fetches the sentence model (84 MB); all else is offline.
     """
     from groundup.systems.copilot.demo import STORE, demo
     from groundup.systems.copilot.service import Settings
@@ -105,7 +110,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
     if as_json:
         print_json({"folder": folder, "steps": [_document(step) for step in steps]}, ascii=True)
     else:
-        out.print(f"\nAll of it is in {shown(folder)}; the commands above work there.")
+        out.print(f"\nEverything is in {shown(folder)}. The commands above work there.")
     if serving:
         out = console(err=True)
         out.print()

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 @click.command("review", epilog="Example: groundup review --interview")
-@click.option("--interview", is_flag=True, help="Interview questions only.")
-@click.option("everything", "--all", is_flag=True, help="Cards of every unit, not only of those you have begun.")
+@click.option("--interview", is_flag=True, help="Review interview questions only.")
+@click.option("everything", "--all", is_flag=True, help="Review the cards of every unit, begun or not.")
 @json_option
 @workspace_option
 def review_command(interview: bool, everything: bool, as_json: bool) -> None:
-    """Review the cards that are due, spaced by FSRS: Enter turns a card, 1 to 4 rates it, q ends."""
+    """Review the cards that are due, spaced by FSRS.
+
+    Enter turns a card, 1 to 4 rates it, q ends the review.
+    """
     course = open_course()
     review = course.review(everything=everything)
     kind = "interview" if interview else None
@@ -40,7 +43,7 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
         return
     for number, card in enumerate(cards, 1):
         console().print(f"\n[dim]{number} of {len(cards)}, {card.unit}[/]\n[bold]{escape(card.card.front)}[/]")
-        click.prompt("Enter turns it", default="", show_default=False, prompt_suffix=" ")
+        click.prompt("Enter turns the card", default="", show_default=False, prompt_suffix=" ")
         console().print(escape(card.card.back))
         rating = ask_rating(review.preview(card.card.id, datetime.now(UTC)))
         if rating == "q":
@@ -77,14 +80,17 @@ def card_json(card: ReviewCard) -> dict[str, object]:
 @click.option("--edit", is_flag=True, help="Open the page in your editor ($EDITOR).")
 @workspace_option
 def journal_command(day: str, edit: bool) -> None:
-    """Show the journal page of DAY (YYYY-MM-DD or today), begun with that day's reflection questions."""
+    """Show the journal page of DAY: YYYY-MM-DD or today.
+
+    A new page begins with the day's reflection questions.
+    """
     from groundup.course.journal import parse_day
 
     course = open_course()
     on = parse_day(day)
     path = course.journal.path(on)
     if not path.exists() and on > date.today() and not edit:
-        raise click.UsageError(f"{on} is still to come and has no page. --edit begins it.")
+        raise click.UsageError(f"{on} lies in the future and has no page yet. --edit begins the page.")
     course.workspace.create()
     course.journal.start(on, course.questions(on))
     if edit:

@@ -25,12 +25,12 @@ LEGEND = "✓ by evidence  ☑ by your own report  ◐ partly  · open  – or (
 @click.argument("name", required=False)
 @click.argument("item", required=False)
 @click.option("--start", metavar="DAY", help="Follow the track NAME from this day on (YYYY-MM-DD or today).")
-@click.option("--hours", metavar="HOURS", help="Hours a week that you have for it; what the track suggests otherwise.")
-@click.option("--week", type=int, metavar="N", help="The goals of week N; of the current one otherwise.")
+@click.option("--hours", metavar="HOURS", help="Your hours a week [the track's suggestion].")
+@click.option("--week", type=int, metavar="N", help="Show the goals of week N [the current week].")
 @click.option("--done", metavar="ITEM", help="Report an item that cannot be graded as done.")
 @click.option("--met", type=int, metavar="N", help="Report success criterion N of ITEM as met.")
 @click.option("--watched", "--read", "resource", metavar="RESOURCE", help="Report a resource as done.")
-@click.option("--undo", is_flag=True, help="Take the report back.")
+@click.option("--undo", is_flag=True, help="Take back the report of --done, --met or --read.")
 @json_option
 @workspace_option
 def track_command(
@@ -45,7 +45,10 @@ def track_command(
     undo: bool,
     as_json: bool,
 ) -> None:
-    """List the tracks, show the track NAME with planned against actual, or one ITEM of it. With --start, follow it."""
+    """List the tracks, or show the track NAME or one ITEM of it.
+
+    A track is shown with planned against actual dates. With --start, you follow the track.
+    """
     from groundup.course.journal import parse_day
     from groundup.course.tracks import load_track
 
@@ -105,7 +108,9 @@ def list_tracks(followed: Progress | None, as_json: bool) -> None:
     for track in tracks:
         sign = "[green]→[/]" if track.name == chosen else " "
         out.print(f"{sign} [bold]{track.name:<18}[/] {escape(track.title)}\n{'':21}[dim]{escape(track.audience)}[/]")
-    out.print("\n[dim]`groundup track NAME` shows one; `groundup track NAME --start today --hours 8` follows it.[/]")
+    out.print(
+        "\n[dim]`groundup track NAME` shows a track; `groundup track NAME --start today --hours 8` follows it.[/]"
+    )
 
 
 def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
@@ -115,9 +120,9 @@ def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
     out.print(f"[bold]{escape(track.title)}[/]\n{escape(track.about)}\n")
     pace = f"from {choice.start}, {choice.hours_per_week:g} hours a week"
     if followed:
-        out.print(f"You follow it {pace}: {where(progress)}.")
+        out.print(f"You follow this track {pace}: {where(progress)}.")
     else:
-        out.print(f"You do not follow it. {pace.capitalize()}, it would be like this:")
+        out.print(f"You do not follow this track. {pace.capitalize()}, its plan would be:")
     out.print(
         f"{progress.finished} of {len(progress.items)} items; "
         f"{len(progress.resources_done)} of {len(track.all_resources)} resources."
@@ -132,7 +137,7 @@ def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
 
         number = min(max(progress.week, 1), progress.weeks) if week is None else week
         show_goals(weekly_goals(progress, number))
-    out.print(f"\n[dim]{LEGEND}\n`groundup track {track.name} {track.items[0].id}` shows one item in full.[/]")
+    out.print(f"\n[dim]{LEGEND}\n`groundup track {track.name} {track.items[0].id}` shows the item in full.[/]")
 
 
 def where(progress: Progress) -> str:

@@ -142,7 +142,7 @@ def _session(model: str, weights: Path) -> InferenceSession:
     import onnxruntime
 
     converter = Path(__file__).with_name("graph.py")
-    key = hashlib.sha256(onnxruntime.__version__.encode() + _processor().encode() + converter.read_bytes())
+    key = hashlib.sha256(onnxruntime.__version__.encode() + converter.read_bytes())
     key.update(MODELS[model].files[weights.name].encode())
     cached = cache_folder() / "embedding" / f"{model}-{key.hexdigest()[:16]}.onnx"
     if cached.is_file():
@@ -152,27 +152,14 @@ def _session(model: str, weights: Path) -> InferenceSession:
             pass
     from safetensors.numpy import load_file
 
-    from groundup.embedding.graph import build, saturates
+    from groundup.embedding.graph import build
 
-    converted = build(load_file(weights), 63 if saturates() else 127)
+    converted = build(load_file(weights))
     try:
         _write(cached, converted)
     except OSError:
         pass  # a cache that cannot be written makes the next start slower, nothing else
     return _started(converted)
-
-
-def _processor() -> str:
-    """What the processor is, because the weights are rounded for it; a shared cache may serve several machines."""
-    import platform
-
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line
-    except OSError:
-        pass
-    return platform.machine() + platform.processor()
 
 
 def _started(model: str | bytes) -> InferenceSession:

@@ -7,6 +7,10 @@ Rounding to 8 bits costs accuracy where one scale must serve many numbers. Weigh
 inputs have one for each token, unlike those of ONNX Runtime's own dynamic quantisation, whose single scale for a whole
 batch makes the vector of a text depend on the texts beside it. With per-token scales it does not.
 
+One file serves every processor. x86 without VNNI sums two neighbouring products of 8-bit integers in 16 bits, and cuts
+off without a word what does not fit (`vpmaddubsw`). Weights are therefore scaled so that no two neighbours sum to more
+than 128 (`whole_numbers`), which costs a fraction of a bit; seven bits for every weight would cost a whole one.
+
 Sources: Vaswani et al. (2017), "Attention is all you need"; Devlin et al. (2019), "BERT"; Reimers and Gurevych (2019),
 "Sentence-BERT", for the mean over tokens; Jacob et al. (2018), "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", section 2.
@@ -52,7 +56,19 @@ class Graph:
         return helper.make_model(graph, opset_imports=versions, ir_version=10).SerializeToString()
 
 
-def build(weights: Mapping[str, np.ndarray], weight_limit: int = 127) -> bytes:
+def whole_numbers(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of `weights` (inputs, outputs) as 8-bit integers, and the scale of each column.
+
+    A column's scale is the finest that keeps every weight, and every sum of two neighbours (rows 0 and 1, 2 and 3, …),
+    within ±127 before rounding, so within ±128 after. Two products with unsigned bytes then sum to at most
+    255 · 128 = 32,640, and 16 bits hold 32,767.
+    """
+    pairs = np.abs(weights[0::2] + weights[1::2]).max(axis=0)
+    scale = np.maximum(np.maximum(np.abs(weights).max(axis=0), pairs), 1e-12) / 127
+    return np.rint(weights / scale).astype(np.int8), scale
+
+
+def build(weights: Mapping[str, np.ndarray]) -> bytes:
     """The model from tokens to unit vectors, as ONNX.
 
     It takes `ids` (batch, tokens) int64 and `mask` (batch, tokens) int32, 1 where there is a token, and gives `vectors`
@@ -60,8 +76,6 @@ def build(weights: Mapping[str, np.ndarray], weight_limit: int = 127) -> bytes:
 
     Args:
         weights: the tensors of the model by their names in its file.
-        weight_limit: the largest integer that a weight becomes: 127, or 63 for a processor on which sums of two
-            products saturate (`saturates`).
     """
     g = Graph()
 
@@ -82,9 +96,7 @@ def build(weights: Mapping[str, np.ndarray], weight_limit: int = 127) -> bytes:
     def dense(x: tuple[str, str, float], key: str) -> str:
         """`x @ W + b`, multiplied in 8 bits and summed in 32."""
         integers, row_scale, shift = x
-        w = weights[f"{key}.weight"].T  # (inputs, outputs)
-        column_scale = np.maximum(np.abs(w).max(axis=0), 1e-12) / weight_limit
-        w_integers = np.rint(w / column_scale)
+        w_integers, column_scale = whole_numbers(weights[f"{key}.weight"].T)
         zero = g.constant(0 if shift else 128, np.uint8)
         products = g.node(
             "MatMulIntegerToFloat",
@@ -131,21 +143,3 @@ def build(weights: Mapping[str, np.ndarray], weight_limit: int = 127) -> bytes:
         [helper.make_tensor_value_info(name, kind, ["batch", "tokens"]) for name, kind in shapes],
         [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", HIDDEN])],
     )
-
-
-def saturates() -> bool:
-    """Whether this processor adds two products of 8-bit integers up in 16 bits, where 2 · 255 · 127 does not fit.
-
-    x86 without VNNI does, without a word. Asked of the arithmetic itself, because nothing else says it everywhere.
-    """
-    from onnxruntime import InferenceSession
-
-    g = Graph()
-    g.node("MatMulInteger", "a", g.constant(np.full((64, 64), 127), np.int8), output="product")
-    model = g.serialized(
-        [helper.make_tensor_value_info("a", TensorProto.UINT8, [16, 64])],
-        [helper.make_tensor_value_info("product", TensorProto.INT32, [16, 64])],
-    )
-    session = InferenceSession(model, providers=["CPUExecutionProvider"])
-    (product,) = session.run(None, {"a": np.full((16, 64), 255, np.uint8)})
-    return bool(np.any(np.asarray(product) != 64 * 255 * 127))

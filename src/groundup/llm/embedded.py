@@ -69,23 +69,23 @@ def candidates(
     question: str, passages: Sequence[Passage], encode: Callable[[list[str]], np.ndarray]
 ) -> list[Candidate]:
     """Every sentence of the sources with its score, 0 to 1; in the order of the sources."""
-    places = [(number, text) for number, one in enumerate(passages, 1) for text in _said(one.text)]
+    places = [(number, text) for number, passage in enumerate(passages, 1) for text in _prose(passage.text)]
     if not places:
         return []
-    about = [_subject(one.source) for one in passages]
+    about = [_subject(passage.source) for passage in passages]
     held = [_terms(text) for _, text in places]
     weight = _weights(_terms(question), held)
     cosines = encode([question, *(text for _, text in places)])
     cosines = cosines[1:] @ cosines[0]
-    found = []
+    result = []
     for (number, text), terms, cosine in zip(places, held, cosines.tolist(), strict=True):
         subject = about[number - 1]
         covered = _share(weight, terms | subject)
         # A sentence model has not read logs: there, words alone count.
         is_log = passages[number - 1].source.startswith(LOG)
         score = covered if is_log else (covered + max(cosine, _share(weight, subject))) / 2
-        found.append(Candidate(number, text, score + TIE * (cosine - number)))
-    return found
+        result.append(Candidate(number, text, score + TIE * (cosine - number)))
+    return result
 
 
 TIE = 0.002  # what the order of the sources, and then meaning, count where all else is equal
@@ -97,27 +97,31 @@ def _subject(source: str) -> set[str]:
     return _terms(source) - ({"fail"} if calm else set())
 
 
-def chosen(found: Sequence[Candidate], least: float, most: int) -> list[Candidate]:
+def chosen(pool: Sequence[Candidate], least: float, most: int) -> list[Candidate]:
     """The best few that score `least` or more, none of which repeats another; best first."""
     taken: list[Candidate] = []
-    for one in sorted(found, key=lambda one: -one.score):
-        if len(taken) == most or one.score < least:
+    for candidate in sorted(pool, key=lambda candidate: -candidate.score):
+        if len(taken) == most or candidate.score < least:
             break
-        if all(_different(one.text, other.text) for other in taken):
-            taken.append(one)
+        if all(_different(candidate.text, other.text) for other in taken):
+            taken.append(candidate)
     return taken
 
 
-def _different(one: str, other: str) -> bool:
+def _different(sentence: str, other: str) -> bool:
     """Whether a sentence says something that the other one does not."""
-    a, b = _terms(one), _terms(other)
+    a, b = _terms(sentence), _terms(other)
     return len(a & b) < 0.7 * max(1, min(len(a), len(b)))
 
 
-def _said(text: str) -> list[str]:
+def _prose(text: str) -> list[str]:
     """The sentences of a text that say something, without the marks of lists."""
-    said = [_BULLET.sub("", text[start:end]) for start, end in sentences(text)]
-    return [one for one in said if not _MARKUP.match(one) and len(one.split()) > 2 and not one.endswith(":")]
+    texts = [_BULLET.sub("", text[start:end]) for start, end in sentences(text)]
+    return [
+        sentence
+        for sentence in texts
+        if not _MARKUP.match(sentence) and len(sentence.split()) > 2 and not sentence.endswith(":")
+    ]
 
 
 def _weights(asked: set[str], held: Sequence[set[str]]) -> dict[str, float]:
@@ -196,19 +200,19 @@ class EmbeddedAnswerer(BaseChatModel):
         encode = load().encode
         question, passages = read_prompt(str(messages[-1].content) if messages else "")
         answer = quote(question, passages, encode, self.threshold)
-        return [f"{one.text} [{one.number}]" for one in answer] or [NO_ANSWER]
+        return [f"{candidate.text} [{candidate.number}]" for candidate in answer] or [NO_ANSWER]
 
 
 def quote(
     question: str, passages: Sequence[Passage], encode: Callable[[list[str]], np.ndarray], threshold: float
 ) -> list[Candidate]:
     """The sentences of an answer: those of logs, then those of documents that fit about as well, then what to do."""
-    found = candidates(question, passages, encode)
-    logs = {number for number, one in enumerate(passages, 1) if one.source.startswith(LOG)}
-    least = max(threshold, NEARLY * max((one.score for one in found), default=0.0))
-    lines = chosen([one for one in found if one.number in logs], least, MOST_LINES)
-    answer = sorted(lines, key=lambda one: one.number)  # as they came
-    answer += chosen([one for one in found if one.number not in logs], least, MOST_SENTENCES)
+    pool = candidates(question, passages, encode)
+    logs = {number for number, passage in enumerate(passages, 1) if passage.source.startswith(LOG)}
+    least = max(threshold, NEARLY * max((candidate.score for candidate in pool), default=0.0))
+    lines = chosen([candidate for candidate in pool if candidate.number in logs], least, MOST_LINES)
+    answer = sorted(lines, key=lambda candidate: candidate.number)  # as they came
+    answer += chosen([candidate for candidate in pool if candidate.number not in logs], least, MOST_SENTENCES)
     return answer + _to_do(answer, passages, encode)
 
 
@@ -216,18 +220,20 @@ def _to_do(
     answer: Sequence[Candidate], passages: Sequence[Passage], encode: Callable[[list[str]], np.ndarray]
 ) -> list[Candidate]:
     """What the runbook that is most about the lines of logs in an answer says to do, if one is."""
-    lines = [one for one in answer if passages[one.number - 1].source.startswith(LOG)]
-    cited = {one.number for one in answer}
+    lines = [candidate for candidate in answer if passages[candidate.number - 1].source.startswith(LOG)]
+    cited = {candidate.number for candidate in answer}
     books = [
-        (number, one, _said(one.text))
-        for number, one in enumerate(passages, 1)
-        if number not in cited and not one.source.startswith(LOG) and TO_DO.search(one.source)
+        (number, passage, _prose(passage.text))
+        for number, passage in enumerate(passages, 1)
+        if number not in cited and not passage.source.startswith(LOG) and TO_DO.search(passage.source)
     ]
     books = [book for book in books if book[2]]
     if not lines or not books:
         return []
-    vectors = encode([*(one.text for one in lines), *(f"{one.source}\n{one.text}" for _, one, _ in books)])
+    vectors = encode(
+        [*(candidate.text for candidate in lines), *(f"{passage.source}\n{passage.text}" for _, passage, _ in books)]
+    )
     likeness = (vectors[: len(lines)] @ vectors[len(lines) :].T).max(axis=0)
     best = int(likeness.argmax())
-    number, _, said = books[best]
-    return [Candidate(number, said[0], float(likeness[best]))] if likeness[best] >= RELATED else []
+    number, _, steps = books[best]
+    return [Candidate(number, steps[0], float(likeness[best]))] if likeness[best] >= RELATED else []

@@ -42,15 +42,15 @@ def ground(reply: str, passages: Sequence[Passage], *, threshold: float = THRESH
         passages: what was retrieved, in the order of its numbers.
         threshold: the share of a sentence's terms that its span must have.
     """
-    found = []
+    grounded = []
     for claim in check(reply, passages, threshold=threshold):
         span = claim.support
         if span is None and claim.cited:  # not where it says; perhaps elsewhere
             span = next((other.support for other in check(claim.text, passages, threshold=threshold)), None)
         if span is not None and not _names(claim.text) <= _heard(passages[span.number - 1].text[span.start : span.end]):
             span = None
-        found.append(Grounded(claim.text, span))
-    return found
+        grounded.append(Grounded(claim.text, span))
+    return grounded
 
 
 def _names(text: str) -> set[str]:

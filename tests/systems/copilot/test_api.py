@@ -413,9 +413,9 @@ def started(folder: Path, store: Path, port: int, before: str = "") -> subproces
     script = folder / "server.py"
     script.write_text(before + SERVE)
     server = subprocess.Popen([sys.executable, str(script), str(store), str(port)])
-    for _ in range(600):
+    for _ in range(2_400):
         try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1):
+            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10):
                 return server
         except OSError:
             time.sleep(0.05)
@@ -442,7 +442,7 @@ def test_an_upload_that_breaks_off_stores_nothing(tmp_path: Path):
             head = b"POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
             body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.log"\r\n\r\nINFO half\n'
             one.sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
-        with urlopen(f"http://127.0.0.1:{port}/status", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/status", timeout=120) as answer:
             assert b'"lines":0' in answer.read()
     finally:
         server.terminate()

@@ -15,6 +15,9 @@ from tests.conftest import Ran
 from tests.systems.copilot.incidents import INCIDENTS, entry
 from tests.systems.copilot.labelled import tagged
 
+# Each starts a process that imports scikit-learn, XGBoost and SHAP; `test_classify.py` tests the same without.
+pytestmark = pytest.mark.slow
+
 Groundup = Callable[..., Ran]
 
 
@@ -66,13 +69,13 @@ def test_labels_of_the_store_train_a_model(groundup: Groundup, tmp_path: Path) -
         assert ran.out == f"1 record labelled '{label}'.\n"
     ran = groundup("copilot", "train", "--store", store, "--model", model)
     assert ran.code == 0, ran.err
-    assert "4 examples of 4 templates, from what people labelled in" in ran.out
+    assert "4 examples of 4 templates, from the labels in" in ran.out
     assert groundup("copilot", "classify", "--store", store, "--model", model, "--json").json["model"] == model
     removed = groundup("copilot", "label", "app.log:1", "--remove", "--store", store, "--json").json
     assert removed == {"place": "app.log:1", "label": None, "records": 1}
     ran = groundup("copilot", "train", "--store", store, "--model", model)
     assert ran.code == 2
-    assert "those of 'normal' in what people labelled in" in ran.err
+    assert "those of 'normal' in the labels in" in ran.err
 
 
 def test_a_model_that_is_no_better_than_a_rule_says_so(groundup: Groundup, tmp_path: Path) -> None:
@@ -101,7 +104,7 @@ def test_where_nothing_is_unusual_or_can_be_compared_it_says_which(groundup: Gro
     assert groundup("copilot", "anomalies", "-", stdin=quiet).out == "Nothing in these logs is unusual.\n"
     assert "no line to look at" in groundup("copilot", "anomalies", "-", stdin="").out
     timeless = groundup("copilot", "anomalies", "-", stdin="INFO a\nINFO b\n").out
-    assert timeless == "No line of these logs has a time, so that there is nothing to compare.\n"
+    assert timeless == "No line of these logs has a time, so there is nothing to compare.\n"
 
 
 def test_features_are_a_table_with_a_row_for_each_record(groundup: Groundup, tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_features_are_a_table_with_a_row_for_each_record(groundup: Groundup, tmp
         (("label", "app.log", "alert"), "SOURCE:LINE must name a source and a line of it, such as app.log:42"),
         (("label", "app.log:1"), "label takes either a LABEL or --remove"),
         (("label", "app.log:1", "alert", "--remove"), "label takes either a LABEL or --remove"),
-        (("train", "--tagged"), "--tagged, --label and --message are for a FILE with labels, and none is named"),
+        (("train", "--tagged"), "--tagged, --label and --message describe a FILE with labels, and no FILE is given"),
         (("train",), "Fill it with `groundup copilot ingest`"),
         (("train", "nothing.csv"), "'nothing.csv' does not"),
         (("classify", "-"), "Make it with `groundup copilot train`"),

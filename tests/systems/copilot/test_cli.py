@@ -126,7 +126,7 @@ def test_a_name_that_is_no_file_and_not_stored_is_one_line(groundup: Groundup, t
     assert groundup("copilot", "ingest", "-", "--store", store, stdin="INFO a").code == 0
     for arguments, message in [
         (("why", "checkout", "--store", store), "There is no pod or file in the store called 'checkout'."),
-        (("why", "a", "b", "--store", store), "why takes one name of what is in the store, got 2: a, b."),
+        (("why", "a", "b", "--store", store), "why takes one name of a stored log, got 2: a, b."),
         (("why", "--store", str(tmp_path / "no.duckdb")), "store must be a file that exists"),
         (("status", "--store", str(tmp_path / "no.duckdb")), "store must be a file that exists"),
         (("ingest", "no.log", "--store", store), "FILE must be a log file or a folder that exists, and 'no.log'"),
@@ -166,7 +166,7 @@ def test_follow_stores_what_is_written_and_ends_whole_on_ctrl_c(tmp_path: Path) 
     log.write_text("INFO 3\n")
     wait(3)
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     assert json.loads(out)["lines"] == 3
 
@@ -182,7 +182,7 @@ def test_collect_follows_and_survives_a_cluster_that_is_away_for_a_while(tmp_pat
         run.write(START + 10**9, "INFO 2")
         wait(2)
         process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "says 500: etcd is away. Going on." in errors
     assert json.loads(out)["lines"] == 2

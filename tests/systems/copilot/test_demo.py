@@ -109,13 +109,13 @@ def test_serve_takes_the_next_port_and_ends_by_sigterm(tmp_path: Path):
         with pytest.raises(Refused, match="Authorization must be 'Bearer TOKEN'"):
             Client(address).get("/status")
         server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+        assert server.wait(120) == 0
         server.stdout.close()
 
 
 def answered(client: Client) -> Any:
     """What an API that has just been started says of its store."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             return client.get("/status")

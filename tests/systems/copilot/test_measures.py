@@ -31,7 +31,7 @@ def test_spaces_do_not_count_as_tokens() -> None:
 
 
 def test_what_is_measured_must_be_the_same_lines() -> None:
-    with pytest.raises(UsageError, match="found and true must name the same lines, at least one, got 1 and 2"):
+    with pytest.raises(UsageError, match="predicted and true must name the same lines, at least one, got 1 and 2"):
         grouping_accuracy([1], ["a", "b"])
     with pytest.raises(UsageError, match="got 0 and 0"):
         template_f1([], [])

@@ -12,12 +12,15 @@ import gc
 import importlib
 import json
 import os
+import re
 import select
 import signal
 import socket
 import sys
 import threading
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -29,10 +32,7 @@ from groundup.course.grader.run import BROKEN
 NEEDED = """numpy numpy.testing numpy.random pytest hypothesis hypothesis.extra.numpy hypothesis.strategies jaxtyping
 groundup.checking groundup.course.grader.session groundup.course.grader.diagnosis groundup.stack unittest.mock
 dataclasses typing collections.abc math json inspect itertools statistics fractions""".split()
-TORCH = ("torch", "torch.nn", "torch.nn.functional", "torch.autograd", "torch.testing", "torch.optim")
-# What many checks compare with; slow to import, so a second zygote imports it while the first one serves.
-LATER = """scipy.special scipy.stats scipy.optimize scipy.spatial.distance sklearn.linear_model sklearn.metrics
-sklearn.preprocessing sklearn.datasets numba""".split()
+IMPORT = re.compile(r"^(?:import|from) ([\w.]+)", re.MULTILINE)
 IDLE_SECONDS = 0.3
 
 
@@ -42,9 +42,11 @@ def preload(runtime: str) -> None:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
     if runtime == "torch":
-        for name in TORCH:
-            importlib.import_module(name)
         import torch
+
+        for name in imported_by_units(runtime):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
         torch.set_num_threads(1)
         torch.manual_seed(0)
@@ -53,6 +55,22 @@ def preload(runtime: str) -> None:
 
     rehearse()
     settle()
+
+
+def imported_by_units(runtime: str) -> list[str]:
+    """What the implementations and checks of a runtime's units import first, of other packages: slow to import.
+
+    Read from the files' text, because nothing of a unit may run here.
+    """
+    modules: set[str] = set()
+    for folder in (Path(path) for path in importlib.import_module("groundup.stack").__path__):
+        for description in folder.glob("*/*/unit.toml"):
+            unit = tomllib.loads(description.read_text(encoding="utf-8"))
+            name = unit.get("exercise", {}).get("module", description.parent.name)
+            if unit.get("runtime") == runtime:
+                for file in (description.with_name("checks.py"), description.with_name(f"{name}.py")):
+                    modules.update(IMPORT.findall(file.read_text(encoding="utf-8")) if file.exists() else ())
+    return sorted(name for name in modules if name.partition(".")[0] not in {"groundup", *sys.stdlib_module_names})
 
 
 def keep_manual_seed(torch: Any) -> None:
@@ -143,7 +161,7 @@ def start_successor(control: socket.socket) -> socket.socket:
     if os.fork() == 0:
         ours.close()
         control.close()
-        for name in LATER:
+        for name in imported_by_units("numpy"):
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
         rehearse_a_fit()

@@ -1,8 +1,8 @@
 """The DevOps copilot: from a cluster, files or a pipe to the lines that hold the root cause, and to cited answers.
 
     with open_logs("app.log.gz") as lines:
-        for found in why(parse(lines)):
-            print(found.number, found.text, found.reasons)
+        for piece in why(parse(lines)):
+            print(piece.number, piece.text, piece.reasons)
 
     with open_store("copilot.duckdb") as store:
         ingest_files(store, ["app.log.gz"])

@@ -1,7 +1,7 @@
 """Anomalies by service and window of time: templates that are new, that come in a burst, that fell silent.
 
-    for one in anomalies(store.records(), window="5m"):
-        print(one.kind, one.service, one.start, one.template, one.count, one.expected)
+    for anomaly in anomalies(store.records(), window="5m"):
+        print(anomaly.kind, anomaly.service, anomaly.start, anomaly.template, anomaly.count, anomaly.expected)
 
 Each window is compared with the ones before it; where they are few, with all others.
 
@@ -121,8 +121,11 @@ class _Counts:
         if key[1] is None:
             return False
         # Its line is asked, not its template: `0 errors` is harmless, and `<*> errors` is not known to be.
-        one = self.firsts[key]
-        return signs.gravity(one.message, one.level, one.status, one.fields, bool(one.joined)).weight >= signs.MENTION
+        record = self.firsts[key]
+        return (
+            signs.gravity(record.message, record.level, record.status, record.fields, bool(record.joined)).weight
+            >= signs.MENTION
+        )
 
 
 def anomalies(records: Iterable[Record], *, window: str | float | None = None) -> list[Anomaly]:
@@ -136,8 +139,10 @@ def anomalies(records: Iterable[Record], *, window: str | float | None = None) -
     if counts is None:
         return []
     new = list(_new(counts))
-    found = [*_at_once(new, counts.window), *_bursts(counts, new), *_silences(counts)]
-    return sorted(found, key=lambda one: (one.start, -one.surprise, one.service or "", one.template or ""))
+    findings = [*_at_once(new, counts.window), *_bursts(counts, new), *_silences(counts)]
+    return sorted(
+        findings, key=lambda anomaly: (anomaly.start, -anomaly.surprise, anomaly.service or "", anomaly.template or "")
+    )
 
 
 def _seconds(window: str | float | None) -> float | None:
@@ -170,7 +175,7 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
     at = np.frombuffer(times)
     begin, length = float(at.min()), float(at.max() - at.min())
     if window is None:
-        window = next((one for one in ROUND if one >= length / WINDOWS), float(ROUND[-1]))
+        window = next((candidate for candidate in ROUND if candidate >= length / WINDOWS), float(ROUND[-1]))
     if length / window > MOST_WINDOWS:
         raise UsageError(
             f"window must be long enough for at most {MOST_WINDOWS:,} of them, and {length:,.0f} seconds of logs have "
@@ -185,7 +190,7 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
     place = ((at - begin) // window).astype(np.int64)
     flat = np.array(root)[np.frombuffer(which, dtype=np.dtype("l"))] * size + place
     table = np.bincount(flat, minlength=len(final) * size).reshape(len(final), size)
-    texts = {one.id: one.text for one in miner.templates()}
+    texts = {template.id: template.text for template in miner.templates()}
     services: dict[str | None, NDArray[np.int64]] = {}
     for key, row in zip(final, table, strict=True):
         services[key[0]] = services.get(key[0], 0) + row
@@ -206,11 +211,11 @@ def _status(record: Record) -> str | None:
 
 def _new(counts: _Counts) -> Iterable[Anomaly]:
     """Services that were not there, and templates that their service had not written."""
-    services: dict[Key, NDArray[np.int64]] = {(name, None): one for name, one in counts.services.items()}
+    services: dict[Key, NDArray[np.int64]] = {(name, None): series for name, series in counts.services.items()}
     yield from _new_among(counts, services, sum(services.values()), NEW)
     alike: dict[tuple[str | None, bool], dict[Key, NDArray[np.int64]]] = {}
-    for key, one in counts.series.items():
-        alike.setdefault((key[0], counts.grave(key)), {})[key] = one
+    for key, series in counts.series.items():
+        alike.setdefault((key[0], counts.grave(key)), {})[key] = series
     for (service, grave), mine in alike.items():
         yield from _new_among(counts, mine, counts.services[service], GRAVE if grave else NEW)
 
@@ -218,16 +223,18 @@ def _new(counts: _Counts) -> Iterable[Anomaly]:
 def _at_once(new: list[Anomaly], window: float) -> Iterable[Anomaly]:
     """What is new; services that begin in one window or the next as one, with the names of all."""
     runs: list[list[Anomaly]] = []
-    for one in sorted(new, key=lambda one: one.start):
-        if one.template is not None:
-            yield one
-        elif runs and one.start - runs[-1][0].start < 1.5 * window:
-            runs[-1].append(one)
+    for anomaly in sorted(new, key=lambda anomaly: anomaly.start):
+        if anomaly.template is not None:
+            yield anomaly
+        elif runs and anomaly.start - runs[-1][0].start < 1.5 * window:
+            runs[-1].append(anomaly)
         else:
-            runs.append([one])
+            runs.append([anomaly])
     for several in runs:
-        first, *others = sorted(several, key=lambda one: (one.service is None, -one.surprise, one.service or ""))
-        yield replace(first, together=tuple(one.service for one in others if one.service is not None))
+        first, *others = sorted(
+            several, key=lambda anomaly: (anomaly.service is None, -anomaly.surprise, anomaly.service or "")
+        )
+        yield replace(first, together=tuple(anomaly.service for anomaly in others if anomaly.service is not None))
 
 
 def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]], total: Any, limit: float) -> Iterable[Anomaly]:
@@ -241,7 +248,7 @@ def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]], total: Any, 
     written = total.cumsum() - total
     before = table.cumsum(axis=1) - table
     others = table.sum(axis=1, keepdims=True) - table
-    for key, one, start, other in zip(mine, table, first.tolist(), others, strict=True):
+    for key, series, start, other in zip(mine, table, first.tolist(), others, strict=True):
         if start == began:
             continue  # there is nothing to compare with
         windows = start - began
@@ -253,13 +260,13 @@ def _new_among(counts: _Counts, mine: dict[Key, NDArray[np.int64]], total: Any, 
         else:
             continue
         usual = float(total[start]) * (once + 1) / (seen + 1)
-        gone = np.flatnonzero(one[start:] == 0)
+        gone = np.flatnonzero(series[start:] == 0)
         last = start + int(gone[0]) - 1 if len(gone) else counts.size - 1
         # That something new comes at all, and that it comes so often where it did not in so many windows.
         never = nbinom(0.5, windows / (windows + last - start + 1))
-        chance = min(1.0, usual) * float(never.sf(one[start : last + 1].sum() - 1) / never.sf(0))
+        chance = min(1.0, usual) * float(never.sf(series[start : last + 1].sum() - 1) / never.sf(0))
         if chance < limit:
-            yield counts.anomaly("new", key, start, last, one, usual, -math.log10(max(chance, 1e-300)))
+            yield counts.anomaly("new", key, start, last, series, usual, -math.log10(max(chance, 1e-300)))
 
 
 def _spread(total: Any, squares: Any, windows: Any) -> tuple[Any, Any]:
@@ -272,11 +279,11 @@ def _spread(total: Any, squares: Any, windows: Any) -> tuple[Any, Any]:
     return mean, np.maximum((variance - mean) / mean**2, DRIFT**2) + 1 / (total + 0.5)
 
 
-def _reference(one: NDArray[np.int64], usable: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
+def _reference(series: NDArray[np.int64], usable: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
     """For each window, what it is compared with: the sum of the counts, that of their squares, how many windows."""
     import numpy as np
 
-    kept = np.where(usable, one, 0).astype(float)
+    kept = np.where(usable, series, 0).astype(float)
     parts = []
     for part in (kept, kept**2, usable.astype(float)):
         before = np.cumsum(part) - part
@@ -291,18 +298,18 @@ def _bursts(counts: _Counts, new: list[Anomaly]) -> Iterable[Anomaly]:
     from scipy.stats import nbinom
 
     limit = math.log(CHANCE / (2 * len(counts.series) * counts.size))
-    reported = {(one.service, one.template, one.level, one.status): one for one in new}
-    whole = {one.service: one for one in new if one.template is None}
-    for key, one in counts.series.items():
+    reported = {(anomaly.service, anomaly.template, anomaly.level, anomaly.status): anomaly for anomaly in new}
+    whole = {anomaly.service: anomaly for anomaly in new if anomaly.template is None}
+    for key, series in counts.series.items():
         known = reported.get((key[0], *counts.names[key[1] or 0])) or whole.get(key[0])
         begin = 0 if known is None else round((known.end - counts.begin) / counts.window)
         usable = np.ones(counts.size, dtype=bool)  # what was a burst is not what is usual
         usual, surprise = np.zeros(counts.size), np.zeros(counts.size)
         while True:
-            total, squares, windows = _reference(one, usable)
+            total, squares, windows = _reference(series, usable)
             mean, beyond = _spread(total, squares, windows)
-            chance = nbinom.logsf(one - 1, 1 / beyond, 1 / (1 + beyond * mean))
-            chance[(one <= 2) | ~usable] = 0
+            chance = nbinom.logsf(series - 1, 1 / beyond, 1 / (1 + beyond * mean))
+            chance[(series <= 2) | ~usable] = 0
             chance[:begin] = 0
             early = chance[:LEARNT].min(initial=0.0)  # compared with all others: the most surprising one first
             hit = np.flatnonzero((chance < limit) & ((np.arange(counts.size) >= LEARNT) | (chance == early)))
@@ -312,26 +319,26 @@ def _bursts(counts: _Counts, new: list[Anomaly]) -> Iterable[Anomaly]:
             usable[at], usual[at], surprise[at] = False, mean[at], -chance[at] / math.log(10)
         for first, last in _runs(np.flatnonzero(~usable).tolist()):
             most = float(surprise[first : last + 1].max())
-            yield counts.anomaly("burst", key, first, last, one, float(usual[first : last + 1].sum()), most)
+            yield counts.anomaly("burst", key, first, last, series, float(usual[first : last + 1].sum()), most)
 
 
 def _silences(counts: _Counts) -> list[Anomaly]:
     """Services, and templates of services that go on, that stopped coming."""
-    silent = {name: list(_silent(counts, (name, None), one)) for name, one in counts.services.items()}
-    found = [one for several in silent.values() for one in several]
-    for key, one in counts.series.items():
-        for part in _silent(counts, key, one):
+    silent = {name: list(_silent(counts, (name, None), series)) for name, series in counts.services.items()}
+    findings = [anomaly for several in silent.values() for anomaly in several]
+    for key, series in counts.series.items():
+        for part in _silent(counts, key, series):
             if not any(
                 whole.start <= part.start + counts.window and part.start < whole.end for whole in silent[key[0]]
             ):
-                found.append(part)
-    return found
+                findings.append(part)
+    return findings
 
 
-def _silent(counts: _Counts, key: Key, one: NDArray[np.int64]) -> Iterable[Anomaly]:
+def _silent(counts: _Counts, key: Key, series: NDArray[np.int64]) -> Iterable[Anomaly]:
     import numpy as np
 
-    whole = one[:-1]  # the last window may not be over
+    whole = series[:-1]  # the last window may not be over
     limit = math.log(CHANCE / (2 * (len(counts.series) + len(counts.services)) * counts.size))
     began = int((whole > 0).argmax())
     for first, last in _runs((began + np.flatnonzero(whole[began:] == 0)).tolist()):
@@ -344,15 +351,15 @@ def _silent(counts: _Counts, key: Key, one: NDArray[np.int64]) -> Iterable[Anoma
         expected = mean * (last - first + 1)
         chance = -math.log1p(beyond * expected) / beyond  # that none comes where so many are usual
         if chance < limit:
-            yield counts.anomaly("silence", key, first, last, one, expected, -chance / math.log(10))
+            yield counts.anomaly("silence", key, first, last, series, expected, -chance / math.log(10))
 
 
 def _runs(windows: list[int]) -> list[tuple[int, int]]:
     """Windows that follow each other, as first and last."""
-    found: list[tuple[int, int]] = []
-    for one in windows:
-        if found and one == found[-1][1] + 1:
-            found[-1] = (found[-1][0], one)
+    runs: list[tuple[int, int]] = []
+    for window in windows:
+        if runs and window == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], window)
         else:
-            found.append((one, one))
-    return found
+            runs.append((window, window))
+    return runs

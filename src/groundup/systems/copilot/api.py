@@ -393,9 +393,9 @@ def iso(time: float | None) -> str | None:
     return None if time is None else datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")
 
 
-def document(one: Any) -> dict[str, Any]:
+def document(record: Any) -> dict[str, Any]:
     """A frozen record as plain data, its times in words."""
-    fields = dataclasses.asdict(one)
+    fields = dataclasses.asdict(record)
     return {key: iso(value) if key in TIMES else value for key, value in fields.items()}
 
 
@@ -473,8 +473,8 @@ def create_app(settings: Settings) -> FastAPI:
     @app.post("/why", tags=["understand"])
     async def why(body: WhyRequest) -> WhyAnswer:
         """The lines that hold the root cause, without any language model."""
-        found = await run(copilot.why, body.name, body.since, body.lines, body.most)
-        return WhyAnswer(evidence=[EvidenceLine(**document(one)) for one in found], nothing=not found)
+        evidence = await run(copilot.why, body.name, body.since, body.lines, body.most)
+        return WhyAnswer(evidence=[EvidenceLine(**document(piece)) for piece in evidence], nothing=not evidence)
 
     @app.get("/timeline", tags=["understand"])
     async def timeline(
@@ -492,7 +492,7 @@ def create_app(settings: Settings) -> FastAPI:
         most: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
     ) -> list[TemplateCount]:
         """The templates behind the messages, the most frequent first."""
-        return [TemplateCount(**document(one)) for one in await run(copilot.templates, name, since, most)]
+        return [TemplateCount(**document(template)) for template in await run(copilot.templates, name, since, most)]
 
     @app.get("/lines", tags=["logs"])
     async def lines(
@@ -500,7 +500,7 @@ def create_app(settings: Settings) -> FastAPI:
         most: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
     ) -> list[LogLine]:
         """The newest lines, the oldest of them first."""
-        return [LogLine(**document(one)) for one in await run(copilot.newest, name, most)]
+        return [LogLine(**document(line)) for line in await run(copilot.newest, name, most)]
 
     @app.post("/ask", tags=["answer"], response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
     async def ask(body: Question) -> StreamingResponse:
@@ -512,7 +512,7 @@ def create_app(settings: Settings) -> FastAPI:
         deadline = Deadline(settings.timeout)
         events = await run(copilot.ask, body.question, body.since)
 
-        def told() -> Iterator[str]:
+        def answer_lines() -> Iterator[str]:
             try:
                 for event in events:
                     deadline.check()
@@ -523,7 +523,7 @@ def create_app(settings: Settings) -> FastAPI:
                 refused = json.loads(bytes(answer_error(error).body))
                 yield json.dumps({"event": "error", **refused}) + "\n"
 
-        return StreamingResponse(told(), media_type=NDJSON)
+        return StreamingResponse(answer_lines(), media_type=NDJSON)
 
     @app.post("/open", tags=["answer"])
     async def open_citation(body: OpenRequest) -> list[CitedPart]:
@@ -535,10 +535,10 @@ def create_app(settings: Settings) -> FastAPI:
         """What the trained classifier takes records for, each with its reasons."""
         from groundup.systems.copilot.classify import kinds
 
-        classifier, found = await run(copilot.classify, body.name, body.since, body.lines)
-        rows = [(*pair, 1) for pair in found] if body.every else kinds(found, classifier.usual)
+        classifier, predictions = await run(copilot.classify, body.name, body.since, body.lines)
+        rows = [(*pair, 1) for pair in predictions] if body.every else kinds(predictions, classifier.usual)
         return Classified(
-            records=len(found), labels=Counter(one.label for _, one in found),
+            records=len(predictions), labels=Counter(prediction.label for _, prediction in predictions),
             predictions=[predicted(*row) for row in rows[: body.most]],
             source=classifier.report.source, data_sha256=classifier.report.data_sha256,
         )  # fmt: skip
@@ -547,7 +547,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def anomalies(body: AnomaliesRequest) -> list[FoundAnomaly]:
         """What is unusual by service and time: new templates, bursts, silence."""
         return [
-            FoundAnomaly(**document(one)) for one in await run(copilot.anomalies, body.name, body.since, body.window)
+            FoundAnomaly(**document(anomaly))
+            for anomaly in await run(copilot.anomalies, body.name, body.since, body.window)
         ]
 
     @app.post("/feedback", tags=["learn"])
@@ -562,7 +563,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.post("/train", tags=["learn"])
     async def train(body: TrainRequest) -> TrainingReport:
-        """Train a classifier on what people labelled, and use it from now on."""
+        """Train a classifier on the labels in the store, and use it from now on."""
         report = await run(copilot.train, body.metric)
         return TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
 
@@ -574,16 +575,16 @@ def event_document(event: Event) -> dict[str, Any]:
     if event.answer is not None:
         return {"event": "answer", **dataclasses.asdict(event.answer), "abstained": event.answer.abstained}
     if event.sentence is not None:
-        new = [dataclasses.asdict(one) for one in event.citations]
+        new = [dataclasses.asdict(citation) for citation in event.citations]
         return {"event": "sentence", **dataclasses.asdict(event.sentence), "new": new}
     return {"event": event.kind, "places": list(event.places)}
 
 
-def predicted(record: Record, one: Prediction, count: int) -> Predicted:
+def predicted(record: Record, prediction: Prediction, count: int) -> Predicted:
     """A prediction as an answer."""
     return Predicted(
-        source=record.source, number=record.number, time=iso(record.time), text=record.text, label=one.label,
-        probability=one.probability, reasons=list(one.reasons), count=count,
+        source=record.source, number=record.number, time=iso(record.time), text=record.text, label=prediction.label,
+        probability=prediction.probability, reasons=list(prediction.reasons), count=count,
     )  # fmt: skip
 
 
@@ -605,7 +606,9 @@ def _handle_errors(app: FastAPI) -> None:
         answer = refusal(error.status_code, message)
         answer.headers.update(error.headers or {})
         if error.status_code == 405:  # a path may have several routes, of which only one was looked at
-            methods = {one for route in app.routes if getattr(route, "path", "") == path for one in _methods(route)}
+            methods = {
+                method for route in app.routes if getattr(route, "path", "") == path for method in _methods(route)
+            }
             answer.headers["allow"] = ", ".join(sorted(methods))
         return answer
 

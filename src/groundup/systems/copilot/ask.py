@@ -175,19 +175,19 @@ def stream(
     if store is None and knowledge is None:
         raise UsageError("ask needs a store or a knowledge base, got neither. Name one of them.")
     question = hide(" ".join(question.split()))
-    found = retrieve(question, store=store, knowledge=knowledge, since=since)
-    yield Event("retrieved", tuple(one.citation(0, 0, len(one.text)).where for one in found))
-    passages = [Passage(one.text, one.about) for one in found]
+    sources = retrieve(question, store=store, knowledge=knowledge, since=since)
+    yield Event("retrieved", tuple(source.citation(0, 0, len(source.text)).where for source in sources))
+    passages = [Passage(source.text, source.about) for source in sources]
     grounder = Grounder(passages)
-    cited = _Cited(found)
-    said: list[Sentence] = []
+    cited = _Cited(sources)
+    sentences: list[Sentence] = []
     for whole in _replied(question, passages, model, grounder):
-        for one in whole:
-            sentence, new = cited.take(one)
+        for claim in whole:
+            sentence, new = cited.take(claim)
             if sentence is not None:
-                said.append(sentence)
+                sentences.append(sentence)
                 yield Event("sentence", sentence=sentence, citations=new)
-    yield Event("answer", answer=Answer(question, tuple(said), tuple(cited.citations)))
+    yield Event("answer", answer=Answer(question, tuple(sentences), tuple(cited.citations)))
 
 
 def _replied(
@@ -223,24 +223,24 @@ def _first_line(error: Exception) -> str:
 class _Cited:
     """Numbers the citations in the order in which sentences need them."""
 
-    def __init__(self, found: Sequence[Found]) -> None:
-        self.found = found
+    def __init__(self, sources: Sequence[Found]) -> None:
+        self.sources = sources
         self.citations: list[Citation] = []
 
-    def take(self, one: Grounded) -> tuple[Sentence | None, tuple[Citation, ...]]:
+    def take(self, claim: Grounded) -> tuple[Sentence | None, tuple[Citation, ...]]:
         """A sentence with its citation, and the citation where it is new; nothing for the words of an abstention."""
         from groundup.stack.retrieval.rag import NO_ANSWER
 
-        if one.text == NO_ANSWER:
+        if claim.text == NO_ANSWER:
             return None, ()
-        if one.span is None:
-            return Sentence(one.text, (), False), ()
-        made = self.found[one.span.number - 1].citation(len(self.citations) + 1, one.span.start, one.span.end)
+        if claim.span is None:
+            return Sentence(claim.text, (), False), ()
+        made = self.sources[claim.span.number - 1].citation(len(self.citations) + 1, claim.span.start, claim.span.end)
         for known in self.citations:
             if (known.where, known.start, known.end) == (made.where, made.start, made.end):
-                return Sentence(one.text, (known.number,), True), ()
+                return Sentence(claim.text, (known.number,), True), ()
         self.citations.append(made)
-        return Sentence(one.text, (made.number,), True), (made,)
+        return Sentence(claim.text, (made.number,), True), (made,)
 
 
 # ── retrieving ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,17 +251,17 @@ def retrieve(
     from groundup.stack.retrieval.rag import Passage, assemble
 
     evidence = [] if store is None else why(store.records(since=since))
-    gravest = sorted(evidence, key=lambda one: -one.score)
-    messages = [next(parse([one.text])).message for one in gravest[:2]]
-    gravest.sort(key=lambda one: not _is_change(one))  # no failure tells why; a change before the first one may
-    evidence = [one for one in evidence if one in gravest[:MOST_LINES]]  # as they came
+    gravest = sorted(evidence, key=lambda piece: -piece.score)
+    messages = [next(parse([piece.text])).message for piece in gravest[:2]]
+    gravest.sort(key=lambda piece: not _is_change(piece))  # no failure tells why; a change before the first one may
+    evidence = [piece for piece in evidence if piece in gravest[:MOST_LINES]]  # as they came
     lines = [] if store is None else _lines(question, store, since, evidence)
     documents = [] if knowledge is None else _documents(question, knowledge, messages)
     # Some of all that there is first, so that all of it is in what there is room for.
-    found = [*lines[:MOST_LINES], *documents, *lines[MOST_LINES:]]
-    passages = [Passage(one.text, one.about) for one in found]
-    held = {id(passage): one for passage, one in zip(passages, found, strict=True)}
-    return [held[id(one)] for one in assemble(passages, budget=BUDGET, length=lambda text: len(text) // 3)]
+    sources = [*lines[:MOST_LINES], *documents, *lines[MOST_LINES:]]
+    passages = [Passage(source.text, source.about) for source in sources]
+    held = {id(passage): source for passage, source in zip(passages, sources, strict=True)}
+    return [held[id(passage)] for passage in assemble(passages, budget=BUDGET, length=lambda text: len(text) // 3)]
 
 
 def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Evidence]) -> list[Found]:
@@ -271,32 +271,32 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
         ids.setdefault(source.name, []).append(source)
 
     def line(number: int, name: str, text: str, time: float | None, service: str | None, more: str) -> Found:
-        source = next((one for one in ids[name] if store.says(one, number, text)), ids[name][0])
+        source = next((candidate for candidate in ids[name] if store.says(candidate, number, text)), ids[name][0])
         when = "" if time is None else f" at {datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}Z"
         about = f"{LOG}{service or Path(name).name}{when}{more}"
         return Found(hide(text), about, "log", f"{name}#{source.id}", number, 0)
 
-    highest = max((one.score for one in evidence), default=0.0)
-    grave = [one for one in evidence if one.score >= highest / 2]
-    failing = ", ".join(dict.fromkeys(one.service or Path(one.source).name for one in grave))
-    grave += [one for one in evidence if _is_change(one)]
-    found = [
+    highest = max((piece.score for piece in evidence), default=0.0)
+    grave = [piece for piece in evidence if piece.score >= highest / 2]
+    failing = ", ".join(dict.fromkeys(piece.service or Path(piece.source).name for piece in grave))
+    grave += [piece for piece in evidence if _is_change(piece)]
+    passages = [
         line(
-            one.number, one.source, one.text, one.time, one.service,
-            f", {EVIDENCE}{failing}: {'; '.join(one.reasons)}" if one in grave else ", nearby",
+            piece.number, piece.source, piece.text, piece.time, piece.service,
+            f", {EVIDENCE}{failing}: {'; '.join(piece.reasons)}" if piece in grave else ", nearby",
         )
-        for one in evidence
+        for piece in evidence
     ]  # fmt: skip
-    there = {(one.place, one.position) for one in found}
+    there = {(passage.place, passage.position) for passage in passages}
     for hit in store.search(_asked(question), since=since, most=MOST_LINES):
-        one = line(hit.number, hit.source, hit.text, hit.time, hit.service, "")
-        if (one.place, one.position) not in there:
-            found.append(one)
-    return found
+        passage = line(hit.number, hit.source, hit.text, hit.time, hit.service, "")
+        if (passage.place, passage.position) not in there:
+            passages.append(passage)
+    return passages
 
 
-def _is_change(one: Evidence) -> bool:
-    return one.reasons[0].startswith(CHANGE)
+def _is_change(piece: Evidence) -> bool:
+    return piece.reasons[0].startswith(CHANGE)
 
 
 def _asked(question: str) -> list[str]:
@@ -309,12 +309,14 @@ def _asked(question: str) -> list[str]:
 def _documents(question: str, knowledge: Knowledge, messages: Sequence[str]) -> list[Found]:
     """What the knowledge base says about the question and about the gravest lines, and what it says to do there."""
     asked = knowledge.search(question, MOST_PASSAGES)
-    about = [one for message in messages for one in knowledge.search(message, 1)]
-    best = [part for one in (*asked[:1], *about) for part in (one, *knowledge.under(one.source, STEPS))]
-    found = {(one.source, one.start): one for one in (*best, *asked[1:])}
+    about = [hit for message in messages for hit in knowledge.search(message, 1)]
+    best = [part for hit in (*asked[:1], *about) for part in (hit, *knowledge.under(hit.source, STEPS))]
+    chunks = {(chunk.source, chunk.start): chunk for chunk in (*best, *asked[1:])}
     return [
-        Found(_unwrapped(hide(one.text)), f"{one.source}, {one.headings}", "document", one.source, 0, one.start)
-        for one in found.values()
+        Found(
+            _unwrapped(hide(chunk.text)), f"{chunk.source}, {chunk.headings}", "document", chunk.source, 0, chunk.start
+        )
+        for chunk in chunks.values()
     ]
 
 
@@ -364,16 +366,25 @@ def open_citation(where: str, *, store: Store | None = None, knowledge: Knowledg
             )
         start, end = int(match["start"]), int(match["end"])
         chunks, at = knowledge.around(match["source"], start, end)
-        return [Part(f"{one.source}:{one.start}-{one.end}", one.text, i == at) for i, one in enumerate(chunks)]
+        return [
+            Part(f"{chunk.source}:{chunk.start}-{chunk.end}", chunk.text, i == at) for i, chunk in enumerate(chunks)
+        ]
     raise UsageError(
         f"CITATION must be as an answer gives it: 'app.log#1:42' or 'runbooks/oom.md:120-260', got '{where}'."
     )
 
 
 def _open_line(name: str, id: int, line: int, store: Store) -> list[Part]:
-    source = next((one for one in store.sources() if one.id == id and name in (one.name, Path(one.name).name)), None)
+    source = next(
+        (
+            candidate
+            for candidate in store.sources()
+            if candidate.id == id and name in (candidate.name, Path(candidate.name).name)
+        ),
+        None,
+    )
     if source is None:
-        known = [f"{one.name}#{one.id}" for one in store.sources()]
+        known = [f"{candidate.name}#{candidate.id}" for candidate in store.sources()]
         raise UnknownName("source in the store", f"{name}#{id}", known, see="groundup copilot status")
     if not 1 <= line <= source.lines:
         raise UsageError(f"CITATION must name a line from 1 to {source.lines} of {name}, got {line}.")

@@ -3,8 +3,8 @@
     trained = train(read_examples("BGL.log", tagged=True), metric="f1")
     trained.report.expected                    # what to expect on templates that were never seen
     trained.classifier.save("copilot.model.json")
-    for one in Classifier.load("copilot.model.json").predict(records):
-        print(one.label, one.probability, one.reasons)
+    for prediction in Classifier.load("copilot.model.json").predict(records):
+        print(prediction.label, prediction.probability, prediction.reasons)
 
 Lines of one template are copies of each other: a random split puts copies on both sides, and measures memory. So every
 choice here is made by splits that keep templates apart; the random split is reported beside it, to show what it hides.
@@ -100,7 +100,7 @@ class Report:
     @property
     def worth_it(self) -> bool:
         """Whether more is to be expected of it, by the metric, than of a rule without any model."""
-        rules = [getattr(one, self.metric) for one in self.baselines.values()]
+        rules = [getattr(baseline, self.metric) for baseline in self.baselines.values()]
         return getattr(self.expected, self.metric) > max(rules)
 
 
@@ -121,13 +121,14 @@ class Prediction:
     effects: tuple[tuple[str, float], ...] = ()
 
 
-def kinds(found: Iterable[tuple[Record, Prediction]], usual: str) -> list[tuple[Record, Prediction, int]]:
+def kinds(predictions: Iterable[tuple[Record, Prediction]], usual: str) -> list[tuple[Record, Prediction, int]]:
     """The most likely record of each kind that is not as usual, and how many there are; the most likely first."""
     mask = Masker()
     groups: dict[tuple[str, ...], list[tuple[Record, Prediction]]] = {}
-    for record, one in found:
-        if one.label != usual:
-            groups.setdefault((one.label, record.service or "", mask(record.message)), []).append((record, one))
+    for record, prediction in predictions:
+        if prediction.label != usual:
+            key = (prediction.label, record.service or "", mask(record.message))
+            groups.setdefault(key, []).append((record, prediction))
     best = [(*max(group, key=lambda pair: pair[1].probability), len(group)) for group in groups.values()]
     return sorted(best, key=lambda kind: -kind[1].probability)
 
@@ -169,9 +170,9 @@ class Classifier:
         made = []
         for row, (label, chances) in enumerate(zip(best, probabilities, strict=True)):
             for_it = _strongest(self.vocabulary.names, effects[row], reasons)
-            said = tuple(f"{_words(n, rows[row, i])} ({value:+.2f})" for i, n, value in for_it)
+            texts = tuple(f"{_words(n, rows[row, i])} ({value:+.2f})" for i, n, value in for_it)
             named = tuple((n, round(value, 6)) for _, n, value in for_it)
-            made.append(Prediction(self.labels[label], round(float(chances[label]), 6), said, named))
+            made.append(Prediction(self.labels[label], round(float(chances[label]), 6), texts, named))
         return [made[i] for i in back.reshape(-1)]
 
     def _effects(self, rows: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -215,19 +216,19 @@ class Classifier:
                 raise ValueError(f"it is of version {document.get('version')}, and this groundup reads {VERSION}")
             if document.pop("sha256", None) != _checksum(document):
                 raise ValueError("its checksum is another one: it was changed or damaged after it was saved")
-            found = cls._read(document)
+            classifier = cls._read(document)
         except (OSError, ValueError, RecursionError) as error:
-            said = "it is no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
+            reason = "it is no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
             raise UsageError(
-                f"model must be a file that `groundup copilot train` wrote, and '{path}' cannot be used: {said}. "
+                f"model must be a file that `groundup copilot train` wrote, and '{path}' cannot be used: {reason}. "
                 "Train it again."
             ) from error
-        if data_sha256 is not None and data_sha256 != found.report.data_sha256:
+        if data_sha256 is not None and data_sha256 != classifier.report.data_sha256:
             raise UsageError(
                 f"model must be trained on the data with the hash {data_sha256[:12]}…, and '{path}' was trained on "
-                f"{found.report.data_sha256[:12]}… ({found.report.source}). Train it again on this data."
+                f"{classifier.report.data_sha256[:12]}… ({classifier.report.source}). Train it again on this data."
             )
-        return found
+        return classifier
 
     @classmethod
     def _read(cls, document: dict[str, Any]) -> Classifier:
@@ -258,10 +259,11 @@ def _report(document: dict[str, Any]) -> Report:
             **document,
             "labels": {name: tuple(counts) for name, counts in document["labels"].items()},
             "candidates": [
-                Candidate(one["name"], scores(one["apart"]), scores(one["random"])) for one in document["candidates"]
+                Candidate(candidate["name"], scores(candidate["apart"]), scores(candidate["random"]))
+                for candidate in document["candidates"]
             ],
             "expected": scores(document["expected"]),
-            "baselines": {name: scores(one) for name, one in document["baselines"].items()},
+            "baselines": {name: scores(baseline) for name, baseline in document["baselines"].items()},
             "top_features": [(name, value) for name, value in document["top_features"]],
         }
     )
@@ -362,8 +364,8 @@ class _Data:
         from sklearn.metrics import precision_recall_fscore_support
 
         how: Any = {"average": "macro"} if positive is None else {"average": "binary", "pos_label": positive}
-        found = precision_recall_fscore_support(self.label[lines], given, **{**how, "zero_division": 0})
-        return Scores(*(round(float(one), 6) for one in found[:3]))
+        measures = precision_recall_fscore_support(self.label[lines], given, **{**how, "zero_division": 0})
+        return Scores(*(round(float(value), 6) for value in measures[:3]))
 
 
 def splits(
@@ -429,8 +431,8 @@ def train(
 def data_hash(examples: Iterable[Example]) -> str:
     """The hash of the texts and labels, in their order."""
     made = hashlib.sha256()
-    for one in examples:
-        made.update(json.dumps([one.record.text, one.record.joined, one.label]).encode())
+    for example in examples:
+        made.update(json.dumps([example.record.text, example.record.joined, example.label]).encode())
     return made.hexdigest()
 
 
@@ -438,16 +440,17 @@ def _data(examples: list[Example], fixed: tuple[str, ...], seed: int) -> _Data:
     import numpy as np
 
     miner = Miner()
-    mined = [miner.add(one.record.message) if one.template is None else -1 for one in examples]
+    mined = [miner.add(example.record.message) if example.template is None else -1 for example in examples]
     groups = [
-        one.template if number < 0 else miner.template_of(number) for one, number in zip(examples, mined, strict=True)
+        example.template if number < 0 else miner.template_of(number)
+        for example, number in zip(examples, mined, strict=True)
     ]
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
-    labels = tuple(sorted({one.label for one in examples}, key=lambda label: (label != NORMAL, label)))
+    labels = tuple(sorted({example.label for example in examples}, key=lambda label: (label != NORMAL, label)))
     place = {label: i for i, label in enumerate(labels)}
     return _Data(
-        tabulate(one.record for one in examples),
-        np.array([place[one.label] for one in examples], dtype=np.intp),
+        tabulate(example.record for example in examples),
+        np.array([place[example.label] for example in examples], dtype=np.intp),
         np.array([number[group] for group in groups], dtype=np.intp), labels, fixed, seed,
     )  # fmt: skip
 
@@ -461,11 +464,11 @@ def _all(data: _Data) -> NDArray[np.intp]:
 def _counts(data: _Data) -> dict[str, tuple[int, int]]:
     import numpy as np
 
-    found = {}
+    counts = {}
     for number, label in enumerate(data.labels):
         lines = data.label == number
-        found[label] = (int(lines.sum()), len(np.unique(data.template[lines])))
-    return found
+        counts[label] = (int(lines.sum()), len(np.unique(data.template[lines])))
+    return counts
 
 
 def _check(counts: dict[str, tuple[int, int]], source: str) -> None:
@@ -525,13 +528,13 @@ def _compare(
             steps(f"Templates apart, fold {number}: {name}")
             given[name][unseen] = data.predict(data.fit(fit, seen), unseen)
         chosen[unseen] = given[inner][unseen]
-    apart = {name: data.score(lines, one, positive) for name, one in given.items()}
+    apart = {name: data.score(lines, prediction, positive) for name, prediction in given.items()}
     leaking = {name: np.zeros(len(lines), dtype=np.intp) for name in CANDIDATES}
     for number, (seen, unseen) in enumerate(splits(data.label, None, folds, data.seed), 1):
         for name, fit in CANDIDATES.items():
             steps(f"Random split, fold {number}: {name}")
             leaking[name][unseen] = data.predict(data.fit(fit, seen), unseen)
-    random = {name: data.score(lines, one, positive) for name, one in leaking.items()}
+    random = {name: data.score(lines, prediction, positive) for name, prediction in leaking.items()}
     return apart, random, data.score(lines, chosen, positive)
 
 
@@ -540,7 +543,7 @@ def _inner(data: _Data, lines: NDArray[np.intp], metric: str, positive: int | No
     import numpy as np
 
     label, template = data.label[lines], data.template[lines]
-    parts = min(folds - 1, *(len(np.unique(template[label == one])) for one in range(len(data.labels))))
+    parts = min(folds - 1, *(len(np.unique(template[label == index])) for index in range(len(data.labels))))
     if parts < 2:
         return next(iter(CANDIDATES))
     scores = {}
@@ -563,7 +566,7 @@ def _baselines(data: _Data, positive: int | None, folds: int) -> dict[str, Score
         "the level alone": np.nan_to_num(data.table.column("level"), nan=-1),
         "words of a failure alone": data.table.column("says_failure"),
     }
-    found = {}
+    baselines = {}
     for name, values in rules.items():
         given = np.zeros(len(data.label), dtype=np.intp)
         for seen, unseen in splits(data.label, data.template, folds, data.seed):
@@ -573,8 +576,8 @@ def _baselines(data: _Data, positive: int | None, folds: int) -> dict[str, Score
             for value in np.unique(values[seen]) if name != "the most frequent label" else ():
                 here = np.bincount(data.label[seen][values[seen] == value], minlength=len(data.labels))
                 given[unseen[values[unseen] == value]] = (here / np.maximum(counts, 1)).argmax()
-        found[name] = data.score(_all(data), given, positive)
-    return found
+        baselines[name] = data.score(_all(data), given, positive)
+    return baselines
 
 
 def _top(data: _Data, model: tuple[Vocabulary, Forest]) -> list[tuple[str, float]]:

@@ -167,7 +167,7 @@ class Cluster:
     def _list(self, kind: str, namespace: str | None, query: dict[str, str]) -> list[dict[str, Any]]:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{kind}" if namespace else f"/api/v1/{kind}"
         for _ in range(TRIES):
-            found: list[dict[str, Any]] = []
+            items: list[dict[str, Any]] = []
             more = ""
             while True:
                 page = {"limit": str(PAGE), **query, **({"continue": more} if more else {})}
@@ -176,10 +176,10 @@ class Cluster:
                     response.drain_conn()
                     break
                 document = self._json(response, path)
-                found += document.get("items") or []
+                items += document.get("items") or []
                 more = (document.get("metadata") or {}).get("continue", "")
                 if not more:
-                    return found
+                    return items
         raise ClusterError(
             f"the list of {kind} must stay readable until its last page, and it expired {TRIES} times. "
             "Name a namespace or a selector, so that it becomes shorter.",
@@ -237,11 +237,11 @@ class Cluster:
         return self._client.configuration.host
 
     def _unreachable(self, error: Exception) -> ClusterError:
-        said = str(error).splitlines()[-1] if str(error) else type(error).__name__
-        slow = "timed out" in said
+        reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
+        slow = "timed out" in reason
         rule, not_so = (f"answer within {TIMEOUT[1]:g} s", "does not") if slow else ("be reachable", "is not")
         return ClusterError(
-            f"the cluster must {rule}, and '{self._host}' {not_so}: {said}. "
+            f"the cluster must {rule}, and '{self._host}' {not_so}: {reason}. "
             "Check the network and the address in the kubeconfig, or name another --context.",
             passing=True,
         )
@@ -284,17 +284,17 @@ def connect(kubeconfig: str | None = None, context: str | None = None, *, wait: 
             name, namespace = "in-cluster", _own_namespace()
         else:
             contexts, active = cast(Any, config.list_kube_config_contexts(config_file=kubeconfig))
-            chosen = next((one for one in contexts if one["name"] == context), None) if context else active
+            chosen = next((entry for entry in contexts if entry["name"] == context), None) if context else active
             if chosen is None:
-                known = ", ".join(sorted(one["name"] for one in contexts))
+                known = ", ".join(sorted(entry["name"] for entry in contexts))
                 raise UsageError(f"context must be one of the kubeconfig's ({known}), got '{context}'.")
             config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
             name = chosen["context"]["cluster"]
             namespace = chosen["context"].get("namespace") or "default"
     except (config.ConfigException, OSError, KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())  # of YAML it is several lines
+        reason = " ".join(str(error).split())  # of YAML it is several lines
         raise ClusterError(
-            f"the kubeconfig must name a cluster and how to sign in, and it does not: {said}. "
+            f"the kubeconfig must name a cluster and how to sign in, and it does not: {reason}. "
             "Check --kubeconfig (or KUBECONFIG) and --context; `kubectl config view` shows what is there."
         ) from error
     if not settings.verify_ssl:  # the kubeconfig says so; urllib3 would warn at each request

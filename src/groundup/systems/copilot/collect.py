@@ -134,7 +134,7 @@ def store_streamed(
     last = _Round(Path(path), cluster, report, lambda: False, 5.0, streams)
     if streams.open:
         with open_store(path, wait=last.wait) as store:
-            last.known = {one.key: one for one in store.sources()}
+            last.known = {source.key: source for source in store.sources()}
             last._streamed(store)
     return last.done.lines
 
@@ -159,13 +159,13 @@ class _Round:
                 raise
             events, self.done.notes["events"] = [], str(error)  # a role for logs alone is of use too
         with open_store(self.path, wait=self.wait) as store:
-            self.known = {one.key: one for one in store.sources()}
+            self.known = {source.key: source for source in store.sources()}
             self._events(store, events, {pod["metadata"]["name"] for pod in pods} if selector else None)
             followed = self._streamed(store)
         self.done.pods = len(pods)
-        running = [one for pod in pods for one in instances(pod, self.cluster.name)]
+        running = [instance for pod in pods for instance in instances(pod, self.cluster.name)]
         if self.streams is not None:
-            for key in followed - {one.source.key for one in running if not one.ended}:
+            for key in followed - {instance.source.key for instance in running if not instance.ended}:
                 self.streams.end(key)
         for instance in running:
             if self.stopped():
@@ -306,9 +306,9 @@ class _Round:
         """
         source = instance.source
         earlier = [
-            one
-            for one in self.known.values()
-            if one.id and (one.kind, one.cluster, one.name) == (source.kind, source.cluster, source.name)
+            stored
+            for stored in self.known.values()
+            if stored.id and (stored.kind, stored.cluster, stored.name) == (source.kind, source.cluster, source.name)
         ]
         if not earlier or instance.run.started is None:
             return
@@ -334,12 +334,12 @@ class _Round:
         for event in events:
             if pods is None or (event.get("involvedObject") or {}).get("name") in pods:
                 by_namespace.setdefault(event["metadata"].get("namespace", ""), []).append(event)
-        for namespace, found in by_namespace.items():
+        for namespace, group in by_namespace.items():
             source = Source("events", f"{namespace}/events", self.cluster.name, namespace)
             source = self.known.get(source.key, source)
             stored = source.cursor.get("versions", {})
-            versions = {_uid(event): event["metadata"].get("resourceVersion", "") for event in found}
-            new = [event for event in found if stored.get(_uid(event)) != versions[_uid(event)]]
+            versions = {_uid(event): event["metadata"].get("resourceVersion", "") for event in group}
+            new = [event for event in group if stored.get(_uid(event)) != versions[_uid(event)]]
             if not new:
                 continue
             lines = sorted((event_line(event) for event in new), key=lambda line: line.time)
@@ -356,22 +356,22 @@ def instances(pod: dict[str, Any], cluster: str) -> Iterator[Instance]:
     """The containers of a pod as they run now; init and ephemeral ones too."""
     meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     for kind in ("initContainers", "containers", "ephemeralContainers"):
-        states = {one["name"]: one for one in status.get(f"{kind[:-1]}Statuses") or []}
+        states = {entry["name"]: entry for entry in status.get(f"{kind[:-1]}Statuses") or []}
         for container in spec.get(kind) or []:
             name = container["name"]
-            told = states.get(name, {})
-            state, last = told.get("state") or {}, (told.get("lastState") or {}).get("terminated")
+            entry = states.get(name, {})
+            state, last = entry.get("state") or {}, (entry.get("lastState") or {}).get("terminated")
             runs, ended = state.get("running"), state.get("terminated")
             # Between two starts the log that is given is the last instance's, with `previous` and without.
             shown = runs or ended or last or {}
             yield Instance(
                 Source(
                     "container", f"{meta['namespace']}/{meta['name']}/{name}", cluster, meta["namespace"], meta["name"],
-                    meta.get("uid", ""), name, told.get("restartCount", 0),
+                    meta.get("uid", ""), name, entry.get("restartCount", 0),
                 ),
                 ended=runs is None and (ended or last) is not None,
                 run=_run(shown),
-                before=_run(last) if last and told.get("restartCount", 0) > 0 and (runs or ended) else None,
+                before=_run(last) if last and entry.get("restartCount", 0) > 0 and (runs or ended) else None,
             )  # fmt: skip
 
 
@@ -401,8 +401,8 @@ def event_line(event: dict[str, Any]) -> Line:
 
 def _mark(lines: list[Line], since: int) -> str:
     """What tells the lines from `since` on from others, without holding what they say."""
-    told = "\n".join(f"{line.time} {hide(line.text)}" for line in lines if line.time >= since)
-    return hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    content = "\n".join(f"{line.time} {hide(line.text)}" for line in lines if line.time >= since)
+    return hashlib.blake2b(content.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _uid(event: dict[str, Any]) -> str:

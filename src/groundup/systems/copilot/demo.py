@@ -80,8 +80,8 @@ def _steps(folder: Path) -> Iterator[Step]:
         ("Runbooks", f"groundup copilot learn {BOOKS} --store {STORE}", lambda: _learn(folder / BOOKS, store)),
     ):  # fmt: skip
         begin = time.perf_counter()
-        found = work()
-        yield Step(title, command, found, time.perf_counter() - begin)
+        lines = work()
+        yield Step(title, command, lines, time.perf_counter() - begin)
     for question in QUESTIONS:
         begin = time.perf_counter()
         answer = _ask(question, store)
@@ -92,7 +92,7 @@ def _steps(folder: Path) -> Iterator[Step]:
 def _ingest(incident: Incident, folder: Path, path: Path) -> tuple[str, ...]:
     paths = incident.write(folder / LOGS)
     with open_store(path) as store:
-        done = ingest_files(store, [str(one) for one in paths])
+        done = ingest_files(store, [str(path) for path in paths])
         summary = store.summary()
     return (
         f"{summary['lines']:,} lines of {len(summary['sources'])} services, {done.lines:,} of them new; "
@@ -102,10 +102,10 @@ def _ingest(incident: Incident, folder: Path, path: Path) -> tuple[str, ...]:
 
 def _why(path: Path) -> tuple[str, ...]:
     with open_store(path, reading=True) as store:
-        found = why(store.records())
-    first = min(found, key=lambda one: one.time or 0)
-    change = next((one for one in found if "configuration" in one.text), first)
-    return (f"{len(found)} lines tell of it; among them:", change.text)
+        evidence = why(store.records())
+    first = min(evidence, key=lambda piece: piece.time or 0)
+    change = next((piece for piece in evidence if "configuration" in piece.text), first)
+    return (f"{len(evidence)} lines tell of it; among them:", change.text)
 
 
 def _train(incident: Incident, path: Path, model: Path) -> tuple[str, ...]:

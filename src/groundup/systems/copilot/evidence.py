@@ -129,9 +129,9 @@ def why(records: Iterable[Record], *, most: int = MOST) -> list[Evidence]:
     stream = _gather(records)
     judged = [_judge(group, stream) for group in stream.groups.values()]
     _excuse(judged, stream)
-    failing = [one for one in judged if one.failing]
+    failing = [candidate for candidate in judged if candidate.failing]
     drifts, silent = list(_drifts(stream)), list(_silent(stream))
-    if not failing and not drifts and not any(one.regular for one in silent):
+    if not failing and not drifts and not any(silence.regular for silence in silent):
         return []
     return _choose(stream, judged, failing, drifts, silent, most)
 
@@ -228,7 +228,7 @@ def _judge(group: _Group, stream: _Stream) -> _Judged:
         failing = weight == WARNING and rises and (group.count >= 5 or signs.is_failure(group.first.message))
     if new or burst < 3:
         return _Judged(group, score, reasons, new, burst, failing, group.positions[0], group.first)
-    index, record = next((one for one in group.sample if one[0] >= begin), group.sample[-1])
+    index, record = next((entry for entry in group.sample if entry[0] >= begin), group.sample[-1])
     return _Judged(group, score, reasons, new, burst, failing, group.positions[index], record)
 
 
@@ -244,11 +244,11 @@ def _places(positions: Sequence[int], times: Sequence[float], stream: _Stream, w
     What tells of trouble is out of the ordinary in both. Among the lines alone, it may be that all others are fewer, as
     they are at night; by the clock alone, that all are more.
     """
-    found = [[position * windows // stream.length for position in positions]]
+    places = [[position * windows // stream.length for position in positions]]
     span = stream.end - stream.begin
     if len(times) == len(positions) and span > 60:
-        found.append([min(windows - 1, int((time - stream.begin) / span * windows)) for time in times])
-    return found
+        places.append([min(windows - 1, int((time - stream.begin) / span * windows)) for time in times])
+    return places
 
 
 def _burst(positions: Sequence[int], times: Sequence[float], stream: _Stream) -> tuple[float, int]:
@@ -256,7 +256,10 @@ def _burst(positions: Sequence[int], times: Sequence[float], stream: _Stream) ->
     if len(positions) < 10 or stream.length < 100:
         return 1.0, 0
     scales = (_places(positions, times, stream, windows) for windows in SCALES)
-    return max(min(_densest(one, windows) for one in places) for places, windows in zip(scales, SCALES, strict=True))
+    return max(
+        min(_densest(positions, windows) for positions in places)
+        for places, windows in zip(scales, SCALES, strict=True)
+    )
 
 
 def _densest(places: list[int], windows: int) -> tuple[float, int]:
@@ -291,32 +294,35 @@ def _excuse(judged: list[_Judged], stream: _Stream) -> None:
     """
     miner = Miner()
     families: dict[tuple[str | None, int], list[_Judged]] = {}
-    grave = [one for one in judged if one.group.gravity.weight >= WARNING]
-    numbers = [miner.add(one.group.masked) for one in grave]
-    for one, number in zip(grave, numbers, strict=True):
-        families.setdefault((one.group.level, miner.template_of(number)), []).append(one)
-    routine = [family for family in families.values() if _is_routine([one.group for one in family], stream)]
+    grave = [candidate for candidate in judged if candidate.group.gravity.weight >= WARNING]
+    numbers = [miner.add(candidate.group.masked) for candidate in grave]
+    for candidate, number in zip(grave, numbers, strict=True):
+        families.setdefault((candidate.group.level, miner.template_of(number)), []).append(candidate)
+    routine = [family for family in families.values() if _is_routine([candidate.group for candidate in family], stream)]
     others = [family for family in routine if not signs.is_refusal(family[0].group.first.message)]
-    if sum(one.group.count for family in others for one in family if one.failing) > ROUTINE * stream.length:
+    if (
+        sum(candidate.group.count for family in others for candidate in family if candidate.failing)
+        > ROUTINE * stream.length
+    ):
         routine = [family for family in routine if family not in others]
-    for one in (one for family in routine for one in family):
-        one.routine = not one.new and one.burst < 3
-        one.failing &= not one.routine
+    for candidate in (candidate for family in routine for candidate in family):
+        candidate.routine = not candidate.new and candidate.burst < 3
+        candidate.failing &= not candidate.routine
 
 
 def _is_routine(family: list[_Group], stream: _Stream) -> bool:
     """Whether messages of one kind are neither new nor grave, and come neither in a burst nor in fits."""
-    message, positions = family[0].first.message, sorted(chain.from_iterable(one.positions for one in family))
+    message, positions = family[0].first.message, sorted(chain.from_iterable(group.positions for group in family))
     fatal = family[0].level == "fatal" and not signs.is_refusal(message)
     if len(positions) < FEWEST or stream.length < LONG or fatal or signs.is_grave(message):
         return False
-    times = list(chain.from_iterable(one.times for one in family))
+    times = list(chain.from_iterable(group.times for group in family))
     if _is_new(positions, stream) or _burst(positions, times, stream)[0] > 1:
         return False
     windows = SCALES[-1]
     usual = len(positions) / windows
     counts = [Counter(places) for places in _places(positions, times, stream, windows)]
-    variance = min(sum((one[i] - usual) ** 2 for i in range(windows)) / windows for one in counts)
+    variance = min(sum((row[i] - usual) ** 2 for i in range(windows)) / windows for row in counts)
     return variance < 3 * usual  # of what comes independently they are equal
 
 
@@ -347,13 +353,12 @@ def _drifts(stream: _Stream) -> Iterator[_Drift]:
             label, _, unit = name.partition(" in ")
             label = "the number in it" if label.startswith("#") else label
             part = f" in {rise.share:.0%} of its lines" if rise.share < 1 else ""
-            reason = (
-                f"{label} rises to about {_said(rise.level, unit)}{part} where it was about {_said(rise.usual, unit)}"
-            )
+            level, usual = _amount(rise.level, unit), _amount(rise.usual, unit)
+            reason = f"{label} rises to about {level}{part} where it was about {usual}"
             yield _Drift(group, reason, record, group.positions[rise.begin * size], rise.level / rise.usual)
 
 
-def _said(value: float, unit: str) -> str:
+def _amount(value: float, unit: str) -> str:
     """A quantity for a reader."""
     return f"{value / 2**20:.4g} MiB" if unit == "bytes" else f"{value:.3g} {unit}".strip()
 
@@ -452,8 +457,8 @@ def _choose(
                 record.source,
             )
 
-    onset = min(failing, key=lambda one: one.position, default=None)
-    signs_of_it = [drift.position for drift in drifts] + [one.group.positions[-1] for one in silent]
+    onset = min(failing, key=lambda candidate: candidate.position, default=None)
+    signs_of_it = [drift.position for drift in drifts] + [silence.group.positions[-1] for silence in silent]
     start = onset.position if onset else min(signs_of_it)
     if onset is not None and len(failing) > 1:
         onset.reasons.insert(
@@ -461,42 +466,45 @@ def _choose(
             f"the first failure; {_count(len(failing) - 1, 'other kind')} after it",
         )
         onset.score += 2
-    failing.sort(key=lambda one: (-one.score, one.position))
+    failing.sort(key=lambda candidate: (-candidate.score, candidate.position))
     shown = _one_of_each(failing, most - 6 if len(failing) > most - 6 else most)
-    for one in shown:
-        add(one.record, one.reasons, one.score)
+    for candidate in shown:
+        add(candidate.record, candidate.reasons, candidate.score)
     for change, reasons in _changes(stream, judged, start)[:3]:
         add(change, reasons, 2.5)
-    for one in shown[:4]:
-        if (exception := _exception(one.record)) is not None:
-            add(exception, [f"the exception of line {one.record.number:,}"], one.score - 0.5)
+    for candidate in shown[:4]:
+        if (exception := _exception(candidate.record)) is not None:
+            add(exception, [f"the exception of line {candidate.record.number:,}"], candidate.score - 0.5)
     for record, reason in _details(stream, judged, failing)[:4]:
         add(record, [reason], 2.2)
     warnings = [
-        one
-        for one in judged
-        if not one.failing and not one.routine and one.group.gravity.weight in (WARNING, FAILURE) and _telling(one)
+        candidate
+        for candidate in judged
+        if not candidate.failing
+        and not candidate.routine
+        and candidate.group.gravity.weight in (WARNING, FAILURE)
+        and _telling(candidate)
     ]
-    warnings.sort(key=lambda one: (-one.score, one.position))
-    for one in warnings[:4]:
-        add(one.record, one.reasons, one.score)
+    warnings.sort(key=lambda candidate: (-candidate.score, candidate.position))
+    for candidate in warnings[:4]:
+        add(candidate.record, candidate.reasons, candidate.score)
     for drift in sorted(drifts, key=lambda d: -d.factor)[:3]:
         add(drift.record, [drift.reason], 2.0)
-    for one in sorted(silent, key=lambda one: (not one.regular, -one.group.count))[:2]:
-        if one.group.last is not None:
-            add(one.group.last, [f"came {one.group.count:,} times until here, then never again"], 1.5)
-    for one in failing:
-        add(one.record, one.reasons, one.score)
-    for one in _unheard(judged, start)[:3]:
-        add(one.record, one.reasons, 1.0)
-    for one in failing:  # room that is left shows rare failures again, with other values
-        if one.group.count <= KEPT:
-            for _, record in one.group.kept[1:]:
-                add(record, ["the same failure again"], one.score - 1)
-    routine = [one for one in judged if one.routine and one.group.gravity.weight >= FAILURE]
-    for one in sorted(routine, key=lambda one: -one.score)[:3]:
-        add(one.record, [f"comes evenly from the beginning to the end, {one.group.count:,} times"], 0.5)
-    return sorted(chosen.values(), key=lambda one: (one.source, one.number))
+    for silence in sorted(silent, key=lambda silence: (not silence.regular, -silence.group.count))[:2]:
+        if silence.group.last is not None:
+            add(silence.group.last, [f"came {silence.group.count:,} times until here, then never again"], 1.5)
+    for candidate in failing:
+        add(candidate.record, candidate.reasons, candidate.score)
+    for candidate in _unheard(judged, start)[:3]:
+        add(candidate.record, candidate.reasons, 1.0)
+    for candidate in failing:  # room that is left shows rare failures again, with other values
+        if candidate.group.count <= KEPT:
+            for _, record in candidate.group.kept[1:]:
+                add(record, ["the same failure again"], candidate.score - 1)
+    routine = [candidate for candidate in judged if candidate.routine and candidate.group.gravity.weight >= FAILURE]
+    for candidate in sorted(routine, key=lambda candidate: -candidate.score)[:3]:
+        add(candidate.record, [f"comes evenly from the beginning to the end, {candidate.group.count:,} times"], 0.5)
+    return sorted(chosen.values(), key=lambda piece: (piece.source, piece.number))
 
 
 def _telling(warning: _Judged) -> bool:
@@ -512,22 +520,26 @@ def _telling(warning: _Judged) -> bool:
 def _one_of_each(failing: list[_Judged], most: int) -> list[_Judged]:
     """The best of each message first, whatever service wrote it; then the others."""
     miner = Miner()  # messages that differ in names only are one kind
-    numbers = [miner.add(one.group.masked) for one in failing]
+    numbers = [miner.add(candidate.group.masked) for candidate in failing]
     seen: set[int] = set()
     best, others = [], []
-    for one, number in zip(failing, numbers, strict=True):
+    for candidate, number in zip(failing, numbers, strict=True):
         kind = miner.template_of(number)
-        (others if kind in seen else best).append(one)
+        (others if kind in seen else best).append(candidate)
         seen.add(kind)
     return (best + others)[:most]
 
 
 def _unheard(judged: list[_Judged], start: int) -> list[_Judged]:
     """Messages without any word of a failure that come often, and not before it."""
-    harmless = [one for one in judged if one.group.gravity.weight < WARNING]
-    said = {one.group.masked for one in harmless if one.position < start}
-    found = [one for one in harmless if one.new and one.group.masked not in said and one.group.count > KEPT]
-    return sorted(found, key=lambda one: one.position)
+    harmless = [candidate for candidate in judged if candidate.group.gravity.weight < WARNING]
+    messages = {candidate.group.masked for candidate in harmless if candidate.position < start}
+    newcomers = [
+        candidate
+        for candidate in harmless
+        if candidate.new and candidate.group.masked not in messages and candidate.group.count > KEPT
+    ]
+    return sorted(newcomers, key=lambda candidate: candidate.position)
 
 
 def _count(number: int, noun: str) -> str:
@@ -544,11 +556,11 @@ def _exception(record: Record) -> Record | None:
 
 def _details(stream: _Stream, judged: list[_Judged], failing: list[_Judged]) -> list[tuple[Record, str]]:
     """Lines that say nothing grave, and come only right after lines that do: addresses, parameters, states."""
-    grave = {position for one in failing for position in one.group.positions}
-    found: list[tuple[int, Record, str]] = []
-    for one in judged:
-        group = one.group
-        if one.failing or group.gravity.weight > MENTION or group.count > len(grave):
+    grave = {position for candidate in failing for position in candidate.group.positions}
+    details: list[tuple[int, Record, str]] = []
+    for candidate in judged:
+        group = candidate.group
+        if candidate.failing or group.gravity.weight > MENTION or group.count > len(grave):
             continue
         after = sum(position - 1 in grave for position in group.positions)
         if after >= 0.9 * group.count and (group.count > 1 or group.level is None):
@@ -556,15 +568,15 @@ def _details(stream: _Stream, judged: list[_Judged], failing: list[_Judged]) -> 
             if group.count > 2 and by_chance**group.count > 0.5:
                 continue
             times = f"{group.count:,} times" if group.count > 1 else "once"
-            found.append((-after, group.first, f"comes {times}, right after a failure"))
-    return [(record, reason) for _, record, reason in sorted(found, key=lambda one: (one[0], one[1].number))]
+            details.append((-after, group.first, f"comes {times}, right after a failure"))
+    return [(record, reason) for _, record, reason in sorted(details, key=lambda detail: (detail[0], detail[1].number))]
 
 
 def _changes(stream: _Stream, judged: list[_Judged], start: int) -> list[tuple[Record, list[str]]]:
     """Rare lines before the first failure that tell of a change, the nearest first."""
-    found: list[tuple[int, Record, list[str]]] = []
-    for one in judged:
-        group = one.group
+    changes: list[tuple[int, Record, list[str]]] = []
+    for candidate in judged:
+        group = candidate.group
         if group.count > KEPT or group.gravity.weight >= WARNING:
             continue
         for position, record in group.kept:
@@ -574,11 +586,11 @@ def _changes(stream: _Stream, judged: list[_Judged], start: int) -> list[tuple[R
             changed = signs.is_change(record.message, strong=not near)
             if changed or near:
                 what = CHANGE if changed else "unusual"
-                found.append(
+                changes.append(
                     (
                         start - position + (0 if changed else 1000),
                         record,
                         [f"{what}, {_count(start - position, 'line')} before the first failure"],
                     )
                 )
-    return [(record, reasons) for _, record, reasons in sorted(found, key=lambda one: one[0])]
+    return [(record, reasons) for _, record, reasons in sorted(changes, key=lambda change: change[0])]

@@ -109,19 +109,20 @@ for name, (among, rest) in sorted(shares.items(), key=lambda pair: -abs(pair[1][
 #
 # New templates, bursts and silences, by service and window of time.
 
-for one in anomalies(records)[:20]:
-    start = datetime.fromtimestamp(one.start, UTC)
-    what = (one.template or "all of its lines")[:80]
-    print(f'{start:%H:%M:%S} {one.kind:<8} {one.service}: {what} ({one.count:,} where {one.expected:,.1f} are usual)')
+for anomaly in anomalies(records)[:20]:
+    start = datetime.fromtimestamp(anomaly.start, UTC)
+    what = (anomaly.template or "all of its lines")[:80]
+    counts = f'{anomaly.count:,} where {anomaly.expected:,.1f} are usual'
+    print(f'{start:%H:%M:%S} {anomaly.kind:<8} {anomaly.service}: {what} ({counts})')
 # %%
 # ## What holds the root cause
 #
 # The lines that `groundup copilot why` shows. The next step is to label some: `groundup copilot label SOURCE:LINE
 # alert`, then `groundup copilot train`.
 
-for one in why(records):
-    print(f'{one.source}:{one.number}  {"; ".join(one.reasons)}')
-    print('   ', one.text[:160])
+for piece in why(records):
+    print(f'{piece.source}:{piece.number}  {"; ".join(piece.reasons)}')
+    print('   ', piece.text[:160])
 """
 
 

@@ -89,8 +89,8 @@ class _Text:
 
 def words(text: str, service: str | None = None) -> frozenset[str]:
     """The words of a masked text in lower case, `camelCase` taken apart; the service as a word of its own kind."""
-    found = {word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text.replace(VALUE, " ")))}
-    return frozenset(found | ({f"service:{service.lower()}"} if service else set()))
+    terms = {word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text.replace(VALUE, " ")))}
+    return frozenset(terms | ({f"service:{service.lower()}"} if service else set()))
 
 
 def _read(masked: str, service: str | None) -> _Text:
@@ -122,11 +122,11 @@ class Reader:
         if record.joined:
             masked = f"{masked} {_exception(record)}"
         key = (masked, record.service)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = len(self.texts)
+        index = self._known.get(key)
+        if index is None:
+            index = self._known[key] = len(self.texts)
             self.texts.append(_read(masked, record.service))
-        return found
+        return index
 
     def numbers(self, record: Record, text: _Text) -> dict[str, float]:
         """The fixed features but for what the message is about; NaN for what is not known."""
@@ -219,14 +219,16 @@ def tabulate(records: Iterable[Record]) -> Table:
     text: list[int] = []
     for record in records:
         number = reader.text(record)
-        found = reader.texts[number]
-        numbers = reader.numbers(record, found)
-        kind = _type(numbers, found)
+        message = reader.texts[number]
+        numbers = reader.numbers(record, message)
+        kind = _type(numbers, message)
         types = [float(kind == name) for name in (*ERROR_TYPES, OTHER)]
-        rows.append(np.array([*map(numbers.__getitem__, NUMBERS), *found.concepts.values(), *types], dtype=np.float32))
+        rows.append(
+            np.array([*map(numbers.__getitem__, NUMBERS), *message.concepts.values(), *types], dtype=np.float32)
+        )
         text.append(number)
     values = np.stack(rows) if rows else np.zeros((0, len(FIXED)), dtype=np.float32)
-    return Table(values, np.array(text, dtype=np.intp), [one.words for one in reader.texts])
+    return Table(values, np.array(text, dtype=np.intp), [message.words for message in reader.texts])
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class Vocabulary:
         by_template: dict[Any, set[str]] = {}
         for text, template in np.unique(np.stack([table.text, templates], axis=1), axis=0).tolist():
             by_template.setdefault(template, set()).update(table.words[text])
-        counts = Counter(word for found in by_template.values() for word in found)
+        counts = Counter(word for words in by_template.values() for word in words)
         often = sorted((word for word, count in counts.items() if count >= FEW), key=lambda word: (-counts[word], word))
         return cls(tuple(often[:MOST_WORDS]), fixed)
 
@@ -258,8 +260,8 @@ class Vocabulary:
         import numpy as np
 
         place = {word: i for i, word in enumerate(self.words)}
-        said = np.zeros((len(table.words), len(self.words)), dtype=np.float32)
-        for row, found in enumerate(table.words):
-            said[row, [place[word] for word in found if word in place]] = 1
+        presence = np.zeros((len(table.words), len(self.words)), dtype=np.float32)
+        for row, words in enumerate(table.words):
+            presence[row, [place[word] for word in words if word in place]] = 1
         columns = [FIXED.index(name) for name in self.fixed]
-        return np.hstack([table.values[:, columns], said[table.text]])
+        return np.hstack([table.values[:, columns], presence[table.text]])

@@ -93,20 +93,20 @@ class Ingested:
 # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def log_files(paths: list[str], known: Collection[str] = ()) -> list[Path]:
     """The files that paths name, those in folders too, in the order of their names; `known` may be away for now."""
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            inside = (one for one in sorted(path.rglob("*")) if not _hidden(one.relative_to(path)))
-            found |= dict.fromkeys(one for one in inside if one.is_file())
+            inside = (entry for entry in sorted(path.rglob("*")) if not _hidden(entry.relative_to(path)))
+            files |= dict.fromkeys(entry for entry in inside if entry.is_file())
         elif path.exists() or str(path.resolve()) in known:
-            found[path] = None
+            files[path] = None
         else:
             raise UsageError(
                 f"FILE must be a log file or a folder that exists, and '{path}' does not. "
                 "Check the path, or give - for stdin."
             )
-    return list(found)
+    return list(files)
 
 
 def _hidden(path: Path) -> bool:
@@ -115,12 +115,12 @@ def _hidden(path: Path) -> bool:
 
 def state_of(paths: list[str]) -> tuple[Any, ...]:
     """The files as the file system knows them: where it is the same as before, nothing was written."""
-    found = []
+    states = []
     for path in log_files(paths, [str(Path(name).resolve()) for name in paths]):
         with suppress(OSError):
             status = path.stat()
-            found.append((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
+            states.append((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(states)
 
 
 def ingest_files(
@@ -141,7 +141,7 @@ def ingest_files(
     reader = _Reader(store, report, stopped)
     reader.done.state = state_of(paths)
     folders = [Path(name).resolve() for name in paths if Path(name).is_dir()]
-    for path in log_files(paths, {one.name for one in reader.sources.values()}):
+    for path in log_files(paths, {source.name for source in reader.sources.values()}):
         if stopped():
             break
         path = path.resolve()
@@ -172,9 +172,9 @@ def ingest_upload(
     """
     reader = _Reader(store, lambda source, lines: None, stopped, kind="upload")
     with open_content(path) as content:
-        known = (one for one in reversed(reader.sources.values()) if one.name == name)
-        found = (one for one in known if goes_on(content.stream, place_of(one)))
-        source = next(found, Source("upload", name))
+        known = (candidate for candidate in reversed(reader.sources.values()) if candidate.name == name)
+        matches = (candidate for candidate in known if goes_on(content.stream, place_of(candidate)))
+        source = next(matches, Source("upload", name))
         stored = reader._read_on(source, content)
     return stored, reader.done.lines
 
@@ -184,16 +184,16 @@ class _Reader:
 
     def __init__(self, store: Store, report: Report, stopped: Callable[[], bool], *, kind: str = "file") -> None:
         self.store, self.report, self.stopped = store, report, stopped
-        self.sources = {one.id: one for one in store.sources() if one.kind == kind}
+        self.sources = {source.id: source for source in store.sources() if source.kind == kind}
         self.whole = kind == "upload"  # nobody writes to it any more
         self.done = Ingested()
 
     def read(self, path: Path, *, listed: bool) -> None:
         """Store what is new in a file; one that was only listed in a folder may be no log."""
         status = path.stat()
-        for one in self.sources.values():
-            place = place_of(one)
-            known = (one.name, place.device, place.inode, place.size, place.changed)
+        for source in self.sources.values():
+            place = place_of(source)
+            known = (source.name, place.device, place.inode, place.size, place.changed)
             if known == (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns):
                 return
         with open_content(path) as content:
@@ -224,7 +224,7 @@ class _Reader:
 
     def read_moved(self, path: Path) -> None:
         """Read on the log that had a file's name before, under the name that it has now."""
-        for source in [one for one in self.sources.values() if one.name == str(path)]:
+        for source in [candidate for candidate in self.sources.values() if candidate.name == str(path)]:
             place = place_of(source)
             for other in sorted(path.parent.iterdir()):
                 with suppress(FileNotFoundError, PermissionError):
@@ -369,10 +369,10 @@ class _Whole:
         self._stream, self._path = stream, path
 
     def read(self, size: int, /) -> bytes:
-        found: list[bytes] = []
+        pieces: list[bytes] = []
         try:
             while size > 0 and (piece := self._stream.read1(size)):
-                found.append(piece)
+                pieces.append(piece)
                 size -= len(piece)
         except EOFError:  # still being written, or cut
             pass
@@ -381,7 +381,7 @@ class _Whole:
                 f"FILE must be whole, and the gzip data of '{self._path}' is damaged ({error}). "
                 "What stands before is stored. Fetch it again, or unpack what is left."
             ) from error
-        return b"".join(found)
+        return b"".join(pieces)
 
     def seek(self, offset: int, /) -> int:
         try:
@@ -400,8 +400,8 @@ class _Recoded:
     def read(self, size: int, /) -> bytes:
         while len(self._ready) < size and (text := self._text.read(BLOCK)):
             self._ready += text.encode("utf-8", "replace")
-        found, self._ready = self._ready[:size], self._ready[size:]
-        return found
+        block, self._ready = self._ready[:size], self._ready[size:]
+        return block
 
     def seek(self, offset: int, /) -> int:
         self._file.seek(0)
@@ -462,7 +462,7 @@ def ingest_stream(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Ingested:
     """Store what comes through a pipe, each time as a source of its own; a gzipped one is unpacked."""
-    count = sum(one.kind == "stdin" for one in store.sources())
+    count = sum(source.kind == "stdin" for source in store.sources())
     source, rest = Source("stdin", f"standard input {count + 1}"), b""
     for data, last in _arrivals(stream, stopped):
         content = rest + data

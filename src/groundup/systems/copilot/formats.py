@@ -264,11 +264,11 @@ def read_headed(text: str) -> Parsed | None:
     if match is None:
         return None
     end = match.end()
-    found = text[match.start(match.lastindex or 0) : end]
-    if found.isdecimal() and (again := read_inside(text[end + 1 :])) is not None:
-        again.time = seconds(found)  # seconds since 1970, then node and the same time in words: Thunderbird
+    stamp = text[match.start(match.lastindex or 0) : end]
+    if stamp.isdecimal() and (again := read_inside(text[end + 1 :])) is not None:
+        again.time = seconds(stamp)  # seconds since 1970, then node and the same time in words: Thunderbird
         return again
-    parsed = after_time(text[end:], "headed", seconds(found), syslog=found[:3] in MONTHS)
+    parsed = after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
     if match["priority"] and parsed.level is None:
         parsed.level = _SYSLOG[int(match["priority"]) % 8]
     return parsed
@@ -282,10 +282,10 @@ def read_inside(text: str) -> Parsed | None:
     before = text[: match.start(match.lastindex or 0)]
     if not before.isupper() and not any(character.isdigit() or character in "-[" for character in before):
         return None
-    found, end = match[match.lastindex or 0], match.end()
+    stamp, end = match[match.lastindex or 0], match.end()
     while (again := _AGAIN.match(text[:HEADER], end)) is not None:  # a second notation of the same time
-        found, end = again[again.lastindex or 0], again.end()
-    return after_time(text[end:], "headed", seconds(found), syslog=found[:3] in MONTHS)
+        stamp, end = again[again.lastindex or 0], again.end()
+    return after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
 
 
 _LEVELLED = re.compile(rf"[\[(<]?({_WORDS})[\])>]?(?:\s*[:|-]|\s)\s*(?=\S)")

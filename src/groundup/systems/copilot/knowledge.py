@@ -154,30 +154,32 @@ class Knowledge:
             folder = (path if path.is_dir() else path.parent).resolve()
             name = _name(folder, named)
             named[name] = str(folder)
-            told = {"base": name, "folder": str(folder)}
+            metadata = {"base": name, "folder": str(folder)}
             files = _files(folder) if path.is_dir() else [folder / path.name]
-            work += [(file, f"{name}/{file.relative_to(folder).as_posix()}", told) for file in files]
+            work += [(file, f"{name}/{file.relative_to(folder).as_posix()}", metadata) for file in files]
             if path.is_dir():
                 whole.add(str(folder))
         learned = Learned()
-        for number, (file, source, told) in enumerate(work, 1):
-            self._learn_file(file, source, told, learned)
+        for number, (file, source, metadata) in enumerate(work, 1):
+            self._learn_file(file, source, metadata, learned)
             if report:
                 report(source, number, len(work))
         there = {source for _, source, _ in work} - learned.skipped.keys()
-        gone = {one["source"] for one in self._noted() if one.get("folder") in whole and one["source"] not in there}
+        gone = {
+            entry["source"] for entry in self._noted() if entry.get("folder") in whole and entry["source"] not in there
+        }
         for source in sorted(gone):
             learned.removed += self._base.remove(source)
         self.__dict__.pop("_index", None)
         return learned
 
-    def _learn_file(self, file: Path, source: str, told: dict[str, str], learned: Learned) -> None:
+    def _learn_file(self, file: Path, source: str, metadata: dict[str, str], learned: Learned) -> None:
         from dataclasses import replace
 
         from groundup.stack.retrieval.ingestion import parse_markdown, read
 
         try:
-            document = read(file, metadata=told)
+            document = read(file, metadata=metadata)
         except (ValueError, OSError) as error:
             learned.skipped[source] = str(error)
             return
@@ -198,15 +200,15 @@ class Knowledge:
         learned.removed += len(done.remove)
 
     def _headings(self, source: str) -> dict[str, str]:
-        found = self.collection.get(where={"source": source}, include=["metadatas"])
-        return {id: noted.get("headings", "") for id, noted in zip(found["ids"], found["metadatas"], strict=True)}
+        stored = self.collection.get(where={"source": source}, include=["metadatas"])
+        return {id: noted.get("headings", "") for id, noted in zip(stored["ids"], stored["metadatas"], strict=True)}
 
     def _embed_again(self, ids: list[str]) -> None:
         """Chunks whose headings changed: their titles are part of what their vectors say."""
         if ids:
-            found = self.collection.get(ids=ids, include=["documents", "metadatas"])
-            vectors = self.embedder.encode([*map(_titled, found["documents"], found["metadatas"])])
-            self.collection.update(ids=found["ids"], embeddings=vectors)
+            stored = self.collection.get(ids=ids, include=["documents", "metadatas"])
+            vectors = self.embedder.encode([*map(_titled, stored["documents"], stored["metadatas"])])
+            self.collection.update(ids=stored["ids"], embeddings=vectors)
 
     @cached_property
     def _base(self) -> KnowledgeBase:
@@ -228,7 +230,7 @@ class Knowledge:
 
     def _folders(self) -> dict[str, str]:
         """The folders behind the names that sources begin with."""
-        return {one["base"]: one["folder"] for one in self._noted() if "base" in one}
+        return {entry["base"]: entry["folder"] for entry in self._noted() if "base" in entry}
 
     # ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def search(self, query: str, k: int = 5) -> list[Passage]:
@@ -244,9 +246,9 @@ class Knowledge:
 
     def under(self, source: str, heading: re.Pattern[str]) -> list[Passage]:
         """The chunks of a document whose own heading matches, in its order."""
-        chunks = [one for one in self._index.passages if one.source == source]
-        matching = [one for one in chunks if heading.search(one.headings.split(" > ")[-1])]
-        return sorted(matching, key=lambda one: one.start)
+        chunks = [passage for passage in self._index.passages if passage.source == source]
+        matching = [passage for passage in chunks if heading.search(passage.headings.split(" > ")[-1])]
+        return sorted(matching, key=lambda passage: passage.start)
 
     @cached_property
     def _index(self) -> _Index:
@@ -259,12 +261,12 @@ class Knowledge:
             UnknownName: there is no such document.
             UsageError: there is no such place in it.
         """
-        found = self.collection.get(where={"source": source}, include=["documents", "metadatas"])
-        if not found["ids"]:
-            known = {one["source"] for one in self._noted()}
+        stored = self.collection.get(where={"source": source}, include=["documents", "metadatas"])
+        if not stored["ids"]:
+            known = {entry["source"] for entry in self._noted()}
             raise UnknownName("document in the knowledge base", source, known, see="groundup copilot learn --help")
-        chunks = sorted(map(_passage, found["documents"], found["metadatas"]), key=lambda one: one.start)
-        at = next((i for i, one in enumerate(chunks) if one.start <= start and end <= one.end), None)
+        chunks = sorted(map(_passage, stored["documents"], stored["metadatas"]), key=lambda passage: passage.start)
+        at = next((i for i, chunk in enumerate(chunks) if chunk.start <= start and end <= chunk.end), None)
         if at is None:
             raise UsageError(
                 f"CITATION must be a place in the document, and {source} has none from {start} to {end}: "
@@ -295,19 +297,20 @@ class _Index:
         from groundup.stack.retrieval.ranking import BM25
 
         self.embedder = embedder
-        found = collection.get(include=["documents", "metadatas", "embeddings"])
-        self.passages = [*map(_passage, found["documents"], found["metadatas"])]
-        self.sources = [*dict.fromkeys(one.source for one in self.passages)]
+        stored = collection.get(include=["documents", "metadatas", "embeddings"])
+        self.passages = [*map(_passage, stored["documents"], stored["metadatas"])]
+        self.sources = [*dict.fromkeys(passage.source for passage in self.passages)]
         number = {source: i for i, source in enumerate(self.sources)}
-        self.document = np.array([number[one.source] for one in self.passages])  # of each chunk
-        self.front = np.array([one.text.startswith("---\n") for one in self.passages])  # a front matter says nothing
-        self.vectors = np.asarray(found["embeddings"], np.float32)
+        self.document = np.array([number[passage.source] for passage in self.passages])  # of each chunk
+        # A front matter says nothing.
+        self.front = np.array([passage.text.startswith("---\n") for passage in self.passages])
+        self.vectors = np.asarray(stored["embeddings"], np.float32)
         self.means = np.zeros((len(self.sources), self.vectors.shape[1]), np.float32)
         np.add.at(self.means, self.document, self.vectors)
         self.means /= np.maximum(np.linalg.norm(self.means, axis=1, keepdims=True), 1e-12)
-        titles = {one.source: one.headings.split(" > ")[0] for one in reversed(self.passages)}
+        titles = {passage.source: passage.headings.split(" > ")[0] for passage in reversed(self.passages)}
         self.words, self.titles = BM25(), BM25()
-        self.words.add(range(len(self.passages)), [_fields(one) for one in self.passages])
+        self.words.add(range(len(self.passages)), [_fields(passage) for passage in self.passages])
         self.titles.add(range(len(titles)), [f"{titles[name]}\n{_words_of(name)}" for name in self.sources])
 
     def search(self, query: str, k: int) -> list[Passage]:
@@ -325,7 +328,7 @@ class _Index:
         np.maximum.at(by_words, self.document, words)
         np.maximum.at(by_meaning, self.document, meaning)
         by_title, by_whole = _scores(self.titles, asked), self.means @ vector
-        ids, scores = score_fusion([_found(one) for one in (by_words, by_meaning, by_title, by_whole)], k)
+        ids, scores = score_fusion([_hits(ranking) for ranking in (by_words, by_meaning, by_title, by_whole)], k)
         chunk = _points(words) + _points(meaning) - 100.0 * self.front
         best = []
         for id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
@@ -351,13 +354,13 @@ def _scores(index: BM25, asked: Mapping[str, float]) -> np.ndarray:
     """The score of everything in an index, 0 for all but the best thousand."""
     import numpy as np
 
-    ids, found = index.search([asked], min(len(index), 1_000))
+    ids, similarities = index.search([asked], min(len(index), 1_000))
     scores = np.zeros(len(index))
-    scores[ids[0][ids[0] >= 0]] = found[0][ids[0] >= 0]
+    scores[ids[0][ids[0] >= 0]] = similarities[0][ids[0] >= 0]
     return scores
 
 
-def _found(scores: np.ndarray) -> Found:
+def _hits(scores: np.ndarray) -> Found:
     """The best of some scores, as a search gives them."""
     import numpy as np
 
@@ -379,9 +382,9 @@ def _titled(text: str, noted: Mapping[str, Any]) -> str:
     return f"{noted.get('headings') or _words_of(noted['source'])}\n{text}"
 
 
-def _fields(one: Passage) -> str:
+def _fields(passage: Passage) -> str:
     """A chunk as the index of words reads it: what it stands under counts beside what it says."""
-    return f"{_words_of(one.source)}\n{one.headings}\n{one.text}"
+    return f"{_words_of(passage.source)}\n{passage.headings}\n{passage.text}"
 
 
 def _words_of(source: str) -> str:

@@ -130,8 +130,8 @@ def _rows(
         label_key = _column(row, label, LABEL_COLUMNS, "label", name, number)
         message_key = _column(row, message, MESSAGE_COLUMNS, "message", name, number)
         template_key = next((key for key in row if str(key).lower() in TEMPLATE_COLUMNS), None)
-        told = row[label_key]
-        if told is None or str(told).strip() == "":
+        cell = row[label_key]
+        if cell is None or str(cell).strip() == "":
             raise UsageError(f"label must be there in every row, and row {number} of '{name}' has none. Leave it out.")
         text, template = row[message_key], row.get(template_key) if template_key else None
         if isinstance(text, list):  # a session: its different lines
@@ -144,7 +144,7 @@ def _rows(
         }
         record = _record(str(text or ""), rest)
         record.number, record.source = number, name
-        yield Example(record, plain_label(told, binary=binary), None if template is None else str(template))
+        yield Example(record, plain_label(cell, binary=binary), None if template is None else str(template))
 
 
 def _record(text: str, rest: dict[str, Any]) -> Record:
@@ -165,13 +165,13 @@ def _column(row: dict[str, Any], asked: str | None, usual: tuple[str, ...], what
             f"{what} must be a column of '{name}', and row {number} has no '{asked}'. "
             f"It has: {', '.join(map(str, row))}."
         )
-    found = next((have[key] for key in usual if key in have), None)
-    if found is None:
+    column = next((have[key] for key in usual if key in have), None)
+    if column is None:
         raise UsageError(
             f"'{name}' must have a column with the {what}, and row {number} has only: {', '.join(map(str, row))}. "
             f"Name it with --{what}."
         )
-    return found
+    return column
 
 
 def examples_of(store: Store, *, binary: bool = False) -> list[Example]:
@@ -181,10 +181,10 @@ def examples_of(store: Store, *, binary: bool = False) -> list[Example]:
     and whoever labels all that are alike may have labelled a hundred thousand.
     """
     counts: Counter[tuple[str | None, str]] = Counter()
-    found = []
-    for record, said, template in store.labelled():
-        label = plain_label(said, binary=binary)
+    examples = []
+    for record, word, template in store.labelled():
+        label = plain_label(word, binary=binary)
         counts[template, label] += 1
         if template is None or counts[template, label] <= OF_EACH:
-            found.append(Example(record, label, template))
-    return found
+            examples.append(Example(record, label, template))
+    return examples

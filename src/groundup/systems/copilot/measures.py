@@ -15,20 +15,20 @@ from collections.abc import Hashable, Sequence
 from groundup.errors import UsageError
 
 
-def grouping_accuracy(found: Sequence[Hashable], true: Sequence[Hashable]) -> float:
+def grouping_accuracy(predicted: Sequence[Hashable], true: Sequence[Hashable]) -> float:
     """The share of lines whose found group is, as a set of lines, their true group."""
-    _check(found, true)
-    sizes, wanted = Counter(found), Counter(true)
-    pairs = Counter(zip(found, true, strict=True))
+    _check(predicted, true)
+    sizes, wanted = Counter(predicted), Counter(true)
+    pairs = Counter(zip(predicted, true, strict=True))
     right = sum(n for (group, template), n in pairs.items() if sizes[group] == n == wanted[template])
     return right / len(true)
 
 
-def template_f1(found: Sequence[str], true: Sequence[str]) -> float:
+def template_f1(predicted: Sequence[str], true: Sequence[str]) -> float:
     """The F1 of template accuracy; both are the texts of the templates, line by line."""
-    _check(found, true)
+    _check(predicted, true)
     meant: dict[str, set[str]] = {}
-    for template, wanted in zip(map(_tokens, found), map(_tokens, true), strict=True):
+    for template, wanted in zip(map(_tokens, predicted), map(_tokens, true), strict=True):
         meant.setdefault(template, set()).add(wanted)
     right = sum(wanted == {template} for template, wanted in meant.items())
     precision, recall = right / len(meant), right / len(set(map(_tokens, true)))
@@ -39,6 +39,8 @@ def _tokens(template: str) -> str:
     return " ".join(template.split())
 
 
-def _check(found: Sequence[object], true: Sequence[object]) -> None:
-    if not true or len(found) != len(true):
-        raise UsageError(f"found and true must name the same lines, at least one, got {len(found)} and {len(true)}.")
+def _check(predicted: Sequence[object], true: Sequence[object]) -> None:
+    if not true or len(predicted) != len(true):
+        raise UsageError(
+            f"predicted and true must name the same lines, at least one, got {len(predicted)} and {len(true)}."
+        )

@@ -89,7 +89,7 @@ def timeline(store: Store, name: str | None = None, since: str | None = None, *,
     if span is None or span[0] is None:
         return []
     wanted = (span[1] - span[0]) / bars
-    width = next((one for one in WIDTHS if one > wanted), int(wanted) + 1)
+    width = next((step for step in WIDTHS if step > wanted), int(wanted) + 1)
     rows = store.connection.execute(
         f"SELECT floor(epoch(time) / {width}) * {width}, coalesce(level, 'none'), count(*) FROM lines "
         f"WHERE {where} AND position = record AND time IS NOT NULL GROUP BY ALL ORDER BY ALL",
@@ -111,17 +111,17 @@ def seen_templates(store: Store, name: str | None = None, since: str | None = No
         values,
     ).fetchall()
     texts = {template.id: template.text for template in store.miner.templates()}
-    found: dict[int, Seen] = {}
+    templates: dict[int, Seen] = {}
     for number, count, errors, first, last, source, position in rows:  # several may have become one template since
         id = store.miner.template_of(number)
-        before = found.get(id, Seen(id, texts[id], 0, 0, None, None, f"#{source}", position))
-        found[id] = Seen(
+        before = templates.get(id, Seen(id, texts[id], 0, 0, None, None, f"#{source}", position))
+        templates[id] = Seen(
             id, texts[id], before.count + count, before.errors + errors,
-            min((one for one in (before.first, first) if one is not None), default=None),
-            max((one for one in (before.last, last) if one is not None), default=None),
+            min((time for time in (before.first, first) if time is not None), default=None),
+            max((time for time in (before.last, last) if time is not None), default=None),
             before.source, before.position,
         )  # fmt: skip
-    return sorted(found.values(), key=lambda one: (-one.count, one.template))[:most]
+    return sorted(templates.values(), key=lambda seen: (-seen.count, seen.template))[:most]
 
 
 def newest_lines(store: Store, name: str | None = None, *, most: int = 100) -> list[StoredLine]:
@@ -130,20 +130,20 @@ def newest_lines(store: Store, name: str | None = None, *, most: int = 100) -> l
     rows = store.connection.execute(
         "SELECT source, position, epoch(time), level, text FROM lines WHERE list_contains(?::INTEGER[], source) "
         "ORDER BY time DESC NULLS LAST, source DESC, position DESC LIMIT ?",
-        [[one.id for one in sources], most],
+        [[source.id for source in sources], most],
     ).fetchall()
     return _lines(sources, rows[::-1])
 
 
 def _lines(sources: list[Source], rows: list[Any]) -> list[StoredLine]:
-    names = {one.id: one.name for one in sources}
+    names = {source.id: source.name for source in sources}
     return [StoredLine(names[source], *rest) for source, *rest in rows]
 
 
 def _scope(store: Store, name: str | None, since: str | None) -> tuple[str, list[Any]] | None:
     """The condition that picks the lines of a name from `since` on; None where there are none."""
     sources = store.find(name)
-    where, values = "list_contains(?::INTEGER[], source)", [[one.id for one in sources]]
+    where, values = "list_contains(?::INTEGER[], source)", [[source.id for source in sources]]
     if since is None:
         return where, values
     newest = store.newest(sources)

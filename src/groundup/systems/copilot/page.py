@@ -96,7 +96,7 @@ def sidebar(client: Client, status: dict[str, Any]) -> tuple[str | None, str | N
     """What to look at, and a way to bring more."""
     with st.sidebar:
         st.header("Logs")
-        names = sorted({one["pod"] if one.get("pod") else one["name"] for one in status["sources"]})
+        names = sorted({source["pod"] if source.get("pod") else source["name"] for source in status["sources"]})
         name = st.selectbox("Pod or file", ["all", *names], key="name")
         since = SPANS[st.selectbox("Since", list(SPANS), help="Back from the newest line of these logs.")]
         st.header("Bring logs")
@@ -110,14 +110,14 @@ def sidebar(client: Client, status: dict[str, Any]) -> tuple[str | None, str | N
                 except Refused as refused:
                     sent[file.file_id] = (False, str(refused))
                 st.rerun()
-            good, said = sent[file.file_id]
-            (st.success if good else st.error)(plain(said))
+            good, message = sent[file.file_id]
+            (st.success if good else st.error)(plain(message))
     return None if name == "all" else name, since
 
 
 def summary(status: dict[str, Any]) -> None:
     """The store in four numbers."""
-    errors = sum(one["errors"] for one in status["sources"])
+    errors = sum(source["errors"] for source in status["sources"])
     shown = {
         "lines": f"{status['lines']:,}", "errors": f"{errors:,}", "templates": f"{status['templates']:,}",
         "newest line": clock(status["newest"]),
@@ -129,9 +129,9 @@ def summary(status: dict[str, Any]) -> None:
 def show_overview(client: Client, name: str | None, since: str | None) -> None:
     """Levels and anomalies over time, then the lines that hold the root cause."""
     bars = client.get("/timeline", name=name, since=since)
-    found = client.post("/anomalies", name=name, since=since)
+    anomalies = client.post("/anomalies", name=name, since=since)
     if bars:
-        st.altair_chart(timeline(bars, found), width="stretch")
+        st.altair_chart(timeline(bars, anomalies), width="stretch")
     else:
         st.info("None of these lines has a time.")
     st.subheader("The root cause")
@@ -143,34 +143,34 @@ def show_overview(client: Client, name: str | None, since: str | None) -> None:
         st.markdown(f"**{plain(line['source'])}:{line['number']}** · {clock(line['time'])}  \n{reasons}")
         st.code(line["text"], language=None, wrap_lines=True)
     st.subheader("Anomalies")
-    if not found:
+    if not anomalies:
         st.success("Nothing in these logs is unusual.")
-    for one in found[:20]:
-        service = f"{plain(one['service'])}: " if one["service"] else ""
-        st.markdown(f"**{clock(one['start'])}** to **{clock(one['end'])}** · {service}{said(one)}")
-        st.code(one["template"] or "all of its lines", language=None, wrap_lines=True)
-    if len(found) > 20:
-        st.caption(f"{len(found) - 20} more are not shown.")
+    for anomaly in anomalies[:20]:
+        service = f"{plain(anomaly['service'])}: " if anomaly["service"] else ""
+        st.markdown(f"**{clock(anomaly['start'])}** to **{clock(anomaly['end'])}** · {service}{description(anomaly)}")
+        st.code(anomaly["template"] or "all of its lines", language=None, wrap_lines=True)
+    if len(anomalies) > 20:
+        st.caption(f"{len(anomalies) - 20} more are not shown.")
 
 
-def said(one: dict[str, Any]) -> str:
+def description(anomaly: dict[str, Any]) -> str:
     """An anomaly in words."""
-    if one["kind"] == "new":
-        others = f"; {plain(', '.join(one['together']))} as well" if one["together"] else ""
-        return f"new, {one['count']:,} times{others}"
-    if one["kind"] == "burst":
-        return f"a burst, {one['count']:,} where {one['expected']:,.1f} are usual"
-    return f"silent, where {one['expected']:,.1f} lines are usual"
+    if anomaly["kind"] == "new":
+        others = f"; {plain(', '.join(anomaly['together']))} as well" if anomaly["together"] else ""
+        return f"new, {anomaly['count']:,} times{others}"
+    if anomaly["kind"] == "burst":
+        return f"a burst, {anomaly['count']:,} where {anomaly['expected']:,.1f} are usual"
+    return f"silent, where {anomaly['expected']:,.1f} lines are usual"
 
 
-def timeline(bars: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
+def timeline(bars: list[dict[str, Any]], anomalies: list[dict[str, Any]]) -> Any:
     """The chart of levels over time, with a mark above for each anomaly."""
     import altair as alt
     import pandas as pd
 
     at = pd.to_datetime(pd.Series([bar["begin"] for bar in bars]), format="ISO8601")
     table = pd.DataFrame({"time": at, "level": [bar["level"] for bar in bars], "records": [b["count"] for b in bars]})
-    ends = [(later - one).total_seconds() for one, later in pairwise(sorted(set(at)))]
+    ends = [(later - earlier).total_seconds() for earlier, later in pairwise(sorted(set(at)))]
     table["until"] = at + pd.Timedelta(seconds=min(ends, default=1.0))
     table["order"] = [LEVELS.index(level) for level in table["level"]]
     present = [level for level in LEVELS if level in set(table["level"])]
@@ -194,13 +194,13 @@ def timeline(bars: list[dict[str, Any]], found: list[dict[str, Any]]) -> Any:
         )
         .properties(height=260)
     )  # fmt: skip
-    if not found:
+    if not anomalies:
         return levels
     marks = pd.DataFrame(
         {
-            "time": pd.to_datetime(pd.Series([one["start"] for one in found]), format="ISO8601"),
-            "anomaly": [one["kind"] for one in found],
-            "what": [(one["template"] or one["service"] or "all lines")[:80] for one in found],
+            "time": pd.to_datetime(pd.Series([anomaly["start"] for anomaly in anomalies]), format="ISO8601"),
+            "anomaly": [anomaly["kind"] for anomaly in anomalies],
+            "what": [(anomaly["template"] or anomaly["service"] or "all lines")[:80] for anomaly in anomalies],
         }
     )
     points = (
@@ -226,11 +226,11 @@ def show_templates(client: Client, name: str | None, since: str | None) -> None:
     """The templates with their counts, and a way to say what they are."""
     import pandas as pd
 
-    found = client.get("/templates", name=name, since=since, most=500)
+    templates = client.get("/templates", name=name, since=since, most=500)
     rows = [
-        {"count": one["count"], "errors": one["errors"], "template": one["text"], "first": clock(one["first"]),
-         "last": clock(one["last"])}
-        for one in found
+        {"count": template["count"], "errors": template["errors"], "template": template["text"],
+         "first": clock(template["first"]), "last": clock(template["last"])}
+        for template in templates
     ]  # fmt: skip
     table = pd.DataFrame(rows)
     st.dataframe(
@@ -241,15 +241,17 @@ def show_templates(client: Client, name: str | None, since: str | None) -> None:
     st.caption("What you say is stored as labels of its lines. They are what the classifier is trained on.")
     with st.form("label_template", clear_on_submit=True):
         chosen = st.selectbox(
-            "Template", range(len(found)), format_func=lambda i: f"{found[i]['count']:,} × {found[i]['text'][:120]}"
+            "Template",
+            range(len(templates)),
+            format_func=lambda i: f"{templates[i]['count']:,} × {templates[i]['text'][:120]}",
         )
         label = st.radio("It is", ["normal", "alert"], horizontal=True)
         other = st.text_input("or, in a word of your own", max_chars=100)
         if st.form_submit_button("Save as training data") and chosen is not None:
-            one = found[chosen]
+            template = templates[chosen]
             word = other.strip() or label
             done = client.post(
-                "/feedback", source=one["source"], position=one["position"], label=word, alike=True
+                "/feedback", source=template["source"], position=template["position"], label=word, alike=True
             )  # fmt: skip
             st.success(f"{done['records']:,} records are labelled {plain(word)}.")
     labels = client.get("/feedback")
@@ -275,18 +277,19 @@ def show_predictions(client: Client, name: str | None, since: str | None) -> Non
     counts = ", ".join(f"{count:,} {plain(label)}" for label, count in answer["labels"].items())
     st.markdown(f"{answer['records']:,} records: {counts}")
     st.caption(f"Trained on {plain(answer['source'])}; hash of the data {answer['data_sha256'][:12]}…")
-    for i, one in enumerate(answer["predictions"]):
-        alike = f" · {one['count']:,} alike" if one["count"] > 1 else ""
+    for i, prediction in enumerate(answer["predictions"]):
+        alike = f" · {prediction['count']:,} alike" if prediction["count"] > 1 else ""
         st.markdown(
-            f"**{plain(one['label'])}** {one['probability']:.0%} · {plain(one['source'])}:{one['number']} · "
-            f"{clock(one['time'])}{alike}  \n{plain('; '.join(one['reasons']))}"
+            f"**{plain(prediction['label'])}** {prediction['probability']:.0%} · "
+            f"{plain(prediction['source'])}:{prediction['number']} · "
+            f"{clock(prediction['time'])}{alike}  \n{plain('; '.join(prediction['reasons']))}"
         )
-        st.code(one["text"], language=None, wrap_lines=True)
+        st.code(prediction["text"], language=None, wrap_lines=True)
         yes, no, _ = st.columns([1, 1, 3])
-        for column, words, label in ((yes, "Right", one["label"]), (no, "No, it is normal", "normal")):
+        for column, words, label in ((yes, "Right", prediction["label"]), (no, "No, it is normal", "normal")):
             if column.button(words, key=f"{words}{i}", width="stretch"):
                 done = client.post(
-                    "/feedback", source=one["source"], position=one["number"], label=label, alike=True
+                    "/feedback", source=prediction["source"], position=prediction["number"], label=label, alike=True
                 )  # fmt: skip
                 st.success(f"{done['records']:,} records are labelled {plain(label)}. Train again to use it.")
 
@@ -299,15 +302,15 @@ def show_questions(client: Client, since: str | None) -> None:
         asked = st.form_submit_button("Ask")
     history = st.session_state.setdefault("answers", [])
     if asked and question.strip():
-        place, said = st.empty(), []
+        place, sentences = st.empty(), []
         place.caption("Looking for sources …")
         for line in client.stream("/ask", question=question, since=since):
             event = json.loads(line)
             if event["event"] == "error":
                 raise Refused(event["status"], event["error"])
             if event["event"] == "sentence":
-                said.append(event)
-                place.markdown("\n\n".join(map(sentence, said)))
+                sentences.append(event)
+                place.markdown("\n\n".join(map(sentence, sentences)))
             if event["event"] == "answer":
                 history.insert(0, event)
         place.empty()
@@ -315,24 +318,24 @@ def show_questions(client: Client, since: str | None) -> None:
         show_answer(client, answer, i, len(history))
 
 
-def sentence(one: dict[str, Any]) -> str:
+def sentence(entry: dict[str, Any]) -> str:
     """A sentence with the numbers of its citations, or the remark that no source says so."""
-    marks = "".join(f" **\\[{number}\\]**" for number in one["citations"])
-    return plain(one["text"]) + (marks if one["supported"] else " *(unsupported: no source says so)*")
+    marks = "".join(f" **\\[{number}\\]**" for number in entry["citations"])
+    return plain(entry["text"]) + (marks if entry["supported"] else " *(unsupported: no source says so)*")
 
 
 def show_answer(client: Client, answer: dict[str, Any], i: int, many: int) -> None:
     """An answer; its citations open what they cite."""
     with st.container(border=True):
         st.markdown(f"**{plain(answer['question'])}**")
-        for one in answer["sentences"]:
-            st.markdown(sentence(one))
+        for entry in answer["sentences"]:
+            st.markdown(sentence(entry))
         if answer["abstained"]:
             st.info("The logs and runbooks do not say.")
-        for one in answer["citations"]:
-            label = f"\\[{one['number']}\\] {plain(one['where'])}"
-            if st.toggle(label, key=f"open{many - i}-{one['number']}"):
-                for part in client.post("/open", where=one["where"]):
+        for citation in answer["citations"]:
+            label = f"\\[{citation['number']}\\] {plain(citation['where'])}"
+            if st.toggle(label, key=f"open{many - i}-{citation['number']}"):
+                for part in client.post("/open", where=citation["where"]):
                     st.caption(plain(part["where"]) + (" — **cited**" if part["cited"] else ""))
                     st.code(part["text"], language=None, wrap_lines=True)
 

@@ -111,14 +111,14 @@ def hide_all(lines: Sequence[str]) -> list[str]:
     # Lines that differ in case and digits only are suspects or not together, and most lines of a log do.
     shapes = "\n".join(lines).encode("utf-8", "replace").translate(_LOWER, _DIGITS).split(b"\n")
     suspects = _suspects(set(shapes))
-    found = []
+    hidden = []
     for line, shape in zip(lines, shapes, strict=True):
         if shape in suspects:
             line = _hide(line)
         if " " not in line[-_WIDTH:] and len(line) >= _WIDTH:
             line = _BLOCK.sub(HIDDEN, line)
-        found.append(line)
-    return found
+        hidden.append(line)
+    return hidden
 
 
 def _suspects(shapes: set[bytes]) -> set[bytes]:
@@ -159,8 +159,8 @@ def _hide(line: str) -> str:
 
 
 def _scheme(match: re.Match[str]) -> str:
-    told = "authorization" in match["head"].lower()  # without the header's name, `Basic usage` is prose
-    return match["head"] + HIDDEN if told or _random(match["value"]) else match[0]
+    is_header = "authorization" in match["head"].lower()  # without the header's name, `Basic usage` is prose
+    return match["head"] + HIDDEN if is_header or _random(match["value"]) else match[0]
 
 
 def _keyed(match: re.Match[str]) -> str:

@@ -324,7 +324,7 @@ class Copilot:
             return dict(rows.fetchall())
 
     def train(self, metric: str, deadline: Deadline) -> Report:
-        """Train a classifier on what people labelled, and use it from now on."""
+        """Train a classifier on the labels in the store, and use it from now on."""
         from groundup.systems.copilot.classify import train
         from groundup.systems.copilot.labels import examples_of
 
@@ -335,7 +335,7 @@ class Copilot:
             deadline.check()
 
         try:
-            trained = train(examples, metric=metric, source="what people labelled in the store", report=report)
+            trained = train(examples, metric=metric, source="the labels in the store", report=report)
         except UsageError as error:
             raise NotReady(str(error)) from error
         trained.classifier.save(self._model_file)
@@ -371,9 +371,9 @@ class Copilot:
                 )
             if self._classifier[0] != stamp:
                 self._classifier = (stamp, Classifier.load(self._model_file))
-            found = self._classifier[1]
-            assert found is not None
-            return found
+            model = self._classifier[1]
+            assert model is not None
+            return model
 
     def anomalies(self, name: str | None, since: str | None, window: str | None, deadline: Deadline) -> list[Anomaly]:
         """What is unusual, by service and time."""

@@ -97,16 +97,16 @@ def gravity(message: str, level: str | None, status: int | None, fields: dict[st
         return Gravity(_BY_LEVEL[level], f"logged as {level}")
     if status is not None and 500 <= status <= 599:
         return Gravity(ERROR, f"answered with status {status}")
-    told = next(
+    detail = next(
         (str(fields[key]) for key in _ERROR_FIELDS if fields.get(key) not in (None, "", False, 0, "none", "null", [])),
         "",
     )
-    said = _HARMLESS.sub(" ", f"{message[:LOOK]} {told[:LOOK]}")
-    if match := _GRAVE.search(said):
+    text = _HARMLESS.sub(" ", f"{message[:LOOK]} {detail[:LOOK]}")
+    if match := _GRAVE.search(text):
         return Gravity(FAILURE if level in ("info", "debug", "trace") else ERROR, f'says "{match[0]}"')
     if joined:
         return Gravity(FAILURE, "carries an exception")
-    words = list(dict.fromkeys(_FAILED.findall(said)))
+    words = list(dict.fromkeys(_FAILED.findall(text)))
     if words:
         # One such word in a line of information is often harmless ("not found in cache"); two seldom are.
         told_of = FAILURE if level is None or len({word.lower() for word in words}) > 1 else MENTION
@@ -120,8 +120,8 @@ def gravity(message: str, level: str | None, status: int | None, fields: dict[st
 
 def is_failure(message: str) -> bool:
     """Whether the words of a message tell of a failure, whatever its level."""
-    said = _HARMLESS.sub(" ", message[:LOOK])
-    return _FAILED.search(said) is not None or _GRAVE.search(said) is not None
+    text = _HARMLESS.sub(" ", message[:LOOK])
+    return _FAILED.search(text) is not None or _GRAVE.search(text) is not None
 
 
 # Somebody who tries to log in and may not: what answers so is at work. Whatever is open to the world says it all day.
@@ -144,8 +144,8 @@ def is_grave(message: str) -> bool:
 
 def is_change(message: str, *, strong: bool = False) -> bool:
     """Whether a message tells of a change; with `strong`, of one that somebody made (and no mere start or reload)."""
-    said = message[:LOOK]
-    return _CHANGED.search(said) is not None or (not strong and _MOVED.search(said) is not None)
+    text = message[:LOOK]
+    return _CHANGED.search(text) is not None or (not strong and _MOVED.search(text) is not None)
 
 
 _METRIC = re.compile(
@@ -192,8 +192,8 @@ def quantity(text: str) -> tuple[float, str] | None:
 
 def quantities(message: str) -> list[tuple[float, str]]:
     """The numbers of a message that have a unit, or the name of a measure before them, and their units."""
-    found = _MEASURED.findall(message[:LOOK])
-    return [_scaled(named or other, unit or its_unit) for named, unit, other, its_unit in found]
+    matches = _MEASURED.findall(message[:LOOK])
+    return [_scaled(named or other, unit or its_unit) for named, unit, other, its_unit in matches]
 
 
 def _scaled(number: str, unit: str) -> tuple[float, str]:

@@ -165,22 +165,22 @@ def _connect(path: Path, reading: bool, wait: float) -> DuckDBPyConnection:
                 config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
             )  # fmt: skip
         except duckdb.Error as error:
-            said = str(error)
-            if "lock" in said and clock.monotonic() < deadline:
+            message = str(error)
+            if "lock" in message and clock.monotonic() < deadline:
                 clock.sleep(0.05)
                 continue
-            raise _unopened(path, said) from error
+            raise _unopened(path, message) from error
 
 
-def _unopened(path: Path, said: str) -> StoreError:
-    if "lock" in said:
-        holder = re.search(r"held in (.*?) ?\(PID (\d+)\)", said)
+def _unopened(path: Path, message: str) -> StoreError:
+    if "lock" in message:
+        holder = re.search(r"held in (.*?) ?\(PID (\d+)\)", message)
         who = f"process {holder[2]} ({Path(holder[1]).name}) holds it" if holder else "another process holds it"
         return StoreError(
             f"store must be open in one process at a time, and '{path}' is not free: {who}. "
             "Wait until it is done, stop it, or use another file with --store."
         )
-    if "not a valid DuckDB" in said:
+    if "not a valid DuckDB" in message:
         return StoreError(
             f"store must be a DuckDB file, and '{path}' is another kind of file. Name another with --store."
         )
@@ -190,7 +190,7 @@ def _unopened(path: Path, said: str) -> StoreError:
         )
     if not path.parent.is_dir():
         return StoreError(f"store must be in a folder that exists, and '{path.parent}' does not. Make it first.")
-    reason = said.splitlines()[0].removeprefix("IO Error: ")
+    reason = message.splitlines()[0].removeprefix("IO Error: ")
     return StoreError(f"store must be a file that can be opened, and '{path}' cannot: {reason}")
 
 
@@ -257,20 +257,20 @@ class Store:
 
     def known(self, source: Source) -> Source:
         """The source as it is in the store; as given where it is not there yet."""
-        return next((one for one in self.sources() if one.key == source.key), source)
+        return next((stored for stored in self.sources() if stored.key == source.key), source)
 
     def find(self, name: str | None) -> list[Source]:
         """The sources that a name means: a namespace, pod or container, what a pod's name begins with, or a file."""
         every = self.sources()
         if name is None:
             return every
-        found = [one for one in every if _means(name, one)]
-        if not found:
-            known = {part for one in every for part in (one.pod, one.name) if part}
+        sources = [source for source in every if _means(name, source)]
+        if not sources:
+            known = {part for source in every for part in (source.pod, source.name) if part}
             raise UnknownName(
                 "pod or file in the store", name, known, see=f"groundup copilot status --store {self.path}"
             )
-        return found
+        return sources
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def append(
@@ -460,14 +460,14 @@ class Store:
         if label is not None and not label.strip():
             raise UsageError("label must be a word, got an empty one. To take back what was said, use --remove.")
         source = self._only(name, position)
-        found = self.connection.execute(
+        rows = self.connection.execute(
             "SELECT DISTINCT source, record FROM lines WHERE source = $source AND record = "
             "(SELECT record FROM lines WHERE source = $source AND position = $position)",
             {"source": source.id, "position": position},
         ).fetchall()
         if alike:
-            found = self._alike(*found[0])
-        sources, records = [row[0] for row in found], [row[1] for row in found]
+            rows = self._alike(*rows[0])
+        sources, records = [row[0] for row in rows], [row[1] for row in rows]
         self.connection.begin()
         self.connection.execute(
             "DELETE FROM feedback WHERE (source, position) IN (SELECT unnest(?::INTEGER[]), unnest(?::BIGINT[]))",
@@ -479,19 +479,21 @@ class Store:
                 [sources, records, label.strip()],
             )
         self.connection.commit()
-        return len(found)
+        return len(rows)
 
     def _only(self, name: str, position: int) -> Source:
         """The one source that a name means."""
-        every = [one for one in self.sources() if f"#{one.id}" == name] or self.find(name)
-        found = [one for one in every if 1 <= position <= one.lines]
-        if not found:
-            lines = max(one.lines for one in every)
+        every = [source for source in self.sources() if f"#{source.id}" == name] or self.find(name)
+        sources = [source for source in every if 1 <= position <= source.lines]
+        if not sources:
+            lines = max(source.lines for source in every)
             raise UsageError(f"The line must be from 1 to {lines:,}, which is how many {name} has, got {position}.")
-        if len(found) > 1:
-            known = ", ".join(f"#{one.id} ({one.name}, restart {one.restart})" for one in found[:5])
-            raise UsageError(f"The source must be one, and '{name}' means {len(found)}. Name it by its number: {known}")
-        return found[0]
+        if len(sources) > 1:
+            known = ", ".join(f"#{source.id} ({source.name}, restart {source.restart})" for source in sources[:5])
+            raise UsageError(
+                f"The source must be one, and '{name}' means {len(sources)}. Name it by its number: {known}"
+            )
+        return sources[0]
 
     def _alike(self, source: int, record: int) -> list[tuple[int, int]]:
         """The records of the same template as one."""
@@ -503,7 +505,7 @@ class Store:
             "SELECT source, record, template FROM lines WHERE template IS NOT NULL"
         ).fetchall()
         wanted = miner.template_of(number)
-        same = {one for one in {row[2] for row in rows} if miner.template_of(one) == wanted}
+        same = {number for number in {row[2] for row in rows} if miner.template_of(number) == wanted}
         return [(row[0], row[1]) for row in rows if row[2] in same]
 
     def labelled(self) -> Iterator[tuple[Record, str, str]]:
@@ -515,7 +517,7 @@ class Store:
             "FROM feedback f JOIN lines l USING (source) WHERE l.record = f.position GROUP BY ALL "
             "ORDER BY source, f.position"
         ).fetchall()
-        sources = {one.id: one for one in self.sources()}
+        sources = {source.id: source for source in self.sources()}
         for number, position, label, times, texts, template in rows:
             source = sources[number]
             received = (None if time is None else time / 1e6 for time in times)
@@ -569,17 +571,21 @@ class Store:
         ).fetchone()
         assert counted is not None
         total, *counts = counted
-        known = [(one, math.log1p((total - n + 0.5) / (n + 0.5))) for one, n in zip(patterns, counts, strict=True) if n]
+        known = [
+            (pattern, math.log1p((total - n + 0.5) / (n + 0.5)))
+            for pattern, n in zip(patterns, counts, strict=True)
+            if n
+        ]
         if not known:
             return []
         parts = " + ".join(f"regexp_matches(text, ${i})::INTEGER * {weight}" for i, (_, weight) in enumerate(known, 2))
         rows = self.connection.execute(
-            f"WITH found AS (SELECT *, {parts} AS score, row_number() OVER (PARTITION BY source, template ORDER BY "
+            f"WITH hits AS (SELECT *, {parts} AS score, row_number() OVER (PARTITION BY source, template ORDER BY "
             f"{parts} DESC, time DESC NULLS LAST, position DESC) AS place FROM lines "
             "WHERE template IS NOT NULL AND ($1::BIGINT IS NULL OR time >= make_timestamp($1::BIGINT))) "
-            "SELECT found.position, found.text, epoch_us(found.time), found.level, found.service, sources.name "
-            "FROM found JOIN sources ON sources.id = found.source WHERE place = 1 AND score > 0 "
-            "ORDER BY score DESC, coalesce(found.level IN ('error', 'fatal'), false) DESC, found.time DESC NULLS LAST "
+            "SELECT hits.position, hits.text, epoch_us(hits.time), hits.level, hits.service, sources.name "
+            "FROM hits JOIN sources ON sources.id = hits.source WHERE place = 1 AND score > 0 "
+            "ORDER BY score DESC, coalesce(hits.level IN ('error', 'fatal'), false) DESC, hits.time DESC NULLS LAST "
             f"LIMIT {int(most)}",
             {"1": None if begin is None else round(begin * 1e6)} | {str(i): w for i, (w, _) in enumerate(known, 2)},
         ).fetchall()
@@ -609,13 +615,13 @@ class Store:
 
     def newest(self, sources: Sequence[Source]) -> float | None:
         """The newest time of the lines of some sources, in seconds since 1970; None where none has one."""
-        found = _one(
+        time = _one(
             self.connection.execute(
                 "SELECT epoch_us(max(time)) FROM lines WHERE list_contains(?::INTEGER[], source)",
                 [[source.id for source in sources]],
             )
         )
-        return None if found is None else found / 1e6
+        return None if time is None else time / 1e6
 
     def records(self, name: str | None = None, since: str | None = None) -> Iterator[Record]:
         """The records of the sources that a name means, merged by time; a record's number is its line's position."""
@@ -624,7 +630,7 @@ class Store:
         chunk = max(CHUNK, 20 * CHUNK // max(1, len(sources)))
         streams = [self._records_of(source, begin, chunk) for source in sources]
         for _, _, record in heapq.merge(
-            *(_timed(stream, i) for i, stream in enumerate(streams)), key=lambda one: one[:2]
+            *(_timed(stream, i) for i, stream in enumerate(streams)), key=lambda entry: entry[:2]
         ):
             yield record
 
@@ -656,8 +662,8 @@ class Store:
             while True:
                 yield None if math.isnan(times[-1]) else times[-1]
 
-        found = parse(texts(), source=source.name, times=received() if source.kind == "container" else None)
-        for record in found if begin is None else after(found, begin):
+        stream = parse(texts(), source=source.name, times=received() if source.kind == "container" else None)
+        for record in stream if begin is None else after(stream, begin):
             record.number += first - 1
             yield record
 
@@ -676,9 +682,9 @@ class Store:
                 {"kind": source.kind, "name": source.name, **where, "restart": source.restart, "lines": source.lines,
                  "errors": errors, "oldest": _iso(oldest), "newest": _iso(newest)}
             )  # fmt: skip
-        newest = max((one["newest"] for one in sources if one["newest"]), default=None)
+        newest = max((source["newest"] for source in sources if source["newest"]), default=None)
         return {
-            "store": str(self.path), "lines": sum(one["lines"] for one in sources), "newest": newest,
+            "store": str(self.path), "lines": sum(source["lines"] for source in sources), "newest": newest,
             "templates": _one(self.connection.execute("SELECT count(*) FROM templates WHERE parent < 0")),
             "sources": sources,
         }  # fmt: skip

@@ -107,7 +107,7 @@ class Streams:
         """Wait for the next round: so many seconds, or until a stream is urgent; says whether to stop instead."""
         begin = time.monotonic()
         while (past := time.monotonic() - begin) < seconds:
-            if past >= LEAST and any(one.urgent for one in self.open.values()):
+            if past >= LEAST and any(stream.urgent for stream in self.open.values()):
                 break
             if stopped(min(seconds - past, LOOK)):
                 return True

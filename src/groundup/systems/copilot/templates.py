@@ -111,12 +111,12 @@ class Miner:
     def templates(self) -> list[Template]:
         """All templates, the most frequent first."""
         self._merge()
-        found = [
+        result = [
             Template(number, _text(pattern.tokens, pattern.examples), pattern.count, tuple(pattern.examples[:EXAMPLES]))
             for number, pattern in enumerate(self._patterns)
             if pattern.parent < 0
         ]
-        return sorted(found, key=lambda template: (-template.count, template.id))
+        return sorted(result, key=lambda template: (-template.count, template.id))
 
     # ── durable ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def snapshot(self) -> dict[str, Any]:
@@ -254,12 +254,12 @@ class Miner:
             if len(words) > 1:
                 for word in words:
                     lengths[word].append(len(rest))
-        found = {word for word, of in lengths.items() if len(of) >= MANY and len(set(of)) >= 3}
+        fields = {word for word, of in lengths.items() if len(of) >= MANY and len(set(of)) >= 3}
         valued = any(VALUE in token for token in self._patterns[numbers[0]].tokens[:place]) or all(
-            map(_is_field, found)
+            map(_is_field, fields)
         )
-        most = 2 * sum(self._patterns[n].tokens[place] in found for n in numbers) >= len(numbers)
-        return found if valued and most and len(found) > 1 else set()
+        most = 2 * sum(self._patterns[n].tokens[place] in fields for n in numbers) >= len(numbers)
+        return fields if valued and most and len(fields) > 1 else set()
 
     def _without_header(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
         """Tokens with values in place of the words of a known header."""
@@ -291,13 +291,13 @@ class Miner:
             *([len(_ITEM.findall(text[1:-1])) for text in _ENCLOSED.findall(key)] for key in keys), strict=True
         )
         varied = [len(set(lengths)) > 1 for lengths in places]
-        found: dict[str, list[int]] = defaultdict(list)
+        groups: dict[str, list[int]] = defaultdict(list)
         for number, key in zip(numbers, keys, strict=True):
             turn = iter(varied)
-            found[_ENCLOSED.sub(lambda match, turn=turn: _emptied(match) if next(turn) else match[0], key)].append(
+            groups[_ENCLOSED.sub(lambda match, turn=turn: _emptied(match) if next(turn) else match[0], key)].append(
                 number
             )
-        return found
+        return groups
 
     def _join(self, groups: list[list[int]], numbers: list[int]) -> list[int]:
         """Make each group one pattern; the numbers of those that are left."""
@@ -324,10 +324,10 @@ class Miner:
                 left.pop(number, None)
 
     def _swallow(self, whole: int, number: int) -> None:
-        one, other = self._patterns[whole], self._patterns[number]
-        one.count += other.count
-        one.examples += other.examples[: max(2, 4 * EXAMPLES - len(one.examples))]
-        del one.examples[8 * EXAMPLES :]
+        target, other = self._patterns[whole], self._patterns[number]
+        target.count += other.count
+        target.examples += other.examples[: max(2, 4 * EXAMPLES - len(target.examples))]
+        del target.examples[8 * EXAMPLES :]
         other.parent, other.count, other.examples, other.tokens = whole, 0, [], ()
 
 
@@ -418,8 +418,8 @@ def _common(tokens: set[str]) -> str:
 
 def _shared(pattern: re.Pattern[str], tokens: set[str]) -> str | None:
     """What all tokens have that matches; None where they differ."""
-    found = {match[0] if (match := pattern.search(token)) else None for token in tokens}
-    return found.pop() if len(found) == 1 else None
+    matches = {match[0] if (match := pattern.search(token)) else None for token in tokens}
+    return matches.pop() if len(matches) == 1 else None
 
 
 def _head(token: str) -> str:

@@ -120,10 +120,12 @@ class Forest:
 
         try:
             trees = [Tree(**tree) for tree in document["trees"]]
-            forest = cls(trees, [float(one) for one in document["base"]], document["link"])
+            forest = cls(trees, [float(value) for value in document["base"]], document["link"])
             for tree in trees:
                 np.array([tree.left, tree.right, tree.unknown, tree.feature], dtype=np.intp)
-                np.array([*tree.threshold, *tree.cover, *(one for value in tree.values for one in value)], dtype=float)
+                np.array(
+                    [*tree.threshold, *tree.cover, *(number for value in tree.values for number in value)], dtype=float
+                )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"its trees cannot be read ({error})") from error
         if forest.link not in ("none", "logistic", "softmax") or not trees:
@@ -166,7 +168,7 @@ def _for_shap(tree: Tree) -> dict[str, Any]:
 # ── from the libraries that train ───────────────────────────────────────────────────────────────────────────────────
 def of_sklearn(trees: list[Any]) -> Forest:
     """A forest of scikit-learn's decision trees: the mean of the probabilities in their leaves."""
-    return Forest([_of_sklearn(one.tree_, len(trees)) for one in trees], [0.0] * len(trees[0].classes_), "none")
+    return Forest([_of_sklearn(tree.tree_, len(trees)) for tree in trees], [0.0] * len(trees[0].classes_), "none")
 
 
 def _of_sklearn(tree: Any, share: int) -> Tree:

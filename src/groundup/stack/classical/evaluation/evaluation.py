@@ -334,9 +334,7 @@ def _labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray
     positive, values = _binary(labels, scores, "scores")
     if positive.all() or not positive.any():
         only = int(positive[0])
-        raise ValueError(
-            f"labels must hold both 0 and 1, got only {only}: no curve is defined without the other class."
-        )
+        raise ValueError(f"labels must hold both 0 and 1, got only {only}: without the other there is no curve.")
     return positive, values
 
 

@@ -2,13 +2,20 @@
 
 import tracemalloc
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
-from groundup.checking import assert_close, assert_refuses, assert_shape
+from groundup.checking import (
+    assert_close,
+    assert_refuses,
+    assert_refuses_values,
+    assert_shape,
+    assert_unchanged,
+    estimator_conventions,
+    numerical_gradient,
+)
 from groundup.stack.classical.logistic_regression import (
     LogisticRegression,
     SoftmaxRegression,
@@ -49,16 +56,6 @@ def three_classes(rng, n_samples=150):
 def scikit_learns_fit(X, y, l2):
     """The trusted reference, of either estimator, to more digits than are compared."""
     return SklearnLogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-10, max_iter=100).fit(X, y)
-
-
-def numerical_gradient(function, point, step=1e-6):
-    """Central differences of a scalar function at a point of any shape."""
-    gradient = np.zeros_like(point)
-    for index in np.ndindex(point.shape):
-        shift = np.zeros_like(point)
-        shift[index] = step
-        gradient[index] = (function(point + shift) - function(point - shift)) / (2 * step)
-    return gradient
 
 
 def assert_gradient_is_the_slope(name, objective, theta, design, y):
@@ -141,15 +138,10 @@ def test_sigmoid_takes_integers_and_lists():
 def test_probabilities_and_losses_leave_their_arguments_alone():
     """Scores and labels are unmodified, also where they are infinite or very large."""
     scores, classes = np.array([[1000.0, -3.0], [0.5, -np.inf]]), np.array([1, 0])
-    logits, labels = np.array([1000.0, -0.5]), np.array([0.25, 1.0])
-    sigmoid(scores)
-    softmax(scores)
-    cross_entropy(scores, classes)
-    binary_cross_entropy(logits, labels)
-    assert_close(scores, [[1000.0, -3.0], [0.5, -np.inf]], "scores after sigmoid, softmax and cross_entropy")
-    assert_close(logits, [1000.0, -0.5], "logits after binary_cross_entropy", rtol=0, atol=0)
-    for name, now, then in (("class numbers", classes, [1, 0]), ("labels", labels, [0.25, 1.0])):
-        assert_close(now, then, f"{name} after the loss was computed", rtol=0, atol=0)
+    assert_unchanged(sigmoid, scores)
+    assert_unchanged(softmax, scores)
+    assert_unchanged(cross_entropy, scores, classes)
+    assert_unchanged(binary_cross_entropy, np.array([1000.0, -0.5]), np.array([0.25, 1.0]))
 
 
 def test_probabilities_and_losses_show_what_is_not_a_number():
@@ -247,10 +239,7 @@ def test_losses_and_softmax_take_small_and_narrow_types():
 
 def test_binary_cross_entropy_refuses_what_it_cannot_mean():
     """Labels of -1 and 1, shapes that would broadcast, and no samples are errors."""
-    for label in (-1, 2, 1.5, np.nan):
-        message = f"labels 1 and {label}: a label lies between 0 and 1"
-        labels = np.array([1, label])
-        assert_refuses(lambda labels=labels: binary_cross_entropy([1.0, 2.0], labels), "labels", label, message=message)
+    assert_refuses_values(lambda label: binary_cross_entropy([1.0, 2.0], [1, label]), "labels", -1, 2, 1.5, np.nan)
     for logits, labels in (((3, 1), (3,)), ((3,), (3, 1)), ((3,), (1,)), ((3,), ())):
         message = f"logits of shape {logits} and labels of shape {labels}: they would broadcast"
         zeros = np.zeros(logits), np.zeros(labels)
@@ -755,19 +744,23 @@ def test_fit_without_penalty_predicts_the_right_average(rng):
         assert_close(model.predict_proba(X + 10.0)[:, 1].mean(), y.mean(), f"mean probability with l2={l2}", rtol=1e-6)
 
 
-def test_fit_follows_the_estimator_conventions(rng):
-    """Constructor arguments stay untouched, fit returns self, learned values have their names, shapes and types."""
+CONVENTIONS = estimator_conventions("classifier", without=["is_cloned_by_its_settings", "scores_itself"])
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("estimator", [LogisticRegression, SoftmaxRegression])
+def test_it_is_an_estimator(estimator, convention):
+    """It keeps scikit-learn's conventions, but for what its base classes would bring."""
+    convention(lambda: estimator(2, max_iter=40))  # a whole number, which fit must not make a float
+
+
+def test_learned_values_have_their_shapes(rng):
+    """Learned values have their names and shapes, and the loss falls from log 2."""
     X, y = two_classes(rng)
     model = LogisticRegression(2, solver="gradient", learning_rate=0.75, max_iter=5000, tol=1e-2)
-    assert not hasattr(model, "coef_"), "nothing is learned before fit: coef_ must not exist"
-    assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
-    settings = (model.l2, model.solver, model.learning_rate, model.max_iter, model.tol)
-    given = (2, "gradient", 0.75, 5000, 1e-2)
-    assert repr(settings) == repr(given), f"the settings {given} must not change in fit, nor their types: {settings}"
+    model.fit(X, y)
     assert_shape(model.coef_, (1, 3), "coef_ has shape (1, n_features)")
     assert_shape(model.intercept_, (1,), "intercept_ has shape (1,)")
-    assert_close(model.classes_, [0, 1], "classes_ are the sorted labels")
-    assert model.n_features_in_ == 3, f"n_features_in_ is 3, got {model.n_features_in_}"
     assert_shape(model.loss_curve_, (model.n_iter_ + 1,), "loss_curve_ has a value before and after each step")
     assert_close(model.loss_curve_[0], np.log(2), "the first loss: from weights of zero every sample costs log 2")
     assert (np.diff(model.loss_curve_) < 0).all(), "the loss falls with every step"
@@ -826,16 +819,14 @@ def test_any_two_labels_will_do(rng):
         assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
 
 
-def test_fit_does_not_depend_on_the_order_of_rows_and_leaves_the_data_alone(rng):
-    """Permuted rows give the same model; X and y are unmodified; a second fit forgets the first."""
+def test_fit_does_not_depend_on_the_order_of_rows(rng):
+    """Permuted rows give the same model, and a second fit starts from zero."""
     X, y = two_classes(rng)
-    X_before, y_before, order = X.copy(), y.copy(), rng.permutation(len(X))
+    order = rng.permutation(len(X))
     model = LogisticRegression(max_iter=STEPS["newton"]).fit(X, y)
     again = LogisticRegression(max_iter=STEPS["newton"]).fit(-3 * X, 1 - y).fit(X[order], y[order])
     assert_close(again.coef_, model.coef_, "coef_ with the rows permuted, after an unrelated fit", rtol=1e-6)
     assert_close(again.loss_curve_, model.loss_curve_, "loss_curve_ of a second fit: it starts from zero", rtol=1e-6)
-    assert_close(X, X_before, "X after fit", rtol=0, atol=0)
-    assert_close(y, y_before, "y after fit", rtol=0, atol=0)
 
 
 def test_fit_takes_lists_and_integers_and_shares_weight_between_equal_columns(rng):
@@ -847,13 +838,12 @@ def test_fit_takes_lists_and_integers_and_shares_weight_between_equal_columns(rn
 
 
 def test_fit_refuses_labels_it_cannot_learn(rng):
-    """One class, three classes, a missing label and a wrong number of labels are errors that say so."""
+    """One class, three classes, labels with a hole and labels in a table are errors that say so."""
     X, y = two_classes(rng, 6)
     for labels, what in (
         (["up"] * 6, "one class only"),
         ([0, 1, 2, 0, 1, 2], "three classes, where two are wanted"),
         ([0, 1, np.nan, 0, 1, 1], "not-a-number among the labels"),
-        (y[:5], "five labels for six rows"),
         (y[:, None], "labels of shape (6, 1), where (6,) is wanted"),
     ):
         assert_refuses(
@@ -861,38 +851,19 @@ def test_fit_refuses_labels_it_cannot_learn(rng):
         )
 
 
-def test_fit_refuses_features_it_cannot_use(rng):
-    """One-dimensional X, NaN, infinity, text, no rows and no columns are errors that name X."""
-    X, y = two_classes(rng, 6)
-    with_nan, with_inf = X.copy(), X.copy()
-    with_nan[3, 1], with_inf[3, 1] = np.nan, -np.inf
-    for features, labels, what in (
-        (with_nan, y, "not-a-number in X"),
-        (with_inf, y, "minus infinity in X"),
-        (X[:, 0], y, "X of shape (6,)"),
-        ([["a"], ["b"]], [0, 1], "text in X"),
-        (np.zeros((0, 3)), np.zeros(0), "X without rows"),
-        (np.zeros((6, 0)), y, "X without columns"),
-    ):
-        assert_refuses(
-            lambda X=features, y=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, y), r"\bX\b", message=what
-        )
+def test_fit_refuses_text():
+    """Text among the features is refused by the name X, not by NumPy's."""
+    assert_refuses(lambda: LogisticRegression(max_iter=STEPS["newton"]).fit([["a"], ["b"]], [0, 1]), r"\bX\b")
 
 
 def test_fit_refuses_settings_that_break_a_rule(rng):
     """A setting is checked by fit, not by the constructor, and the message names it and its value."""
     X, y = two_classes(rng, 20)
-    broken: list[tuple[str, Any]] = [
-        ("l2", -1.0),
-        ("l2", np.nan),
-        ("learning_rate", -0.1),
-        ("tol", -1e-9),
-        ("max_iter", 0),
-        ("solver", "magic"),
-    ]
-    for name, value in broken:
-        model = LogisticRegression(**{name: value})
-        assert_refuses(lambda model=model: model.fit(X, y), rf"\b{name}\b", value, message=f"fit with {name}={value!r}")
+    broken = {"l2": (-1.0, np.nan), "learning_rate": (-0.1,), "tol": (-1e-9,), "max_iter": (0,), "solver": ("magic",)}
+    for name, values in broken.items():
+        assert_refuses_values(
+            lambda value, name=name: LogisticRegression(**{name: value}).fit(X, y), rf"\b{name}\b", *values
+        )
 
 
 @pytest.mark.parametrize("solver", ["newton", "gradient"])
@@ -964,36 +935,6 @@ def test_predict_agrees_with_predict_proba(rng):
     assert (model.predict(X) == y).mean() > 0.65, "the model is right more often than the majority class"
 
 
-@pytest.mark.parametrize("estimator", [LogisticRegression, SoftmaxRegression])
-def test_an_estimator_keeps_what_it_learned_to_itself(rng, estimator):
-    """Fitting another one, on other columns and other labels, changes nothing in the first."""
-    X, y = two_classes(rng, 40)
-    first = estimator(max_iter=1000, tol=0.05).fit(X, y)
-    expected = first.predict_proba(X)
-    estimator(max_iter=1000, tol=0.05).fit(X[:, :2], np.where(y == 1, "a", "b"))
-    assert_close(
-        first.predict_proba(X), expected, "predict_proba of the first, after fit of the second", rtol=0, atol=0
-    )
-    assert first.classes_.tolist() == [0, 1], f"classes_ of the first, after fit of the second: {first.classes_}"
-
-
-@pytest.mark.parametrize("method", ["predict", "predict_proba"])
-@pytest.mark.parametrize("estimator", [LogisticRegression, SoftmaxRegression])
-def test_prediction_refuses_what_fit_did_not_see(rng, estimator, method):
-    """Predicting before fit, with another number of columns, one row flat, or NaN is an error."""
-    X, y = two_classes(rng, 40)
-    # A predict that looks at a learned value before anything else stops as clearly.
-    with pytest.raises((ValueError, AttributeError), match=r"\bfit\b|no attribute '\w+_'"):
-        getattr(estimator(), method)(X)
-    predict = getattr(estimator(max_iter=1000, tol=0.05).fit(X, y), method)
-    for features, what in (
-        (X[:, :2], "two columns, where fit saw three"),
-        (X[0], "one row of shape (3,), where (1, 3) is wanted"),
-        (np.full((1, 3), np.nan), "a row of not-a-number"),
-    ):
-        assert_refuses(lambda X=features: predict(X), r"\bX\b", message=f"{method} of {what}")
-
-
 # --- SoftmaxRegression ---------------------------------------------------------------------------------------
 
 
@@ -1026,23 +967,16 @@ def test_softmax_regression_ends_where_nothing_pulls(rng):
     assert_close(off.sum(axis=0), np.zeros(3), f"{message} the column sums of P - Y", atol=2e-4)
 
 
-def test_softmax_regression_follows_the_estimator_conventions(rng):
-    """A fit returns self, leaves settings and data alone, and learned values have their names and shapes."""
+def test_softmax_regression_learns_values_of_these_shapes(rng):
+    """Learned values have their names and shapes, weights sum to zero, and a second fit starts from zero."""
     X, y = three_classes(rng)
-    X_before = X.copy()
-    model = SoftmaxRegression(2.0, learning_rate=1.25, max_iter=5000, tol=1e-2)
-    assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
-    settings = (model.l2, model.learning_rate, model.max_iter, model.tol)
-    given = (2.0, 1.25, 5000, 1e-2)
-    assert repr(settings) == repr(given), f"the settings {given} must not change in fit, nor their types: {settings}"
+    model = SoftmaxRegression(2.0, learning_rate=1.25, max_iter=5000, tol=1e-2).fit(X, y)
     assert_shape(model.coef_, (3, 2), "coef_ has shape (n_classes, n_features)")
     assert_shape(model.intercept_, (3,), "intercept_ has shape (n_classes,)")
     assert_close(model.classes_, [0, 1, 2], "classes_ are the sorted labels")
-    assert model.n_features_in_ == 2, f"n_features_in_ is 2, got {model.n_features_in_}"
     assert_shape(model.loss_curve_, (model.n_iter_ + 1,), "loss_curve_ has a value before and after each step")
     assert_close(model.loss_curve_[0], LOG3, "the first loss: from zero each of three classes has p = 1/3")
     assert_close(model.coef_.sum(axis=0), np.zeros(2), "weights sum to zero over the classes", atol=1e-9)
-    assert_close(X, X_before, "X after fit", rtol=0, atol=0)
     first, second = SoftmaxRegression(tol=0.05).fit(X, y), SoftmaxRegression(tol=0.05).fit(-X, y).fit(X, y)
     assert_close(second.loss_curve_, first.loss_curve_, "loss_curve_ of a second fit: it starts from zero")
 
@@ -1091,17 +1025,10 @@ def test_softmax_regression_of_two_classes_is_logistic_regression(rng):
 
 
 def test_softmax_regression_refuses_what_it_cannot_learn(rng):
-    """One class, NaN, a wrong number of labels and a broken setting are errors."""
+    """One class and a broken setting are errors."""
     X, y = three_classes(rng, 9)
-    with_nan = np.where(np.arange(9)[:, None] == 0, np.nan, X)
-    for features, labels, what, named in (
-        (X, np.ones(9, dtype=int), "one class only", r"\by\b"),
-        (X, y[:4], "four labels for nine rows", r"\by\b"),
-        (with_nan, y, "not-a-number in X", r"\bX\b"),
-    ):
-        assert_refuses(lambda X=features, y=labels: SoftmaxRegression().fit(X, y), named, message=what)
+    assert_refuses(lambda: SoftmaxRegression().fit(X, np.ones(9, dtype=int)), r"\by\b", message="one class only")
     for name, value in (("l2", -1.0), ("learning_rate", -0.5), ("tol", np.inf), ("max_iter", 0)):
-        model = SoftmaxRegression()
-        setattr(model, name, value)
-        message = f"fit with {name}={value}"
-        assert_refuses(lambda model=model: model.fit(X, y), rf"\b{name}\b", value, message=message)
+        assert_refuses_values(
+            lambda value, name=name: SoftmaxRegression(**{name: value}).fit(X, y), rf"\b{name}\b", value
+        )

@@ -1,0 +1,33 @@
+"""What a worker has imported before a verdict is what the units' checks import."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from groundup.course.catalogue import Catalogue
+from groundup.course.grader.worker import imported_by_units
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_every_package_that_checks_import_first_is_there_before_them(runtime: str) -> None:
+    imported = set(imported_by_units(runtime))
+    for unit in Catalogue().units.values():
+        if unit.runtime == runtime:
+            for node in ast.parse(unit.checks.read_text(encoding="utf-8")).body:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                others = {n for n in names if n.partition(".")[0] not in {"groundup", *sys.stdlib_module_names}}
+                assert others <= imported, unit.id
+    assert "numpy" in imported
+    assert ("torch" in imported) == (runtime == "torch")
+
+
+def test_finding_out_imports_no_unit() -> None:
+    script = (
+        "import sys\nfrom groundup.course.grader.worker import imported_by_units\nimported_by_units('numpy')\n"
+        "print([name for name in sys.modules if name.startswith('groundup.stack.') or name in ('numba', 'sklearn')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
