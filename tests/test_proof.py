@@ -95,7 +95,8 @@ def test_a_changed_a_new_and_a_missing_file_are_named_and_line_ends_are_not(unit
     lesson = unit.folder / "lesson.md"
     lesson.write_bytes(lesson.read_bytes().replace(b"\n", b"\r\n"))
     (unit.folder / "__pycache__").mkdir()
-    (unit.folder / "__pycache__" / "labs.cpython-311.pyc").write_bytes(b"compiled")
+    (unit.folder / "__pycache__" / "labs.cpython-311.pyc").write_bytes(b"compiled by Python")
+    (unit.folder / "__pycache__" / "scaling.scale-10.py311.1.nbc").write_bytes(b"compiled by Numba")
     assert reasons(unit) == ()
     edit(unit.folder / "checks.py", "The mean", "A mean")
     (unit.folder / "cards.toml").unlink()

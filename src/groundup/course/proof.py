@@ -144,7 +144,7 @@ def _sources(path: Path) -> list[Path]:
 def hashes(unit: Unit) -> dict[str, str]:
     """The hashes of a unit's files."""
     paths = [path for path in unit.folder.rglob("*") if path.is_file() and path.name != FILE]
-    names = {path.relative_to(unit.folder).as_posix(): path for path in paths if path.suffix != ".pyc"}
+    names = {path.relative_to(unit.folder).as_posix(): path for path in paths if path.parent.name != "__pycache__"}
     return {name: _hash(path) for name, path in sorted(names.items()) if not name.startswith(".")}
 
 
