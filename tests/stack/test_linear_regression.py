@@ -6,6 +6,7 @@ import tracemalloc
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from groundup.stack.classical.linear_regression import (
 
 NIST = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "")) / "nist_strd" / "linear"
 FILES = sorted(NIST.glob("*.dat")) if os.environ.get("GROUNDUP_DATA_MIRROR") else []
-# Filip's powers of x up to the tenth are rounded to float64 before anything is computed, which costs half of the digits.
+# Filip's powers of x up to the tenth are rounded to float64 before anything is computed: half of the digits are lost.
 WANTED = {"Filip": 6}
 
 
@@ -39,10 +40,10 @@ def right_digits(values, certified):
 
 
 def read_nist(path):
-    """The design without its column of ones, y, certified estimates and deviations, and whether there is an intercept."""
+    """Design without ones, y, certified estimates and deviations, and whether there is an intercept."""
     lines = path.read_text().splitlines()
     certified = [line.split() for line in lines if re.match(r"\s+B\d+\s+[-\d]", line)]
-    first, last = map(int, re.search(r"Data\s+\(lines (\d+) to (\d+)\)", "\n".join(lines[:12])).groups())
+    first, last = map(int, re.findall(r"Data\s+\(lines (\d+) to (\d+)\)", "\n".join(lines[:12]))[0])
     rows = np.array([[float(value) for value in line.split()] for line in lines[first - 1 : last] if line.strip()])
     intercept = certified[0][0] == "B0"
     X, terms = rows[:, 1:], len(certified) - intercept
@@ -107,7 +108,7 @@ def exact_least_squares(X, y):
     """The normal equations of the float64 numbers given, solved without any rounding."""
     A, target = [[Fraction(value) for value in row] for row in X], [Fraction(value) for value in y]
     k = len(A[0])
-    system = [
+    system: list[list[Any]] = [
         [sum(row[i] * row[j] for row in A) for j in range(k)]
         + [sum(row[i] * value for row, value in zip(A, target, strict=True))]
         for i in range(k)
@@ -116,7 +117,7 @@ def exact_least_squares(X, y):
         for below in system[i + 1 :]:
             factor = below[i] / system[i][i]
             below[:] = [a - factor * b for a, b in zip(below, system[i], strict=True)]
-    solution = [Fraction(0)] * k
+    solution: list[Any] = [Fraction(0)] * k
     for i in reversed(range(k)):
         rest = sum(system[i][j] * solution[j] for j in range(i + 1, k))
         solution[i] = (system[i][k] - rest) / system[i][i]
@@ -194,7 +195,7 @@ def test_names_of_a_frame_stand_in_warnings():
     X["load"] = 5.0
     with pytest.warns(LinAlgWarning, match="constant columns, which get the coefficient 0: 'load'"):
         model = LinearRegression().fit(X, y)
-    assert model.feature_names_in_.tolist() == ["requests", "hour", "load"]
+    assert vars(model)["feature_names_in_"].tolist() == ["requests", "hour", "load"]
     assert model.coef_[2] == 0
 
 

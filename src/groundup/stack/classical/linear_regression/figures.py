@@ -42,7 +42,7 @@ def descent(
     x, y = _traffic()
     columns = (x - x.mean()) / x.std() if standardise else x
     design = np.column_stack([np.ones(MINUTES), columns])
-    bound = 2 * MINUTES / np.linalg.norm(design, 2) ** 2
+    bound = 2 * MINUTES / float(np.linalg.norm(design, 2)) ** 2
     b, losses = gradient_descent(design, y, learning_rate=rate * bound, max_iter=steps)
     best = least_squares(design, y)
     least = np.mean((y - design @ best) ** 2) / 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,11 +75,13 @@ def pod_cpu(config: PodCpuConfig, record: Recorder) -> None:
     }
     target = rng.permutation(cpu[~testing]) if config.shuffle_targets else cpu[~testing]
     rows = [{"inputs": "none, the mean", "rmse": _rmse(cpu[testing], target.mean())}]
-    for left_out in record.progress([*inputs, None], label="models"):
+    for left_out in record.progress(inputs, label="inputs"):
         X = np.column_stack([columns for name, columns in inputs.items() if name != left_out])
-        said = LinearRegression().fit(X[~testing], target).predict(X[testing])
-        name = f"without {left_out}" if left_out else "all three"
-        rows.append({"inputs": name, "rmse": _rmse(cpu[testing], said)})
+        without = LinearRegression().fit(X[~testing], target).predict(X[testing])
+        rows.append({"inputs": f"without {left_out}", "rmse": _rmse(cpu[testing], without)})
+    X = np.column_stack(list(inputs.values()))
+    said = LinearRegression().fit(X[~testing], target).predict(X[testing])
+    rows.append({"inputs": "all three", "rmse": _rmse(cpu[testing], said)})
     record.table("error by inputs, millicores", rows)
     fit = diagnostics(X[~testing], target)
     effects = zip(
@@ -192,7 +194,7 @@ def _encode(columns: dict[str, np.ndarray], training: np.ndarray) -> tuple[np.nd
     return np.hstack(parts), names
 
 
-def _judged(model: str, y: np.ndarray, predictions: np.ndarray, used: int) -> dict[str, str | float | int]:
+def _judged(model: str, y: np.ndarray, predictions: np.ndarray, used: int) -> dict[str, Any]:
     errors = y - predictions
     r2 = 1 - np.sum(errors**2) / np.sum((y - y.mean()) ** 2)
     off = float(np.median(np.abs(np.expm1(-errors)))) * 100

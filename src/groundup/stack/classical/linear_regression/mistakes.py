@@ -66,7 +66,7 @@ def orthogonalises_by_projections(A):
 
 @mistake("least_squares", edit=("range(REFINEMENTS)", "range(0)"))
 def does_not_refine():
-    """You stop at the first solution. With large residuals and near-dependent columns it has half the digits."""
+    """Your solution is no better than an unrefined one: half of its digits. Correct b and the residual, together."""
 
 
 @mistake(
@@ -152,8 +152,7 @@ def by_whole_mirrors(A):
     m, k = len(R), min(R.shape)
     Q = np.eye(m)
     for j in range(k):
-        v = np.zeros(m)
-        v[j:] = R[j:, j]
+        v = np.where(np.arange(m) < j, 0.0, R[:, j])
         v[j] += (1 if v[j] >= 0 else -1) * np.linalg.norm(v)
         if v.any():
             v = v / np.linalg.norm(v)
@@ -193,41 +192,29 @@ def by_residuals(X, y, alpha, *, max_iter=1_000, tol=1e-4):
             value = np.clip(alone, None, -weight) + weight + np.clip(alone, weight, None) - weight
             residual -= A[:, j] * (value / lengths[j] - b[j])
             b[j] = value / lengths[j]
-        gaps.append(_duality_gap(b, A.T @ residual, A.T @ target, target @ target, weight))
+        gaps.append(_duality_gap(b, A.T @ residual, A.T @ target, float(target @ target), weight))
         if gaps[-1] <= tol * (target @ target):
             break
     return Descent(b, np.array(gaps))
 
 
 @variant("diagnostics")
-def by_the_inverse(X, y):
-    """Through the pseudo-inverse of the design."""
+def by_singular_values(X, y):
+    """The singular value decomposition of the scaled design in place of QR."""
     features, target = _table(X, y)
     design = np.column_stack([np.ones(len(features)), features])
     n, k = design.shape
     _check_can_be_judged(target, k)
-    scale = np.linalg.norm(design, axis=0)
-    scale[scale == 0] = 1
-    _check_independent(np.linalg.svd(design / scale)[1][:, None] * np.eye(k), features, getattr(X, "columns", None))
-    inverse = np.linalg.inv((design / scale).T @ (design / scale)) / np.outer(scale, scale)
+    scale = np.maximum(np.linalg.norm(design, axis=0), 1e-300)
+    U, sizes, Vt = np.linalg.svd(design / scale, full_matrices=False)
+    _check_independent(np.diag(sizes), features, getattr(X, "columns", None))
+    spread = np.sqrt(np.sum((Vt / sizes[:, None]) ** 2, axis=0)) / scale
     b = least_squares(design, target)
-    errors = target - design @ b
-    variance = errors @ errors / (n - k)
-    deviations = np.sqrt(variance * np.diag(inverse))
-    leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
+    errors, leverage = target - design @ b, np.sum(U**2, axis=1)
+    s = np.sqrt(errors @ errors / (n - k))
     with np.errstate(all="ignore"):
-        t = b / deviations
-        cook = errors**2 * leverage / (k * variance * (1 - leverage) ** 2)
+        t, cook = b / (s * spread), (errors / s / (1 - leverage)) ** 2 * leverage / k
+    p, r2 = 2 * student.cdf(-np.abs(t), n - k), 1 - errors @ errors / (n * np.var(target))
     cook[leverage > 1 - 1e-9] = np.nan
-    centred = features - features.mean(axis=0)
-    return Diagnostics(
-        b,
-        deviations,
-        t,
-        2 * student.sf(np.abs(t), n - k),
-        float(np.sqrt(variance)),
-        float(1 - errors @ errors / np.sum((target - target.mean()) ** 2)),
-        leverage,
-        cook,
-        np.diag(inverse)[1:] * (centred**2).sum(axis=0),
-    )
+    inflation = spread[1:] ** 2 * n * features.var(axis=0)
+    return Diagnostics(b, s * spread, t, p, float(s), float(r2), leverage, cook, inflation)
