@@ -1,5 +1,8 @@
 """Checks of linear_regression."""
 
+import warnings
+from math import comb
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,6 +13,7 @@ from groundup.checking import (
     assert_number_kinds,
     assert_refuses,
     assert_refuses_values,
+    assert_shape,
     assert_unchanged,
     estimator_conventions,
     numerical_gradient,
@@ -30,11 +34,8 @@ from groundup.stack.classical.linear_regression import (
 POINTS, HEIGHTS = np.array([[1.0], [2.0], [3.0]]), np.array([2.0, 3.0, 5.0])
 DESIGN = np.column_stack([np.ones(3), POINTS])
 
-# Powers of 0 to 20, nearly dependent, and errors that are orthogonal to all of them: every coefficient is exactly 1
-# (Wampler, 1970).
+# Powers of 0 to 20 up to the fifth, which nearly depend on each other.
 POWERS = np.vander(np.arange(21.0), 6, increasing=True)
-ALTERNATING = [759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048]
-ERRORS = np.array([*ALTERNATING, 2048, *ALTERNATING[::-1]])
 
 
 class Frame:
@@ -113,7 +114,7 @@ def test_normal_equations_refuse_other_penalties():
 
 def test_householder_qr_by_hand():
     """The column (3, 4) has the length 5: R is ±5, and Q is ±(3/5, 4/5)."""
-    Q, R = householder_qr(np.array([[3.0], [4.0]]))
+    Q, R = householder_qr(np.array([[3], [4]]))
     assert_close(np.abs(R), [[5]], "|R|")
     assert_close(Q * np.sign(R[0, 0]), [[0.6], [0.8]], "Q, with the sign that makes R positive")
 
@@ -134,10 +135,10 @@ def test_householder_qr_is_numpys(shape, rng):
 @pytest.mark.parametrize("small", [1e-3, 1e-9])
 def test_q_is_orthonormal_however_close_the_columns(small):
     """Columns (1, ε, 0) and (1, 0, ε) are almost one direction; the columns of Q are at a right angle all the same."""
-    A = np.array([[1, 1], [small, 0], [0, small]])
-    Q, R = householder_qr(A)
-    assert_close(Q.T @ Q, np.eye(2), f"QᵀQ at ε={small}", rtol=0, atol=1e-14)
-    assert_close(Q @ R, A, f"QR at ε={small}", rtol=0, atol=1e-15)
+    for A in (np.array([[1, 1], [small, 0], [0, small]]), np.array([[-1, -1], [small, 0], [0, small]])):
+        Q, R = householder_qr(A)
+        assert_close(Q.T @ Q, np.eye(2), f"QᵀQ of {A.tolist()}", rtol=0, atol=1e-14)
+        assert_close(Q @ R, A, f"QR of {A.tolist()}", rtol=0, atol=1e-15)
 
 
 def test_householder_qr_of_columns_without_direction():
@@ -151,11 +152,17 @@ def test_householder_qr_of_columns_without_direction():
 # --- least squares --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("noise", [0, 1, 100, 10_000])
-def test_least_squares_of_near_dependent_powers(noise):
-    """Powers of 0 to 20 and errors orthogonal to them: each coefficient is 1, to 13 digits, at any size of errors."""
-    b = least_squares(POWERS, POWERS.sum(axis=1) + noise * ERRORS)
-    assert_close(b, np.ones(6), f"the errors times {noise}", rtol=1e-13, atol=0)
+@pytest.mark.parametrize(("degree", "points"), [(5, 21), (8, 13), (10, 16)])
+@pytest.mark.parametrize("noise", [0, 1, 10_000])
+def test_least_squares_of_near_dependent_powers(degree, points, noise):
+    """Powers of 0, 1, 2, … and errors orthogonal to them: each coefficient is 1, to 13 digits."""
+    X, errors = np.vander(np.arange(float(points)), degree + 1, increasing=True), np.zeros(points)
+    differences = np.array([comb(degree + 1, k) * (-1) ** k for k in range(degree + 2)])  # of any polynomial they are 0
+    for first in range(points - degree - 1):
+        errors[first : first + degree + 2] += differences
+    b = least_squares(X, X.sum(axis=1) + noise * errors)
+    message = f"powers of 0 to {points - 1} up to the power {degree}, the errors times {noise}"
+    assert_close(b, np.ones(degree + 1), message, rtol=1e-13, atol=0)
 
 
 def test_least_squares_knows_no_units(rng):
@@ -241,7 +248,11 @@ def test_gradient_descent_stops():
         assert len(history) == steps + 1, f"max_iter={steps}: {len(history)} losses"
     b, losses = gradient_descent([[1.0], [1.0]], [3.0, 5.0], learning_rate=0.1, tol=2.0, start=[2.0])
     assert_close(b, [2.0], "a gradient of -2 and tol=2: the start")
+    assert_shape(b, (1,), "coefficients are an array, the start too")
     assert_close(losses, [2.5], "the loss at the start")
+    assert len(gradient_descent(DESIGN, HEIGHTS, learning_rate=0.001).history) == 1_001, "max_iter is 1,000 by default"
+    b, _ = gradient_descent(DESIGN, HEIGHTS, learning_rate=0.3)
+    assert np.abs(DESIGN.T @ (DESIGN @ b - HEIGHTS) / 3).max() <= 1e-8, "tol is 1e-8 by default"
 
 
 def test_gradient_descent_refuses_to_overshoot():
@@ -266,6 +277,8 @@ def test_coordinate_descent_of_one_column():
         assert_close(coordinate_descent(POINTS, HEIGHTS, alpha).coefficients, [expected], f"alpha={alpha}")
         negative = coordinate_descent(POINTS, -HEIGHTS, alpha).coefficients
         assert_close(negative, [-expected], f"alpha={alpha} and y of the other sign")
+        smaller = coordinate_descent(POINTS / 100, HEIGHTS, alpha / 100).coefficients
+        assert_close(smaller, [100 * expected], f"alpha={alpha / 100} and x in units that make it a hundredth")
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.3, 2.0])
@@ -304,6 +317,9 @@ def test_coordinate_descent_stops_at_tol(rng):
     tol = float(gaps[4] / (y @ y))
     assert len(coordinate_descent(X, y, 0.01, tol=tol * (1 + 1e-9)).history) == 5, "the fifth gap is below tol·‖y‖²"
     assert len(coordinate_descent(X, y, 0.01, tol=tol * (1 - 1e-9)).history) == 6, "the fifth gap is above tol·‖y‖²"
+    by_default = coordinate_descent(X, y, 0.01).history
+    assert by_default[-1] <= 1e-4 * (y @ y) < by_default[-2], "tol is 1e-4 by default"
+    assert len(coordinate_descent(X, y, 1e-9, tol=0.0).history) == 1_000, "max_iter is 1,000 by default"
 
 
 def test_coordinate_descent_leaves_out_columns_of_zeros():
@@ -379,12 +395,18 @@ def test_diagnostics_of_a_row_of_its_own():
     X = np.column_stack([np.arange(6.0), np.eye(6)[2]])
     fit = diagnostics(X, [1.0, 2, 7, 3, 5, 4])
     assert_close(fit.leverage[2], 1.0, "leverage of the third row")
-    assert np.isnan(fit.cooks_distance).tolist() == [False, False, True, False, False, False]
+    assert np.isnan(fit.cooks_distance).tolist() == [False, False, True, False, False, False], fit.cooks_distance
+    X[5, 1] = 0.01
+    fit = diagnostics(X, [1.0, 2, 7, 3, 5, 4])
+    assert 0.999 < fit.leverage[2] < 1, f"leverage where another row holds a little: {fit.leverage[2]}"
+    assert np.isfinite(fit.cooks_distance).all(), f"Cook's distance at leverages below 1: {fit.cooks_distance}"
 
 
 def test_diagnostics_of_an_exact_fit():
     """Residuals of 0, or of rounding: R² is 1, errors are 0, t is huge or infinite and p is 0, without a warning."""
-    fit = diagnostics(np.arange(4.0)[:, None], 1 + 2 * np.arange(4.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = diagnostics(np.arange(4.0)[:, None], 1 + 2 * np.arange(4.0))
     assert_close([fit.r_squared, fit.residual_deviation], [1, 0], "R² and residual deviation")
     assert (fit.t_values > 1e9).all(), f"t is a coefficient by an error of almost 0, got {fit.t_values}"
     assert_close(fit.p_values, [0, 0], "p")

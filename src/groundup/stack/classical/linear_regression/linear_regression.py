@@ -111,9 +111,9 @@ def householder_qr(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def least_squares(X: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Minimise ‖y - Xb‖² to as many digits as float64 allows.
 
-    The columns are scaled to about unit length, factored as QR, and R by its singular values; the solution is then
-    refined with residuals in twice the precision (Björck, 1967). Where columns are dependent to working precision, it
-    is the solution of smallest norm in the scaled columns.
+    The columns are scaled to about unit length, factored as QR, and R by its singular values. The solution is then
+    refined: what rounding took from the residuals is fitted as well (after Björck, 1967). Where columns are dependent
+    to working precision, it is the solution of smallest norm in the scaled columns.
 
     Args:
         X: design of shape (n_samples, n_columns).
@@ -130,17 +130,13 @@ def least_squares(X: ArrayLike, y: ArrayLike) -> np.ndarray:
     A = A / scale
     Q, R = householder_qr(A)
     U, sizes, Vt = np.linalg.svd(R, full_matrices=False)
-    kept = sizes > max(A.shape) * EPSILON * sizes[0]
+    kept = sizes > max(A.shape) * EPSILON  # the largest is about 1, as the columns are
     inverse = (Vt[kept].T / sizes[kept]) @ U[:, kept].T
     b = inverse @ (Q.T @ target)
-    residual = target - A @ b
     for _ in range(REFINEMENTS):
-        # The two equations residual + Ab = y and Aᵀ·residual = 0 are solved for what is missing in each.
-        gap = _precise_product(np.column_stack([target, residual, A]), np.concatenate([[1.0, -1.0], -b]))
-        slope = inverse.T @ _precise_product(A.T, -residual)
-        fitted = Q.T @ gap
-        b = b + inverse @ (fitted - slope)
-        residual = residual + gap - Q @ (fitted - slope)
+        residual = target - A @ b
+        lost = _precise_product(np.column_stack([target, residual, A]), np.concatenate([[1.0, -1.0], -b]))
+        b = b + inverse @ (Q.T @ lost + inverse.T @ _precise_product(A.T, residual))
     return b / scale
 
 
@@ -173,7 +169,7 @@ def gradient_descent(
     _check_number("max_iter", max_iter)
     _check_number("tol", tol)
     _check_learning_rate(A, learning_rate)
-    b = np.zeros(A.shape[1]) if start is None else np.array(start, dtype=float)
+    b = np.zeros(A.shape[1]) if start is None else np.asarray(start, dtype=float)
     losses = []
     while True:
         errors = A @ b - target

@@ -66,18 +66,12 @@ def orthogonalises_by_projections(A):
 
 @mistake("least_squares", edit=("range(REFINEMENTS)", "range(0)"))
 def does_not_refine():
-    """Your solution is no better than an unrefined one: half of its digits. Correct b and the residual, together."""
+    """Your solution is no better than an unrefined one, which has half of the digits. Refine it, REFINEMENTS times."""
 
 
-@mistake(
-    "least_squares",
-    edit=(
-        "_precise_product(np.column_stack([target, residual, A]), np.concatenate([[1.0, -1.0], -b]))",
-        "target - residual - A @ b",
-    ),
-)
+@mistake("least_squares", edit=("Q.T @ lost + inverse.T @ _precise_product(A.T, residual)", "Q.T @ residual"))
 def refines_with_rounded_residuals():
-    """You compute what is missing in ordinary precision, where it is mostly rounding error. Use `_precise_product`."""
+    """You fit the residual once more as it is, rounding errors included. What they took takes `_precise_product`."""
 
 
 @mistake("least_squares", edit=("sizes > max(A.shape) * EPSILON * sizes[0]", "sizes > 0"))
