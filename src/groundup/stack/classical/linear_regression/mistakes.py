@@ -74,7 +74,7 @@ def refines_with_rounded_residuals():
     """You fit the residual once more as it is, rounding errors included. What they took takes `_precise_product`."""
 
 
-@mistake("least_squares", edit=("sizes > max(A.shape) * EPSILON * sizes[0]", "sizes > 0"))
+@mistake("least_squares", edit=("sizes > max(A.shape) * EPSILON", "sizes > 0"))
 def divides_by_singular_values_of_rounding():
     """You divide by singular values that are 0 but for rounding, and the coefficients explode. Leave them out."""
 
