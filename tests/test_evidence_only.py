@@ -77,6 +77,7 @@ def test_every_command_is_walked() -> None:
     assert set(CALLS) == set(COMMANDS)
 
 
+@pytest.mark.timeout(1200)  # it runs every command, labs and the author's gate among them
 def test_no_command_marks_a_unit_passed(groundup: Callable[..., Ran], learner: Path, tmp_path: Path) -> None:
     groundup("start", "vectors")
     for command, calls in CALLS.items():

@@ -38,7 +38,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # PostgreSQL refuses to run as root.
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
     if as_user:
-        for parent in (folder, folder.parent, folder.parent.parent):
+        for parent in (folder, *(p for p in folder.parents if p.name.startswith(("pytest-", "popen-")))):
             parent.chmod(0o755)
         shutil.chown(folder, "postgres", "postgres")
     data = folder / "data"

@@ -34,7 +34,9 @@ async def _watch_folder(
     from watchfiles import awatch
 
     folder = workspace.exercises
-    async for _ in awatch(folder, debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=stop, rust_timeout=500):
+    # A save between two watches, or on a drive that tells of none, is seen at the next timeout.
+    rhythm = {"debounce": DEBOUNCE_MS, "step": STEP_MS, "rust_timeout": 500, "yield_on_timeout": True}
+    async for _ in awatch(folder, stop_event=stop, **rhythm):
         await _changed(workspace, by_path, seen, checks)
         if not folder.is_dir():
             return
