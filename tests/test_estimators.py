@@ -34,7 +34,10 @@ PLAIN = {
     "check_classifiers_regression_target": "any numbers are labels, such as 0.5 and 1.5",
     "check_supervised_y_2d": "a y of shape (n, 1) is refused, where scikit-learn warns",
 }
+DRAWN = {"check_sample_weight_equivalence_on_dense_data": "a bootstrap sample draws rows, whatever they weigh"}
 EXPECTED: dict[str, dict[str, str]] = {
+    "RandomForestClassifier": DRAWN,
+    "RandomForestRegressor": DRAWN,
     "LogisticRegression": PLAIN | {"check_classifier_not_supporting_multiclass": WORDS},
     "SoftmaxRegression": PLAIN
     | {
