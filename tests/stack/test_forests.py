@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false, reportAssignmentType=false
 """`classical/forests`: scikit-learn's own checks of an estimator, its forest beside ours, threads, and searches."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false, reportAssignmentType=false
 """`classical/trees`: scikit-learn's checks of estimators, large tables, frames, speed, and the lab on your own pods."""
 
 import numpy as np
