@@ -133,7 +133,7 @@ def test_standardizer_by_hand():
     assert_close(model.transform([[2.0], [6.0], [10.0]]), [[-1], [1], [3]], "new rows by the same mean and scale")
     two = Standardizer().fit([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]])
     assert_close(two.scale_, [1, np.sqrt(2 / 3)], "a constant column beside the column 1, 2, 3")
-    narrow = np.float32([[0.1], [0.2], [0.4]])
+    narrow = np.array([[0.1], [0.2], [0.4]], dtype=np.float32)
     assert_close(Standardizer().fit(narrow).mean_, narrow.astype(float).mean(axis=0), "in float64", rtol=1e-12, atol=0)
 
 
