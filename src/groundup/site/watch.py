@@ -44,8 +44,9 @@ async def _watch_folder(
 
 async def _changed(workspace: Workspace, by_path: dict[Path, str], seen: dict[str, str], checks: Checks) -> None:
     """Check every file whose text is another one now: editors touch, rename and write twice."""
-    for unit_id in by_path.values():
-        now = await asyncio.to_thread(_hash, workspace, unit_id)
+    # One step aside for all of them: this runs twice a second while nothing is saved.
+    hashes = await asyncio.to_thread(lambda: {unit_id: _hash(workspace, unit_id) for unit_id in by_path.values()})
+    for unit_id, now in hashes.items():
         if now != seen[unit_id]:
             seen[unit_id] = now
             if now:
