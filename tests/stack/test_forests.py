@@ -1,5 +1,6 @@
-# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false, reportAssignmentType=false
 """`classical/forests`: scikit-learn's own checks of an estimator, its forest beside ours, threads, and searches."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,10 @@ def test_a_forest_is_as_good_as_scikit_learns():
 
 
 def test_a_regression_forest_is_as_good_as_scikit_learns():
-    X, y = make_regression(1_500, 8, n_informative=4, noise=30.0, random_state=0)
+    data: Any = make_regression(
+        1_500, 8, n_informative=4, noise=30.0, random_state=0
+    )  # with coef=True it would be three tables
+    X, y = data
     train, test = slice(0, 900), slice(900, None)
     ours, theirs = (
         np.mean([kind(40, random_state=seed).fit(X[train], y[train]).score(X[test], y[test]) for seed in range(3)])
@@ -63,7 +67,8 @@ def test_threads_change_nothing():
 
 
 def test_pipelines_and_searches():
-    X, y = make_classification(200, 5, flip_y=0.1, random_state=0)
+    data: Any = make_classification(200, 5, flip_y=0.1, random_state=0)
+    X, y = data
     X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
     pipeline = make_pipeline(FunctionTransformer(), RandomForestClassifier(10, random_state=0))
     search = GridSearchCV(pipeline, {"randomforestclassifier__max_depth": [1, 6]}, cv=3).fit(X, y)
