@@ -28,38 +28,40 @@ def replay_command(as_json: bool) -> int:
     total = course.ledger.counts().get("verdict", 0)
     with progress(quiet=as_json) as bar:
         task = bar.add_task("Replaying verdicts", total=total)
-        for one in course.replay():
-            replayed.append(one)
-            bar.update(task, advance=1, description=f"Replaying {one.event.unit}")
-    unexplained = [one for one in replayed if one.differences and not one.checks_changed]
+        for replay in course.replay():
+            replayed.append(replay)
+            bar.update(task, advance=1, description=f"Replaying {replay.event.unit}")
+    unexplained = [replay for replay in replayed if replay.differences and not replay.checks_changed]
     if as_json:
         print_json(
             {
                 "replayed": len(replayed),
                 "differ": [
                     {
-                        "event": one.event.id,
-                        "unit": one.event.unit,
-                        "at": one.event.at.isoformat(),
-                        "then": one.then.verdict,
-                        "now": one.now.verdict if one.now else None,
-                        "differences": list(one.differences),
-                        "checks_changed": one.checks_changed,
+                        "event": replay.event.id,
+                        "unit": replay.event.unit,
+                        "at": replay.event.at.isoformat(),
+                        "then": replay.then.verdict,
+                        "now": replay.now.verdict if replay.now else None,
+                        "differences": list(replay.differences),
+                        "checks_changed": replay.checks_changed,
                     }
-                    for one in replayed
-                    if one.differences
+                    for replay in replayed
+                    if replay.differences
                 ],
             }
         )
         return 1 if unexplained else 0
     out = console()
-    for one in replayed:
-        if one.differences:
-            why = "  (the checks have changed since)" if one.checks_changed else ""
-            out.print(f"{mark('failed')} #{one.event.id} {one.event.unit} of {one.event.at:%Y-%m-%d %H:%M}{why}")
-            for difference in one.differences:
+    for replay in replayed:
+        if replay.differences:
+            why = "  (the checks have changed since)" if replay.checks_changed else ""
+            out.print(
+                f"{mark('failed')} #{replay.event.id} {replay.event.unit} of {replay.event.at:%Y-%m-%d %H:%M}{why}"
+            )
+            for difference in replay.differences:
                 out.print(f"    {escape(difference)}")
-    same = sum(not one.differences for one in replayed)
+    same = sum(not replay.differences for replay in replayed)
     out.print(f"{same} of {len(replayed)} recorded verdicts came out the same.")
     return 1 if unexplained else 0
 
@@ -183,26 +185,32 @@ def git(catalogue: Catalogue, *arguments: str) -> str:
 
 
 def print_stale(units: list[Unit], as_json: bool) -> int:
-    """Say how the units stand with their proofs; 1 where one is to be verified again."""
+    """Say how the units stand with their proofs; 1 where a unit is to be verified again."""
     from groundup.course import proof
 
     standings = [proof.standing(unit) for unit in units]
+    stale = sum(state.stale for state in standings)
     if as_json:
         documents = [
-            {"unit": one.unit, "stale": one.stale, "reasons": list(one.reasons), "earlier_gate": one.earlier_gate}
-            for one in standings
+            {
+                "unit": state.unit,
+                "stale": state.stale,
+                "reasons": list(state.reasons),
+                "earlier_gate": state.earlier_gate,
+            }
+            for state in standings
         ]
         print_json({"units": documents})
-        return int(any(one.stale for one in standings))
+        return int(stale > 0)
     out = console()
-    for one in standings:
-        if one.stale:
-            out.print(f"{mark('stale')} {one.unit}: {escape(', '.join(one.reasons))}")
-            out.print(f"    `groundup verify {one.unit}` renews it.")
-        elif one.earlier_gate:
-            out.print(f"{mark('passed')} {one.unit}: holds, proven by an earlier gate")
-    out.print(f"{sum(not one.stale for one in standings)} of {len(standings)} proofs hold.")
-    return int(any(one.stale for one in standings))
+    for state in standings:
+        if state.stale:
+            out.print(f"{mark('stale')} {state.unit}: {escape(', '.join(state.reasons))}")
+            out.print(f"    `groundup verify {state.unit}` renews it.")
+        elif state.earlier_gate:
+            out.print(f"{mark('passed')} {state.unit}: holds, proven by an earlier gate")
+    out.print(f"{len(standings) - stale} of {len(standings)} proofs hold.")
+    return int(stale > 0)
 
 
 @click.command("new-unit", epilog='Example: groundup new-unit classical/trees --title "Decision trees"')

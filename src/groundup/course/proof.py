@@ -187,7 +187,7 @@ def _versions() -> dict[str, str]:
     # By its lines: to parse a lock of two megabytes takes longer than all the rest.
     for name, version in re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"$', text, re.MULTILINE):
         versions.setdefault(name, []).append(version)
-    return {name: ", ".join(sorted(found)) for name, found in versions.items()}
+    return {name: ", ".join(sorted(several)) for name, several in versions.items()}
 
 
 # Writing
@@ -248,7 +248,7 @@ def differences(proof: Proof, report: UnitReport) -> list[str]:
     from groundup.course.mutants import drawn
 
     now = counts(report)
-    found = [
+    texts = [
         f"{name}: {now[name]}, and {proof.counts.get(name)} in {FILE}"
         for name in now
         if name != "tried" and now[name] != proof.counts.get(name)
@@ -256,9 +256,9 @@ def differences(proof: Proof, report: UnitReport) -> list[str]:
     both = {trial.name for trial in report.of("mutant")} & set(drawn(report.mutants, proof.counts["tried"]))
     alive = {trial.name for trial in report.of("mutant") if not trial.ok}
     before = set(proof.alive) & both
-    found += [f"{name} is not noticed, and {FILE} says that it is" for name in sorted(alive & both - before)]
-    found += [f"{name} is noticed, and {FILE} says that it is not" for name in sorted(before - alive)]
-    return found
+    texts += [f"{name} is not noticed, and {FILE} says that it is" for name in sorted(alive & both - before)]
+    texts += [f"{name} is noticed, and {FILE} says that it is not" for name in sorted(before - alive)]
+    return texts
 
 
 def _imports(unit: Unit) -> tuple[set[str], set[str]]:
@@ -279,7 +279,7 @@ def _needs(unit: Unit, units: set[str]) -> dict[str, str]:
     """The hashes of the implementations of units, of those that they import, and so on."""
     from groundup.course.rules.code import imported, unit_of
 
-    found: dict[str, str] = {}
+    needed_files: dict[str, str] = {}
     waiting, seen = sorted(units), {unit.id}
     while waiting:
         if (name := waiting.pop()) in seen:
@@ -290,9 +290,9 @@ def _needs(unit: Unit, units: set[str]) -> dict[str, str]:
             continue
         needed = load_unit(settings.parent)
         for file in ("__init__.py", needed.implementation.name):
-            found[f"{name}/{file}"] = _hash(needed.folder / file)
+            needed_files[f"{name}/{file}"] = _hash(needed.folder / file)
         waiting += [unit_of(other) for other, _ in imported(needed, needed.implementation.name) if unit_of(other)]
-    return dict(sorted(found.items()))
+    return dict(sorted(needed_files.items()))
 
 
 # What to prove again
@@ -308,8 +308,8 @@ def to_prove(standings: list[Standing], changed: set[str], seed: str) -> list[st
         changed: the ids of the units that the change touches.
         seed: of the draw; a commit's hash, so that nobody chooses.
     """
-    chosen = {one.unit for one in standings if one.stale} | changed
-    others = sorted(one.unit for one in standings if one.unit not in chosen)
-    count = DRAWN_FOR_A_NEW_GATE if any(one.earlier_gate for one in standings) else DRAWN
+    chosen = {state.unit for state in standings if state.stale} | changed
+    others = sorted(state.unit for state in standings if state.unit not in chosen)
+    count = DRAWN_FOR_A_NEW_GATE if any(state.earlier_gate for state in standings) else DRAWN
     chosen |= set(Random(seed).sample(others, min(count, len(others))))
-    return [one.unit for one in standings if one.unit in chosen]
+    return [state.unit for state in standings if state.unit in chosen]
