@@ -24,7 +24,6 @@ async def watch(workspace: Workspace, catalogue: Catalogue, checks: Checks, stop
         if not workspace.exercises.is_dir():
             await _sleep(stop)
             continue
-        await _changed(workspace, by_path, seen, checks)
         await _watch_folder(workspace, by_path, seen, checks, stop)
 
 
@@ -34,17 +33,32 @@ async def _watch_folder(
     from watchfiles import awatch
 
     folder = workspace.exercises
+    stamps = _stamps(by_path)
+    await _changed(workspace, by_path, seen, checks)
     # A save between two watches, or on a drive that tells of none, is seen at the next timeout.
     rhythm = {"debounce": DEBOUNCE_MS, "step": STEP_MS, "rust_timeout": 500, "yield_on_timeout": True}
-    async for _ in awatch(folder, stop_event=stop, **rhythm):
-        await _changed(workspace, by_path, seen, checks)
+    async for changes in awatch(folder, stop_event=stop, **rhythm):
+        before, stamps = stamps, await asyncio.to_thread(_stamps, by_path)
+        if changes or stamps != before:
+            await _changed(workspace, by_path, seen, checks)
         if not folder.is_dir():
             return
 
 
+def _stamps(by_path: dict[Path, str]) -> dict[Path, tuple[int, int, int]]:
+    """The inode, size and time of change of each file: twice a second, no file is read where nothing was saved."""
+    stamps = {}
+    for path in by_path:
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        stamps[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return stamps
+
+
 async def _changed(workspace: Workspace, by_path: dict[Path, str], seen: dict[str, str], checks: Checks) -> None:
     """Check every file whose text is another one now: editors touch, rename and write twice."""
-    # One step aside for all of them: this runs twice a second while nothing is saved.
     hashes = await asyncio.to_thread(lambda: {unit_id: _hash(workspace, unit_id) for unit_id in by_path.values()})
     for unit_id, now in hashes.items():
         if now != seen[unit_id]:
