@@ -54,11 +54,27 @@ def test_a_run_is_judged_and_says_everything_about_itself(workspace: Path, unit:
     assert load_run(workspace, report.id) == report
 
 
-def test_each_seed_runs_in_a_process_of_its_own_with_its_output_in_a_log(workspace: Path, unit: Unit) -> None:
-    report = run_lab(workspace, unit, "fit", preset="smoke", seeds=1, settings={"seed": "4"})
-    assert report.seeds == [4]
-    assert (runs_dir(workspace) / report.id / "seed4.log").read_text() == "printed by the lab\n"
+def test_a_lab_runs_in_a_process_of_its_own_with_each_seeds_output_in_a_log(workspace: Path, unit: Unit) -> None:
+    report = run_lab(workspace, unit, "fit", preset="smoke", seeds=2, settings={"seed": "4"})
+    assert report.seeds == [4, 5]
+    for seed in report.seeds:
+        assert (runs_dir(workspace) / report.id / f"seed{seed}.log").read_text() == "printed by the lab\n"
     assert "groundup.stack.bedrock.line" not in sys.modules
+
+
+def test_a_seed_gives_the_same_alone_and_after_others(workspace: Path, unit: Unit) -> None:
+    both = run_lab(workspace, unit, "fit", preset="smoke", seeds=2, overlay={unit.id: MINE})
+    alone = run_lab(workspace, unit, "fit", preset="smoke", seeds=1, settings={"seed": "1"}, overlay={unit.id: MINE})
+    assert both.results[0]["values"][1:] == alone.results[0]["values"]
+    assert both.mine == alone.mine == ["bedrock/line"]
+
+
+def test_a_run_can_end_as_soon_as_it_is_lost(workspace: Path, unit: Unit) -> None:
+    ruined = {"learning_rate": "0"}
+    report = run_lab(workspace, unit, "fit", preset="smoke", seeds=5, settings=ruined, until_lost=True)
+    assert report.verdict == "failed"
+    assert set(report.seed_seconds) == {"0", "1"}, "one seed of five may miss, two may not"
+    assert set(run_lab(workspace, unit, "fit", preset="smoke", seeds=3, until_lost=True).seed_seconds) == set("012")
 
 
 def test_curves_figures_and_tables_are_kept(workspace: Path, unit: Unit) -> None:

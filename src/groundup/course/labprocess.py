@@ -1,7 +1,8 @@
-"""The process in which one seed of a lab runs: `python -m groundup.course.labprocess`.
+"""The process in which the seeds of a lab run, one after the other: `python -m groundup.course.labprocess`.
 
 The first line of standard input is the job, as JSON; the events leave by standard output, one JSON object a line. When
-standard input ends, the course has died, and so does this process. Whatever the lab itself prints goes to the log.
+standard input ends, the course has died, and so does this process. Whatever the lab itself prints goes to the seed's
+log. One process serves all seeds, because importing a unit often takes longer than one seed of its lab.
 """
 
 from __future__ import annotations
@@ -33,19 +34,31 @@ def main() -> None:
         events.flush()
 
     try:
-        run(job, emit)
+        for seed, log in job["seeds"]:
+            _print_to(log)
+            if not run(job, seed, emit):
+                break
     finally:
         os._exit(0)
 
 
 def _take_channels() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the two pipes, and give the lab an empty standard input and the log as standard output."""
+    """Keep the two pipes, and give the lab an empty standard input."""
     job_input = os.fdopen(os.dup(0), "rb", buffering=0)
     events = os.fdopen(os.dup(1), "wb")
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
-    os.dup2(2, 1)
     return job_input, events
+
+
+def _print_to(log: str) -> None:
+    """Have everything that is printed from now on, by native code too, go to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
 
 
 def _die_with_parent(job_input: BinaryIO) -> None:
@@ -58,24 +71,25 @@ def _die_with_parent(job_input: BinaryIO) -> None:
     os._exit(3)
 
 
-def run(job: dict[str, Any], emit: Any) -> None:
-    """Run one seed, and end with an `end` event that says how it went.
+def run(job: dict[str, Any], seed: int, emit: Any) -> bool:
+    """Run one seed, end with an `end` event that says how it went, and return whether it was done.
 
     Args:
-        job: `package`, `folder`, `lab`, `preset`, `values`, `seed`, and `overlay`: for each unit id its module, the
-            path of the learner's file, and the file's text.
+        job: `package`, `folder`, `lab`, `preset`, `values`, and `overlay`: for each unit id its module, the path of the
+            learner's file, and the file's text.
+        seed: the seed.
         emit: receives the events.
     """
-    seed = job["seed"]
     start, cpu_start = time.perf_counter(), time.process_time()
 
-    def end(outcome: str, message: str = "") -> None:
+    def end(outcome: str, message: str = "") -> bool:
         sys.stdout.flush()
         sys.stderr.flush()
         mine = sorted(unit for unit, (module, *_) in job["overlay"].items() if module in sys.modules)
         event = {"type": "end", "seed": seed, "outcome": outcome, "message": message, "mine": mine}
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         emit({**event, "seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)})
+        return outcome == "done"
 
     from groundup.labs import runner
 
@@ -91,12 +105,11 @@ def run(job: dict[str, Any], emit: Any) -> None:
         start, cpu_start = time.perf_counter(), time.process_time()
         runner.execute(lab, config, emit)
     except GroundupError as error:
-        end("crashed", str(error))
+        return end("crashed", str(error))
     except BaseException as error:
         traceback.print_exc()
-        end("crashed", describe(error, [path for _, path, _ in job["overlay"].values()], job["folder"]))
-    else:
-        end("done")
+        return end("crashed", describe(error, [path for _, path, _ in job["overlay"].values()], job["folder"]))
+    return end("done")
 
 
 def _prepare_imports(job: dict[str, Any]) -> None:
@@ -105,7 +118,7 @@ def _prepare_imports(job: dict[str, Any]) -> None:
     installed = [Path(where).resolve() for where in importlib.import_module("groundup.stack").__path__]
     if folder.parent.parent.resolve() not in installed:
         importlib.import_module("groundup.course.grader.overlay").add_unit_folder(job["package"], folder)
-    if job["overlay"]:
+    if job["overlay"] and not sys.modules.keys() & {module for module, *_ in job["overlay"].values()}:
         overlay = importlib.import_module("groundup.course.grader.overlay")
         overlay.install({module: (path, text) for module, path, text in job["overlay"].values()})
 

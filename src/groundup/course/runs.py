@@ -1,7 +1,7 @@
-"""Labs run in processes of their own, streamed while they run, judged, and kept.
+"""Labs run in a process of their own, streamed while they run, judged, and kept.
 
-This module never imports a lab, a unit or MLflow: `labprocess` runs one seed, `recording` hands finished runs to MLflow
-in the background, and `runstore` reads what was kept.
+This module never imports a lab, a unit or MLflow: `labprocess` runs the seeds, `recording` hands finished runs to
+MLflow in the background, and `runstore` reads what was kept.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from groundup.course.runstore import (
 from groundup.course.unit import Unit, load_unit, need_packages
 from groundup.course.verdict import sha256_text
 from groundup.errors import ConfigError
+from groundup.labs.definition import Expectation
 from groundup.labs.runner import seeds_from
 from groundup.labs.settings import choose_preset, parse_settings
+from groundup.labs.summary import lost
 
 __all__ = [
     "RunReport",
@@ -64,7 +66,14 @@ class _Run:
     report: RunReport
     on_event: Callable[[Event], None]
     stop: threading.Event
+    until_lost: bool = False
     events: list[Event] = field(default_factory=list)
+
+    @property
+    def expectations(self) -> list[Expectation]:
+        """What the lab expects, as its process says when it starts."""
+        starts = (event for event in self.events if event["type"] == "start")
+        return [Expectation(**e) for e in next(starts, {"expectations": []})["expectations"]]
 
     def take(self, event: Event) -> None:
         """Keep an event, but for progress, and pass it on."""
@@ -89,8 +98,9 @@ def run_lab(
     on_event: Callable[[Event], None] = lambda _: None,
     stop: threading.Event | None = None,
     record: bool = True,
+    until_lost: bool = False,
 ) -> RunReport:
-    """Run a lab, each seed in a process of its own, keep everything and judge it.
+    """Run a lab in a process of its own, one seed after the other, keep everything and judge it.
 
     Args:
         workspace_dir: the learner's folder; the run is kept in its `.groundup/runs`, and MLflow's store beside it.
@@ -104,6 +114,7 @@ def run_lab(
             `end` and `verdict`.
         stop: set it from another thread to end the run, as Ctrl-C does.
         record: hand the finished run to MLflow, in the background.
+        until_lost: run no more seeds once an expectation cannot be met any more.
 
     Returns:
         The report; `interrupted` after Ctrl-C or `stop`, `crashed` where the lab raised or its process died.
@@ -135,7 +146,7 @@ def run_lab(
         process=this_process(),
     )
     folder.write(report)
-    run = _Run(folder, report, on_event, stop or threading.Event())
+    run = _Run(folder, report, on_event, stop or threading.Event(), until_lost)
     job = {
         "package": unit.package,
         "folder": str(unit.folder),
@@ -143,6 +154,7 @@ def run_lab(
         "preset": preset,
         "values": values,
         "overlay": _overlay(workspace_dir, unit, overlay),
+        "seeds": [(seed, str(folder.log_path(seed))) for seed in chosen],
     }
     report = _carry_out(run, job)
     if record:
@@ -164,16 +176,14 @@ def _overlay(workspace_dir: Path, unit: Unit, sources: Mapping[str, str]) -> dic
 
 
 def _carry_out(run: _Run, job: dict[str, Any]) -> RunReport:
-    """Run the seeds one after the other; whatever happens, leave a whole record."""
+    """Run the seeds; whatever happens, leave a whole record."""
     start = time.perf_counter()
     verdict, message = None, ""
     try:
         run.on_event({"type": "run", "id": run.report.id, "seeds": run.report.seeds, "lab": run.report.lab})
-        for seed in run.report.seeds:
-            message = _run_seed(run, {**job, "seed": seed})
-            if message:
-                verdict = "crashed"
-                break
+        message = _run_seeds(run, job)
+        if message:
+            verdict = "crashed"
     except (KeyboardInterrupt, _Stopped):
         verdict, message = "interrupted", "It was stopped before its end."
     except ConfigError:
@@ -198,29 +208,32 @@ def _remove(folder: RunFolder) -> None:
     shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _run_seed(run: _Run, job: dict[str, Any]) -> str:
-    """Run one seed to its end; why it crashed, or nothing. Raises ConfigError where the lab refuses its config."""
-    end: Event = {}
-    with run.folder.log_path(job["seed"]).open("wb") as log, _process(job, log) as child:
+def _run_seeds(run: _Run, job: dict[str, Any]) -> str:
+    """Run all seeds to their end; why one crashed, or nothing. Raises ConfigError where the lab refuses its config."""
+    left = list(run.report.seeds)
+    with run.folder.log_path(left[0]).open("wb") as log, _process(job, log) as child:
         for event in _events_of(child, run.stop):
-            if event["type"] == "end":
-                end = event
-                break
+            if event["type"] != "end":
+                run.take(event)
+                continue
+            if event["outcome"] == "refused":
+                raise ConfigError(event["message"])
             run.take(event)
-    if end.get("outcome") == "refused":
-        raise ConfigError(end["message"])
-    if not end:
+            if event["outcome"] != "done":
+                return f"Seed {event['seed']}: {event['message']}"
+            left.remove(event["seed"])
+            if not left or (run.until_lost and lost(run.events, run.report.seeds, run.expectations)):
+                return ""
         code = child.wait()
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        end = {"type": "end", "seed": job["seed"], "outcome": "crashed", "mine": [], "seconds": 0.0}
-        end["message"] = f"The process of the lab {how}. {run.folder.log_path(job['seed'])} has what it printed."
-    run.take(end)
-    return "" if end["outcome"] == "done" else f"Seed {job['seed']}: {end['message']}"
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    message = f"The process of the lab {how}. {run.folder.log_path(left[0])} has what it printed."
+    run.take({"type": "end", "seed": left[0], "outcome": "crashed", "message": message, "mine": [], "seconds": 0.0})
+    return f"Seed {left[0]}: {message}"
 
 
 @contextlib.contextmanager
 def _process(job: dict[str, Any], log: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The process of one seed; it and everything that it started are gone afterwards."""
+    """The process of the seeds; it and everything that it started are gone afterwards."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "groundup.course.labprocess"],
         stdin=subprocess.PIPE,

@@ -391,9 +391,12 @@ def _lab(unit: Unit, lab: LabInfo, values: dict[str, Any] | None) -> Trial:
     wanted = "passed" if values is None else "failed"
     name = lab.name if values is None else f"{lab.name} with {', '.join(f'{k}={v}' for k, v in values.items())}"
     settings = {key: _as_typed(value) for key, value in (values or {}).items()}
+    sabotaged = values is not None
     with tempfile.TemporaryDirectory(prefix="groundup-") as workspace:
         try:
-            report = run_lab(Path(workspace), unit, lab.name, preset="smoke", settings=settings, record=False)
+            report = run_lab(
+                Path(workspace), unit, lab.name, preset="smoke", settings=settings, record=False, until_lost=sabotaged
+            )
         except GroundupError as error:
             return Trial("lab", name, False, str(error))
     if report.verdict == wanted:

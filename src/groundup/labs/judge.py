@@ -63,6 +63,18 @@ def judge(
     return outcome(passed, _figures(expectation, judged, cleared, seeds, baselines, baseline_what))
 
 
+def is_lost(expectation: Expectation, seeds: Sequence[int], results: Values, baselines: Values) -> bool:
+    """Whether so many of the seeds run so far missed the bar that those still to run cannot save the expectation."""
+    compares = expectation.beats_baseline_by is not None
+    run = [seed for seed in seeds if seed in results and (seed in baselines or not compares)]
+    if not run:
+        return False
+    if _problem("result", run, results) or (compares and _problem("baseline", run, baselines)):
+        return True
+    judged, bar, sign = _compared(expectation, [_value(results, seed) for seed in run], baselines, run)
+    return sum(sign * value < sign * bar for value in judged) > exceptions(len(seeds))
+
+
 def exceptions(seeds: int) -> int:
     """How many of so many seeds may miss the bar."""
     return 0 if seeds < 3 else max(1, seeds // 5)

@@ -9,7 +9,7 @@ from typing import Any
 
 from groundup.labs.definition import Expectation
 from groundup.labs.events import Event
-from groundup.labs.judge import Outcome, judge, spread
+from groundup.labs.judge import Outcome, is_lost, judge, spread
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,15 @@ def summarise(events: Iterable[Event], seeds: Sequence[int], expectations: Seque
         tables=tuple({"seed": e["seed"], "name": e["name"], "rows": e["rows"]} for e in by_kind.get("table", [])),
         notes=tuple(dict.fromkeys(event["text"] for event in by_kind.get("note", []))),
     )
+
+
+def lost(events: Iterable[Event], seeds: Sequence[int], expectations: Sequence[Expectation]) -> bool:
+    """Whether an expectation cannot be met any more, whatever the seeds that are still to run give."""
+    by_kind: dict[str, list[Event]] = {}
+    for event in events:
+        by_kind.setdefault(event["type"], []).append(event)
+    results, baselines = _by_metric(by_kind.get("result", [])), _by_metric(by_kind.get("baseline", []))
+    return any(is_lost(e, seeds, results.get(e.metric, {}), baselines.get(e.metric, {})) for e in expectations)
 
 
 def _by_metric(events: Iterable[Event]) -> dict[str, dict[int, float | None]]:
