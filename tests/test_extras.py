@@ -51,9 +51,10 @@ def test_the_extras_are_those_of_the_project_each_with_its_size_and_the_modules_
 
 def test_the_smallest_extra_that_has_all_is_the_one_to_install() -> None:
     assert extras.extras_with([]) == []
-    assert extras.extras_with(["numba"]) == ["retrieval"]
+    assert extras.extras_with(["numba"]) == ["classical"]
     assert extras.extras_with(["numba", "duckdb"]) == ["copilot"]
-    assert extras.extras_with(["numba", "torch"]) == ["deep", "retrieval"]
+    assert extras.extras_with(["numba", "torch"]) == ["classical", "deep"]
+    assert extras.extras_with(["numba", "torch", "pypdf"]) == ["deep", "retrieval"], "retrieval brings classical's"
 
 
 @pytest.mark.usefixtures("nothing")

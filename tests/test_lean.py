@@ -146,7 +146,7 @@ def test_what_is_missing_is_one_line_with_the_command_that_installs_it(lean: Lea
         ("deep", ("check", "attention"), "deep/attention needs torch"),
         ("deep", ("run", "attention", "--preset", "smoke"), "deep/attention needs torch"),
         ("deep", ("figure", "attention/lookup", "-o", "x.html"), "deep/attention needs torch"),
-        ("retrieval", ("check", "vector_search"), "retrieval/vector_search needs numba"),
+        ("classical", ("check", "vector_search"), "retrieval/vector_search needs numba"),
         ("copilot", ("copilot", "ingest", "README.md"), "The copilot's store needs duckdb"),
         ("copilot", ("copilot", "demo"), "Serving needs fastapi, prometheus-client, streamlit and duckdb"),
     ):

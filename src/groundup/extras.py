@@ -32,6 +32,7 @@ MODULES = {
 """What a package is imported as, where that is not its name."""
 
 SEE = {
+    "classical": (64, ""),
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
     "mlflow": (122, "the runs of labs in MLflow"),
@@ -126,8 +127,9 @@ def extras_with(modules: Iterable[str]) -> list[str]:
     whole = [extra.name for extra in extras().values() if wanted <= set(extra.packages)]
     if whole:
         return whole[:1]
-    first = (next((e.name for e in extras().values() if module in e.packages), "") for module in sorted(wanted))
-    return sorted(set(filter(None, first)))
+    first = {next((e.name for e in extras().values() if module in e.packages), "") for module in wanted} - {""}
+    brought = {name: set(extras()[name].packages) for name in first}
+    return sorted(name for name in first if not any(brought[name] < brought[other] for other in first))
 
 
 def install_command(*names: str) -> str:
