@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -107,3 +108,12 @@ def test_a_folder_that_cannot_be_made_gives_the_next_step(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WorkspaceError, match="Give another folder with --workspace"):
         Workspace(tmp_path / "file" / "learn").create()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX's")
+def test_a_pipe_in_place_of_an_exercise_is_an_error_and_not_a_wait(workspace: Workspace) -> None:
+    path = workspace.exercise("bedrock/vectors")
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(WorkspaceError, match="is not a file. Move it away; `groundup start bedrock/vectors` writes"):
+        workspace.read_exercise("bedrock/vectors")

@@ -1,6 +1,8 @@
 """A failing check names the mistake that was made."""
 
+import functools
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from groundup.course.catalogue import STACK
 from groundup.course.exercise import splice
 from groundup.course.grader import Grader
+from groundup.course.grader.diagnosis import GAVE_UP
+from groundup.course.grader.request import DIAGNOSIS_SECONDS
+from groundup.course.grader.session import clear_caches
 from groundup.course.unit import MistakeInfo, Unit, load_unit
 from tests.grader.submissions import SUMS, some
 
@@ -51,6 +56,51 @@ def test_an_unknown_mistake_names_the_function_at_fault(grader: Grader, unit: Un
     verdict = grader.grade(unit, reference.replace("return values.sum()", "return values.sum() + 1"))
     named = {c.name: c.diagnosis for c in verdict.checks if c.outcome == "failed"}
     assert named["test_total_adds_up"] == named["test_mean_of"] == "The fault is in `total`."
+
+
+def test_a_mistake_under_which_a_passing_check_would_fail_is_not_named(grader: Grader, unit: Unit, reference: str):
+    """The mean of one value is its sum: what this code does looks like the mean to one failing check only."""
+    wrong = reference.replace("return values.sum()", "return 2.0 if list(values) == [1, 2, 3] else values.sum()")
+    verdict = grader.grade(unit, wrong)
+    named = {c.name: c.diagnosis for c in verdict.checks if c.outcome == "failed"}
+    assert named == {"test_total_adds_up": "The fault is in `total`."}
+
+
+def test_where_no_mistake_fits_a_fact_is_said(grader: Grader, unit: Unit, reference: str):
+    wrong = reference.replace("    return exponentials /", "    return 2 * exponentials /")
+    verdict = grader.grade(unit, wrong)
+    named = {c.name: c.diagnosis for c in verdict.checks if c.outcome == "failed"}
+    assert named["test_softmax_is_stable"] == "The fault is in `softmax`.", "of equal values nothing is known"
+    assert (
+        named["test_softmax_sums_to_one[shape1]"]
+        == "The fault is in `softmax`: its values are all 2 times the reference's."
+    )
+
+
+def test_what_takes_too_long_to_study_is_said_and_nothing_is_named(
+    grader: Grader, unit: Unit, reference: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(DIAGNOSIS_SECONDS, "numpy", 1e-6)
+    verdict = grader.grade(unit, reference.replace("return values.sum()", "return values.mean()"))
+    assert diagnoses(verdict) == {"", GAVE_UP}
+
+
+def test_caches_are_emptied_between_two_looks():
+    class Kept:
+        @staticmethod
+        @functools.lru_cache
+        def twice(x: int) -> int:
+            return 2 * x
+
+    @functools.cache
+    def once(x: int) -> int:
+        return x
+
+    module = types.ModuleType("kept")
+    vars(module).update(Kept=Kept, once=once)
+    once(1), Kept.twice(1)
+    clear_caches(module)
+    assert (once.cache_info().currsize, Kept.twice.cache_info().currsize) == (0, 0)
 
 
 def test_a_diagnosis_can_be_left_out(grader: Grader, unit: Unit, reference: str):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from groundup.course.course import Course
     from groundup.course.progress import UnitState
     from groundup.course.proof import Proof
-    from groundup.course.verdict import Verdict
+    from groundup.course.targets import Group
+    from groundup.course.unit import Unit
+    from groundup.course.verdict import CheckResult, Verdict
 
 
 @click.command("map", epilog="Example: groundup map --all")
@@ -130,25 +132,67 @@ def start_command(unit: str, reset: bool) -> None:
 
 @click.command("check", epilog="Example: groundup check vectors --watch")
 @click.argument("unit", type=UNIT, required=False)
+@click.argument("function", required=False)
 @click.option("--watch", is_flag=True, help="Check again at every save, until Ctrl-C.")
 @click.option("--mine", is_flag=True, help="Grade your code on your own earlier units, if they have passed.")
 @json_option
 @workspace_option
-def check_command(unit: str | None, watch: bool, mine: bool, as_json: bool) -> int:
-    """Grade your code for UNIT, or for every unit you have started."""
+def check_command(unit: str | None, function: str | None, watch: bool, mine: bool, as_json: bool) -> int:
+    """Grade your code for UNIT, or for every unit you have started.
+
+    Failing checks are shown by function, first the functions that others build on. With FUNCTION, every failing check
+    of that one is shown, and the exit code is 0 where it has none.
+    """
     if watch and as_json:
         raise click.UsageError("--json prints one document, but --watch never ends. Give only one of the two.")
     course = open_course()
     ids = [course.catalogue.unit(unit).id] if unit else started(course)
+    if function is not None:
+        function = choose_function(course.catalogue.unit(ids[0]), function)
     verdicts = grade(course, ids, mine, quiet=as_json)
     if as_json:
-        print_json(verdicts[0].to_json() if unit else {"verdicts": [verdict.to_json() for verdict in verdicts]})
+        documents = [{**verdict.to_json(), "functions": by_function(course, verdict)} for verdict in verdicts]
+        print_json(documents[0] if unit else {"verdicts": documents})
     else:
         for verdict in verdicts:
-            print_verdict(course, verdict)
+            print_verdict(course, verdict, function)
     if watch:
-        watch_and_check(course, ids, mine)
+        watch_and_check(course, ids, mine, function)
+    if function is not None:
+        return 0 if has_passed(course, verdicts[0], function) else 1
     return max(verdict.exit_code for verdict in verdicts)
+
+
+def choose_function(unit: Unit, function: str) -> str:
+    """The one of a unit's functions to write that is meant. Raises UnknownName."""
+    from groundup.errors import UnknownName
+
+    if function not in unit.write:
+        raise UnknownName(f"function to write in {unit.id}", function, unit.write)
+    return function
+
+
+def has_passed(course: Course, verdict: Verdict, function: str) -> bool:
+    """Whether every check of one function passed."""
+    from groundup.course.targets import groups
+
+    about = [group for group in groups(course.catalogue.unit(verdict.unit), verdict) if group.function == function]
+    return verdict.verdict in ("passed", "failed") and all(len(group.passed) == group.count for group in about)
+
+
+def by_function(course: Course, verdict: Verdict) -> list[dict[str, Any]]:
+    """The names of the checks of each function, in the order in which the functions build on each other."""
+    from groundup.course.targets import groups
+
+    return [
+        {
+            "function": group.function,
+            "failed": [check.name for check in group.failed],
+            "waiting": [check.name for check in group.waiting],
+            "passed": [check.name for check in group.passed],
+        }
+        for group in groups(course.catalogue.unit(verdict.unit), verdict)
+    ]
 
 
 def started(course: Course) -> list[str]:
@@ -176,7 +220,7 @@ def grade(course: Course, ids: Sequence[str], mine: bool, *, quiet: bool = False
     return verdicts
 
 
-def watch_and_check(course: Course, ids: Sequence[str], mine: bool) -> None:
+def watch_and_check(course: Course, ids: Sequence[str], mine: bool, function: str | None = None) -> None:
     """Grade a unit whenever its file is saved, until Ctrl-C."""
     from watchfiles import watch
 
@@ -188,11 +232,19 @@ def watch_and_check(course: Course, ids: Sequence[str], mine: bool) -> None:
             text = course.workspace.read_exercise(files[path])
             if text is not None and text != judged[path]:
                 judged[path] = text
-                print_verdict(course, course.check(files[path], mine=mine))
+                print_verdict(course, course.check(files[path], mine=mine), function)
 
 
-def print_verdict(course: Course, verdict: Verdict) -> None:
-    """A verdict for a person: what failed first and why, then what to do."""
+def print_verdict(course: Course, verdict: Verdict, function: str | None = None) -> None:
+    """A verdict for a person: the first function that fails, the others folded, then the next step.
+
+    Args:
+        course: the course.
+        verdict: the verdict.
+        function: the function whose failing checks are all shown, instead.
+    """
+    from groundup.course.targets import groups
+
     out = console()
     out.print(
         f"\n{mark(verdict.verdict)} [bold]{verdict.unit}[/]  {styled(verdict.verdict)}  [dim]{verdict.seconds:.2f} s[/]"
@@ -201,29 +253,54 @@ def print_verdict(course: Course, verdict: Verdict) -> None:
         out.print(f"  [dim]on your own {', '.join(verdict.mine)}[/]")
     if verdict.message:
         out.print(f"  {escape(indent(verdict.message))}")
-    for check in verdict.checks:
-        if check.outcome not in ("failed", "not_run"):
-            continue
-        out.print(f"  {mark(check.outcome)} [bold]{escape(check.name)}[/]  {styled(check.outcome)}")
-        for text, style in (
-            (check.message, ""),
-            (check.diagnosis, "yellow"),
-            (relative(course, check.location), "dim"),
-        ):
-            if text:
-                body = escape(indent(text, 6))
-                out.print(f"      [{style}]{body}[/]" if style else f"      {body}")
-    waiting = Counter(check.message for check in verdict.checks if check.outcome == "not_attempted")
-    for message, count in waiting.items():
-        checks = "1 check waits" if count == 1 else f"{count} checks wait"
-        out.print(f"  {mark('not_attempted')} {escape(message)}  [dim]{checks} for it[/]")
+    name, unit = verdict.unit.split("/")[1], course.catalogue.unit(verdict.unit)
+    about = [group for group in groups(unit, verdict) if function in (None, group.function)]
+    for place, group in enumerate(group for group in about if group.failed):
+        print_group(course, group, name, len(group.failed) if function else int(place == 0))
+    unfinished = Counter(
+        check.message if check.outcome == "not_attempted" else "" for group in about for check in group.waiting
+    )
+    for message, count in unfinished.items():
+        checks = "1 check" if count == 1 else f"{count} checks"
+        text = (
+            f"{escape(message)}  [dim]{checks} wait{'s' * (count == 1)} for it[/]" if message else f"{checks} not run"
+        )
+        out.print(f"  {mark('not_attempted' if message else 'not_run')} {text}")
+    if function and about and len(about[0].passed) == about[0].count:
+        out.print(f"  {mark('passed')} [bold]{escape(function)}[/]  all of its checks pass")
     passed = sum(check.outcome == "passed" for check in verdict.checks)
     out.print(f"  {passed} of {len(verdict.checks)} checks passed.")
-    name = verdict.unit.split("/")[1]
     if verdict.passed:
         out.print(f"  Next: [bold]groundup run {name} --preset smoke --mine[/] puts your code to work in its lab.")
     elif verdict.verdict != "refused":
         out.print(f"  [dim]Stuck? `groundup hint {name}`[/]")
+
+
+def print_group(course: Course, group: Group, unit: str, shown: int) -> None:
+    """The failing checks of one function: so many of them opened, the others counted."""
+    out = console()
+    count = len(group.failed)
+    words = f"{count} of {group.count} checks {'fails' if count == 1 else 'fail'}"
+    out.print(f"  {mark('failed')} [bold]{escape(group.function or 'Several functions')}[/]  {words}")
+    for check in group.failed[:shown]:
+        print_check(course, check)
+    if 0 < shown < count:
+        command = f": `groundup check {unit} {group.function}`" if group.function else ""
+        out.print(f"      [dim]{count - shown} more{command}[/]")
+
+
+def print_check(course: Course, check: CheckResult) -> None:
+    """One failing check: its name, its message, the diagnosis and the line."""
+    out = console()
+    out.print(f"      [bold]{escape(check.name)}[/]  {styled(check.outcome)}")
+    for text, style in (
+        (check.message, ""),
+        (check.diagnosis, "yellow"),
+        (relative(course, check.location), "dim"),
+    ):
+        if text:
+            body = escape(indent(text, 8))
+            out.print(f"        [{style}]{body}[/]" if style else f"        {body}")
 
 
 def indent(text: str, by: int = 2) -> str:

@@ -120,3 +120,29 @@ def split_lines(source: str) -> list[str]:
 def parse(source: str) -> ast.Module:
     """The syntax tree of a text, cached: do not change it."""
     return ast.parse(source)
+
+
+@lru_cache(maxsize=256)
+def code_of(source: str) -> str:
+    """What a text does, without layout, comments and docstrings: equal for texts that differ in those only.
+
+    It is the same in every version of Python, which `ast.dump` is not. A text that is no Python stands for itself.
+    """
+    try:
+        return _structure(ast.parse(source))
+    except SyntaxError:
+        return source
+
+
+def _structure(node: object) -> str:
+    if isinstance(node, ast.AST):
+        documented = isinstance(node, Definition | ast.Module) and docstring_of(node) is not None
+        parts = []
+        for name, value in ast.iter_fields(node):
+            kept = value[1:] if documented and name == "body" else value
+            if kept not in (None, []) and name not in ("kind", "type_comment", "type_ignores"):
+                parts.append(f"{name}={_structure(kept)}")
+        return f"{type(node).__name__}({','.join(parts)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_structure, node))}]"
+    return repr(node)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundup.course.imports import optional_packages
-from groundup.course.source import docstring_of, main_function, parse, split_lines
+from groundup.course.source import code_of, docstring_of, main_function, parse, split_lines
 from groundup.course.verdict import sha256_text
 from groundup.errors import ConfigError, UnknownName
 from groundup.extras import extras_with, missing, need, needs
@@ -191,9 +191,12 @@ class Unit:
 
     @property
     def checks_sha256(self) -> str:
-        """What a verdict was judged by: the hash of the checks and of the rules in `unit.toml` that judge."""
+        """What a verdict was judged by: the hash of what the checks do and of the rules in `unit.toml` that judge.
+
+        Layout, comments and docstrings do not count, so that a tick stays where only they changed.
+        """
         rules = f"{self.write}{self.forbidden}{self.limits}"
-        return sha256_text(self.checks.read_text(encoding="utf-8") + rules)
+        return sha256_text(code_of(self.checks.read_text(encoding="utf-8")) + rules)
 
     @cached_property
     def packages(self) -> tuple[str, ...]:

@@ -88,6 +88,8 @@ class Workspace:
         """The learner's file, or None where there is none. Raises WorkspaceError when it is not UTF-8 text."""
         path = self.exercise(unit_id)
         try:
+            if not path.is_file() and path.exists():  # to read a pipe would wait for somebody to write to it
+                raise WorkspaceError(f"{path} is not a file. Move it away; `groundup start {unit_id}` writes one.")
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None

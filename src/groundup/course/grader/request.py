@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from groundup.course.grader.forbidden import Rule
+from groundup.course.targets import dependency_order, targets
 from groundup.course.unit import Unit, load_unit
 from groundup.errors import CannotJudge
 
-# What the diagnosis of one verdict may take, in seconds.
-DIAGNOSIS_SECONDS = {"numpy": 4.0, "torch": 8.0}
+# What the diagnosis of one verdict may take, in processor seconds, should its looks at the checks not end it before.
+DIAGNOSIS_SECONDS = {"numpy": 8.0, "torch": 12.0}
 
 
 class Mine(TypedDict):
@@ -46,6 +47,7 @@ class Request(TypedDict):
     forbidden: list[Rule]
     packages: list[str]
     mistakes: list[MistakeSource]
+    about: dict[str, int]
     limits: dict[str, Any]
     seed: int
     part: tuple[int, int]
@@ -81,6 +83,7 @@ def build_request(
         "forbidden": rules(unit),
         "packages": packages(unit),
         "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
+        "about": _about(unit) if diagnose else {},
         "limits": dict(vars(unit.limits)),
         "seed": seed,
         "part": (0, 1),
@@ -90,6 +93,14 @@ def build_request(
         "brief": brief,
         "scratch": "",
     }
+
+
+def _about(unit: Unit) -> dict[str, int]:
+    """For each check the place of the function that it is about among the functions in the order of their calls."""
+    checks, reference = (path.read_text(encoding="utf-8") for path in (unit.checks, unit.implementation))
+    order = dependency_order(reference, tuple(unit.write))
+    about = targets(checks, reference, tuple(unit.write))
+    return {name: order.index(function) if function else len(order) for name, function in about.items()}
 
 
 def label(unit: Unit) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +62,7 @@ def test_failure(x, rng, monkeypatch, tmp_path):
         assert_close(np.ones(3), np.zeros(3), "differs")
 """
 LINES, CHARACTERS = 14, 1400
+SLOW_SECONDS = 0.5
 LEAVE = os._exit
 Source = Callable[[], str]
 
@@ -323,9 +326,10 @@ class _Plugin:
 
     def _diagnose(self) -> None:
         # A check that searches for the smallest failing example repeats that search whenever it is looked at.
-        quickest_first = sorted(self.results, key=lambda result: (_searches(result[0]), result[1]))
-        failed = [(item, seconds) for item, seconds, outcome in quickest_first if outcome == "failed"]
-        passed = [item for item, _, outcome in quickest_first if outcome == "passed"]
+        checks = [(item, _searches(item) or seconds > SLOW_SECONDS, outcome) for item, seconds, outcome in self.results]
+        checks.sort(key=lambda check: (check[1], self._names.index(check[0].name)))
+        failed = self._by_function([(item, slow) for item, slow, outcome in checks if outcome == "failed"])
+        passed = [(item, slow) for item, slow, outcome in checks if outcome == "passed"]
         if not failed:
             return
         where, request = self.session.where, self.session.request
@@ -335,9 +339,20 @@ class _Plugin:
         for name, text in diagnosis.run(failed, passed):
             self.session.emit({"kind": "diagnosed", "check": name, "text": text})
 
+    def _by_function(self, checks: list[tuple[pytest.Item, bool]]) -> list[tuple[pytest.Item, bool]]:
+        """The quick checks first; of these the first one of each function, then the second of each, and so on."""
+        seen: Counter[tuple[bool, int]] = Counter()
+        places = []
+        for item, slow in checks:
+            function = self.session.request["about"].get(item.name.partition("[")[0], 0)
+            places.append((slow, seen[slow, function], function))
+            seen[slow, function] += 1
+        return [checks[i] for i in sorted(range(len(checks)), key=places.__getitem__)]
+
     def observe(self, item: pytest.Item) -> Observation:
         """Run a check again and record what it sees."""
         self.session.guard.restore()
+        clear_caches(sys.modules[self.session.request["submission"]["module"]])
         self._begin(item)
         item._initrequest()  # type: ignore[attr-defined]
         recorder = Recorder(self.session.where.submission, self.session.modules)
@@ -413,6 +428,14 @@ def at_most(seconds: float) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def clear_caches(module: Any) -> None:
+    """Empty the caches of a module's functions and methods: what they hold was computed by other code, perhaps."""
+    spaces = [vars(module), *(vars(value) for value in vars(module).values() if isinstance(value, type))]
+    for value in [value for space in spaces for value in space.values()]:
+        if isinstance(value := getattr(value, "__func__", value), functools._lru_cache_wrapper):
+            value.cache_clear()
 
 
 def _searches(item: pytest.Item) -> bool:

@@ -1,0 +1,79 @@
+"""What sets a function apart from the reference, where no known mistake does: facts of one run, in a few words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from groundup.course.grader.observe import Observation, same
+
+
+def contrast(mine: Observation, right: Observation, target: str) -> str:
+    """How the first call of `target` that differs from the reference's differs from it; empty where there are no words.
+
+    Args:
+        mine: a check that saw the learner's code.
+        right: the same check with the reference in the place of `target`.
+        target: the function.
+    """
+    if not mine.calls or not right.calls:
+        return ""
+    for (name, value, arguments), (other, wanted, left) in zip(mine.calls[0], right.calls[0], strict=False):
+        if name != other:
+            return ""
+        if same(value, wanted) and same(arguments, left):
+            continue
+        if name != target:
+            return ""
+        if same(value, wanted):
+            return "it changes what it is given"
+        return _values(_numbers(value), _numbers(wanted))
+    return ""
+
+
+def _numbers(digest: Any) -> np.ndarray | None:
+    """The array or number in a digest."""
+    kind = digest[0] if isinstance(digest, tuple) and digest else ""
+    if kind in ("array", "tensor"):
+        return digest[-1] if digest[-1].dtype.kind in "biufc" else None
+    return np.asarray(digest[1]) if kind == "number" else None
+
+
+def _values(mine: np.ndarray | None, right: np.ndarray | None) -> str:
+    if mine is None or right is None:
+        return ""
+    if mine.shape != right.shape:
+        return f"it returns the shape {mine.shape}, and the reference {right.shape}"
+    if mine.size == 0:
+        return ""
+    close = np.isclose(mine, right, rtol=1e-6, atol=1e-12, equal_nan=True)
+    if close.all():
+        if mine.dtype != right.dtype:
+            return f"its values are right, but of {mine.dtype}, and the reference's are of {right.dtype}"
+        return ""
+    if mine.dtype.kind in "fc" and (np.isnan(mine) & ~np.isnan(right)).any():
+        return "it returns NaN where the reference has a number"
+    if mine.ndim and len(mine) > 1 and close[0].all() and not close[1:].any():
+        return "only its first row is right" if mine.ndim > 1 else "only its first value is right"
+    if mine.dtype.kind == right.dtype.kind == "b":
+        return f"{int((~close).sum())} of its {mine.size} values are the other way round" if mine.size > 1 else ""
+    if np.isclose(mine, -right, rtol=1e-6, atol=1e-12).all():
+        return "its sign is the wrong way round"
+    return _regular(mine, right)
+
+
+def _regular(mine: np.ndarray, right: np.ndarray) -> str:
+    """A constant factor or difference between several values."""
+    if not (np.isfinite(mine).all() and np.isfinite(right).all()) or (right == right.flat[0]).all():
+        return ""  # of equal values a factor is a difference as well
+    values = "its values are "
+    difference = mine.astype(complex) - right
+    if abs(difference.flat[0]) > 0 and np.isclose(difference, difference.flat[0], rtol=1e-6).all():
+        amount = difference.flat[0]
+        return f"{values}all {abs(amount):.4g} too {'large' if amount.real > 0 else 'small'}" if not amount.imag else ""
+    if (right != 0).all():
+        ratio = mine / right
+        if np.isclose(ratio, ratio.flat[0], rtol=1e-6).all() and ratio.flat[0] > 0:
+            return f"{values}all {ratio.flat[0]:.4g} times the reference's"
+    return ""
