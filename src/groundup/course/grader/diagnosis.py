@@ -24,7 +24,7 @@ from groundup.course.grader.request import MistakeSource, Request
 from groundup.course.grader.substitute import Substituter
 
 STUDIED = 4
-WITNESSES = 12
+WITNESSES = 6
 LOOKS = 400
 GAVE_UP = "The search for the mistake behind this took too long and was given up."
 Observe = Callable[[Any], Observation]
@@ -140,7 +140,7 @@ class Diagnosis:
         """Whether the checks that were not studied would come out as they do if the mistake were the learner's."""
         for wanted, checks in (("passed", passed), ("failed", failed)):
             witnesses = 0
-            for item, slow in checks:
+            for item, slow in self._nearest(checks, mistake["target"])[: 2 * WITNESSES]:
                 if witnesses == WITNESSES or (slow and witnesses):
                     break
                 seen = self._with(mistake, item)
@@ -149,6 +149,11 @@ class Diagnosis:
                     if (seen.outcome == "passed") != (wanted == "passed"):
                         return False
         return True
+
+    def _nearest(self, checks: Sequence[tuple[Any, bool]], target: str) -> list[tuple[Any, bool]]:
+        """The quick checks first, and of these the ones that are about the target."""
+        about = self.request["about"]
+        return sorted(checks, key=lambda check: (check[1], about.get(check[0].name.partition("[")[0]) != target))
 
     def _tell_apart(self, studies: list[Study], passed: Sequence[Any]) -> None:
         """Of several mistakes, leave those under which passing checks observe what they do of the learner's code."""

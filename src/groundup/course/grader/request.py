@@ -47,7 +47,8 @@ class Request(TypedDict):
     forbidden: list[Rule]
     packages: list[str]
     mistakes: list[MistakeSource]
-    about: dict[str, int]
+    about: dict[str, str]
+    order: list[str]
     limits: dict[str, Any]
     seed: int
     part: tuple[int, int]
@@ -84,6 +85,7 @@ def build_request(
         "packages": packages(unit),
         "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
         "about": _about(unit) if diagnose else {},
+        "order": list(dependency_order(unit.implementation.read_text(encoding="utf-8"), tuple(unit.write))),
         "limits": dict(vars(unit.limits)),
         "seed": seed,
         "part": (0, 1),
@@ -95,12 +97,10 @@ def build_request(
     }
 
 
-def _about(unit: Unit) -> dict[str, int]:
-    """For each check the place of the function that it is about among the functions in the order of their calls."""
+def _about(unit: Unit) -> dict[str, str]:
+    """For each check the function that it is about; empty where it names none."""
     checks, reference = (path.read_text(encoding="utf-8") for path in (unit.checks, unit.implementation))
-    order = dependency_order(reference, tuple(unit.write))
-    about = targets(checks, reference, tuple(unit.write))
-    return {name: order.index(function) if function else len(order) for name, function in about.items()}
+    return targets(checks, reference, tuple(unit.write))
 
 
 def label(unit: Unit) -> str:

@@ -341,11 +341,12 @@ class _Plugin:
 
     def _by_function(self, checks: list[tuple[pytest.Item, bool]]) -> list[tuple[pytest.Item, bool]]:
         """The quick checks first; of these the first one of each function, then the second of each, and so on."""
-        seen: Counter[tuple[bool, int]] = Counter()
+        about, order = self.session.request["about"], self.session.request["order"]
+        seen: Counter[tuple[bool, str]] = Counter()
         places = []
         for item, slow in checks:
-            function = self.session.request["about"].get(item.name.partition("[")[0], 0)
-            places.append((slow, seen[slow, function], function))
+            function = about.get(item.name.partition("[")[0], "")
+            places.append((slow, seen[slow, function], order.index(function) if function else len(order)))
             seen[slow, function] += 1
         return [checks[i] for i in sorted(range(len(checks)), key=places.__getitem__)]
 
