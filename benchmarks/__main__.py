@@ -18,8 +18,8 @@ from rich.table import Table
 from benchmarks.measure import Figure, machine
 
 NAMES = (
-    "install", "startup", "verdicts", "pages", "units", "templates", "evidence", "ingest", "embedding", "rounding",
-    "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
+    "install", "startup", "verdicts", "diagnoses", "pages", "units", "templates", "evidence", "ingest", "embedding",
+    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
 )  # fmt: skip
 
 
