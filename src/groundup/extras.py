@@ -34,6 +34,7 @@ MODULES = {
 SEE = {
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
+    "generative": (1, ""),
     "mlflow": (122, "the runs of labs in MLflow"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),
