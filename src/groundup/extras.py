@@ -35,6 +35,7 @@ SEE = {
     "classical": (64, ""),
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
+    "generative": (1, ""),
     "mlflow": (122, "the runs of labs in MLflow"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),

@@ -1,0 +1,1 @@
+"""Language models: from text to tokens, from tokens to a trained model, and the model made small."""
