@@ -336,3 +336,48 @@ def squad2() -> Columns:
         "text": np.array(texts),
         "article": np.repeat([f"Article {number}" for number in range(1, 13)], 25),
     }
+
+
+INTENTS = {
+    "ACCOUNT": "create_account delete_account edit_account recover_password registration_problems switch_account",
+    "CANCELLATION_FEE": "check_cancellation_fee",
+    "CONTACT": "contact_customer_service contact_human_agent",
+    "DELIVERY": "delivery_options delivery_period",
+    "FEEDBACK": "complaint review",
+    "INVOICE": "check_invoice get_invoice",
+    "NEWSLETTER": "newsletter_subscription",
+    "ORDER": "cancel_order change_order place_order track_order",
+    "PAYMENT": "check_payment_methods payment_issue",
+    "REFUND": "check_refund_policy get_refund track_refund",
+    "SHIPPING_ADDRESS": "change_shipping_address set_up_shipping_address",
+}
+OPENINGS = ["how do I", "please help me to", "I want to", "could you", "is there a way to", "I need to"]
+
+
+def bitext_support() -> Columns:
+    """Requests in the words of their intents, one in ten of them with a word of another."""
+    rng = np.random.default_rng(27)
+    pairs = [(intent, category) for category, names in INTENTS.items() for intent in names.split()]
+    rows = [pairs[number] for number in rng.integers(0, len(pairs), 6480)]
+    texts = []
+    for intent, _ in rows:
+        words = intent.split("_")
+        if rng.random() < 0.1:
+            words.append(str(rng.choice(pairs[int(rng.integers(len(pairs)))][0].split("_"))))
+        texts.append(f"{rng.choice(OPENINGS)} {' '.join(rng.permutation(words))} {rng.choice(WORDS)}")
+    return {
+        "text": np.array(texts),
+        "intent": np.array([intent for intent, _ in rows]),
+        "category": np.array([category for _, category in rows]),
+    }
+
+
+def bipia_attacks() -> Columns:
+    """Forty instructions for each of fifteen categories, in random words."""
+    rng = np.random.default_rng(15)
+    rows = [
+        (f"Category {number:02}", f"Tell me about {' '.join(rng.choice(WORDS, 4))}.")
+        for number in range(15)
+        for _ in range(40)
+    ]
+    return {"category": np.array([row[0] for row in rows]), "instruction": np.array([row[1] for row in rows])}

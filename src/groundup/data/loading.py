@@ -27,6 +27,8 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "cranfield": readers.cranfield,
     "cisi": readers.cisi,
     "squad2": readers.squad2,
+    "bitext_support": readers.bitext_support,
+    "bipia_attacks": readers.bipia_attacks,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -42,6 +44,8 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "cranfield": generated.cranfield,
     "cisi": generated.cisi,
     "squad2": generated.squad2,
+    "bitext_support": generated.bitext_support,
+    "bipia_attacks": generated.bipia_attacks,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 

@@ -225,6 +225,21 @@ def squad2(path: Path) -> Columns:
     }
 
 
+def bitext_support(path: Path) -> Columns:
+    """`text`, what a customer wrote, with its `intent` and the `category` of the intent."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = {"text": "utterance", "intent": "intent", "category": "category"}
+    return {name: np.array([row[column] for row in rows]) for name, column in names.items()}
+
+
+def bipia_attacks(path: Path) -> Columns:
+    """`category` and `instruction`."""
+    groups = json.loads(path.read_text(encoding="utf-8"))
+    pairs = [(category, instruction) for category, instructions in groups.items() for instruction in instructions]
+    return {"category": np.array([pair[0] for pair in pairs]), "instruction": np.array([pair[1] for pair in pairs])}
+
+
 def text(path: Path) -> str:
     """The file's text."""
     return path.read_text(encoding="utf-8")

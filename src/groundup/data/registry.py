@@ -211,6 +211,32 @@ _ENTRIES = (
         size=2_185_577,
         stand_in="1,200 questions on 300 paragraphs of made-up words in 12 articles, half of them without an answer.",
     ),
+    Entry(
+        "bitext_support",
+        "6,480 requests to a shop's support desk, with the intent of each (27) and its category (11).",
+        licence="CDLA-Sharing-1.0",
+        citation="Bitext, Customer Support Intent Detection Training Dataset.",
+        file="retail/bitext_train.csv",
+        url=_github(
+            "bitext/customer-support-intent-detection-training-dataset",
+            "e970229e6473109417301b5edddb283917a10aac",
+            "data/train/Bitext_Sample_Customer_Service_Training_Dataset.csv",
+        ),
+        sha256="4360971d9ed1884ddc3480b66b50bd3a0ee4b0f5726d1baff6025c69fb854f07",
+        size=560_931,
+        stand_in="6,480 requests made of phrases, with the real intents.",
+    ),
+    Entry(
+        "bipia_attacks",
+        "75 instructions in 15 categories that do not belong into a text: what indirect prompt injection puts there.",
+        licence="MIT",
+        citation="Yi et al., Benchmarking and Defending Against Indirect Prompt Injection Attacks on LLMs, KDD (2025).",
+        file="prompt_injection/bipia_text_attack_train.json",
+        url=_github("microsoft/BIPIA", "1a2a91da6bb12838e05d1b2e54d98e2f37b835f3", "benchmark/text_attack_train.json"),
+        sha256="63f95d3e67eac4178cdabdbdaf192cd05f2b6ed0702b578f1d30d556e5155670",
+        size=5_999,
+        stand_in="600 instructions made of phrases, 40 of each of 15 categories.",
+    ),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,1 @@
+"""Agents: Models that act, and the engineering that keeps them reliable."""
