@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
 from groundup.site.search import Search
 from tests.site.test_pages import UNIT, act
@@ -65,10 +66,31 @@ def test_criteria_and_resources_are_reported_and_taken_back_and_shown_as_reporte
 
 
 def test_an_item_with_units_cannot_be_reported(client: TestClient, course: Course):
-    answer = act(client, "/tracks/devops/D1/report")
+    answer = act(client, "/tracks/mastery/L1/report")
     assert answer.status_code == 400
     assert "cannot be reported" in answer.text
     assert course.ledger.last_id() == 0
+    assert "Report it as done" not in client.get("/tracks/mastery/L1").text
+
+
+def test_a_day_without_its_units_can_be_worked_on_and_reported(client: TestClient, course: Course):
+    page = client.get("/tracks/devops/D2").text
+    assert "By your report, until its unit comes." in page
+    act(client, "/tracks/devops/D2/report")
+    assert "Take back my report" in client.get("/tracks/devops/D2").text
+    assert course.ledger.last_id() == 1
+    planned = client.get("/units/classical/linear_regression").text
+    assert 'href="/tracks/devops/D2"' in planned
+    assert "Linear Regression, Clearly Explained" in planned
+
+
+def test_the_week_shows_what_can_be_done_and_no_tick_for_nothing(client: TestClient, course: Course):
+    course.choose_track("devops", date.today(), 8)
+    page = client.get("/tracks/devops").text
+    assert "To report, because no unit of this release can judge it" in page
+    assert f'href="/journal/{TODAY}"' in page
+    assert "resources of this week" in page
+    assert "Everything planned to end this week is finished" not in page
 
 
 # Review
@@ -155,13 +177,13 @@ def test_search_finds_words_of_lessons_titles_and_cards(client: TestClient, cour
         page = client.get("/search", params={"q": query}).text
         assert f'<a href="{unit}">' in page, query
     assert "<mark>zeb</mark>" in client.get("/search?q=zeb").text
-    assert "0 units with these words" in client.get("/search?q=xyzzy").text
+    assert "0 pages with these words" in client.get("/search?q=xyzzy").text
 
 
 def test_search_ranks_titles_above_text_and_this_release_above_plans(course: Course):
     hits = Search(course.catalogue).find("vector")
-    assert hits[0].entry.id == "bedrock/vectors"
-    assert {"retrieval/vector_search"} <= {hit.entry.id for hit in hits}
+    assert hits[0].address == "/units/bedrock/vectors"
+    assert {"/units/retrieval/vector_search"} <= {hit.address for hit in hits}
 
 
 @pytest.mark.parametrize("query", ["<script>alert(1)</script>", "((((", "a" * 5000, "\\", ""])
@@ -176,10 +198,25 @@ def test_search_notices_a_changed_lesson(course: Course):
     assert not search.find("xylophone")
     lesson = course.catalogue.unit("vectors").lesson
     lesson.write_text(lesson.read_text() + "\nxylophone\n")
-    assert [hit.entry.id for hit in search.find("xylophone")] == ["bedrock/vectors"]
+    assert [hit.address for hit in search.find("xylophone")] == ["/units/bedrock/vectors"]
 
 
 # Runs
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "address"),
+    [
+        ("statquest confusion", "resource", "/tracks/devops/D1"),
+        ("devops copilot in three weeks", "track", "/tracks/devops"),
+        ("kubernetes collector logs", "track", "/tracks/devops/D15"),
+        ("cyber sentinel", "system", "/#systems"),
+        ("fuzzy sets", "planned", "/units/production/fuzzy"),
+    ],
+)
+def test_tracks_resources_and_systems_are_found(query: str, kind: str, address: str) -> None:
+    hits = {(hit.kind, hit.address) for hit in Search(Catalogue()).find(query)}
+    assert (kind, address) in hits
 
 
 def test_a_lab_is_started_with_what_the_form_says_and_shown_when_done(

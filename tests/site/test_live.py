@@ -144,6 +144,7 @@ def test_saving_checks_once_and_touching_checks_never(course: Course):
         stop = asyncio.Event()
         checks = Checks(course, Channel(keep=100))
         watching = asyncio.create_task(watch(course.workspace, course.catalogue, checks, stop))
+        await asyncio.sleep(0)  # it has seen that there is no exercise
         # The workspace does not exist yet; starting the exercise makes it.
         await asyncio.to_thread(course.start, "vectors")
         await asyncio.to_thread(until, lambda: len(grader.graded) == 1)

@@ -62,6 +62,8 @@ def test_a_saved_file_an_event_and_changed_checks_are_noticed(course: Course):
     assert standing.states()[UNIT].status == "passed"
     checks = course.catalogue.unit("vectors").checks
     checks.write_text(checks.read_text() + "\n# another\n")
+    assert standing.states()[UNIT].status == "passed", "a comment judges nothing"
+    checks.write_text(checks.read_text() + "\nANOTHER = 1\n")
     assert standing.states()[UNIT].status == "stale"
     course.workspace.exercise(UNIT).unlink()
     assert "is gone" in standing.states()[UNIT].detail

@@ -121,9 +121,9 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
         journal.write(DAY, "text", "absent")
 
 
-def test_the_questions_of_a_day_are_those_of_the_items_that_end_on_it(track: Track) -> None:
+def test_the_questions_of_a_day_are_those_of_its_items(track: Track) -> None:
     now = progress(Choice(track, DAY, 7), {}, [], today=DAY)
-    assert questions_for(now, DAY) == QUESTIONS
+    assert questions_for(now, DAY) == ("Why a?", *QUESTIONS)
     assert questions_for(now, DAY + timedelta(1)) == ("Why a?", *QUESTIONS)
     assert questions_for(now, DAY + timedelta(3)) == ("Week 1: is this true of you? It is so.", *QUESTIONS)
     assert questions_for(now, DAY - timedelta(9)) == QUESTIONS

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from groundup.cli import cli
+from groundup.course.catalogue import Catalogue
+from groundup.course.tracks import load_tracks
 from groundup.errors import UnknownName, UsageError
 
 
@@ -77,10 +79,28 @@ def test_reports_are_recorded_and_taken_back() -> None:
 
 
 def test_what_only_a_verdict_can_tick_cannot_be_reported(workspace: Path) -> None:
-    result = track("devops", "--done", "D4")
+    result = track("devops", "--done", "D2")
     assert isinstance(result.exception, UsageError)
-    assert "D4 of devops is done when bedrock/vectors, bedrock/decompositions pass" in str(result.exception)
+    assert "D2 of devops is done when classical/linear_regression pass" in str(result.exception)
     assert not workspace.exists()
+
+
+def test_a_day_without_its_units_can_be_worked_on_and_reported() -> None:
+    planned = next(entry.id for entry in Catalogue().entries if not Catalogue().released(entry.id))
+    name, item = next((t.name, i.id) for t in load_tracks().values() for i in t.items if planned in i.units)
+    assert "No unit of this release can judge the rest" in track(name, item).output
+    entry = {i["id"]: i for i in document(name, "--done", item)["items"]}[item]
+    assert entry["reported"]
+    assert not entry["reopened"]
+
+
+def test_the_list_says_how_much_of_each_track_can_be_proven() -> None:
+    listed = {t["name"]: t for t in json.loads(track("--json").output)["tracks"]}
+    released = Catalogue().units
+    for name, one in listed.items():
+        items = load_tracks()[name].items
+        here = [i for i in items if (units := load_tracks()[name].units_of(i)) and set(units) <= set(released)]
+        assert (one["items"], one["provable"]) == (len(items), len(here))
 
 
 @pytest.mark.parametrize(

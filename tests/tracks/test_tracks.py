@@ -15,6 +15,7 @@ from groundup.course.tracks import (
     chosen_track,
     plan,
     progress,
+    provable,
     report,
     report_resource,
     weekly_goals,
@@ -23,7 +24,8 @@ from groundup.errors import UnknownName, UsageError
 from tests.tracks.conftest import Happened, State, states
 
 START = date(2026, 11, 30)
-NEW = states(new=["p/one", "p/two", "p/three", "p/four"])
+ALL = frozenset(["p/one", "p/two", "p/three", "p/four"])
+NEW = states(new=sorted(ALL))
 
 
 # Choosing
@@ -108,12 +110,40 @@ def test_the_pieces_of_an_item_have_the_days_of_the_whole(track: Track) -> None:
 # Reporting
 
 
-def test_an_item_with_units_cannot_be_reported(track: Track) -> None:
+def test_an_item_whose_units_are_all_here_cannot_be_reported(track: Track) -> None:
     for item, unit in (("A", "p/one"), ("C", "p/four"), ("C.1", "p/four")):
         message = rf"{item} of small is done when {unit} pass: it cannot be reported\. `groundup map`"
         with pytest.raises(UsageError, match=message):
-            report(track, item)
-    assert report(track, "D") == {"track": "small", "item": "D", "done": True}
+            report(track, item, released=ALL)
+    assert report(track, "D", released=ALL) == {"track": "small", "item": "D", "done": True}
+    assert report(track, "A", released=ALL, done=False)["done"] is False, "what was reported once can be taken back"
+
+
+def test_what_has_no_unit_yet_is_reported_until_its_unit_comes(track: Track) -> None:
+    events = [Happened("report", report(track, "C", released=ALL - {"p/four"}))]
+    choice = Choice(track, START, 7)
+    before = progress(choice, NEW | states(planned=["p/four"]), events, today=START).items[2]
+    assert (before.status, before.earned, before.reportable, before.reopened) == ("reported", 1, True, False)
+    after = progress(choice, NEW, events, today=START).items[2]
+    assert (after.status, after.earned, after.reportable, after.reopened) == ("open", 0, False, True)
+    passed = progress(choice, NEW | states(["p/four"]), events, today=START).items[2]
+    assert (passed.status, passed.reopened) == ("done", False)
+
+
+def test_a_report_stands_for_the_units_that_are_missing_only(track: Track) -> None:
+    """Of B one unit is here and one is not."""
+    events = [Happened("report", report(track, "B", released=ALL - {"p/three"}))]
+    choice, some = Choice(track, START, 7), NEW | states(planned=["p/three"])
+    half = progress(choice, some, events, today=START).items[1]
+    assert (half.status, half.earned, half.missing) == ("partly", 0.5, ("p/two",))
+    whole = progress(choice, some | states(["p/two"]), events, today=START).items[1]
+    assert (whole.status, whole.earned) == ("reported", 1)
+
+
+def test_it_is_counted_how_many_items_a_release_can_judge(track: Track) -> None:
+    assert provable(track, ALL) == sum(bool(track.units_of(item)) for item in track.items)
+    assert provable(track, ALL - {"p/two"}) == provable(track, ALL) - 1
+    assert provable(track, []) == 0
 
 
 def test_a_report_of_a_unit_item_that_is_in_the_ledger_all_the_same_changes_nothing(track: Track) -> None:
@@ -124,27 +154,27 @@ def test_a_report_of_a_unit_item_that_is_in_the_ledger_all_the_same_changes_noth
 
 def test_reporting_what_does_not_exist_is_refused(track: Track) -> None:
     with pytest.raises(UnknownName, match="no item in the track small called 'Z'"):
-        report(track, "Z")
+        report(track, "Z", released=ALL)
     with pytest.raises(UsageError, match="W1 of small is a week: report its items, or one of its criteria"):
-        report(track, "W1")
+        report(track, "W1", released=ALL)
     with pytest.raises(UsageError, match="criterion must be from 1 to 2 for B of small, not 3"):
-        report(track, "B", criterion=3)
+        report(track, "B", released=ALL, criterion=3)
     with pytest.raises(UsageError, match="criterion must be from 1 to 0 for A of small, not 1"):
-        report(track, "A", criterion=1)
+        report(track, "A", released=ALL, criterion=1)
     with pytest.raises(UnknownName, match=r"no resource in the track small called 'fim'\. Did you mean film"):
         report_resource(track, "fim")
 
 
 def test_reports_can_be_taken_back(track: Track) -> None:
     events = [
-        Happened("report", report(track, "D")),
-        Happened("report", report(track, "B", criterion=2)),
-        Happened("report", report(track, "W1", criterion=2)),
+        Happened("report", report(track, "D", released=ALL)),
+        Happened("report", report(track, "B", released=ALL, criterion=2)),
+        Happened("report", report(track, "W1", released=ALL, criterion=2)),
         Happened("resource", report_resource(track, "film")),
     ]
     back = [
-        Happened("report", report(track, "D", done=False)),
-        Happened("report", report(track, "B", criterion=2, done=False)),
+        Happened("report", report(track, "D", released=ALL, done=False)),
+        Happened("report", report(track, "B", released=ALL, criterion=2, done=False)),
         Happened("resource", report_resource(track, "film", done=False)),
     ]
     choice = Choice(track, START, 7)
@@ -191,13 +221,14 @@ def test_no_other_state_of_a_unit_counts(track: Track, status: str) -> None:
     assert (entry.status, entry.earned, entry.missing) == ("open", 0, ("p/one",))
 
 
-def test_what_is_not_in_this_release_is_said_and_is_not_held_against_anybody(track: Track) -> None:
+def test_what_is_not_in_this_release_is_said_and_due_all_the_same(track: Track) -> None:
+    """It can be learnt by its resources and reported, so the plan does not run without it."""
     some = states(passed=["p/one", "p/two"], planned=["p/three"])
     now = progress(Choice(track, START, 7), some, [], today=START + timedelta(4))
     entry = now.items[1]
-    assert (entry.status, entry.unreleased, entry.possible, entry.earned) == ("waiting", ("p/three",), 0.5, 0.5)
-    assert (now.items[2].status, now.items[2].unreleased) == ("waiting", ("p/four",))
-    assert now.days_ahead == 0
+    assert (entry.status, entry.unreleased, entry.reportable, entry.earned) == ("partly", ("p/three",), True, 0.5)
+    assert (now.items[2].status, now.items[2].unreleased) == ("open", ("p/four",))
+    assert now.days_ahead < 0
 
 
 def test_ahead_and_behind_are_counted_in_days(track: Track) -> None:
@@ -232,8 +263,17 @@ def test_the_goals_of_a_week_are_what_the_plan_ends_in_it(track: Track) -> None:
     assert (first.units, [r.id for r in first.resources], first.met) == (("p/three",), ["film"], False)
     assert (first.start, first.end) == (START, START + timedelta(6))
     assert ([e.item.id for e in second.finish], second.work_on) == (["D"], ())
+    assert [e.item.id for e in first.to_report] == ["C"]
+    assert [(e.item.id, e.open_criteria) for e in first.criteria] == [("B", 2)]
     all_passed = progress(now.choice, some | states(["p/three"]), events, today=START)
-    assert weekly_goals(all_passed, 1).met, "what is not in this release cannot be asked for"
+    assert not weekly_goals(all_passed, 1).met, "C is still to be reported"
+    reported = [*events, Happened("report", report(track, "C", released=ALL - {"p/four"}))]
+    assert weekly_goals(progress(now.choice, some | states(["p/three"]), reported, today=START), 1).met
+
+
+def test_a_week_in_which_nothing_ends_is_not_met(track: Track) -> None:
+    slow = progress(Choice(track, START, 0.5), NEW, [], today=START)
+    assert (weekly_goals(slow, 1).finish, weekly_goals(slow, 1).met) == ((), False)
 
 
 @pytest.mark.parametrize("week", [0, -1, 3])

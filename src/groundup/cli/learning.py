@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from groundup.course.verdict import CheckResult, Verdict
 
 
+THEN = 5
+"""How many units `next` names after the first."""
+
+
 @click.command("map", epilog="Example: groundup map --all")
 @click.option("show_all", "--all", is_flag=True, help="List the planned units, too.")
 @json_option
@@ -102,7 +106,9 @@ def next_command(as_json: bool) -> None:
     console().print(f"[bold]{first.title}[/]  ({first.id}, about {first.minutes} minutes)\n{first.summary}")
     console().print(f"\n{escape(state.detail)}\nNow: [bold]groundup {verb} {first.name}[/]")
     if len(entries) > 1:
-        console().print(f"[dim]After it: {', '.join(e.id for e in entries[1:])}[/]")
+        then = ", ".join(entry.id for entry in entries[1 : 1 + THEN])
+        more = f" and {len(entries) - 1 - THEN} more" if len(entries) > 1 + THEN else ""
+        console().print(f"[dim]After it: {then}{more}[/]")
 
 
 @click.command("start", epilog="Example: groundup start vectors")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from groundup.course.roadmaps import Resource
     from groundup.course.tracks import ItemProgress, Progress, WeekGoals
 
-SIGNS = {"done": "[green]✓[/]", "reported": "[cyan]☑[/]", "partly": "[yellow]◐[/]", "open": "·", "waiting": "[dim]–[/]"}
-LEGEND = "✓ by evidence  ☑ by your own report  ◐ partly  · open  – or (unit) not in this release"
+SIGNS = {"done": "[green]✓[/]", "reported": "[cyan]☑[/]", "partly": "[yellow]◐[/]", "open": "·"}
+LEGEND = "✓ by evidence  ☑ by your own report  ◐ partly  · open  (unit) not in this release: report it with --done ITEM"
 
 
 @click.command("track", epilog="Example: groundup track devops --start today --hours 8")
@@ -27,7 +27,7 @@ LEGEND = "✓ by evidence  ☑ by your own report  ◐ partly  · open  – or (
 @click.option("--start", metavar="DAY", help="Follow the track NAME from this day on (YYYY-MM-DD or today).")
 @click.option("--hours", metavar="HOURS", help="Your hours a week [the track's suggestion].")
 @click.option("--week", type=int, metavar="N", help="Show the goals of week N [the current week].")
-@click.option("--done", metavar="ITEM", help="Report an item that cannot be graded as done.")
+@click.option("--done", metavar="ITEM", help="Report an item that no unit of this release can judge.")
 @click.option("--met", type=int, metavar="N", help="Report success criterion N of ITEM as met.")
 @click.option("--watched", "--read", "resource", metavar="RESOURCE", help="Report a resource as done.")
 @click.option("--undo", is_flag=True, help="Take back the report of --done, --met or --read.")
@@ -64,7 +64,7 @@ def track_command(
     if name is None:
         if done or resource or week is not None:
             raise UsageError("Say which track it belongs to, for example: groundup track devops --done D15")
-        list_tracks(followed, as_json)
+        list_tracks(followed, course.catalogue, as_json)
         return
     report(course, name, item, done=done, met=met, resource=resource, undo=undo)
     shown = course.track_progress(name)
@@ -94,20 +94,31 @@ def report(
         course.report_resource(name, resource, done=not undo)
 
 
-def list_tracks(followed: Progress | None, as_json: bool) -> None:
-    """Every track, with the one that is followed marked."""
-    from groundup.course.tracks import load_tracks
+def list_tracks(followed: Progress | None, catalogue: Catalogue, as_json: bool) -> None:
+    """Every track, with the one that is followed marked, and how much of each this release can judge."""
+    from groundup.course.tracks import load_tracks, provable
 
     tracks = load_tracks().values()
     chosen = followed.track.name if followed else None
     if as_json:
-        listed = [{"name": t.name, "title": t.title, "audience": t.audience} for t in tracks]
+        listed = [
+            {
+                "name": t.name,
+                "title": t.title,
+                "audience": t.audience,
+                "items": len(t.items),
+                "provable": provable(t, catalogue.units),
+            }
+            for t in tracks
+        ]
         print_json({"chosen": chosen, "tracks": listed})
         return
     out = console()
     for track in tracks:
         sign = "[green]→[/]" if track.name == chosen else " "
+        proven = f"{provable(track, catalogue.units)} of {len(track.items)} items can be proven in this release"
         out.print(f"{sign} [bold]{track.name:<18}[/] {escape(track.title)}\n{'':21}[dim]{escape(track.audience)}[/]")
+        out.print(f"{'':21}[dim]{proven}; the others you report[/]")
     out.print(
         "\n[dim]`groundup track NAME` shows a track; `groundup track NAME --start today --hours 8` follows it.[/]"
     )
@@ -136,7 +147,7 @@ def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
         from groundup.course.tracks import weekly_goals
 
         number = min(max(progress.week, 1), progress.weeks) if week is None else week
-        show_goals(weekly_goals(progress, number))
+        show_goals(weekly_goals(progress, number), track.name)
     out.print(f"\n[dim]{LEGEND}\n`groundup track {track.name} {track.items[0].id}` shows the item in full.[/]")
 
 
@@ -150,8 +161,8 @@ def where(progress: Progress) -> str:
     return f"week {progress.week} of {progress.weeks}, {lead}"
 
 
-def show_goals(goals: WeekGoals) -> None:
-    """What a week asks for."""
+def show_goals(goals: WeekGoals, track: str) -> None:
+    """What a week asks for, and how each of it is done."""
     out = console()
     out.print(f"\n[bold]Goals of week {goals.number}[/] [dim]{goals.start} – {goals.end}[/]")
     for label, entries in (("finish", goals.finish), ("go on with", goals.work_on)):
@@ -159,6 +170,12 @@ def show_goals(goals: WeekGoals) -> None:
             out.print(f"  {SIGNS[entry.status]} {label} {entry.item.id}, {escape(entry.item.title)}")
     if goals.units:
         out.print(f"  units to pass: {', '.join(goals.units)}")
+    for entry in goals.to_report:
+        out.print(f"  to report, for want of a unit: `groundup track {track} --done {entry.item.id}`")
+    for entry in goals.criteria:
+        count = f"{entry.open_criteria} success {'criterion' if entry.open_criteria == 1 else 'criteria'}"
+        out.print(f"  {count} of {entry.item.id} to report: `groundup track {track} {entry.item.id} --met N`")
+    out.print("  the day's questions: `groundup journal today`")
     for resource in goals.resources:
         out.print(f"  {resource_line(resource, done=False)}")
 
@@ -195,6 +212,10 @@ def show_item(progress: Progress, item_id: str, catalogue: Catalogue, as_json: b
     ):
         if names:
             out.print(f"Units {label}: {', '.join(names)}")
+    if entry.reopened:
+        out.print(f"[yellow]You reported it on {entry.reported}. Its units are here now, so it is open again.[/]")
+    elif entry.reportable and not entry.reported:
+        out.print(f"[dim]No unit of this release can judge the rest: --done {item.id} reports it.[/]")
     for system in map(catalogue.system, item.systems):
         out.print(f"System: {system.title} ({system.see or 'not in this release'})")
     for part in item.parts:
@@ -258,6 +279,8 @@ def entry_json(entry: ItemProgress) -> dict[str, Any]:
         "actual": entry.actual.isoformat() if entry.actual else None,
         "status": entry.status,
         "self_reported": entry.status == "reported",
+        "reported": entry.reported.isoformat() if entry.reported else None,
+        "reopened": entry.reopened,
         "units": {"passed": entry.passed, "missing": entry.missing, "not_in_this_release": entry.unreleased},
     }
 

@@ -113,8 +113,15 @@ class Course:
         return unit_states(self.catalogue, self.workspace, self.ledger)
 
     def next_up(self) -> list[Entry]:
-        """The units to work on next, best first."""
-        return next_up(self.catalogue, self.states())
+        """The units to work on next, best first; in the order of the track that the learner follows."""
+        return next_up(self.catalogue, self.states(), self.road())
+
+    def road(self) -> tuple[str, ...]:
+        """The units of the track that the learner follows, in its order; none without a track."""
+        from groundup.course.tracks import chosen_track
+
+        choice = chosen_track(self.ledger.events(kinds=["track"]))
+        return choice.track.units if choice else ()
 
     # The exercise
 
@@ -366,7 +373,8 @@ class Course:
         """Record the learner's own word on something that cannot be graded. Raises UsageError for what can be."""
         from groundup.course.tracks import load_track, report
 
-        payload = report(load_track(track), item, criterion=criterion, done=done)
+        released = self.catalogue.units
+        payload = report(load_track(track), item, released=released, criterion=criterion, done=done)
         self.workspace.create()
         self.ledger.append("report", payload=payload)
 

@@ -169,14 +169,15 @@ def template(day: date, questions: Sequence[str] = QUESTIONS) -> str:
 
 
 def questions_for(progress: Progress | None, day: date) -> tuple[str, ...]:
-    """The reflection questions of a day: those of the items that the plan ends on it, then the general ones.
+    """The reflection questions of a day: those of the items that the plan has on it, then the general ones.
 
     On the last day of a section, its checkpoint is asked as well.
     """
     if progress is None:
         return QUESTIONS
-    ending = [entry.item for entry in progress.on(day) if entry.end == day]
-    questions = [question for item in ending for question in item.questions]
+    there = progress.on(day)
+    questions = [question for entry in there for question in entry.item.questions]
+    ending = [entry.item for entry in there if entry.end == day]
     for section in progress.track.sections:
         if section.checkpoint and any(item is section.items[-1] for item in ending):
             questions += [f"{section.title}: is this true of you? {statement}" for statement in section.checkpoint]

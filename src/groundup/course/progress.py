@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -76,14 +76,19 @@ def unit_state(unit: Unit, workspace: Workspace, record: UnitRecord | None) -> U
     return state("failed", "The last verdict was not a pass.")
 
 
-def next_up(catalogue: Catalogue, states: Mapping[str, UnitState]) -> list[Entry]:
-    """The units to work on next: begun ones first, then new ones whose needs have passed, then the others."""
+def next_up(catalogue: Catalogue, states: Mapping[str, UnitState], road: Sequence[str] = ()) -> list[Entry]:
+    """The units to work on next: begun ones first, then new ones whose needs have passed, then the others.
 
-    def rank(entry: Entry) -> tuple[int, int]:
+    Among equals those of `road` come first, in its order: the units of the track that the learner follows.
+    """
+    places = {unit: place for place, unit in enumerate(road)}
+
+    def rank(entry: Entry) -> tuple[int, int, int]:
         status = states[entry.id].status
         needs = catalogue.units[entry.id].needs
         ready = all(states[need].status == "passed" for need in needs if need in states)
-        return ({"failed": 0, "started": 1, "stale": 2}.get(status, 3), 0 if ready else 1)
+        begun = {"failed": 0, "started": 1, "stale": 2}.get(status, 3)
+        return begun, 0 if ready else 1, places.get(entry.id, len(places))
 
     open_units = [e for e in catalogue.entries if e.id in catalogue.units and states[e.id].status != "passed"]
     return sorted(open_units, key=rank)

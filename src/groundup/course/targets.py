@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 from groundup.course.source import Definition, Function, definitions, main_function, parse
 from groundup.course.unit import Unit
@@ -53,8 +54,8 @@ class Group:
 
 def groups(unit: Unit, verdict: Verdict) -> list[Group]:
     """The verdict's checks by the function that they are about: first the functions that no other one builds on."""
-    reference, write = unit.implementation.read_text(encoding="utf-8"), tuple(unit.write)
-    about = targets(unit.checks.read_text(encoding="utf-8"), reference, write)
+    reference, checks, write = _text(unit.implementation), _text(unit.checks), tuple(unit.write)
+    about = targets(checks, reference, write)
     order = dependency_order(reference, write)
     by_function = {name: Group(name) for name in (*order, "")}
     for check in verdict.checks:
@@ -66,6 +67,15 @@ def groups(unit: Unit, verdict: Verdict) -> list[Group]:
     for group in by_function.values():
         group.failed.sort(key=lambda check: not check.diagnosis)
     return [group for group in by_function.values() if group.count]
+
+
+def _text(path: Path) -> str:
+    return _kept(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _kept(path: Path, stamp: int) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=256)

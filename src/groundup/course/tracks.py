@@ -1,13 +1,14 @@
 """A track chosen, planned, and compared with what was done.
 
 Everything here is a pure function of the track, the ledger's events and the states of the units. An item that is tied
-to units is done when every one of them has passed; only one without units can be reported, and is shown as reported.
+to units is done when every one of them has passed. What no unit can judge may be reported, and is shown as reported: an
+item without units, and the part of an item whose units are not in this release. When they come, the item opens again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -36,6 +37,7 @@ __all__ = [
     "load_tracks",
     "plan",
     "progress",
+    "provable",
     "report",
     "report_resource",
     "track_names",
@@ -45,7 +47,7 @@ __all__ = [
 MIN_HOURS, MAX_HOURS = 0.5, 100.0
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
-ItemStatus = Literal["done", "reported", "partly", "open", "waiting"]
+ItemStatus = Literal["done", "reported", "partly", "open"]
 
 
 class EventLike(Protocol):
@@ -158,19 +160,28 @@ def plan(track: Track, start: date, hours_per_week: float) -> tuple[Planned, ...
 # Reporting what cannot be graded
 
 
-def report(track: Track, item_id: str, *, criterion: int | None = None, done: bool = True) -> dict[str, Any]:
-    """The payload of a `report` event: an item without units, or one success criterion (from 1) of any item or section.
+def report(
+    track: Track, item_id: str, *, released: Collection[str], criterion: int | None = None, done: bool = True
+) -> dict[str, Any]:
+    """The payload of a `report` event: an item that units cannot prove, or one success criterion of an item or section.
+
+    Args:
+        track: the track.
+        item_id: the item or section.
+        released: the units of this release.
+        criterion: the number of the criterion, from 1; the item itself unless given.
+        done: False takes a report back.
 
     Raises:
         UnknownName: the track has no such item.
-        UsageError: the item is ticked by evidence, or has no such criterion.
+        UsageError: every unit of the item is in this release, or it has no such criterion.
     """
     entry = track.addresses.get(item_id) or track.item(item_id)
     if criterion is None:
         if isinstance(entry, Section):
             raise UsageError(f"{item_id} of {track.name} is a {entry.kind}: report its items, or one of its criteria.")
         units = track.units_of(entry)
-        if units:
+        if units and done and set(units) <= set(released):
             raise UsageError(
                 f"{item_id} of {track.name} is done when {', '.join(units)} pass: it cannot be reported. "
                 "`groundup map` shows where they stand."
@@ -224,13 +235,14 @@ class ItemProgress:
     """One item: what was planned and what happened.
 
     Attributes:
-        status: `done` by evidence; `reported` by the learner; `partly` with some units passed; `open`;
-            `waiting` when what is left of it is not in this release.
+        status: `done` by evidence; `reported` by the learner, where nothing that this release can judge is left;
+            `partly` with some units passed or the rest reported; `open`.
         passed: the units that have passed.
         missing: the units of this release that have not.
         unreleased: the units that are not in this release.
         actual: the day on which it was done or reported.
         criteria: the numbers (from 1) of the success criteria that the learner reports as met.
+        reported: the day on which the learner reported it, whether or not the report still counts.
     """
 
     item: Item
@@ -242,6 +254,22 @@ class ItemProgress:
     unreleased: tuple[str, ...]
     actual: date | None
     criteria: frozenset[int]
+    reported: date | None = None
+
+    @property
+    def reportable(self) -> bool:
+        """Whether a part of it can only be reported: it has no units, or one that is not in this release."""
+        return bool(self.unreleased) or not (self.passed or self.missing)
+
+    @property
+    def reopened(self) -> bool:
+        """Whether it was reported before its units came, and has not been done since."""
+        return self.reported is not None and not self.reportable and self.status != "done"
+
+    @property
+    def open_criteria(self) -> int:
+        """How many of its success criteria are not reported as met."""
+        return len(self.item.criteria) - len(self.criteria)
 
     @property
     def finished(self) -> bool:
@@ -252,13 +280,8 @@ class ItemProgress:
     def earned(self) -> float:
         """The share of the item that is behind the learner, from 0 to 1."""
         units = len(self.passed) + len(self.missing) + len(self.unreleased)
-        return len(self.passed) / units if units else float(self.finished)
-
-    @property
-    def possible(self) -> float:
-        """The share of the item that this release makes possible, from 0 to 1."""
-        units = len(self.passed) + len(self.missing) + len(self.unreleased)
-        return 1 - len(self.unreleased) / units if units else 1.0
+        behind = len(self.passed) + (len(self.unreleased) if self.reported else 0)
+        return behind / units if units else float(self.finished)
 
 
 @dataclass(frozen=True)
@@ -303,14 +326,9 @@ class Progress:
 
     @property
     def due_minutes(self) -> float:
-        """Planned minutes of what should have been done before today, as far as this release makes it possible."""
+        """Planned minutes of what should have been done before today."""
         elapsed = max(0, (self.today - self.choice.start).days) * self._minutes_a_day
-        due = 0.0
-        for entry in self.wholes:
-            minutes = entry.item.time.minutes
-            due += min(minutes, elapsed) * entry.possible
-            elapsed = max(0.0, elapsed - minutes)
-        return due
+        return min(elapsed, sum(entry.item.time.minutes for entry in self.wholes))
 
     @property
     def days_ahead(self) -> float:
@@ -380,20 +398,34 @@ def _item_progress(
     passed = tuple(unit for unit, status in status_of.items() if status == "passed")
     unreleased = tuple(unit for unit, status in status_of.items() if status == "planned")
     missing = tuple(unit for unit in status_of if unit not in passed and unit not in unreleased)
+    reported_on = reported.get(item.id)
     status: ItemStatus
-    if not status_of:
-        status = "reported" if item.id in reported else "open"
-    elif len(passed) == len(status_of):
+    if status_of and len(passed) == len(status_of):
         status = "done"
-    elif not missing:
-        status = "waiting"
+    elif reported_on and not missing and (unreleased or not status_of):
+        status = "reported"
     else:
-        status = "partly" if passed else "open"
-    actual = reported.get(item.id) if status == "reported" else None
+        status = "partly" if passed or (reported_on and unreleased) else "open"
+    actual = reported_on if status == "reported" else None
     if status == "done" and all(unit in passed_at for unit in passed):
         actual = max(passed_at[unit] for unit in passed).astimezone().date()
-    criteria = met.get(item.id, frozenset())
-    return ItemProgress(item, planned.start, planned.end, status, passed, missing, unreleased, actual, criteria)
+    return ItemProgress(
+        item,
+        planned.start,
+        planned.end,
+        status,
+        passed,
+        missing,
+        unreleased,
+        actual,
+        met.get(item.id, frozenset()),
+        reported_on,
+    )
+
+
+def provable(track: Track, released: Collection[str]) -> int:
+    """How many items of a track this release can judge whole: they have units, and all of them are here."""
+    return sum(bool(units := track.units_of(item)) and set(units) <= set(released) for item in track.items)
 
 
 # Weekly goals
@@ -420,8 +452,18 @@ class WeekGoals:
 
     @property
     def met(self) -> bool:
-        """Whether everything that this release lets one finish is finished."""
-        return all(entry.finished or entry.status == "waiting" for entry in self.finish)
+        """Whether there is something to finish, and all of it is finished."""
+        return bool(self.finish) and all(entry.finished for entry in self.finish)
+
+    @property
+    def to_report(self) -> tuple[ItemProgress, ...]:
+        """What only a report can finish: the units that could judge it are not in this release, or there are none."""
+        return tuple(entry for entry in self.finish if entry.reportable and not entry.reported)
+
+    @property
+    def criteria(self) -> tuple[ItemProgress, ...]:
+        """The items with success criteria that are not reported as met."""
+        return tuple(entry for entry in (*self.finish, *self.work_on) if entry.open_criteria)
 
 
 def weekly_goals(progress: Progress, week: int) -> WeekGoals:

@@ -1,13 +1,17 @@
-"""Searching titles, lessons and cards. Seventy units are a megabyte of text: looking through it takes milliseconds."""
+"""Searching units, tracks, resources and systems: a few megabytes of text, which takes milliseconds to look through."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from itertools import islice
 
 from groundup.course.catalogue import Catalogue, Entry
+from groundup.course.roadmaps import Item, Section, Track
+from groundup.course.tracks import load_tracks
 
 LONGEST, MOST = 200, 30
 AROUND = 90
@@ -16,10 +20,18 @@ ENOUGH = 5  # so that a long lesson does not win by its length
 
 @dataclass(frozen=True)
 class Document:
-    """What is searched of one unit: texts with their weights, in lower case, and the text that excerpts come from."""
+    """What is searched of one page: texts with their weights, in lower case, and the text that excerpts come from.
 
-    entry: Entry
-    released: bool
+    Attributes:
+        address: the page.
+        kind: "unit", "planned" (a unit), "track", "resource" or "system".
+        title: what the page is called.
+        fields: the texts with their weights.
+        words: what excerpts are cut from.
+    """
+
+    address: str
+    kind: str
     title: str
     fields: tuple[tuple[float, str], ...]
     words: str
@@ -27,34 +39,44 @@ class Document:
 
 @dataclass(frozen=True)
 class Hit:
-    """One unit that was found. `excerpt` is HTML with the words that were found marked."""
+    """One page that was found. `excerpt` is HTML with the words that were found marked."""
 
-    entry: Entry
-    released: bool
+    address: str
+    kind: str
     title: str
     excerpt: str
     score: float
 
 
 class Search:
-    """Searches the units of a catalogue. Their texts are read when first needed, and again when a lesson changes."""
+    """Searches a catalogue and the tracks. Texts are read when first needed, and again when a lesson changes."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._documents: dict[str, tuple[int, Document]] = {}
 
     def find(self, query: str) -> list[Hit]:
-        """The units in which every word of the query begins a word, best first."""
+        """The pages in which every word of the query begins a word, best first."""
         words = re.findall(r"\w+", query.lower()[:LONGEST])
         if not words:
             return []
-        hits = [hit for document in self._all() if (hit := _match(document, words))]
+        documents = [*(self._unit(entry) for entry in self.catalogue.entries), *self._others]
+        hits = [hit for document in documents if (hit := _match(document, words))]
         return sorted(hits, key=lambda hit: -hit.score)[:MOST]
 
-    def _all(self) -> list[Document]:
-        return [self._document(entry) for entry in self.catalogue.entries]
+    @cached_property
+    def _others(self) -> list[Document]:
+        tracks = load_tracks()
+        systems = [
+            Document(
+                "/#systems", "system", system.title, ((10.0, system.title.lower()), (4.0, system.summary.lower())),
+                system.summary,
+            )
+            for system in self.catalogue.systems
+        ]  # fmt: skip
+        return [*(doc for track in tracks.values() for doc in _track(track)), *_resources(tracks.values()), *systems]
 
-    def _document(self, entry: Entry) -> Document:
+    def _unit(self, entry: Entry) -> Document:
         unit = self.catalogue.units.get(entry.id)
         stamp = unit.lesson.stat().st_mtime_ns if unit and unit.lesson.exists() else 0
         kept = self._documents.get(entry.id)
@@ -66,12 +88,11 @@ class Search:
     def _read(self, entry: Entry) -> Document:
         from groundup.site.markdown import plain
 
-        unit = self.catalogue.units.get(entry.id)
+        unit, address = self.catalogue.units.get(entry.id), f"/units/{entry.id}"
         names = f"{entry.title} {entry.id}".lower()
         if unit is None:
-            return Document(
-                entry, False, entry.title, ((10.0, names), (4.0, entry.builds.lower())), plain(entry.builds)
-            )
+            fields = ((10.0, names), (4.0, entry.builds.lower()))
+            return Document(address, "planned", entry.title, fields, plain(entry.builds))
         lesson = unit.lesson.read_text(encoding="utf-8") if unit.lesson.exists() else ""
         cards = "\n".join(f"{card.front} {card.back}" for card in unit.cards)
         labs = " ".join(f"{lab.title} {lab.question}" for lab in unit.labs)
@@ -84,7 +105,46 @@ class Search:
             (1.0, lesson),
         )
         shown = " ".join(plain(text) for text in (unit.summary, lesson, cards))
-        return Document(entry, True, unit.title, tuple((w, text.lower()) for w, text in fields), shown)
+        return Document(address, "unit", unit.title, tuple((w, text.lower()) for w, text in fields), shown)
+
+
+def _track(track: Track) -> Iterator[Document]:
+    """A track, and each of its sections and items."""
+    about = f"{track.audience} {track.about}"
+    yield _plain(f"/tracks/{track.name}", "track", track.title, about)
+    for section in track.sections:
+        for entry in (section, *section.items):
+            text = f"{track.title}. {' '.join(_texts(entry))}"
+            yield _plain(f"/tracks/{track.name}/{entry.id}", "track", entry.title, text)
+
+
+def _texts(entry: Section | Item) -> Iterator[str]:
+    yield entry.about
+    yield from entry.criteria
+    if isinstance(entry, Section):
+        yield from entry.checkpoint
+        return
+    yield from (*entry.concepts, *entry.build, *entry.questions)
+    for part in entry.parts:
+        yield from (part.title, part.about, *part.steps)
+    for scenario in entry.scenarios:
+        yield from (scenario.title, scenario.about, *scenario.points)
+
+
+def _resources(tracks: Iterable[Track]) -> Iterator[Document]:
+    """Each resource once, on the page of the first item that names it."""
+    seen: set[str] = set()
+    for track in tracks:
+        places = [(f"/tracks/{track.name}/{item.id}", r) for item in track.items for r in item.all_resources]
+        for address, resource in [*places, *((f"/tracks/{track.name}#resources", r) for r in track.resources)]:
+            if resource.id not in seen:
+                seen.add(resource.id)
+                about = f"{resource.author}, {resource.kind}. {resource.about}"
+                yield _plain(address, "resource", resource.title, about)
+
+
+def _plain(address: str, kind: str, title: str, about: str) -> Document:
+    return Document(address, kind, title, ((6.0, title.lower()), (1.5, about.lower())), about)
 
 
 def _match(document: Document, words: list[str]) -> Hit | None:
@@ -95,8 +155,8 @@ def _match(document: Document, words: list[str]) -> Hit | None:
         if not found:
             return None
         score += found
-    score += 5.0 if document.released else 0.0
-    return Hit(document.entry, document.released, document.title, _excerpt(document.words, patterns), score)
+    score += 5.0 if document.kind == "unit" else 0.0
+    return Hit(document.address, document.kind, document.title, _excerpt(document.words, patterns), score)
 
 
 def _count(word: str, pattern: re.Pattern[str], text: str) -> int:

@@ -38,7 +38,7 @@ class Standing:
 
     def next_up(self) -> list[Entry]:
         """The units to work on next, best first."""
-        return next_up(self.course.catalogue, self.states())
+        return next_up(self.course.catalogue, self.states(), self._keep(("road",), self.course.road))
 
     def track_progress(self, name: str | None = None) -> Progress | None:
         """Planned against actual, as `Course.track_progress`."""

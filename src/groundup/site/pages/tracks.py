@@ -8,14 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from groundup.course.roadmaps import Item
-from groundup.course.tracks import Progress, load_tracks, weekly_goals
+from groundup.course.tracks import Progress, load_tracks, provable, weekly_goals
 from groundup.errors import UsageError
 from groundup.site.app import Site, back
 
 
 def tracks(site: Site, request: Request) -> Response:
     """All tracks, and the one that is followed."""
-    return site.page(request, "tracks.html", tracks=load_tracks(), followed=site.standing.track_progress())
+    listed, released = load_tracks(), site.course.catalogue.units
+    proven = {name: provable(track, released) for name, track in listed.items()}
+    return site.page(request, "tracks.html", tracks=listed, proven=proven, followed=site.standing.track_progress())
 
 
 def track(site: Site, request: Request) -> Response:

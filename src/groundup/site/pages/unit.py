@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from groundup.course.catalogue import Entry, Phase
 from groundup.course.figures import parse_parameters
 from groundup.course.proof import standing
+from groundup.course.tracks import load_tracks
 from groundup.course.unit import Unit
 from groundup.site.app import Site, back
 from groundup.site.lessons import place_figures
@@ -21,7 +25,7 @@ def unit_page(site: Site, request: Request) -> Response:
     entry = next(e for e in catalogue.entries if e.id == unit_id)
     phase = next(p for p in catalogue.phases if p.name == entry.phase)
     if not catalogue.released(unit_id):
-        return site.page(request, "planned.html", entry=entry, phase=phase)
+        return site.page(request, "planned.html", entry=entry, phase=phase, **_planned(entry, phase))
     unit = catalogue.unit(unit_id)
     lesson = site.lessons.page(unit)
     titles = {e.id: e.title for e in catalogue.entries}
@@ -38,6 +42,18 @@ def unit_page(site: Site, request: Request) -> Response:
         other_figures=[f for f in unit.figures if f.name not in lesson.figures],
         **exercise_context(site, unit),
     )
+
+
+def _planned(entry: Entry, phase: Phase) -> dict[str, Any]:
+    """Where a planned unit stands, and the items of the tracks by which it can be learnt meanwhile."""
+    place = phase.entries.index(entry)
+    places = [(track, item) for track in load_tracks().values() for item in track.items if entry.id in item.units]
+    resources = {resource.id: resource for _, item in places for resource in item.all_resources}
+    return {
+        "before": phase.entries[place - 1] if place else None,
+        "places": places,
+        "resources": list(resources.values()),
+    }
 
 
 def short_name(site: Site, request: Request) -> Response:
