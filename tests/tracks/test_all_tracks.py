@@ -52,3 +52,13 @@ def test_what_is_there_of_the_systems_is_shown_by_a_command_that_exists() -> Non
 def test_every_resource_of_the_shelf_is_used() -> None:
     shelf = roadmaps._resources(roadmaps.FOLDER / "resources.toml")
     assert set(shelf) == {resource.id for track in TRACKS.values() for resource in track.all_resources}
+
+
+def test_every_resource_has_an_address_and_a_search_says_that_it_is_one() -> None:
+    resources = {r.id: r for track in TRACKS.values() for r in track.all_resources}
+    for resource in resources.values():
+        assert resource.link.startswith("https://"), resource.id
+        assert (resource.link == resource.url) == bool(resource.url)
+        if not resource.url:
+            assert "search_query=" in resource.link or "duckduckgo.com/?q=" in resource.link
+    assert sum(not r.url for r in resources.values()) <= 8, "nearly all lead to their own page"

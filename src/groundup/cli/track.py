@@ -250,7 +250,9 @@ def resource_line(resource: Resource, *, done: bool) -> str:
     """A resource on one line, with the id that --read takes."""
     sign = "[cyan]☑[/]" if done else "☐"
     about = f"{resource.kind}, {resource.author}, {resource.time}"
-    return f"{sign} {escape(resource.title)}  [dim]{escape(about)}; --read {resource.id}[/]"
+    return (
+        f"{sign} [link={resource.link}]{escape(resource.title)}[/link]  [dim]{escape(about)}; --read {resource.id}[/]"
+    )
 
 
 def track_json(progress: Progress, *, followed: bool) -> dict[str, Any]:
@@ -263,7 +265,13 @@ def track_json(progress: Progress, *, followed: bool) -> dict[str, Any]:
         "days_ahead": round(progress.days_ahead, 1),
         "items": [entry_json(entry) for entry in progress.items],
         "resources": [
-            {"id": r.id, "title": r.title, "minutes": r.time.minutes, "done": r.id in progress.resources}
+            {
+                "id": r.id,
+                "title": r.title,
+                "link": r.link,
+                "minutes": r.time.minutes,
+                "done": r.id in progress.resources,
+            }
             for r in progress.track.all_resources
         ],
     }

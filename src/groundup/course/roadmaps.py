@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from groundup.errors import ConfigError, UnknownName
 
@@ -51,6 +52,15 @@ class Resource:
     time: Duration
     url: str = ""
     about: str = ""
+
+    @property
+    def link(self) -> str:
+        """Its canonical page, or where none is known a search for title and author."""
+        if self.url:
+            return self.url
+        words = self.title if self.author.startswith("your choice") else f"{self.title} {self.author}"
+        site = "https://www.youtube.com/results?search_query=" if self.kind == "video" else "https://duckduckgo.com/?q="
+        return site + quote_plus(words)
 
 
 @dataclass(frozen=True)
