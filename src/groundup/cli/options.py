@@ -43,6 +43,9 @@ def open_course() -> Course:
     ctx = click.get_current_context()
     course = Course(Workspace.find(ctx.meta.get(KEY)))
     ctx.call_on_close(course.close)
+    if course.restored:
+        where = course.workspace.ledger_texts
+        click.echo(f"The ledger was rebuilt from {where}: {course.restored} events.", err=True)
     return course
 
 

@@ -7,9 +7,10 @@ verdict of the grader.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -23,7 +24,7 @@ from groundup.course.source import is_stub, main_function, parse
 from groundup.course.unit import Unit
 from groundup.course.verdict import Verdict
 from groundup.course.workspace import Workspace
-from groundup.errors import UnknownName, UsageError
+from groundup.errors import UnknownName, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     from groundup.course.figures import FigureWorker
@@ -73,6 +74,28 @@ class Course:
         self.ledger = ledger or Ledger(
             os.environ.get("GROUNDUP_LEDGER") or workspace.ledger_path, learner=os.environ.get("GROUNDUP_LEARNER", "")
         )
+        self._keeping = threading.Lock()
+        self.restored = self._restore()
+
+    def _restore(self) -> int:
+        """Rebuild a lost ledger from the text that the workspace's git keeps; how many events there were."""
+        texts, path = self.workspace.ledger_texts, self.workspace.ledger_path
+        if self.ledger.path != path or path.exists() or not texts.is_dir():
+            return 0
+        from groundup.course.ledgertext import restore
+
+        return restore(self.ledger, texts)
+
+    def _commit(self, message: str, paths: Sequence[Path]) -> None:
+        """Keep files in the workspace's git, and with them the events so far as text."""
+        kept: list[Path] = []
+        with self._keeping:
+            if self.ledger.written and self.ledger.path == self.workspace.ledger_path:
+                from groundup.course.ledgertext import export
+
+                self.ledger.written = False
+                kept = export(self.ledger, self.workspace.ledger_texts)
+        self.workspace.commit(message, [*paths, *kept])
 
     def __enter__(self) -> Course:
         return self
@@ -81,8 +104,11 @@ class Course:
         self.close()
 
     def close(self) -> None:
-        """End the worker processes and give back the ledger's connections."""
+        """End the worker processes, keep the events as text, and give back the ledger's connections."""
         self.end_grading()
+        if self.ledger.written:
+            with contextlib.suppress(WorkspaceError):  # the next event brings these along
+                self._commit("Keep the ledger", [])
         if worker := self.__dict__.pop("figure_worker", None):
             worker.close()
         self.ledger.close()
@@ -146,7 +172,7 @@ class Course:
         self.workspace.write_exercise(unit.id, write_exercise(unit))
         kept = {"backup": str(backup.relative_to(self.workspace.root))} if backup else {}
         self.ledger.append("reset" if backup else "started", unit.id, kept)
-        self.workspace.commit(f"Start {unit.id}", [path, *([backup] if backup else [])])
+        self._commit(f"Start {unit.id}", [path, *([backup] if backup else [])])
         return path, True
 
     def save(self, name: str, text: str) -> str:
@@ -169,7 +195,7 @@ class Course:
         self.workspace.write_exercise(unit.id, text)
         if before is None:
             self.ledger.append("started", unit.id)
-        self.workspace.commit(f"Save {unit.id}", [path, *([backup] if backup else [])])
+        self._commit(f"Save {unit.id}", [path, *([backup] if backup else [])])
         return f"Saved as {path}." + (f" What was there is kept as {backup}." if backup else "")
 
     def check(
@@ -194,7 +220,7 @@ class Course:
         self.ledger.record(verdict, source)
         on_verdict(verdict)
         if verdict.passed:
-            self.workspace.commit(f"Pass {unit.id}", [self.workspace.exercise(unit.id)])
+            self._commit(f"Pass {unit.id}", [self.workspace.exercise(unit.id)])
         return verdict
 
     def mine(self, *, without: str = "") -> dict[str, str]:
@@ -404,7 +430,7 @@ class Course:
         self.workspace.create()
         page = self.journal.write(day, text, version)
         self.ledger.append("journal", payload={"day": page.day.isoformat()})
-        self.workspace.commit(f"Journal of {page.day}", [self.journal.path(page.day)])
+        self._commit(f"Journal of {page.day}", [self.journal.path(page.day)])
         return page
 
     def review(self, *, everything: bool = False) -> Review:

@@ -77,6 +77,8 @@ class Ledger:
     def __init__(self, where: Path | str, *, learner: str = "") -> None:
         text = str(where)
         self.learner = learner
+        self.written = False
+        """Whether anything has been written through this object since it was last set back."""
         self._lock = Lock()
         self._opened: Engine | None = None
         self.path = None if "://" in text else Path(text)
@@ -101,6 +103,7 @@ class Ledger:
         if kind not in KINDS or kind == "verdict":
             raise UsageError(f"The ledger has no event '{kind}' to append; it has {', '.join(KINDS)}.")
         with self._transaction() as connection:
+            self.written = True
             return self._insert(connection, kind, unit, payload or {})
 
     def record(self, verdict: Verdict, source: str) -> int:
@@ -112,6 +115,7 @@ class Ledger:
         if verdict.code_sha256 != sha256_text(source):
             raise UsageError("A verdict can only be recorded with the source that it judges.")
         with self._transaction() as connection:
+            self.written = True
             self._keep_source(connection, verdict.code_sha256, source)
             return self._insert(
                 connection,
@@ -149,6 +153,31 @@ class Ledger:
             },
         ).one()
         return int(row[0])
+
+    def restore(self, events: Iterable[Mapping[str, Any]], sources: Mapping[str, str]) -> None:
+        """Write events that were kept elsewhere, with their ids and times, into an empty ledger; all of them or none.
+
+        Args:
+            events: each with the keys of `COLUMNS`.
+            sources: the texts that verdicts judge, by their hashes.
+
+        Raises:
+            UsageError: the ledger has events of its own, or a source is not what its hash says.
+        """
+        from sqlalchemy import text
+
+        if self.last_id():
+            raise UsageError(f"The ledger {self._shown} is not empty: nothing was restored.")
+        for sha256, source in sources.items():
+            if sha256_text(source) != sha256:
+                raise UsageError(f"The source {sha256} is not what its hash says: nothing was restored.")
+        with self._transaction() as connection:
+            for sha256, source in sources.items():
+                self._keep_source(connection, sha256, source)
+            for event in events:
+                row = {**event, "learner": self.learner, "payload": json.dumps(event["payload"], ensure_ascii=False)}
+                names = ", ".join(f":{name}" for name in ("learner", *COLUMNS.split(", ")))
+                connection.execute(text(f"INSERT INTO events (learner, {COLUMNS}) VALUES ({names})"), row)
 
     def _keep_source(self, connection: Connection, sha256: str, source: str) -> None:
         from sqlalchemy import text

@@ -15,11 +15,12 @@ from groundup.errors import WorkspaceError
 
 STATE = ".groundup"
 IGNORED = f"""\
-# What can be made again stays out of the history; your solutions, journal and ledger stay in.
+# What can be made again stays out of the history; your solutions, journal and ledger (as text) stay in.
 {STATE}/cache/
 {STATE}/runs/
 {STATE}/run/
 {STATE}/mlflow*
+{STATE}/*.sqlite
 {STATE}/*-wal
 {STATE}/*-shm
 __pycache__/
@@ -40,6 +41,7 @@ class Workspace:
         self.backups = self.exercises / ".backup"
         self.journal_dir = self.root / "journal"
         self.ledger_path = self.state_dir / "ledger.sqlite"
+        self.ledger_texts = self.state_dir / "ledger"
         self.cache_dir = self.state_dir / "cache"
         self._git_lock = threading.Lock()
 
