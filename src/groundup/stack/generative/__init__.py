@@ -1,0 +1,1 @@
+"""Language models: trained, tuned, aligned, made small."""
