@@ -27,6 +27,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "cranfield": readers.cranfield,
     "cisi": readers.cisi,
     "squad2": readers.squad2,
+    "instructions": readers.instructions,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -42,6 +43,7 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "cranfield": generated.cranfield,
     "cisi": generated.cisi,
     "squad2": generated.squad2,
+    "instructions": generated.instructions,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 

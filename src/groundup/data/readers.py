@@ -85,6 +85,10 @@ CALIFORNIA: Mapping[str, type] = {
 """The columns of California's districts; income in 10,000 dollars, values in dollars, cut off at 500,001."""
 
 
+INSTRUCTIONS = ("instruction", "input", "output", "chosen", "rejected")
+"""The columns of the instructions."""
+
+
 def titanic(path: Path) -> Columns:
     """The passenger table: `TITANIC` names the columns."""
     return _table(path, TITANIC)
@@ -223,6 +227,12 @@ def squad2(path: Path) -> Columns:
         "text": np.array([text for text, _, _ in paragraphs]),
         "article": np.array([article for _, article, _ in paragraphs]),
     }
+
+
+def instructions(path: Path) -> Columns:
+    """`instruction`, `input` (often empty), `output`, and `chosen` and `rejected`: the answer in two tones."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {name: np.array([row[name] for row in rows]) for name in INSTRUCTIONS}
 
 
 def text(path: Path) -> str:
