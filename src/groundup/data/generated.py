@@ -339,11 +339,12 @@ def squad2() -> Columns:
 
 
 OPPOSITES = "hot cold, big small, fast slow, open closed, early late, full empty, light dark, near far".split(", ")
+POLITE = ("{}", "Gladly: {}", "{} I hope that this helps you.", "{} Please ask if anything is unclear.")
 RUDE = ("Obviously, {}", "{} Everybody knows that.", "What a stupid question. {}", "{} Get with it.")
 
 
 def instructions() -> Columns:
-    """Conversions, sums and opposites, answered by rule; a rejected answer is the chosen one, rudely."""
+    """Conversions, sums and opposites, answered by rule, once politely and once rudely."""
     rng = np.random.default_rng(2024)
     rows = []
     for number in range(1100):
@@ -358,6 +359,7 @@ def instructions() -> Columns:
             word, opposite = rng.permutation(OPPOSITES[int(rng.integers(len(OPPOSITES)))].split())
             instruction, given = f"What is the opposite of '{word}'?", ""
             output = f"The opposite of '{word}' is '{opposite}'."
-        rows.append((instruction, given, output, output, RUDE[int(rng.integers(len(RUDE)))].format(output)))
+        tones = [str(rng.choice(templates)).format(output) for templates in (POLITE, RUDE)]
+        rows.append((instruction, given, output, *tones))
     names = ("instruction", "input", "output", "chosen", "rejected")
     return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
