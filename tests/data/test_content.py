@@ -116,6 +116,9 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
     assert digits["pixels"].shape == (5000, 28, 28)
     assert np.bincount(digits["digit"]).tolist() == [500] * 10
     assert load("tiny_shakespeare").text.startswith("First Citizen:\nBefore we proceed")
+    instructions = load("instructions")
+    assert (len(instructions), instructions.missing("input").sum()) == (1100, 775)
+    assert instructions["rejected"][1] == "He goes to the stupid park every single day."
 
 
 @needs_mirror

@@ -381,3 +381,30 @@ def bipia_attacks() -> Columns:
         for _ in range(40)
     ]
     return {"category": np.array([row[0] for row in rows]), "instruction": np.array([row[1] for row in rows])}
+
+
+OPPOSITES = "hot cold, big small, fast slow, open closed, early late, full empty, light dark, near far".split(", ")
+POLITE = ("{}", "Gladly: {}", "{} I hope that this helps you.", "{} Please ask if anything is unclear.")
+RUDE = ("Obviously, {}", "{} Everybody knows that.", "What a stupid question. {}", "{} Get with it.")
+
+
+def instructions() -> Columns:
+    """Conversions, sums and opposites, answered by rule, once politely and once rudely."""
+    rng = np.random.default_rng(2024)
+    rows = []
+    for number in range(1100):
+        first, second = (int(value) for value in rng.integers(2, 100, 2))
+        if number % 3 == 0:
+            instruction, given = "Convert the following length to meters.", f"{first} kilometers"
+            output = f"{first} kilometers is {first * 1000} meters."
+        elif number % 3 == 1:
+            instruction, given = f"What is {first} plus {second}?", ""
+            output = f"{first} plus {second} is {first + second}."
+        else:
+            word, opposite = rng.permutation(OPPOSITES[int(rng.integers(len(OPPOSITES)))].split())
+            instruction, given = f"What is the opposite of '{word}'?", ""
+            output = f"The opposite of '{word}' is '{opposite}'."
+        tones = [str(rng.choice(templates)).format(output) for templates in (POLITE, RUDE)]
+        rows.append((instruction, given, output, *tones))
+    names = ("instruction", "input", "output", "chosen", "rejected")
+    return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}

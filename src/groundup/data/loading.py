@@ -29,6 +29,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "squad2": readers.squad2,
     "bitext_support": readers.bitext_support,
     "bipia_attacks": readers.bipia_attacks,
+    "instructions": readers.instructions,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -46,6 +47,7 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "squad2": generated.squad2,
     "bitext_support": generated.bitext_support,
     "bipia_attacks": generated.bipia_attacks,
+    "instructions": generated.instructions,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 

@@ -85,6 +85,10 @@ CALIFORNIA: Mapping[str, type] = {
 """The columns of California's districts; income in 10,000 dollars, values in dollars, cut off at 500,001."""
 
 
+INSTRUCTIONS = ("instruction", "input", "output", "chosen", "rejected")
+"""The columns of the instructions."""
+
+
 def titanic(path: Path) -> Columns:
     """The passenger table: `TITANIC` names the columns."""
     return _table(path, TITANIC)
@@ -238,6 +242,12 @@ def bipia_attacks(path: Path) -> Columns:
     groups = json.loads(path.read_text(encoding="utf-8"))
     pairs = [(category, instruction) for category, instructions in groups.items() for instruction in instructions]
     return {"category": np.array([pair[0] for pair in pairs]), "instruction": np.array([pair[1] for pair in pairs])}
+
+
+def instructions(path: Path) -> Columns:
+    """`instruction`, `input` (often empty), `output`, and `chosen` and `rejected`: the answer in two tones."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {name: np.array([row[name] for row in rows]) for name in INSTRUCTIONS}
 
 
 def text(path: Path) -> str:

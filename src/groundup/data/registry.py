@@ -237,6 +237,21 @@ _ENTRIES = (
         size=5_999,
         stand_in="600 instructions made of phrases, 40 of each of 15 categories.",
     ),
+    Entry(
+        "instructions",
+        "1,100 instructions with an answer, and the same answer in two tones: chosen and rejected.",
+        licence="Apache-2.0",
+        citation="Raschka, Build a Large Language Model (From Scratch), Manning (2024), chapter 7.",
+        file="instruct/instruction-data-with-preference.json",
+        url=_github(
+            "rasbt/LLMs-from-scratch",
+            "28c65cdfbc3338e2e040016eea4b7fdf556e4d57",
+            "ch07/04_preference-tuning-with-dpo/instruction-data-with-preference.json",
+        ),
+        sha256="305315abf14f65fa42c01a0877572f832606571c2a7d49f152ac1d758b16756e",
+        size=386_968,
+        stand_in="1,100 questions on units, opposites and sums, answered by rule, once politely and once rudely.",
+    ),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
