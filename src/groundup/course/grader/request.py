@@ -13,7 +13,7 @@ from groundup.course.unit import Unit, load_unit
 from groundup.errors import CannotJudge
 
 # What the diagnosis of one verdict may take, in processor seconds, should its looks at the checks not end it before.
-DIAGNOSIS_SECONDS = {"numpy": 8.0, "torch": 12.0}
+DIAGNOSIS_SECONDS = {"numpy": 16.0, "torch": 20.0}
 
 
 class Mine(TypedDict):
