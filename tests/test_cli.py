@@ -12,6 +12,7 @@ import click
 import pytest
 
 from groundup.cli import COMMANDS, cli, main
+from groundup.cli.copilot import copilot_command
 from tests.conftest import Ran
 
 Groundup = Callable[..., Ran]
@@ -146,11 +147,8 @@ def test_a_ledger_server_that_does_not_answer_is_found_by_doctor(groundup: Groun
     assert "secret" not in ran.out
 
 
-@pytest.mark.parametrize("stopped", [KeyboardInterrupt(), RuntimeError("Query interrupted")], ids=["Ctrl-C", "DuckDB"])
-def test_ctrl_c_is_a_line_and_no_traceback(
-    stopped: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(cli, "main", raises(stopped))
+def test_ctrl_c_is_a_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "main", raises(KeyboardInterrupt()))
     with pytest.raises(SystemExit) as ended:
         main(["map"])
     assert ended.value.code == 130
@@ -158,6 +156,16 @@ def test_ctrl_c_is_a_line_and_no_traceback(
     monkeypatch.setattr(cli, "main", raises(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         main(["map"])
+
+
+def test_ctrl_c_within_a_query_of_the_copilot_is_one_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(copilot_command.commands["status"], "callback", raises(RuntimeError("Query interrupted")))
+    with pytest.raises(SystemExit) as ended:
+        main(["copilot", "status"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "\nStopped. Everything recorded before is kept.\n"
 
 
 def raises(error: BaseException) -> Callable[..., None]:

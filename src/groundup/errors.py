@@ -9,9 +9,8 @@
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
     ├── ModelUnavailable     a model does not answer, or its weights could be had from nowhere  (exit 3)
-    ├── StoreError           the copilot's store cannot be opened, read or written         (exit 3)
-    ├── ClusterError         a cluster could not be reached, or refused                    (exit 3)
-    ├── CannotServe          the copilot's API or page cannot start                        (exit 3)
+    ├── StoreError           what a system stored cannot be opened, read or written        (exit 3)
+    ├── CannotServe          the API or the page of a system cannot start                  (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
 
 Anything else that escapes is a bug, and keeps its traceback.
@@ -80,23 +79,13 @@ class ModelUnavailable(GroundupError):
 
 
 class StoreError(GroundupError):
-    """The copilot's store could not be opened, read or written."""
+    """What a system stored could not be opened, read or written."""
 
     exit_code = 3
-
-
-class ClusterError(GroundupError):
-    """A cluster could not be reached, or refused what was asked; `passing` where it may answer the next time."""
-
-    exit_code = 3
-
-    def __init__(self, message: str, *, passing: bool = False) -> None:
-        self.passing = passing
-        super().__init__(message)
 
 
 class CannotServe(GroundupError):
-    """The copilot's API or page cannot start, because something that it needs is not there."""
+    """The API or the page of a system cannot start, because something that it needs is not there."""
 
     exit_code = 3
 

@@ -103,10 +103,6 @@ def main(arguments: list[str] | None = None) -> None:
         _report(str(error), error.exit_code, arguments)
     except (KeyboardInterrupt, click.Abort):
         _stopped()
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":  # how DuckDB passes on a Ctrl-C
-            raise
-        _stopped()
     except BrokenPipeError:
         # The reader of a pipe went away (`groundup map | head`): not an error, and nothing more to write.
         sys.stdout = None  # type: ignore[assignment]
@@ -123,7 +119,7 @@ def _report(message: str, code: int, arguments: list[str], usage: click.ClickExc
         click.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
     elif isinstance(usage, click.UsageError) and usage.ctx is not None:
         click.echo(usage.ctx.get_usage(), err=True)
-    from groundup.systems.copilot.logs import visible
+    from groundup.terminal import visible
 
     # An error may quote a file, a log or a server: nothing of that may steer the terminal.
     click.echo("groundup: " + "\n".join(map(visible, message.split("\n"))), err=True)

@@ -13,7 +13,8 @@ import click
 
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress
-from groundup.errors import ClusterError, UsageError
+from groundup.errors import UsageError
+from groundup.systems.copilot.errors import ClusterError
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.collect import Collected
@@ -241,7 +242,7 @@ def count_of(number: int, what: str) -> str:
 
 def shown(text: str) -> str:
     """Text from a log or a cluster for the terminal: nothing in it steers that, or is read as markup."""
-    from groundup.systems.copilot.logs import visible
+    from groundup.terminal import visible
 
     return escape(visible(text))
 

@@ -19,7 +19,22 @@ from groundup.cli.serving import demo_command, page_command, serve_command
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
 
-@click.group("copilot", epilog="Example: kubectl logs deploy/checkout --timestamps | groundup copilot why -")
+class CopilotGroup(click.Group):
+    """Takes a Ctrl-C that came by DuckDB for what it is."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises Abort where it was stopped."""
+        try:
+            return super().invoke(ctx)
+        except RuntimeError as error:
+            if str(error) != "Query interrupted":
+                raise
+            raise click.Abort from error
+
+
+@click.group(
+    "copilot", cls=CopilotGroup, epilog="Example: kubectl logs deploy/checkout --timestamps | groundup copilot why -"
+)
 def copilot_command() -> None:
     """Find root causes in logs, and answer with citations.
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from groundup.errors import ClusterError, MissingPackage, UsageError
+from groundup.errors import MissingPackage, UsageError
 from groundup.systems.copilot import cluster as module
 from groundup.systems.copilot import collect as collecting
 from groundup.systems.copilot import streams as following
 from groundup.systems.copilot.cluster import Cluster, NoLog, connect
 from groundup.systems.copilot.collect import Collected, collect, store_streamed
+from groundup.systems.copilot.errors import ClusterError
 from groundup.systems.copilot.store import Store, open_store
 from groundup.systems.copilot.streams import Streams
 from tests.conftest import Ran

@@ -11,7 +11,8 @@ import pytest
 from groundup.checking import speed_ratio
 from groundup.errors import UsageError
 from groundup.systems.copilot import why
-from groundup.systems.copilot.logs import Record, after, moment, open_logs, parse, visible
+from groundup.systems.copilot.logs import Record, after, moment, open_logs, parse
+from groundup.terminal import visible
 
 
 def one(line: str) -> Record:

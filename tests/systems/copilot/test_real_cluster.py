@@ -23,10 +23,10 @@ import pytest
 import urllib3
 import yaml
 
-from groundup.errors import ClusterError
 from groundup.systems.copilot import cluster as module
 from groundup.systems.copilot.cluster import Cluster, NoLog, connect
 from groundup.systems.copilot.collect import Collected, collect, store_streamed
+from groundup.systems.copilot.errors import ClusterError
 from groundup.systems.copilot.store import open_store
 from groundup.systems.copilot.streams import Streams
 from tests.systems.copilot.apiserver import START, ApiServer, Container, Instance, event, numbered, serve

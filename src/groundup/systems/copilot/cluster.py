@@ -17,8 +17,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from groundup.errors import ClusterError, UsageError
+from groundup.errors import UsageError
 from groundup.extras import need
+from groundup.systems.copilot.errors import ClusterError
 from groundup.systems.copilot.logs import MAX_LINE
 
 if TYPE_CHECKING:

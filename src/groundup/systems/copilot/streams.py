@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from groundup.errors import ClusterError
 from groundup.systems.copilot.cluster import Cluster, Line, Log, NoLog
+from groundup.systems.copilot.errors import ClusterError
 from groundup.systems.copilot.store import Source
 
 FULL = 10_000  # lines that a stream holds before it lets the server wait
