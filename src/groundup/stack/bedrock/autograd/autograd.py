@@ -140,8 +140,9 @@ class Tensor:
     def __matmul__(self, other: Operand) -> "Tensor":
         """Matrix product over the last two axes, with the axes before them broadcast, as `np.matmul`.
 
-        For C = AB, d loss / dA = G Bᵀ and d loss / dB = Aᵀ G, with G = d loss / dC: the only products of these
-        matrices whose shapes fit. A vector on the right is a column and a vector on the left a row.
+        For C = AB, d loss / dA = G Bᵀ and d loss / dB = Aᵀ G, with G = d loss / dC: unless
+        they are square, the only products of these matrices whose shapes fit. A vector on the right is a column and a
+        vector on the left a row.
         """
         other = self._operand(other)
         if other.data.ndim == 1:

@@ -165,7 +165,7 @@ def test_broadcast_shapes_says_which_axis_clashes():
 
 def test_broadcast_shapes_names_the_sizes_that_clash():
     """In long shapes one does not want to look for them."""
-    with pytest.raises(ValueError, match="5") as raised:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - its message is looked at below
         broadcast_shapes((2, 1, 5), (6, 5), (7, 1))
     rest = str(raised.value)
     for shape in ("(2, 1, 5)", "(6, 5)", "(7, 1)"):

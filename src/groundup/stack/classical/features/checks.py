@@ -184,7 +184,7 @@ def test_one_hot_of_what_was_not_seen():
 
 def test_one_hot_refuses_mixed_columns():
     """A text beside None, and `least` below 1, are refused."""
-    with pytest.raises(TypeError, match="NoneType"):
+    with pytest.raises(TypeError):
         OneHotEncoder().fit(np.array([["a"], [None]], dtype=object))
     assert_refuses_values(lambda least: OneHotEncoder(least).fit(PODS), "least", 0, -1)
 

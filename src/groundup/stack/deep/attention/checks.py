@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from groundup.checking import assert_close, assert_shape
+from groundup.checking import assert_close, assert_refuses, assert_shape
 from groundup.stack.deep.attention import (
     MultiHeadAttention,
     SelfAttention,
@@ -408,27 +408,27 @@ def test_attend_without_dropout_is_deterministic(rng: np.random.Generator) -> No
 
 
 def test_attend_refuses_shapes_that_disagree() -> None:
-    """Shapes that do not fit are refused by name (`_check_shapes` does it, if it is called)."""
-    for shapes, message in (
-        (((3, 4), (3, 5), (3, 5)), "queries and keys must have the same last dimension, got 4 and 5"),
-        (((3, 4), (5, 4), (3, 4)), "keys and values must have the same number of tokens, at least 1, got 5 and 3"),
-        (((3, 4), (0, 4), (0, 4)), "at least 1, got 0 and 0"),
-        (((2, 3, 4), (5, 3, 4), (5, 3, 4)), r"agree in the axes before their last two, got \[\(2,\), \(5,\), \(5,\)\]"),
-    ):
+    """Shapes that do not fit are refused (`_check_shapes` does it, if it is called)."""
+    cases: list[tuple[tuple[tuple[int, ...], ...], tuple[Any, ...], str]] = [
+        (((3, 4), (3, 5), (3, 5)), (4, 5), "queries of 4 numbers and keys of 5"),
+        (((3, 4), (5, 4), (3, 4)), (5, 3), "5 keys and 3 values"),
+        (((3, 4), (0, 4), (0, 4)), (0,), "no key at all"),
+        (((2, 3, 4), (5, 3, 4), (5, 3, 4)), ((2,), (5,)), "a batch of 2 queries and a batch of 5 keys"),
+    ]
+    for shapes, named, message in cases:
         q, k, v = (torch.ones(shape) for shape in shapes)
-        with pytest.raises(ValueError, match=message):
-            attend(q, k, v)
+        assert_refuses(lambda q=q, k=k, v=v: attend(q, k, v), *named, message=f"attend: {message}")
 
 
 def test_attend_refuses_masks_that_do_not_fit() -> None:
-    """A mask of numbers, or of a wrong shape, is refused by name (`_check_shapes` does it, if it is called)."""
+    """A mask of numbers, or of a wrong shape, is refused (`_check_shapes` does it, if it is called)."""
     x = torch.ones(2, 3, 4)
-    with pytest.raises(TypeError, match=r"mask must be boolean, True where a query may look, got torch\.float32"):
+    with pytest.raises(TypeError):
         attend(x, x, x, torch.zeros(3, 3))
-    with pytest.raises(ValueError, match=r"mask of shape \(3, 2\) must broadcast to \(2, 3, 3\)"):
-        attend(x, x, x, torch.ones(3, 2, dtype=torch.bool))
-    with pytest.raises(ValueError, match=r"mask of shape \(1, 2, 3, 3\) must broadcast to \(2, 3, 3\)"):
-        attend(x, x, x, torch.ones(1, 2, 3, 3, dtype=torch.bool))
+    for shape in ((3, 2), (1, 2, 3, 3)):
+        mask = torch.ones(shape, dtype=torch.bool)
+        message = f"attend: a mask of shape {shape} where the weights have (2, 3, 3)"
+        assert_refuses(lambda mask=mask: attend(x, x, x, mask), shape, message=message)
 
 
 # Several heads.
@@ -585,8 +585,8 @@ def test_multi_head_leaves_its_inputs_alone(rng: np.random.Generator) -> None:
 def test_multi_head_refuses_heads_that_do_not_divide() -> None:
     """Heads that do not divide dim are refused."""
     for dim, heads in ((8, 3), (8, 0), (8, -2), (2, 4)):
-        with pytest.raises(ValueError, match=f"heads must divide dim={dim}, got heads={heads}"):
-            MultiHeadAttention(dim, heads)
+        message = f"MultiHeadAttention(dim={dim}, heads={heads})"
+        assert_refuses(lambda dim=dim, heads=heads: MultiHeadAttention(dim, heads), heads, message=message)
 
 
 def test_self_attention_agrees_with_torch(rng: np.random.Generator) -> None:
@@ -739,8 +739,7 @@ def test_transformer_maps(rng: np.random.Generator) -> None:
 def test_transformer_refuses_long_sequences(rng: np.random.Generator) -> None:
     """A sequence with more tokens than positions is refused."""
     model = small_transformer(rng)
-    with pytest.raises(ValueError, match="tokens must be at most max_tokens=12 long, got 13"):
-        model.encode(torch.ones(1, 13, dtype=torch.long))
+    assert_refuses(lambda: model.encode(torch.ones(1, 13, dtype=torch.long)), 13)
 
 
 class Scripted(Transformer):

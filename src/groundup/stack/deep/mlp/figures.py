@@ -127,7 +127,8 @@ def initialization(
     """The root mean square of the activations, layer by layer, for weights drawn at `scale` times
     He's deviation. At 1 a signal keeps its size through any depth. A little less and it fades, a
     little more and it explodes, and the gradient on its way back with it: the factor is raised to
-    the power of the depth. Xavier's 1 / fan_in is 0.71.
+    the power of the depth. Xavier's 2 / (fan_in + fan_out) is 0.71 here, where all layers
+    are of one width.
     """
     rng = np.random.default_rng(0)
     fig = go.Figure()

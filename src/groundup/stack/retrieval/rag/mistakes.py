@@ -17,6 +17,7 @@ from groundup.stack.retrieval.rag.rag import (
     Span,
     _runs,
     cited,
+    contradict,
     find_span,
     normalise,
     render,
@@ -135,50 +136,48 @@ def knows_what_it_left_out(passages, *, budget, length, overlap=0.5):
     return context
 
 
+@mistake("find_span", edit=("numbers <= set(words(there)) and ", ""))
+def forgives_numbers():
+    """You count a number as one word among many. "Full at 95 percent" then finds "full at 90 percent": each number of
+    the sentence must be in the span, or the score is 0.
+    """
+
+
+@mistake("find_span", edit=(" and not contradict(sentence, there)", ""))
+def forgives_contradictions():
+    """You accept a span that says the opposite. "Checkout was killed" then finds "Checkout was not killed", and "A
+    calls B" finds "B calls A": leave out each span for which `contradict` is true.
+    """
+
+
 @mistake("find_span")
-def forgives_numbers(sentence, text):
-    """You count a number or a "not" as one word among many. "Full at 95 percent" then finds "full at 90 percent", and
-    "is not full" finds "is full": each of those words must be in the span, or the score is 0.
+def compares_negations_one_way(sentence, text):
+    """You look for the sentence's negations in the span, and not for the span's in the sentence: "Checkout was killed"
+    finds "Checkout was not killed". `contradict` compares both ways.
     """
     wanted, best = set(terms(sentence)), (0, 0, 0.0)
+    strict = {word for word in words(sentence) if word in NEGATIONS or any(map(str.isdigit, word))}
     found = sentences(text)
     spans = found + [(first[0], second[1]) for first, second in pairwise(found)]
     for start, end in sorted(spans, key=lambda span: (span[1] - span[0], span[0])):
         score = len(wanted & set(terms(text[start:end]))) / max(1, len(wanted))
-        if score > best[2]:
+        if score > best[2] and strict <= set(words(text[start:end])):
             best = (start, end, score)
     return best
 
 
-@mistake("find_span")
-def divides_by_the_span(sentence, text):
+@mistake("find_span", edit=("/ max(1, len(wanted))", "/ max(1, len(set(terms(there))))"))
+def divides_by_the_span():
     """You divide by the number of terms in the span. That asks how much of the source was used; what matters is how
     much of the sentence is backed: divide by the terms of the sentence.
     """
-    wanted, best = set(terms(sentence)), (0, 0, 0.0)
-    strict = {word for word in words(sentence) if word in NEGATIONS or any(map(str.isdigit, word))}
-    found = sentences(text)
-    spans = found + [(first[0], second[1]) for first, second in pairwise(found)]
-    for start, end in sorted(spans, key=lambda span: (span[1] - span[0], span[0])):
-        there = set(terms(text[start:end]))
-        if strict <= set(words(text[start:end])) and len(wanted & there) / max(1, len(there)) > best[2]:
-            best = (start, end, len(wanted & there) / len(there))
-    return best
 
 
-@mistake("find_span")
-def looks_at_single_sentences(sentence, text):
+@mistake("find_span", edit=("found + [(first[0], second[1]) for first, second in pairwise(found)]", "found"))
+def looks_at_single_sentences():
     """You compare with single sentences only. A reply often joins two sentences of its source into one; look at
     pairs of neighbours too.
     """
-    wanted, best = set(terms(sentence)), (0, 0, 0.0)
-    strict = {word for word in words(sentence) if word in NEGATIONS or any(map(str.isdigit, word))}
-    for start, end in sorted(sentences(text), key=lambda span: (span[1] - span[0], span[0])):
-        if strict <= set(words(text[start:end])):
-            score = len(wanted & set(terms(text[start:end]))) / max(1, len(wanted))
-            if score > best[2]:
-                best = (start, end, score)
-    return best
 
 
 @mistake("check")
@@ -427,8 +426,10 @@ def by_one_key(sentence, text):
 
     def score(span):
         there = text[span[0] : span[1]]
-        needed = [word for word in words(sentence) if word in NEGATIONS or any(map(str.isdigit, word))]
-        return len(wanted.intersection(terms(there))) / max(1, len(wanted)) if {*needed} <= {*words(there)} else 0.0
+        needed = [word for word in words(sentence) if any(map(str.isdigit, word))]
+        if contradict(sentence, there) or not {*needed} <= {*words(there)}:
+            return 0.0
+        return len(wanted.intersection(terms(there))) / max(1, len(wanted))
 
     spans = [*found, *((first[0], second[1]) for first, second in pairwise(found))]
     best = max(spans, key=lambda span: (score(span), span[0] - span[1], -span[0]), default=None)

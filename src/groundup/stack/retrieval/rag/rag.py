@@ -193,23 +193,64 @@ def cited(text: str) -> list[int]:
 def find_span(sentence: str, text: str) -> tuple[int, int, float]:
     """The sentence of a text, or two that follow each other, which hold most of the words of `sentence`.
 
-    The score is the share of its different terms that are there. It is 0 where one of its numbers or negations is
-    missing, because a single one changes what is said. Of equal scores the shortest span counts, then the first.
+    The score is the share of its different terms that are there. It is 0 where one of its numbers is missing, because
+    a single one changes what is said, and where the two `contradict` each other. Of equal scores the shortest span
+    counts, then the first.
 
     Returns:
         Start, end and score; (0, 0, 0.0) where nothing is shared.
     """
     wanted = set(terms(sentence))
-    strict = {word for word in words(sentence) if word in NEGATIONS or any(map(str.isdigit, word))}
+    numbers = set(_numbers(sentence))
     found = sentences(text)
     spans = found + [(first[0], second[1]) for first, second in pairwise(found)]
     best = (0, 0, 0.0)
     for start, end in sorted(spans, key=lambda span: (span[1] - span[0], span[0])):
-        if strict <= set(words(text[start:end])):
-            score = len(wanted & set(terms(text[start:end]))) / max(1, len(wanted))
-            if score > best[2]:
-                best = (start, end, score)
+        there = text[start:end]
+        score = len(wanted & set(terms(there))) / max(1, len(wanted))
+        if score > best[2] and numbers <= set(words(there)) and not contradict(sentence, there):
+            best = (start, end, score)
     return best
+
+
+def contradict(sentence: str, span: str) -> bool:
+    """Whether a span that shares words with a sentence says something else, by three rules of this project.
+
+    - One of the two denies what the other does not: "full" and "not full", whichever of them the source says.
+    - The sentence has a name that the span lacks. A name begins with a capital letter. Any sentence does, so its first
+      word counts only where the span has a name that the sentence lacks: then one may have taken the other's place.
+    - Names, or numbers, that both have come in another order: "A calls B" and "B calls A".
+
+    The rules are about words. "B is called by A" is refused though it is true, and names in lower case are not seen.
+    """
+    replaced = not set(_names(span)) <= set(terms(sentence))
+    named = _names(sentence if replaced else " ".join(sentence.split(maxsplit=1)[1:]))
+    return (
+        _denials(sentence) != _denials(span)
+        or not set(named) <= set(terms(span))
+        or any(_common(of(sentence), of(span)) != _common(of(span), of(sentence)) for of in (_names, _numbers))
+    )
+
+
+def _common(some: list[str], others: list[str]) -> list[str]:
+    return [term for term in dict.fromkeys(some) if term in others]
+
+
+def _denials(text: str) -> Counter[tuple[str, str]]:
+    """Each negation with the term that it stands before: ("not", "full"). "Cannot" and "isn't" count as "not"."""
+    plain = ["not" if word == "cannot" or word.endswith("n't") else word for word in words(text)]
+    kept = [word for word in plain if word not in STOP_WORDS]
+    return Counter((word, _stem(after)) for word, after in pairwise([*kept, ""]) if word in NEGATIONS)
+
+
+def _names(text: str) -> list[str]:
+    """The terms of the words that begin with a capital letter, in order."""
+    return [term for word in WORD.findall(text) if word[0].isupper() for term in terms(word)]
+
+
+def _numbers(text: str) -> list[str]:
+    """The words that hold a digit, in order."""
+    return [word for word in words(text) if any(map(str.isdigit, word))]
 
 
 def check(reply: str, context: Sequence[Passage], *, threshold: float = 0.7) -> list[Claim]:
@@ -306,9 +347,10 @@ def calibrate_threshold(scores: ArrayLike, answerable: ArrayLike, *, wrong: floa
 
     Args:
         scores: of shape (n_questions,): how sure the answerer was.
-        answerable: of shape (n_questions,): whether answering was right.
-        wrong: the cost of answering where it was not.
-        silent: the cost of abstaining where it was.
+        answerable: of shape (n_questions,): whether the sources have an answer. Where an answer to such a question may
+            be wrong, say instead whether the answer was right.
+        wrong: the cost of answering where they have none.
+        silent: the cost of abstaining where they have one.
 
     Returns:
         One of the scores, or infinity (always abstain); of equal costs the highest.

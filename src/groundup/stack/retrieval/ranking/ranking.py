@@ -463,6 +463,9 @@ def score_fusion(found: Sequence[Found], k: int, *, weights: Sequence[float] | N
 def surprise(scores: Float[np.ndarray, " found"]) -> Float[np.ndarray, " found"]:
     """How unlikely each score is to lie so far above the others by chance: -log P(Z ≥ z), in nats.
 
+    A heuristic of this project. It holds for the scores of all documents, or of a random sample of them: the first of
+    the best thousand of many lies far out of *those* even if all is noise.
+
     z is the score's distance from their mean in standard deviations, Z a normal variable. It grows as z² / 2, so of a
     row in which nothing stands out no score is worth much, and of one in which something does, that is worth a lot.
 
@@ -481,13 +484,15 @@ def evidence_fusion(
 ) -> Found:
     """One ranking of a search by words and one by meaning, in which the one that knows more has more to say.
 
-    Standardised scores say how far a document stands out, not whether that is much. Two things do:
+    A heuristic of this project, without a reference. Standardised scores say how far a document stands out, not whether
+    that is much. Two things do:
 
     - A BM25 score has a bound B, which it comes near where a document says all that was asked. It counts as `scale`
       times score / √B: words that mostly miss do not outvote meaning. The root is there because a sum of terms varies
       as the root of their number: undivided, the scores of long queries would have all the say, over B itself short.
     - Cosines have no such scale, but chance has, and their `surprise` counts. Where no document stands out more than
-      the best of so many would by chance, meaning adds next to nothing.
+      the best of so many would by chance, meaning adds next to nothing. That is so where `meaning` holds all documents
+      or a random sample. The best 1,000 of 100,000 are a tail: its first has 18 nats of surprise on pure noise.
 
     What a search did not find counts there with the lowest of its row; a score that is not finite is not found.
 

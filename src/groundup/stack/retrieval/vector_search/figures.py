@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -39,6 +39,18 @@ def _edges(vectors: np.ndarray, pairs: list[tuple[int, int]]) -> tuple[list[floa
     return x, y
 
 
+class _Steps:
+    """The links of a graph, which note whose are asked for: the rows from which a walk goes on."""
+
+    def __init__(self, links: np.ndarray) -> None:
+        self.links = links
+        self.blocks: list[int] = []
+
+    def __getitem__(self, block: Any) -> np.ndarray:
+        self.blocks.append(int(block[0] if isinstance(block, tuple) else block))
+        return self.links[block]
+
+
 def _plane(plot: go.Figure) -> go.Figure:
     plot.update_xaxes(title="x, of points on a sphere seen from above", range=[-1.05, 1.05], zeroline=False)
     plot.update_yaxes(title="y", range=[-1.05, 1.05], zeroline=False, scaleanchor="x")
@@ -52,10 +64,11 @@ def walk(
     M: Annotated[int, Range(2, 6)] = 3,
     direction: Annotated[int, Range(0, 350, step=10)] = 40,
 ) -> go.Figure:
-    """Layer 0 of a graph of 150 points, and what a search for the point at the star has found.
+    """Layer 0 of a graph of 150 points, and the walk of a search for the point at the star.
 
     With one row in view the walk goes straight on and may end beside the goal. A wider view costs more comparisons, and
-    finds the way around. Orange are the rows found, blue those that they link to and that were compared as well.
+    finds the way around. Orange are the rows found, blue the others that were compared, and the line is the way from
+    the entry to the best row found.
     """
     vectors = _sphere(150)
     index = HNSW(3, M=M, ef_construction=20, seed=1)
@@ -64,16 +77,29 @@ def walk(
     turn = np.radians(direction)
     query = np.array([0.75 * np.cos(turn), 0.75 * np.sin(turn), np.sqrt(1 - 0.75**2)], np.float32)
     at = descend(graph, query, index._entry, 0)
-    rows, _ = search_layer(graph, 0, query, at, ef, np.ones(150, bool))
-    linked = [(row, int(other)) for row in range(150) for other in graph.links[graph.block[row]] if other >= 0]
-    compared = sorted({other for row, other in linked if row in set(rows.tolist())} - set(rows.tolist()))
+    steps = _Steps(graph.links)
+    plain = getattr(search_layer, "py_func", search_layer)  # uncompiled, so that it can be watched
+    rows, _ = plain(graph._replace(links=steps), 0, query, at, ef, np.ones(150, bool))
+    neighbours = [[int(other) for other in graph.links[block] if other >= 0] for block in graph.block]
+    linked = [(row, other) for row in range(150) for other in neighbours[row]]
+    row_of = {int(block): row for row, block in enumerate(graph.block)}
+    came_from = {int(at): int(at)}  # each row compared, and the one from which it was seen first
+    for row in (row_of[block] for block in steps.blocks):
+        for other in neighbours[row]:
+            came_from.setdefault(other, row)
+    compared = sorted(set(came_from) - set(rows.tolist()))
+    way = [int(rows[0])]
+    while way[-1] != at:
+        way.append(came_from[way[-1]])
     best = int(np.argmax(vectors @ query))
     plot = go.Figure()
     x, y = _edges(vectors, linked)
     plot.add_scatter(x=x, y=y, mode="lines", line={"color": GREY, "width": 0.5}, hoverinfo="skip", showlegend=False)
+    x, y = vectors[way, 0], vectors[way, 1]
+    plot.add_scatter(x=x, y=y, mode="lines", line={"color": BLUE, "width": 3}, name=f"way ({len(way) - 1} steps)")
     for name, some, colour, size in (
-        ("not compared", list(range(150)), GREY, 5),
-        ("linked to what was found", compared, SKY, 8),
+        ("not compared", sorted(set(range(150)) - set(came_from)), GREY, 5),
+        (f"compared ({len(compared)})", compared, SKY, 8),
         (f"found ({len(rows)})", rows, ORANGE, 9),
     ):
         plot.add_scatter(

@@ -170,7 +170,8 @@ class Exact:
             queries: vectors of `dim` numbers; their lengths scale the scores and change no ranking.
             k: how many.
             allowed: only these may be found: ids, or a mask over the rows in the order of `self.ids`. Up to a fifth of
-                the rows are compared one by one, so that a narrow filter gives exact answers in every index.
+                the rows are compared one by one, so that a narrow filter gives exact answers. Not in `PQ`, which
+                compares codes.
 
         Returns:
             Ids and scores, both (queries, k): -1 and minus infinity where there are fewer than `k` to be found.
@@ -385,7 +386,7 @@ class PQ(Exact):
 
     Attributes:
         parts: how many; `dim` must be divisible by it.
-        codes: of every part, of shape (parts, 256, dim / parts); none before `train`.
+        codes: the codebook of every part, of shape (parts, 256, dim / parts); none before `train`.
 
     Source: Jégou, Douze and Schmid (2011), "Product quantization for nearest neighbor search".
     """
