@@ -32,6 +32,7 @@ MODULES = {
 """What a package is imported as, where that is not its name."""
 
 SEE = {
+    "agents": (13, "`agents/workflows` beside LangGraph, in the tests"),
     "classical": (64, ""),
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
