@@ -598,7 +598,7 @@ def test_numpy_numbers_are_numbers():
 def test_a_power_must_be_a_number():
     """Anything else as the exponent is a TypeError."""
     a = Tensor([2.0, 3.0])
-    exponents: list[Any] = [Tensor([1.0, 2.0]), np.array([1.0, 2.0]), [1.0, 2.0], "2"]
+    exponents: list[Any] = [Tensor([1.0, 2.0]), np.array([1.0, 2.0]), np.array(2.0), [1.0, 2.0]]
     for exponent in exponents:
         with pytest.raises(TypeError):
             pow(a, exponent)
