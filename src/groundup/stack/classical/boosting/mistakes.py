@@ -35,19 +35,19 @@ def forgets_to_divide():
     """Your new weights do not add up to 1: they grow from round to round. Divide by their sum."""
 
 
-@mistake("loss_gradients", edit=("weights * (p - y), weights * p * (1 - p)", "weights * (p - y), weights"))
+@mistake("loss_gradients", edit=("p - y[i], p * (1 - p)", "p - y[i], 1.0"))
 def takes_the_curvature_of_squares():
     """You give the logistic loss the curvature of the squared one. Its second derivative is p (1 - p)."""
 
 
-@mistake("loss_gradients", edit=("weights * (scores - y)", "weights * (y - scores)"))
+@mistake("loss_gradients", edit=("scores[i] - y[i], 1.0", "y[i] - scores[i], 1.0"))
 def takes_residuals_for_slopes():
     """You return the residual, y - score. The slope of the loss is its negative: trees answer -G / H."""
 
 
 @mistake(
     "loss_gradients",
-    edit=("weights * (p - y), weights * p * (1 - p)", "p - y, p * (1 - p)"),
+    edit=("weights[i] * first, weights[i] * second", "first, second"),
 )
 def forgets_the_weights():
     """A sample of weight 3 is worth three: its slope and its curvature both count three times."""
@@ -73,7 +73,9 @@ def starts_at_a_probability():
     """A score is a log odds, and you begin with a probability. Begin with ln(mean / (1 - mean))."""
 
 
-@mistake("sum_bins", edit=("codes[feature, rows[i]]", "codes[feature, i]"))
+@mistake(
+    "sum_bins", edit=[("codes[feature, rows[i]]", "codes[feature, i]"), ("codes[other, rows[i]]", "codes[other, i]")]
+)
 def reads_the_first_rows():
     """You read the codes of the first rows, whichever are asked for. Row i of the node is `rows[i]` of the table."""
 
