@@ -227,6 +227,8 @@ def test_a_split_has_its_price():
     assert best_split(histograms, PENALTIES._replace(min_child_weight=2.1)).feature == LEAF, "2 is below 2.1"
     assert best_split(histograms_of({4: (3, 4)}), PENALTIES._replace(min_child_weight=0.0)).feature == LEAF, "one bin"
     assert best_split(histograms[:0], PENALTIES).feature == LEAF, "no feature, no split"
+    dust = histograms_of({0: (-2, 2), 1: (1e-10, 1e-22)})
+    assert best_split(dust, Penalties(3, 0.0, 0.0, 0.0)).feature == LEAF, "dust of a subtraction is no side"
     for slopes in ((-9, 4, 4, 4), (4, 4, 4, -9)):
         bins = {code: (slope, 1) for code, slope in enumerate(slopes)}
         got = best_split(histograms_of(bins), PENALTIES._replace(min_child_weight=2.0))
@@ -241,6 +243,8 @@ def test_missing_values_go_where_they_gain():
     assert_close(got[2:], [0, 0], "missing as high: (code, left)")
     got = best_split(histograms_of({0: (-2, 1), 1: (-2, 1), MISSING: (4, 1)}), PENALTIES)
     assert_close(got[2:], [1, 0], "missing as neither: all known values left, missing right")
+    got = best_split(histograms_of({0: (-2, 1), MISSING - 1: (-2, 1), MISSING: (4, 1)}), PENALTIES)
+    assert_close(got[2:], [MISSING - 1, 0], "all bins are in use: the cut before the missing ones is the last")
     dust = best_split(histograms_of({0: (-2, 1), 1: (2, 3), MISSING: (-1e-13, 1e-13)}), PENALTIES)
     assert_close(dust[2:], [0, 0], "dust of a subtraction is no missing value: the side of larger H")
 
@@ -281,6 +285,7 @@ def test_boost_starts_at_the_log_odds(rng):
     share = np.average(labels, weights=weights)
     start, trees = boost(bins_of(X, weights, 255), labels, weights, LOGISTIC, 5, 0.5, PENALTIES)
     assert_close(start, log(share / (1 - share)), "the log odds of the weighted share of ones")
+    assert_close(trees[0].weight[0], weights.sum(), "the root of a tree has the weight of all samples")
     scores = [boosted_scores(start, trees[:n], X) for n in range(6)]
     losses = [weights @ (np.logaddexp(0, s) - labels * s) for s in scores]
     assert (np.diff(losses) < 0).all(), f"each tree must lower the training loss, got {losses}"
@@ -328,9 +333,9 @@ def test_tree_shap_by_hand():
     both = Tree(
         children[0], children[1], feature, threshold, missing_left, value, np.zeros(5), weight.astype(int), weight
     )
-    got = tree_shap(both, np.array([[1.0, 1.0, 7.0], [0.0, 1.0, 7.0]]), *rule(2))
+    got = tree_shap(both, np.array([[1.0, 1.0, 7.0], [0.5, 1.0, 7.0]]), *rule(2))
     assert_close(got[0], [3, 3, 0], "both high: 8 - 2 = 6, a half for each; the third column is not asked for")
-    assert_close(got[1], [-3, 1, 0], "CPU low: 0 - 2 = -2; memory is high, which speaks for slow")
+    assert_close(got[1], [-3, 1, 0], "CPU at the threshold goes left: 0 - 2 = -2; memory speaks for slow")
 
 
 def expectation(tree, x, known, node=0):
