@@ -38,6 +38,10 @@ DRAWN = {"check_sample_weight_equivalence_on_dense_data": "a bootstrap sample dr
 EXPECTED: dict[str, dict[str, str]] = {
     "RandomForestClassifier": DRAWN,
     "RandomForestRegressor": DRAWN,
+    "AdaBoostClassifier": {
+        "check_sample_weight_equivalence_on_dense_data": "weights are fractions after a round, and rounding decides "
+        "between equal splits"
+    },
     "LogisticRegression": PLAIN | {"check_classifier_not_supporting_multiclass": WORDS},
     "SoftmaxRegression": PLAIN
     | {
