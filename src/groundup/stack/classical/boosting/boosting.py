@@ -461,6 +461,14 @@ class _Boosting(BaseEstimator):
         return tags
 
 
+def _present(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check the weights, and leave out the samples without any; a table that stays whole is not copied."""
+    weights = weights_of(sample_weight, len(X))
+    if weights.all():
+        return X, y, weights
+    return X[weights > 0], y[weights > 0], weights[weights > 0]
+
+
 class AdaBoostClassifier(ClassifierMixin, _Boosting):
     """Small trees that vote, each grown on samples weighed by the mistakes of those before it.
 
@@ -485,8 +493,7 @@ class AdaBoostClassifier(ClassifierMixin, _Boosting):
         depth = at_least("max_depth", self.max_depth, 1)
         X, y = table(self, X, y=y)
         check_classification_targets(y)
-        weights = weights_of(sample_weight, len(X))
-        X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+        X, y, weights = _present(X, y, sample_weight)
         self.classes_, targets = np.unique(y, return_inverse=True)
         n_classes, columns, limits = len(self.classes_), columns_of(X), Limits(depth, 2, 1, X.shape[1])
         self.trees_, votes = [], []
@@ -627,9 +634,8 @@ class GradientBoostingRegressor(RegressorMixin, _GradientBoosting):
         X, y = table(self, X, y=y, y_numeric=True)
         if np.abs(y).max() > LARGEST:
             raise ValueError(f"y must be within ±{LARGEST:g}, or squares overflow, got {np.abs(y).max():g}. Divide y.")
-        weights = weights_of(sample_weight, len(X))
-        there = weights > 0
-        self._boost(X[there], y[there].astype(float), weights[there], SQUARED)
+        X, y, weights = _present(X, y, sample_weight)
+        self._boost(X, y.astype(float), weights, SQUARED)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -647,9 +653,8 @@ class GradientBoostingClassifier(ClassifierMixin, _GradientBoosting):
         """Grow the trees on labels y of two classes; otherwise as `GradientBoostingRegressor.fit`."""
         X, y = table(self, X, y=y)
         check_classification_targets(y)
-        weights = weights_of(sample_weight, len(X))
-        there = weights > 0
-        self.classes_, targets = np.unique(y[there], return_inverse=True)
+        X, y, weights = _present(X, y, sample_weight)
+        self.classes_, targets = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y must have two classes where sample_weight is above 0, got 1 class: {self.classes_[0]}."
@@ -657,7 +662,7 @@ class GradientBoostingClassifier(ClassifierMixin, _GradientBoosting):
         if len(self.classes_) > 2:
             classes, rest = len(self.classes_), "Take AdaBoostClassifier, or one model for each class."
             raise ValueError(f"Only binary classification is supported. y must have two classes, got {classes}. {rest}")
-        self._boost(X[there], targets.astype(float), weights[there], LOGISTIC)
+        self._boost(X, targets.astype(float), weights, LOGISTIC)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
