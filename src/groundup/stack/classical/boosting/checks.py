@@ -214,8 +214,8 @@ def test_of_equal_splits_the_first_is_taken():
     """Of equal features the first; of equal codes the lowest; a gain that is larger by rounding only is equal."""
     same = {2: (-1, 1), 5: (1, 1)}
     assert best_split(histograms_of(same, same), PENALTIES)[1:3] == (0, 2), "two equal features; no row has codes 3, 4"
-    close = {2: (-1 - 1e-14, 1), 5: (1 + 1e-14, 1)}
-    assert best_split(histograms_of(same, close), PENALTIES).feature == 0, "the second is better by 1e-14"
+    far, farther = {2: (-1000, 1), 5: (1000, 1)}, {2: (-1000 - 1e-11, 1), 5: (1000 + 1e-11, 1)}
+    assert best_split(histograms_of(far, farther), PENALTIES).feature == 0, "the second is better by a part of 1e-14"
 
 
 def test_a_split_has_its_price():
@@ -227,7 +227,7 @@ def test_a_split_has_its_price():
     assert best_split(histograms, PENALTIES._replace(min_child_weight=2.1)).feature == LEAF, "2 is below 2.1"
     assert best_split(histograms_of({4: (3, 4)}), PENALTIES._replace(min_child_weight=0.0)).feature == LEAF, "one bin"
     assert best_split(histograms[:0], PENALTIES).feature == LEAF, "no feature, no split"
-    dust = histograms_of({0: (-2, 2), 1: (1e-10, 1e-22)})
+    dust = histograms_of({0: (-2, 2), 1: (1e-3, 1e-12)})
     assert best_split(dust, Penalties(3, 0.0, 0.0, 0.0)).feature == LEAF, "dust of a subtraction is no side"
     for slopes in ((-9, 4, 4, 4), (4, 4, 4, -9)):
         bins = {code: (slope, 1) for code, slope in enumerate(slopes)}
@@ -245,8 +245,8 @@ def test_missing_values_go_where_they_gain():
     assert_close(got[2:], [1, 0], "missing as neither: all known values left, missing right")
     got = best_split(histograms_of({0: (-2, 1), MISSING - 1: (-2, 1), MISSING: (4, 1)}), PENALTIES)
     assert_close(got[2:], [MISSING - 1, 0], "all bins are in use: the cut before the missing ones is the last")
-    dust = best_split(histograms_of({0: (-2, 1), 1: (2, 3), MISSING: (-1e-13, 1e-13)}), PENALTIES)
-    assert_close(dust[2:], [0, 0], "dust of a subtraction is no missing value: the side of larger H")
+    dust = best_split(histograms_of({0: (-2e6, 3e6), 1: (2e6, 1e6), MISSING: (-1e-6, 1e-6)}), PENALTIES)
+    assert_close(dust[2:], [0, 1], "dust of a subtraction is no missing value: the side of larger H")
 
 
 # --- boosting -------------------------------------------------------------------------------------------------------
