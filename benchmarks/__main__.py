@@ -19,7 +19,7 @@ from benchmarks.measure import Figure, machine
 
 NAMES = (
     "install", "startup", "verdicts", "diagnoses", "pages", "units", "templates", "evidence", "ingest", "embedding",
-    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
+    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "classical", "suite",
 )  # fmt: skip
 
 
