@@ -2,6 +2,7 @@
 
 import tracemalloc
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -840,7 +841,7 @@ def test_fit_takes_lists_and_integers_and_shares_weight_between_equal_columns(rn
 def test_fit_refuses_labels_it_cannot_learn(rng):
     """One class, three classes, labels with a hole and labels in a table are errors that say so."""
     X, y = two_classes(rng, 6)
-    for labels, what in (
+    wrong: list[tuple[Any, str]] = [
         (["up"] * 6, "one class only"),
         ([0, 1, 2, 0, 1, 2], "three classes, where two are wanted"),
         ([0, 1, np.nan, 0, 1, 1], "not-a-number among the labels"),
@@ -849,7 +850,8 @@ def test_fit_refuses_labels_it_cannot_learn(rng):
         ([0.5, 1.25, 0.5, 1.25, 2.5, 0.25], "quantities instead of labels"),
         (None, "no labels at all"),
         (y[:5], "five labels for six rows"),
-    ):
+    ]
+    for labels, what in wrong:
         assert_refuses(
             lambda labels=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, labels), r"\by\b", message=what
         )
@@ -857,7 +859,8 @@ def test_fit_refuses_labels_it_cannot_learn(rng):
 
 def test_fit_refuses_features_it_cannot_square():
     """Text, complex numbers, holes and numbers whose squares overflow are refused by the name X."""
-    for wrong in ("a", 1j, None, np.nan, 1e200, -1e200):
+    values: list[Any] = ["a", 1j, None, np.nan, 1e200, -1e200]
+    for wrong in values:
         assert_refuses(
             lambda wrong=wrong: LogisticRegression().fit([[wrong], [0]], [0, 1]), r"\bX\b", message=f"{wrong}"
         )

@@ -510,7 +510,8 @@ def check_features(X: ArrayLike, fitted: Any = None) -> np.ndarray:
     if fitted is not None and not hasattr(fitted, "n_features_in_"):
         raise NotFittedError(f"This {type(fitted).__name__} has not learned anything yet: call fit before predicting.")
     try:
-        array = check_array(X, dtype=np.float64, input_name="X", estimator=fitted)
+        kind: Any = np.float64  # scikit-learn's own type is that of the default, a text
+        array = check_array(X, dtype=kind, input_name="X", estimator=fitted)
     except (TypeError, ValueError) as error:
         text = str(error)
         hint = " Encode text columns first, for example one-hot." if "to float" in text or "number" in text else ""
