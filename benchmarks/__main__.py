@@ -19,7 +19,7 @@ from benchmarks.measure import Figure, machine
 
 NAMES = (
     "install", "startup", "verdicts", "diagnoses", "pages", "units", "templates", "evidence", "ingest", "embedding",
-    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "suite",
+    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "classical", "suite",
 )  # fmt: skip
 
 
@@ -30,15 +30,19 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all unless given")
     parser.add_argument("--json", type=Path, default=Path(".benchmarks/latest.json"), help="default: %(default)s")
+    parser.add_argument("--smoke", action="store_true", help="a small size, to see that it runs: of classical only")
     given = parser.parse_args()
     for wrong in set(given.names) - set(NAMES):
         parser.error(f"There is no benchmark '{wrong}'. There are {', '.join(NAMES)}.")
+    if given.smoke and given.names != ["classical"]:
+        parser.error("--smoke is a size of the benchmark classical: python -m benchmarks classical --smoke")
     before, found, empty = machine(), [], []
     with Console(stderr=True).status("") as status:
         for name in given.names or NAMES:
             status.update(f"Measuring {name}")
             count = len(found)
-            for figure in import_module(f"benchmarks.{name}").run():
+            options = {"smoke": True} if given.smoke else {}
+            for figure in import_module(f"benchmarks.{name}").run(**options):
                 found.append(figure)
                 status.update(f"Measuring {name}: {figure.what}")
             if len(found) == count:

@@ -1,6 +1,7 @@
 """The benchmarks' arithmetic, and that what they compare computes the same."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import classical
 from benchmarks.__main__ import NAMES, document_of, main, table
 from benchmarks.avx2 import copy_without_avx512, environment
 from benchmarks.incidents import generate
@@ -51,6 +53,36 @@ def test_a_name_that_is_none_is_refused_with_those_that_are(
         main()
     assert stop.value.code == 2
     assert ", ".join(NAMES) in capsys.readouterr().err
+
+
+def test_a_smoke_run_is_of_the_benchmark_that_has_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks", "units", "--smoke"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "python -m benchmarks classical --smoke" in capsys.readouterr().err
+
+
+def test_an_estimator_is_measured_beside_its_peer_on_rows_that_it_has_not_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y, rows = classical.table("forest", smoke=True)
+    assert (X.shape, len(y), rows) == ((1_200, 30), 1_200, 1_000), "a fifth as many rows again judge"
+    monkeypatch.setattr(classical, "SIZES", {"linear regression": classical.SIZES["linear regression"]})
+    figures = {figure.what: figure for figure in classical.run(smoke=True)}
+    size = "linear regression, 2,000 × 50"
+    assert {f"{size}: fit", f"{size}: predict", f"{size}: R² on unseen rows"} <= set(figures)
+    quality = figures[f"{size}: R² on unseen rows"]
+    assert quality.value == pytest.approx(quality.peer, rel=1e-9), "the same line"
+    assert 0.5 < quality.value < 0.9, "and noise that none foretells"
+    times = [figures[f"{size}: {kind}"] for kind in ("fit", "predict")]
+    logs = [math.log(figure.peer / figure.value) for figure in times if figure.peer]
+    mean = figures["geometric mean of all times, theirs / ours"].value
+    assert mean == pytest.approx(math.exp(sum(logs) / 2), rel=1e-9)
+    slowest = next(figure.value for what, figure in figures.items() if "slowest" in what)
+    assert slowest == pytest.approx(math.exp(min(logs)), rel=1e-9)
 
 
 def test_without_a_gpu_the_benchmark_for_one_says_so_in_a_line(

@@ -2,6 +2,7 @@
 
 import tracemalloc
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -744,13 +745,13 @@ def test_fit_without_penalty_predicts_the_right_average(rng):
         assert_close(model.predict_proba(X + 10.0)[:, 1].mean(), y.mean(), f"mean probability with l2={l2}", rtol=1e-6)
 
 
-CONVENTIONS = estimator_conventions("classifier", without=["is_cloned_by_its_settings", "scores_itself"])
+CONVENTIONS = estimator_conventions("classifier")
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize("estimator", [LogisticRegression, SoftmaxRegression])
 def test_it_is_an_estimator(estimator, convention):
-    """It keeps scikit-learn's conventions, but for what its base classes would bring."""
+    """It keeps scikit-learn's conventions."""
     convention(lambda: estimator(2, max_iter=40))  # a whole number, which fit must not make a float
 
 
@@ -806,7 +807,7 @@ def test_any_two_labels_will_do(rng):
     X, y = two_classes(rng)
     reference = LogisticRegression(max_iter=STEPS["newton"]).fit(X, y)
     codes = (X @ reference.coef_[0] + reference.intercept_ > 0).astype(int)
-    for labels in (("crash", "healthy"), (-1, 1), (3, 7), (False, True), (0.5, 1.5)):
+    for labels in (("crash", "healthy"), (-1, 1), (3, 7), (False, True), (1.0, 2.0)):
         named = np.array(labels)[y]
         model = LogisticRegression(max_iter=STEPS["newton"]).fit(X, named)
         assert (named == np.array(labels)[y]).all(), f"y after fit with labels {labels} is as it was: got {named}"
@@ -840,20 +841,41 @@ def test_fit_takes_lists_and_integers_and_shares_weight_between_equal_columns(rn
 def test_fit_refuses_labels_it_cannot_learn(rng):
     """One class, three classes, labels with a hole and labels in a table are errors that say so."""
     X, y = two_classes(rng, 6)
-    for labels, what in (
+    wrong: list[tuple[Any, str]] = [
         (["up"] * 6, "one class only"),
         ([0, 1, 2, 0, 1, 2], "three classes, where two are wanted"),
         ([0, 1, np.nan, 0, 1, 1], "not-a-number among the labels"),
         (y[:, None], "labels of shape (6, 1), where (6,) is wanted"),
-    ):
+        (["up", None, "up", "down", "up", "down"], "a label that is None"),
+        ([0.5, 1.25, 0.5, 1.25, 2.5, 0.25], "quantities instead of labels"),
+        (None, "no labels at all"),
+        (y[:5], "five labels for six rows"),
+    ]
+    for labels, what in wrong:
         assert_refuses(
             lambda labels=labels: LogisticRegression(max_iter=STEPS["newton"]).fit(X, labels), r"\by\b", message=what
         )
 
 
-def test_fit_refuses_text():
-    """Text among the features is refused by the name X, not by NumPy's."""
-    assert_refuses(lambda: LogisticRegression(max_iter=STEPS["newton"]).fit([["a"], ["b"]], [0, 1]), r"\bX\b")
+def test_fit_refuses_features_it_cannot_square():
+    """Text, complex numbers, holes and numbers whose squares overflow are refused by the name X."""
+    values: list[Any] = ["a", 1j, None, np.nan, 1e200, -1e200]
+    for wrong in values:
+        assert_refuses(
+            lambda wrong=wrong: LogisticRegression().fit([[wrong], [0]], [0, 1]), r"\bX\b", message=f"{wrong}"
+        )
+
+
+def test_a_constant_column_gets_no_weight(rng):
+    """The intercept stands for it. Without a penalty they share a weight, and a warning names the column."""
+    X, y = two_classes(rng)
+    with_constant = np.column_stack([X, np.full(len(X), 4.0)])
+    model = LogisticRegression(max_iter=STEPS["newton"]).fit(with_constant, y)
+    assert_close(model.coef_[0, 3], 0.0, "the weight of a constant column", atol=1e-6)
+    with pytest.warns(RuntimeWarning, match=r"constant.*3"):
+        free = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(with_constant, y)
+    reference = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(X, y)
+    assert_close(free.predict_proba(with_constant), reference.predict_proba(X), "probabilities with and without it")
 
 
 def test_fit_refuses_settings_that_break_a_rule(rng):
@@ -1005,7 +1027,7 @@ def test_softmax_regression_takes_any_labels(rng):
     X, y = three_classes(rng, 60)
     reference = SoftmaxRegression(tol=0.03).fit(X, y)
     codes = np.argmax(X @ reference.coef_.T + reference.intercept_, axis=1)
-    for labels in ((3, 5, 9), (-1, 0, 1), (0.5, 1.5, 2.5)):
+    for labels in ((3, 5, 9), (-1, 0, 1), (2.0, 4.0, 6.0)):
         named = np.array(labels)[y]
         model = SoftmaxRegression(tol=0.03).fit(X, named)
         assert_close(named, np.array(labels)[y], "y after fit", rtol=0, atol=0)

@@ -17,6 +17,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array
+
+LARGEST = 1e100
+"""Features beyond it are refused: the squares of their sums would overflow."""
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
@@ -252,12 +259,12 @@ def newton(
 # --- estimators ----------------------------------------------------------------------------------------------
 
 
-class LogisticRegression:
+class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Binary classifier with log-odds linear in the features, and an L2 penalty on the weights.
 
     Complete separation without a penalty is refused, because the weights would grow for ever. Quasi-complete
     separation (a column that is non-zero in one class only) is not detected: a weight of 15 or more, on a column
-    of zeros and ones, is its sign.
+    of zeros and ones, is its sign. With a penalty a constant column gets the weight 0, as the intercept stands for it.
 
     Attributes:
         classes_: the two labels, sorted; the second is the positive class, of shape (2,).
@@ -304,7 +311,8 @@ class LogisticRegression:
                 The message names the setting (with its value), X or y.
 
         Warns:
-            RuntimeWarning: `max_iter` steps were not enough. The message names `max_iter`.
+            RuntimeWarning: `max_iter` steps were not enough (the message names `max_iter`); or l2 is 0 and columns of X
+                are constant, so that they share the intercept's weight.
         """
         _check_settings(self, solvers=("newton", "gradient"))
         X, y = check_training_data(X, y)
@@ -325,7 +333,7 @@ class LogisticRegression:
                 objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
             )
         if self.l2 == 0:
-            _check_not_separated(design @ found.parameters, labels)
+            _check_unpenalised(design, found.parameters, labels)
         self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
         self.n_features_in_ = X.shape[1]
         self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -336,7 +344,8 @@ class LogisticRegression:
         """Return the log-odds of the positive class, of shape (n_samples,).
 
         Raises:
-            ValueError: X is not a finite table with as many columns as in `fit`, or there was no `fit` yet.
+            ValueError: X is not a finite table with as many columns as in `fit`; or there was no `fit` yet
+                (NotFittedError).
         """
         return (check_features(X, fitted=self) @ self.coef_.T + self.intercept_)[:, 0]
 
@@ -356,8 +365,13 @@ class LogisticRegression:
         logits = self.decision_function(X)
         return self.classes_[(logits > 0).astype(int)]
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
 
-class SoftmaxRegression:
+
+class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     """Classifier for two or more classes: one linear score for each class, softmax, an L2 penalty on the weights.
 
     It is fitted by gradient descent from zero, which keeps the weights of the classes (and their intercepts)
@@ -494,26 +508,19 @@ def check_features(X: ArrayLike, fitted: Any = None) -> np.ndarray:
         ValueError: X is not a finite table of numbers, or `fitted` cannot predict from it.
     """
     if fitted is not None and not hasattr(fitted, "n_features_in_"):
-        raise ValueError(f"This {type(fitted).__name__} has not learned anything yet: call fit before predicting.")
+        raise NotFittedError(f"This {type(fitted).__name__} has not learned anything yet: call fit before predicting.")
     try:
-        array = np.asarray(X, dtype=float)
+        kind: Any = np.float64  # scikit-learn's own type is that of the default, a text
+        array = check_array(X, dtype=kind, input_name="X", estimator=fitted)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"X must hold numbers only: {error}. Encode text columns first, for example one-hot."
-        ) from None
-    if array.ndim != 2:
-        raise ValueError(
-            f"X must have shape (n_samples, n_features), got {array.shape}. "
-            "One feature: X.reshape(-1, 1). One sample: X.reshape(1, -1)."
-        )
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise ValueError(
-            f"X must be finite, got {array[row, column]} at row {row}, column {column}. "
-            "Impute or drop missing values first."
-        )
+        text = str(error)
+        hint = " Encode text columns first, for example one-hot." if "to float" in text or "number" in text else ""
+        raise ValueError(f"X must be a finite table of numbers. {text}{hint}") from None
     if fitted is not None and array.shape[1] != fitted.n_features_in_:
-        raise ValueError(f"X must have {fitted.n_features_in_} features, as in fit; got {array.shape[1]}.")
+        name, wanted = type(fitted).__name__, fitted.n_features_in_
+        raise ValueError(
+            f"X has {array.shape[1]} features, but {name} is expecting {wanted} features as input, as in fit."
+        )
     return array
 
 
@@ -521,33 +528,57 @@ def check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndar
     """Return X as `check_features` does and y as an array of one label for each row.
 
     Raises:
-        ValueError: there is nothing to learn from, a label is missing, or their numbers differ.
+        ValueError: there is nothing to learn from, X is too large to square, a label is missing or no class, or their
+            numbers differ.
     """
-    X, y = check_features(X), np.asarray(y)
-    if 0 in X.shape:
-        raise ValueError(f"X must have at least one sample and one feature, got shape {X.shape}.")
+    X = check_features(X)
+    if np.abs(X).max() > LARGEST:
+        raise ValueError(
+            f"X must be within ±{LARGEST:g}, or its squares overflow, got {np.abs(X).max():g}. Standardise X."
+        )
+    if y is None:
+        raise ValueError("fit requires y to be passed, but the target y is None. Give one label for each row of X.")
+    y = np.asarray(y)
     if y.shape != (len(X),):
         raise ValueError(f"y must have one label for each row of X, shape ({len(X)},); got {y.shape}.")
-    if (y != y).any():  # only NaN differs from itself
-        row = np.flatnonzero(y != y)[0]
-        raise ValueError(f"y must not hold NaN, got one at row {row}. Drop the rows without a label.")
+    missing = np.array([label is None or label != label for label in y])  # only NaN differs from itself
+    if missing.any():
+        row = np.flatnonzero(missing)[0]
+        raise ValueError(f"y must not hold {y[row]}, got one at row {row}. Drop the rows without a label.")
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"y must hold classes. {error}") from None
     return X, y
 
 
 def _check_several_classes(classes: np.ndarray) -> None:
     if len(classes) < 2:
-        raise ValueError(f"y must hold at least 2 classes, got only {classes.tolist()[0]!r}: nothing to tell apart.")
+        raise ValueError(
+            f"y must hold at least 2 classes, got 1 class, {classes.tolist()[0]!r}: nothing to tell apart."
+        )
 
 
 def check_two_classes(classes: np.ndarray) -> None:
     """Raise ValueError unless there are exactly two classes."""
     _check_several_classes(classes)
     if len(classes) > 2:
-        raise ValueError(f"y must hold exactly 2 classes, got {len(classes)}. Use SoftmaxRegression.")
+        raise ValueError(
+            f"Only binary classification is supported. y must hold exactly 2 classes, got {len(classes)}. "
+            "Use SoftmaxRegression."
+        )
 
 
-def _check_not_separated(logits: np.ndarray, labels: np.ndarray) -> None:
-    if (logits * (2 * labels - 1) > 0).all():
+def _check_unpenalised(design: np.ndarray, parameters: np.ndarray, labels: np.ndarray) -> None:
+    constant = np.flatnonzero(np.ptp(design[:, :-1], axis=0) == 0)
+    if constant.size:
+        warnings.warn(
+            f"X has constant columns, {constant.tolist()}, and l2 is 0: they share the weight of the intercept. "
+            "Drop them, or give l2=1.0.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    if ((design @ parameters) * (2 * labels - 1) > 0).all():
         raise ValueError(
             "l2 must be above 0 here, got 0: a plane separates the two classes, so larger weights always fit better "
             "and there is no minimum. Give l2=1.0, for example."

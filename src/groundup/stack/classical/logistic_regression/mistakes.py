@@ -9,9 +9,9 @@ from groundup.stack.classical.logistic_regression.logistic_regression import (
     _check_binary_labels,
     _check_class_numbers,
     _check_finite_loss,
-    _check_not_separated,
     _check_settings,
     _check_several_classes,
+    _check_unpenalised,
     _warn_unless_converged,
     _without_intercept,
     add_intercept,
@@ -830,7 +830,7 @@ def fit_with_labels_as_they_are(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
+        _check_unpenalised(design, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -861,7 +861,7 @@ def fit_without_an_intercept(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
+        _check_unpenalised(design, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -894,7 +894,7 @@ def fit_standardises_and_forgets(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
+        _check_unpenalised(design, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -948,7 +948,7 @@ def fit_tidies_its_settings(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
+        _check_unpenalised(design, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -974,7 +974,7 @@ def fit_with_partial(self, X, y):
     else:
         found = newton(objective, lambda t: logistic_hessian(t, design, self.l2), np.zeros(design.shape[1]), **stop)
     if self.l2 == 0:
-        _check_not_separated(design @ found.parameters, labels)
+        _check_unpenalised(design, found.parameters, labels)
     *weights, intercept = found.parameters
     self.coef_, self.intercept_ = np.array([weights]), np.array([intercept])
     self.n_features_in_ = X.shape[1]
