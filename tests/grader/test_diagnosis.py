@@ -98,7 +98,8 @@ def test_caches_are_emptied_between_two_looks():
 
     module = types.ModuleType("kept")
     vars(module).update(Kept=Kept, once=once)
-    once(1), Kept.twice(1)
+    once(1)
+    Kept.twice(1)
     clear_caches(module)
     assert (once.cache_info().currsize, Kept.twice.cache_info().currsize) == (0, 0)
 
