@@ -7,7 +7,11 @@ import sys
 import pytest
 
 from groundup.course.catalogue import Catalogue
+from groundup.course.grader import Grader
+from groundup.course.grader.request import libraries
 from groundup.course.grader.worker import imported_by_units
+from groundup.course.unit import load_unit
+from tests.grader.submissions import SUMS
 
 
 @pytest.mark.parametrize("runtime", ["numpy", "torch"])
@@ -31,3 +35,16 @@ def test_finding_out_imports_no_unit() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_the_units_below_import_is_known_before_a_verdict() -> None:
+    """Scikit-learn brings `six`, which adds to `sys.meta_path`; imported by the submission that looks like tampering."""
+    assert {"numpy", "sklearn.base"} <= set(libraries(Catalogue().unit("mlp")))
+    assert libraries(load_unit(SUMS)) == ["numpy"]
+
+
+@pytest.mark.slow
+def test_the_first_verdict_of_a_fresh_grader_is_as_good_as_any_other() -> None:
+    unit = Catalogue().unit("mlp")
+    with Grader() as fresh:
+        assert fresh.grade(unit, unit.implementation.read_text(encoding="utf-8"), diagnose=False).passed

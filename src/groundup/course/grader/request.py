@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
 from groundup.course.grader.forbidden import Rule
+from groundup.course.source import parse
 from groundup.course.targets import dependency_order, targets
 from groundup.course.unit import Unit, load_unit
 from groundup.errors import CannotJudge
@@ -46,6 +49,7 @@ class Request(TypedDict):
     write: list[str]
     forbidden: list[Rule]
     packages: list[str]
+    libraries: list[str]
     mistakes: list[MistakeSource]
     about: dict[str, str]
     order: list[str]
@@ -83,6 +87,7 @@ def build_request(
         "write": list(unit.write),
         "forbidden": rules(unit),
         "packages": packages(unit),
+        "libraries": libraries(unit),
         "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
         "about": _about(unit) if diagnose else {},
         "order": list(dependency_order(unit.implementation.read_text(encoding="utf-8"), tuple(unit.write))),
@@ -125,6 +130,25 @@ def packages(unit: Unit) -> list[str]:
             if beside is not None:
                 waiting += [(beside, further) for further in _needs(beside, (beside / "unit.toml").stat().st_mtime_ns)]
     return ["groundup.stack." + need.replace("/", ".") for need in found]
+
+
+def libraries(unit: Unit) -> list[str]:
+    """The modules of other packages that the reference, and the units that it builds on, import at their top."""
+    needed = [package.removeprefix("groundup.stack.").replace(".", "/") for package in packages(unit)]
+    folders = [unit.folder, *(_folder_beside(unit.folder, name) for name in needed)]
+    stamped = [(folder, (folder / "unit.toml").stat().st_mtime_ns) for folder in folders if folder is not None]
+    return list(dict.fromkeys(name for folder, stamp in stamped for name in _imported(folder, stamp)))
+
+
+@lru_cache(maxsize=256)
+def _imported(folder: Path, _: int) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in parse(load_unit(folder).implementation.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return tuple(name for name in names if name.partition(".")[0] not in {"groundup", *sys.stdlib_module_names})
 
 
 @lru_cache(maxsize=256)

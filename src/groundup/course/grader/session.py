@@ -150,7 +150,8 @@ class Session:
         overlay.add_unit_folder(request["package"], Path(request["folder"]))
         others = {mine["module"]: (self.where.write_copy(mine), mine["source"]) for mine in request["overlay"]}
         self.overlay = overlay.install(others)
-        for name in self.imports:
+        # A package may change the interpreter when it is imported (`six` adds to `sys.meta_path`): before, not after.
+        for name in (*self.imports, *request["libraries"]):
             if not name.startswith(overlay.STACK):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(name)
