@@ -38,7 +38,7 @@ def test_finding_out_imports_no_unit() -> None:
 
 
 def test_what_the_units_below_import_is_known_before_a_verdict() -> None:
-    """Scikit-learn brings `six`, which adds to `sys.meta_path`; imported by the submission that looks like tampering."""
+    """Scikit-learn brings `six`, which adds to `sys.meta_path`: in the submission that looks like tampering."""
     assert {"numpy", "sklearn.base"} <= set(libraries(Catalogue().unit("mlp")))
     assert libraries(load_unit(SUMS)) == ["numpy"]
 
