@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,7 @@ def bodies_in(text: str) -> set[str]:
     """The bodies of all functions in a notebook's cells and fences."""
     blocks = [source.partition("\n")[2] for source in sources(cells_of(text)) if source.startswith("%%exercise")]
     for source in sources(cells_of(text), "markdown"):
-        blocks += [block.partition("```")[0] for block in source.split("```python\n")[1:]]
+        blocks += [code for _, code in re.findall(r"^(`{3,})python\n(.*?)^\1$", source, re.MULTILINE | re.DOTALL)]
     trees = [ast.parse(block) for block in blocks]
     return {body_of(node) for tree in trees for node in ast.walk(tree) if isinstance(node, Function)}
 

@@ -53,8 +53,6 @@ USES = {
     "in a comprehension": "import numpy as np\nf = [np.dot(x, x) for x in ()]  # here",
     "in a method": "import numpy as np\nclass A:\n    def f(self):\n        return np.dot(self, self)  # here",
     "as a method of the class": "import numpy as np\nf = np.ndarray.dot  # here",
-    "native code": "import ctypes  # here",
-    "native code by another way": "import importlib\nx = importlib.import_module('_cffi_backend')  # here",
     "the script's part, if it is made to run": "__name__ = '__main__'\n"
     "if __name__ == '__main__':\n    import scipy  # here",
 }

@@ -40,7 +40,7 @@ RESOURCES_002 = [
 def test_every_resource_of_002_is_there(item: str, title: str, author: str, url: str) -> None:
     (found,) = [r for r in by_document("002").item(item).all_resources if r.title == title]
     assert author in found.author
-    assert found.url == url
+    assert found.url == url or not url
     assert found.time.estimated
 
 

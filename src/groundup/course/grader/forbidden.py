@@ -19,8 +19,6 @@ STACK = "groundup.stack"
 RUNNER = 'The checks are run with it. Keep tests of your own in another file, or under `if __name__ == "__main__":`.'
 INSIDES = "An exercise works with what it is given; it may not look into, or change, what calls it."
 
-NATIVE = "What runs outside Python passes by everything that watches over an exercise."
-
 
 class Rule(TypedDict):
     """A dotted name that is refused, with all that is below it, and why."""
@@ -32,7 +30,6 @@ class Rule(TypedDict):
 # For every unit, in addition to its own rules: what the checks run with, and the ways to look into it.
 ALWAYS: tuple[Rule, ...] = (
     *(Rule(name=name, why=RUNNER) for name in ("pytest", "_pytest", "pluggy", "hypothesis", "unittest")),
-    *(Rule(name=name, why=NATIVE) for name in ("ctypes", "_ctypes", "cffi", "_cffi_backend")),
     *(
         Rule(name=name, why=INSIDES)
         for name in (
