@@ -1,5 +1,7 @@
 """Checks of features."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import preprocessing
@@ -251,7 +253,7 @@ def test_tfidf_by_hand():
 def test_tfidf_is_scikit_learns():
     """It is scikit-learn's TfidfVectorizer on the same words, for texts that fit has not seen as well."""
     for least in (1, 2):
-        theirs = sklearn_text.TfidfVectorizer(token_pattern=WORD.pattern, min_df=least).fit(TEXTS)
+        theirs: Any = sklearn_text.TfidfVectorizer(token_pattern=WORD.pattern, min_df=least).fit(TEXTS)
         ours = TfidfVectorizer(least).fit(TEXTS)
         new = [*TEXTS, "pod pod pod ready", "nothing known"]
         assert ours.vocabulary_ == theirs.vocabulary_, f"vocabulary_ with least={least}"
