@@ -65,6 +65,29 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_damaged_one_is_named(tmp_path
         restore(Ledger(tmp_path / "forged.sqlite"), tmp_path / "text")
 
 
+def test_after_a_line_that_was_cut_off_its_event_is_written_again(tmp_path: Path) -> None:
+    ledger = filled(tmp_path)
+    (path,) = export(ledger, tmp_path / "text")
+    whole = path.read_text()
+    path.write_text(whole[:-30])
+    assert export(ledger, tmp_path / "text") == [path]
+    assert path.read_text() == whole
+
+
+def test_text_that_cannot_be_written_costs_nothing_and_is_written_later(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "learner")
+    with Course(workspace) as course:
+        workspace.create()
+        workspace.ledger_texts.write_text("a file is in the way")
+        course.start("vectors")
+        course.report("devops", "D15")
+    assert [event.kind for event in course.ledger.events()] == ["started", "report"]
+    workspace.ledger_texts.unlink()
+    with Course(workspace) as course:
+        course.report("devops", "D15", done=False)
+    assert restore(Ledger(tmp_path / "again.sqlite"), workspace.ledger_texts) == 3
+
+
 def test_nothing_is_restored_over_events(tmp_path: Path) -> None:
     ledger = filled(tmp_path)
     export(ledger, tmp_path / "text")

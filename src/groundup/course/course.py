@@ -79,22 +79,31 @@ class Course:
 
     def _restore(self) -> int:
         """Rebuild a lost ledger from the text that the workspace's git keeps; how many events there were."""
-        texts, path = self.workspace.ledger_texts, self.workspace.ledger_path
-        if self.ledger.path != path or path.exists() or not texts.is_dir():
+        texts = self.workspace.ledger_texts
+        if not self._is_own_ledger or self.workspace.ledger_path.exists() or not texts.is_dir():
             return 0
         from groundup.course.ledgertext import restore
 
         return restore(self.ledger, texts)
 
+    @property
+    def _is_own_ledger(self) -> bool:
+        """Whether the ledger is the workspace's: one by URL, or in another place, is kept by somebody else."""
+        return self.ledger.path == self.workspace.ledger_path
+
     def _commit(self, message: str, paths: Sequence[Path]) -> None:
-        """Keep files in the workspace's git, and with them the events so far as text."""
+        """Keep files in the workspace's git, and with them the events so far as text.
+
+        Text that cannot be written is no error, as a git that cannot commit is none: the next event brings it along.
+        """
         kept: list[Path] = []
         with self._keeping:
-            if self.ledger.written and self.ledger.path == self.workspace.ledger_path:
+            if self.ledger.written and self._is_own_ledger:
                 from groundup.course.ledgertext import export
 
-                self.ledger.written = False
-                kept = export(self.ledger, self.workspace.ledger_texts)
+                with contextlib.suppress(WorkspaceError):
+                    kept = export(self.ledger, self.workspace.ledger_texts)
+                    self.ledger.written = False
         self.workspace.commit(message, [*paths, *kept])
 
     def __enter__(self) -> Course:
@@ -106,9 +115,8 @@ class Course:
     def close(self) -> None:
         """End the worker processes, keep the events as text, and give back the ledger's connections."""
         self.end_grading()
-        if self.ledger.written:
-            with contextlib.suppress(WorkspaceError):  # the next event brings these along
-                self._commit("Keep the ledger", [])
+        if self.ledger.written and self._is_own_ledger:
+            self._commit("Keep the ledger", [])
         if worker := self.__dict__.pop("figure_worker", None):
             worker.close()
         self.ledger.close()

@@ -7,9 +7,10 @@ code that code itself. Where the database is gone, or the workspace was cloned t
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from groundup.course.ledger import Event, Ledger
 from groundup.errors import WorkspaceError
@@ -70,10 +71,20 @@ def _append(path: Path, lines: list[dict[str, Any]]) -> None:
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with path.open("ab+") as file:
+            _cut_what_was_cut_off(file)
+            file.write(text.encode())
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be written: {error.strerror}. The ledger itself is whole.") from error
+
+
+def _cut_what_was_cut_off(file: BinaryIO) -> None:
+    """Take away a last line without an end: its event is written again, and must not stand behind it."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    whole = file.read().rfind(b"\n") + 1
+    if whole < size:
+        file.truncate(whole)
 
 
 def _last_id(folder: Path) -> int:

@@ -26,6 +26,7 @@ from groundup.course.runstore import (
     add_up,
     compare,
     curves,
+    expectations_in,
     list_runs,
     load_figure,
     load_run,
@@ -35,7 +36,6 @@ from groundup.course.runstore import (
 from groundup.course.unit import Unit, load_unit, need_packages
 from groundup.course.verdict import sha256_text
 from groundup.errors import ConfigError
-from groundup.labs.definition import Expectation
 from groundup.labs.runner import seeds_from
 from groundup.labs.settings import choose_preset, parse_settings
 from groundup.labs.summary import lost
@@ -68,12 +68,6 @@ class _Run:
     stop: threading.Event
     until_lost: bool = False
     events: list[Event] = field(default_factory=list)
-
-    @property
-    def expectations(self) -> list[Expectation]:
-        """What the lab expects, as its process says when it starts."""
-        starts = (event for event in self.events if event["type"] == "start")
-        return [Expectation(**e) for e in next(starts, {"expectations": []})["expectations"]]
 
     def take(self, event: Event) -> None:
         """Keep an event, but for progress, and pass it on."""
@@ -222,7 +216,7 @@ def _run_seeds(run: _Run, job: dict[str, Any]) -> str:
             if event["outcome"] != "done":
                 return f"Seed {event['seed']}: {event['message']}"
             left.remove(event["seed"])
-            if not left or (run.until_lost and lost(run.events, run.report.seeds, run.expectations)):
+            if not left or (run.until_lost and lost(run.events, run.report.seeds, expectations_in(run.events))):
                 return ""
         code = child.wait()
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

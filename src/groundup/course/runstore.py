@@ -13,7 +13,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,8 +174,8 @@ class RunFolder:
 def add_up(report: RunReport, events: list[dict[str, Any]], verdict: RunVerdict | None = None) -> RunReport:
     """The report with everything that the events say; judged where every seed ended, unless a verdict is given."""
     starts = [event for event in events if event["type"] == "start"]
+    expectations = expectations_in(events)
     ends = [event for event in events if event["type"] == "end"]
-    expectations = [Expectation(**e) for e in starts[0]["expectations"]] if starts else []
     summary = summarise(events, report.seeds, expectations)
     outcomes = summary.expectations
     if verdict in ("interrupted", "crashed"):
@@ -196,6 +196,12 @@ def add_up(report: RunReport, events: list[dict[str, Any]], verdict: RunVerdict 
             {key: event[key] for key in ("name", "seed", "file")} for event in events if event["type"] == "figure"
         ],
     )
+
+
+def expectations_in(events: Iterable[dict[str, Any]]) -> list[Expectation]:
+    """What the lab expects, as its process says when it starts; nothing before."""
+    starts = (event["expectations"] for event in events if event["type"] == "start")
+    return [Expectation(**expectation) for expectation in next(starts, [])]
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -122,6 +122,17 @@ def parse(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+def imported_modules(tree: ast.Module) -> list[str]:
+    """The modules that a file imports at its top, by their absolute names, in order."""
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return names
+
+
 @lru_cache(maxsize=256)
 def code_of(source: str) -> str:
     """What a text does, without layout, comments and docstrings: equal for texts that differ in those only.

@@ -48,9 +48,7 @@ class Summary:
 
 def summarise(events: Iterable[Event], seeds: Sequence[int], expectations: Sequence[Expectation]) -> Summary:
     """Add up the events of a run and judge what was expected of it."""
-    by_kind: dict[str, list[Event]] = {}
-    for event in events:
-        by_kind.setdefault(event["type"], []).append(event)
+    by_kind = _by_kind(events)
     results = _by_metric(by_kind.get("result", []))
     baselines = _by_metric(by_kind.get("baseline", []))
     what = {event["metric"]: event["what"] for event in by_kind.get("baseline", [])}
@@ -74,11 +72,16 @@ def summarise(events: Iterable[Event], seeds: Sequence[int], expectations: Seque
 
 def lost(events: Iterable[Event], seeds: Sequence[int], expectations: Sequence[Expectation]) -> bool:
     """Whether an expectation cannot be met any more, whatever the seeds that are still to run give."""
+    by_kind = _by_kind(events)
+    results, baselines = _by_metric(by_kind.get("result", [])), _by_metric(by_kind.get("baseline", []))
+    return any(is_lost(e, seeds, results.get(e.metric, {}), baselines.get(e.metric, {})) for e in expectations)
+
+
+def _by_kind(events: Iterable[Event]) -> dict[str, list[Event]]:
     by_kind: dict[str, list[Event]] = {}
     for event in events:
         by_kind.setdefault(event["type"], []).append(event)
-    results, baselines = _by_metric(by_kind.get("result", [])), _by_metric(by_kind.get("baseline", []))
-    return any(is_lost(e, seeds, results.get(e.metric, {}), baselines.get(e.metric, {})) for e in expectations)
+    return by_kind
 
 
 def _by_metric(events: Iterable[Event]) -> dict[str, dict[int, float | None]]:

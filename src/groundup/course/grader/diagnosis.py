@@ -4,8 +4,8 @@ A function is at fault where the check passes once the reference takes its place
 which everything that the failing checks observe stays exactly as it is with the learner's own code, and under which
 the checks that pass still pass. Nothing else is named: a wrong name costs the learner more than none.
 
-Which checks are studied, and how much, is counted in looks and not in seconds, so that the same code always gets the
-same words. The processor time only ends what would never end.
+How much is studied is counted in looks. Processor time ends a search whose looks are slow, so a slow machine may give
+up where a quick one names; where a search is given up, the verdict says so and names nothing.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Diagnosis:
 
     def __init__(self, request: Request, observe: Observe, substituter: Substituter) -> None:
         self.request, self._observe, self.substituter = request, observe, substituter
+        # Processor time, so that a busy machine does not cost the learner the answer; the supervisor watches the clock.
         self.deadline = time.process_time() + request["diagnosis_seconds"]
         self.looks = 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from groundup.course.grader.forbidden import Rule
-from groundup.course.source import parse
+from groundup.course.source import imported_modules, parse
 from groundup.course.targets import dependency_order, targets
 from groundup.course.unit import Unit, load_unit
 from groundup.errors import CannotJudge
@@ -76,6 +75,7 @@ def build_request(
 ) -> Request:
     """Everything that a worker needs to know about one submission; it is given its temporary folder later."""
     others = {unit_id: text for unit_id, text in overlay.items() if unit_id != unit.id}
+    reference, write = unit.implementation.read_text(encoding="utf-8"), tuple(unit.write)
     return {
         "unit": unit.id,
         "package": unit.package,
@@ -83,14 +83,14 @@ def build_request(
         "checks": str(unit.checks.resolve()),
         "submission": {"module": unit.implementation_module, "label": label(unit), "source": source},
         "overlay": [_mine(_neighbour(unit, unit_id), text) for unit_id, text in others.items()],
-        "reference": unit.implementation.read_text(encoding="utf-8"),
-        "write": list(unit.write),
+        "reference": reference,
+        "write": list(write),
         "forbidden": rules(unit),
         "packages": packages(unit),
         "libraries": libraries(unit),
         "mistakes": [_mistake(m) for m in unit.mistakes if m.kind == "mistake"] if diagnose else [],
-        "about": _about(unit) if diagnose else {},
-        "order": list(dependency_order(unit.implementation.read_text(encoding="utf-8"), tuple(unit.write))),
+        "about": targets(unit.checks.read_text(encoding="utf-8"), reference, write) if diagnose else {},
+        "order": list(dependency_order(reference, write)) if diagnose else [],
         "limits": dict(vars(unit.limits)),
         "seed": seed,
         "part": (0, 1),
@@ -100,12 +100,6 @@ def build_request(
         "brief": brief,
         "scratch": "",
     }
-
-
-def _about(unit: Unit) -> dict[str, str]:
-    """For each check the function that it is about; empty where it names none."""
-    checks, reference = (path.read_text(encoding="utf-8") for path in (unit.checks, unit.implementation))
-    return targets(checks, reference, tuple(unit.write))
 
 
 def label(unit: Unit) -> str:
@@ -142,12 +136,7 @@ def libraries(unit: Unit) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _imported(folder: Path, _: int) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in parse(load_unit(folder).implementation.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module)
+    names = imported_modules(parse(load_unit(folder).implementation.read_text(encoding="utf-8")))
     return tuple(name for name in names if name.partition(".")[0] not in {"groundup", *sys.stdlib_module_names})
 
 

@@ -28,6 +28,7 @@ from groundup.course.grader import limits, supervisor
 from groundup.course.grader.channel import Emit, emitter
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import BROKEN
+from groundup.course.source import imported_modules
 
 NEEDED = """numpy numpy.testing numpy.random pytest hypothesis hypothesis.extra.numpy hypothesis.strategies jaxtyping
 groundup.checking groundup.course.grader.session groundup.course.grader.diagnosis groundup.stack unittest.mock
@@ -113,8 +114,7 @@ def compile_checks(path: str) -> tuple[CodeType, list[str]]:
         text = file.read()
     if _compiled.get(path, ("",))[0] != text:
         tree = ast.parse(text, path)
-        imports = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
-        imports += [node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+        imports = imported_modules(tree)
         rewrite_asserts(tree, text.encode(), path)
         _compiled[path] = text, compile(tree, path, "exec", dont_inherit=True), imports
     return _compiled[path][1:]
