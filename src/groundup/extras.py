@@ -33,7 +33,7 @@ MODULES = {
 
 SEE = {
     "agents": (13, "`agents/workflows` beside LangGraph, in the tests"),
-    "classical": (64, ""),
+    "classical": (64, "`groundup tabular`"),
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
     "generative": (1, ""),

@@ -14,7 +14,9 @@ from groundup.course.unit import load_unit
 
 ANSWERED = tomllib.loads((Path(__file__).parent / "answered.toml").read_text(encoding="utf-8"))
 ITEMS = [(track, item) for track, items in ANSWERED.items() for item in items]
-EVENING = re.compile(r"journal|[Ss]ummarise the day|still unclear|Plan tomorrow|seven steps of the workflow down|concepts below")
+EVENING = re.compile(
+    r"journal|[Ss]ummarise the day|still unclear|Plan tomorrow|seven steps of the workflow down|concepts below"
+)
 LOOKING_BACK = re.compile(r"your notes|the gaps|ground for them is laid")
 
 

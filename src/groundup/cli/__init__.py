@@ -32,6 +32,7 @@ COMMANDS = {
     "review": "side",
     "journal": "side",
     "track": "track",
+    "tabular": "tabular",
     "copilot": "copilot",
     "replay": "evidence",
     "verify": "evidence",
