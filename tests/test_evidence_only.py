@@ -47,6 +47,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("mastery", "--json"),
     ],
     "copilot": [("why", "{folder}/vectors.ipynb"), ("templates", "{folder}/vectors.ipynb", "--json")],
+    "tabular": [("show", "{folder}"), ("fit", "{folder}/vectors.ipynb", "--target", "x", "-o", "{folder}/model")],
     "replay": [("--json",)],
     "verify": [("vectors", "--quick", "--json")],
     "new-unit": [("bedrock/probability", "--stack", "{folder}/stack")],
