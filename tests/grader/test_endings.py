@@ -143,7 +143,7 @@ def test_where_memory_ran_out_is_said_whatever_came_of_it(grader: Grader, unit: 
 @pytest.mark.parametrize("size", [2**22, 2**10])
 @pytest.mark.parametrize("kept", ["KEPT", "[]"])
 def test_memory_taken_bit_by_bit(kept: str, size: int, grader: Grader, unit: Unit):
-    unit = dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, memory_mb=200))
+    unit = dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, memory_mb=200, seconds=60))
     source = inside(f"kept = {kept}\nwhile True: kept.append(bytearray({size}))  # here", below("KEPT = []"))
     verdict = grader.grade(unit, source, diagnose=False)
     words = "Your code asked for more memory than the 200 MB that it may use (MemoryError)."
