@@ -33,12 +33,12 @@ knowledge_option = click.option(
 def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
     """Take runbooks into the knowledge base.
 
-    Each FOLDER is read with all Markdown, text, PDF and .clinerules in it. Run the command again after a change: it
-    replaces exactly the changed chunks, and forgets files that are gone.
+    Each FOLDER is read with all Markdown, text, HTML, PDF and .clinerules in it. Run the command again after a change:
+    it replaces exactly the changed chunks, and forgets files that are gone.
     """
     from dataclasses import asdict
 
-    from groundup.systems.copilot.knowledge import default_location, open_knowledge
+    from groundup.knowledge import default_location, open_knowledge
 
     location = knowledge or default_location(store)
     opened = open_knowledge(location)
@@ -126,7 +126,7 @@ def closing_lines(answer: Answer) -> Iterator[str]:
 
 def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:
     """The store and the knowledge base, as far as they are there; one that was named must be."""
-    from groundup.systems.copilot.knowledge import default_location, open_knowledge
+    from groundup.knowledge import default_location, open_knowledge
     from groundup.systems.copilot.store import open_store
 
     named = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT

@@ -288,8 +288,8 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
     """
     import csv
 
+    from groundup.masking import Masker
     from groundup.systems.copilot.features import describe_all
-    from groundup.systems.copilot.masking import Masker
     from groundup.terminal import visible
 
     mask = Masker()
