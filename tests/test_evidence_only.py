@@ -47,6 +47,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("mastery", "--json"),
     ],
     "copilot": [("why", "{folder}/vectors.ipynb"), ("templates", "{folder}/vectors.ipynb", "--json")],
+    "research": [("learn", "{folder}", "--knowledge", "{folder}/kb"), ("reports", "--store", "{folder}/r.sqlite")],
     "replay": [("--json",)],
     "verify": [("vectors", "--quick", "--json")],
     "new-unit": [("bedrock/probability", "--stack", "{folder}/stack")],

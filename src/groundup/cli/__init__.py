@@ -33,6 +33,7 @@ COMMANDS = {
     "journal": "side",
     "track": "track",
     "copilot": "copilot",
+    "research": "research",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from groundup.cli.collecting import shown, store_option
+from groundup.cli.collecting import store_option
 from groundup.cli.options import json_option
-from groundup.cli.output import console, print_json, progress
+from groundup.cli.output import console, print_json, progress, shown
 from groundup.cli.reading import SINCE, clock, iso, read_named
 from groundup.errors import UsageError
 

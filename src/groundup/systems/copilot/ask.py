@@ -20,9 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
+from groundup.errors import GroundupError, UnknownName, UsageError
 from groundup.knowledge import Part, is_place, open_place, unwrapped
 from groundup.llm.grounding import Grounded, Grounder
+from groundup.llm.models import unavailable
 from groundup.llm.sources import EVIDENCE, LOG, TO_DO
 from groundup.secrets import hide
 from groundup.systems.copilot.evidence import CHANGE, why
@@ -210,15 +211,8 @@ def _replied(
     except GroundupError:
         raise
     except Exception as error:  # every provider has its own
-        raise ModelUnavailable(
-            f"model must answer, and {model._llm_type} did not: {_first_line(error)}. Check that it runs and that its "
-            "name is right, or use the embedded answerer: --model embedded."
-        ) from error
+        raise unavailable(model, error) from error
     yield grounder.close()
-
-
-def _first_line(error: Exception) -> str:
-    return hide((str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__)
 
 
 class _Cited:
