@@ -15,6 +15,7 @@ from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
 from groundup.errors import UsageError
+from groundup.extras import need
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.ask import Answer, Sentence
@@ -64,6 +65,7 @@ def ask_command(
     from groundup.llm import chat_model
     from groundup.systems.copilot.ask import stream
 
+    need("A question", "duckdb", "langchain_core")  # the store's package too, so that the extra named has everything
     chat, answer, out = chat_model(model), None, console()
     with ExitStack() as stack:
         sources = _sources(store, knowledge, stack)
