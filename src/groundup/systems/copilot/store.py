@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
+from groundup.secrets import hide_all
 from groundup.systems.copilot.logs import MAX_JOINED, Record, after, moment, parse
-from groundup.systems.copilot.secrets import hide_all
 from groundup.systems.copilot.templates import Miner
 
 if TYPE_CHECKING:
