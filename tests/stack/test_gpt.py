@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from groundup.stack.generative.gpt import cross_entropy, from_hugging_face
+from groundup.stack.generative.gpt import AdamW, clip_gradients, cross_entropy, from_hugging_face
 
 transformers = pytest.importorskip("transformers")
 SMALL = {"vocab_size": 37, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "rms_norm_eps": 1e-3}
@@ -54,3 +54,25 @@ def test_a_checkpoint_of_transformers_gives_the_same_logits_and_gradients(kind: 
     assert sum(parameter.numel() for parameter in ours.parameters()) == sum(p.numel() for p in model.parameters())
     for name, parameter in renamed.named_parameters():
         torch.testing.assert_close(ours.get_parameter(name).grad, parameter.detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"betas": (0.7, 0.9), "eps": 0.1, "weight_decay": 0.3, "lr": 0.05}])
+def test_steps_are_those_of_pytorch(settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in ((3, 2), (5,))]
+    theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
+    mine, other = AdamW(ours, **settings), torch.optim.AdamW(theirs, **settings)
+    for step in range(30):
+        for parameter, twin in zip(ours, theirs, strict=True):
+            gradient = torch.randn_like(parameter) * 10 ** (step % 3 - 1)
+            parameter.grad, twin.grad = gradient, gradient.clone()
+        norm = torch.nn.utils.clip_grad_norm_(theirs, 2.0)
+        assert clip_gradients(ours, 2.0) == pytest.approx(norm.item(), rel=1e-6)
+        mine.step()
+        other.step()
+        resumed = AdamW(ours)
+        resumed.load_state_dict(mine.state_dict())
+        assert set(mine.state_dict()) == set(other.state_dict())
+        mine = resumed
+        for parameter, twin in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(parameter, twin, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """A decoder-only transformer as open models are built: its parts, its training, and loading of published weights."""
 
 from groundup.stack.generative.gpt.gpt import (
+    GELU,
     GPT,
     AdamW,
     Block,
@@ -20,6 +21,7 @@ from groundup.stack.generative.gpt.gpt import (
 )
 
 __all__ = [
+    "GELU",
     "GPT",
     "AdamW",
     "Block",

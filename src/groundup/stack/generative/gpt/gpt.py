@@ -9,6 +9,7 @@ Everywhere, a mask is boolean and True means "this query may look at this key".
 Not here: writing text (unit decoding), dropout, RoPE stretched beyond the context it was trained with, several devices.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -208,11 +209,12 @@ class GroupedQueryAttention(nn.Module):
             keys = rope(keys, positions[:, None], config.rope_base)
         if cache is not None:
             keys, values = cache.extend(self.layer, keys, values)
-        new, old = queries.shape[2], keys.shape[2] - queries.shape[2]
-        if mask is None and new > 1 and old:
-            mask = torch.ones(new, new + old, dtype=torch.bool, device=inputs.device).tril(old)
+        new, total = queries.shape[2], keys.shape[2]
+        causal = mask is None and new > 1  # a single newest token may look at everything
+        if causal and total > new:  # is_causal would count the queries from the first key, and not from the last
+            mask = torch.ones(new, total, dtype=torch.bool, device=inputs.device).tril(total - new)
         looked = nn.functional.scaled_dot_product_attention(
-            queries, keys, values, mask, is_causal=mask is None and new > 1, enable_gqa=True
+            queries, keys, values, mask, is_causal=causal and total == new, enable_gqa=True
         )
         return self.out(looked.transpose(1, 2).flatten(2))
 
@@ -250,11 +252,17 @@ class GPT(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weights as GPT-2 did: deviation 0.02; what is added to the stream, divided by √(2 · layers)."""
+        """Draw linear weights with deviation √(2 / (in + out)); what adds to the stream is divided by √(2 · layers).
+
+        An embedding has deviation 1, or GPT-2's 0.02 where it is the last layer, too: logits then begin near 0.
+        """
         for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
+            if "embedding" in name or "places" in name:
+                nn.init.normal_(parameter, std=0.02 if self.head is None else 1.0)
+            elif parameter.ndim == 2:
                 adds = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * self.config.layers) if adds else 0.02)
+                std = math.sqrt(2 / sum(parameter.shape))
+                nn.init.normal_(parameter, std=std / math.sqrt(2 * self.config.layers) if adds else std)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
@@ -300,8 +308,11 @@ def cross_entropy(logits: Float[Tensor, "*batch vocabulary"], targets: Int[Tenso
     return (logits.logsumexp(dim=-1) - chosen).mean()
 
 
-class AdamW(torch.optim.Optimizer):
-    """Adam with decay apart from the gradient: Loshchilov and Hutter, https://arxiv.org/abs/1711.05101."""
+class AdamW:
+    """Adam with decay apart from the gradient: Loshchilov and Hutter, https://arxiv.org/abs/1711.05101.
+
+    It is used, saved and loaded as optimizers of PyTorch are, whose base class takes seconds to import.
+    """
 
     def __init__(
         self,
@@ -311,24 +322,31 @@ class AdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+        groups = list(params)
+        if not groups or not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        self.param_groups: list[dict[str, Any]] = [
+            settings | group | {"params": list(group["params"])} for group in groups
+        ]
+        self.state: dict[Tensor, dict[str, Any]] = {}
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
+    def step(self) -> None:
         """Take one step: decay by lr · weight_decay, then lr · m̂ / (√v̂ + eps), of parameters with a gradient.
 
         m and v are moving means of the gradient and of its square; the hat divides by 1 - beta^step, since both began
-        at 0. `self.state[parameter]` keeps "step", "m" and "v". A closure computes the loss anew, which is returned.
+        at 0. `self.state[parameter]` keeps "step", "m" and "v".
         """
-        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             first, second = group["betas"]
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
+                if parameter not in self.state:
+                    zeros = torch.zeros_like(parameter)
+                    self.state[parameter] = {"step": 0, "m": zeros, "v": zeros.clone()}
                 state = self.state[parameter]
-                if not state:
-                    state.update(step=0, m=torch.zeros_like(parameter), v=torch.zeros_like(parameter))
                 state["step"] += 1
                 state["m"].lerp_(parameter.grad, 1 - first)
                 state["v"].lerp_(parameter.grad.square(), 1 - second)
@@ -336,7 +354,27 @@ class AdamW(torch.optim.Optimizer):
                 root = (state["v"] / (1 - second ** state["step"])).sqrt()
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.sub_(group["lr"] * mean / (root + group["eps"]))
-        return loss
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self._parameters():
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return settings and state, parameters as their numbers; the tensors are those that a step changes."""
+        numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
+        groups = [group | {"params": [numbers[each] for each in group["params"]]} for group in self.param_groups]
+        return {"state": {numbers[each]: kept for each, kept in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over settings and state of an optimizer of as many parameters in the same order."""
+        parameters = self._parameters()
+        for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update(saved | {"params": group["params"]})
+        self.state = {parameters[number]: copy.deepcopy(kept) for number, kept in state["state"].items()}
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -347,7 +385,7 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def cosine_schedule(step: int, warmup: int, total: int, peak: float, floor: float) -> float:
-    """Learning rate: straight from 0 to `peak` at step `warmup`, half a cosine down to `floor` at `total`, then `floor`."""
+    """Learning rate: straight from 0 to `peak` at step `warmup`, half a cosine to `floor` at `total`, then `floor`."""
     if step < warmup:
         return peak * step / warmup
     if step >= total:
@@ -498,8 +536,7 @@ def _config(given: Mapping[str, Any]) -> Config:
         "hidden_act": given.get("hidden_act", "silu") != "silu",
         "activation_function": given.get("activation_function", "gelu_new") != "gelu_new",
         "scale_attn_by_inverse_layer_idx": given.get("scale_attn_by_inverse_layer_idx"),
-        "head_dim": kind != "gpt2"
-        and given.get("head_dim") not in (None, given["hidden_size"] // given["num_attention_heads"]),
+        "head_dim": given.get("head_dim") and given["head_dim"] * given["num_attention_heads"] != given["hidden_size"],
     }
     if wrong := [name for name, is_wrong in unsupported.items() if is_wrong]:
         raise ValueError(
