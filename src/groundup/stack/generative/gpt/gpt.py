@@ -110,7 +110,7 @@ def rope(x: Float[Tensor, "*batch dim"], positions: Int[Tensor, "*#batch"], base
     """Turn pairs of numbers by angles that grow with the position: Su et al., https://arxiv.org/abs/2104.09864.
 
     Number i is paired with number i + dim / 2, as in Hugging Face's checkpoints (the paper pairs neighbours). Pair i
-    turns by position · base^(-2i / dim). Angles are computed in float32 at least, whatever the type of x.
+    turns by position · base^(-2i / dim). Angles are computed in float32, whatever the type of x.
 
     Args:
         x: queries or keys; `dim` is even.
@@ -118,8 +118,7 @@ def rope(x: Float[Tensor, "*batch dim"], positions: Int[Tensor, "*#batch"], base
         base: the larger, the slower the last pairs turn.
     """
     half = x.shape[-1] // 2
-    wide = torch.promote_types(x.dtype, torch.float32)
-    speeds = base ** (-torch.arange(half, device=x.device, dtype=wide) / half)
+    speeds = base ** (-torch.arange(half, device=x.device) / half)  # float32
     angles = positions[..., None] * speeds  # (*batch, dim / 2)
     cosines, sines = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
@@ -209,7 +208,7 @@ class GroupedQueryAttention(nn.Module):
             keys = rope(keys, positions[:, None], config.rope_base)
         if cache is not None:
             keys, values = cache.extend(self.layer, keys, values)
-        new, total = queries.shape[2], keys.shape[2]
+        new, total = inputs.shape[1], keys.shape[2]
         causal = mask is None and new > 1  # a single newest token may look at everything
         if causal and total > new:  # is_causal would count the queries from the first key, and not from the last
             mask = torch.ones(new, total, dtype=torch.bool, device=inputs.device).tril(total - new)

@@ -14,8 +14,7 @@ from groundup.stack.generative.gpt.gpt import rope
 def pairs_neighbours(x, positions, base):
     """You pair numbers 0 and 1, 2 and 3, …, as the paper does. Hugging Face's weights pair i with i + dim / 2."""
     half = x.shape[-1] // 2
-    wide = torch.promote_types(x.dtype, torch.float32)
-    angles = positions[..., None] * base ** (-torch.arange(half, dtype=wide) / half)
+    angles = positions[..., None] * base ** (-torch.arange(half) / half)
     cosines, sines = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     even, odd = x[..., ::2], x[..., 1::2]
     return torch.stack((even * cosines - odd * sines, odd * cosines + even * sines), dim=-1).flatten(-2)
@@ -26,7 +25,7 @@ def does_not_turn():
     """You subtract both times: that is no turn, and changes lengths. The second number gets + first · sin."""
 
 
-@mistake("rope", edit=(".promote_types(x.dtype, torch.float32)", ".promote_types(x.dtype, x.dtype)"))
+@mistake("rope", edit=("positions[..., None] * speeds", "positions[..., None].to(x.dtype) * speeds.to(x.dtype)"))
 def counts_in_half_precision():
     """You compute angles in the type of x. bfloat16 has 8 bits: at position 1001 an angle is off by radians."""
 
