@@ -65,7 +65,7 @@ def training(
 @figure("Gradients that float16 loses")
 def scale(
     exponent: Annotated[int, Range(0, 30)] = 0,
-    size: Annotated[int, Range(-30, -5)] = -22,
+    size: Annotated[int, Range(-30, -5)] = -28,
 ) -> go.Figure:
     """20,000 gradients of a typical size of 2^size, times a loss scale of 2^exponent, and what float16 makes of them.
 

@@ -13,7 +13,7 @@ def counts_the_embedding_twice():
     """You count a tied last layer. It is the embedding, turned over: with 128,000 tokens that is much."""
 
 
-@mistake("count_parameters", edit=("config.groups * config.head_dim", "width"))
+@mistake("count_parameters", edit=("2 * width * (width + shared)", "4 * width * width"))
 def gives_every_head_its_keys():
     """You count keys and values for all heads. With grouped queries only kv_heads of them have some."""
 

@@ -49,7 +49,7 @@ def count_parameters(config: Config) -> dict[str, int]:
         "embedding" (learned positions included), "attention", "feed_forward", "norms", "head". A tied head is 0: it is
         the embedding. Biases count with the matrix or the norm that they belong to.
     """
-    width, shared, hidden = config.width, config.groups * config.head_dim, config.hidden or 0
+    width, shared, hidden = _sizes(config)
     places = config.context if config.positions == "learned" else 0
     attention = 2 * width * (width + shared)  # queries and out; keys and values
     attention += (width + 2 * shared) * bool(config.qkv_bias) + width * config.bias
@@ -72,7 +72,7 @@ def count_flops(config: Config, batch: int, tokens: int, backward: bool = True) 
     Attention multiplies queries with keys, and weights with values, for each pair of tokens: masked pairs count as
     well, as in PaLM's appendix B (https://arxiv.org/abs/2204.02311). A backward pass is twice a forward pass.
     """
-    width, shared, hidden = config.width, config.groups * config.head_dim, config.hidden or 0
+    width, shared, hidden = _sizes(config)
     ways = 3 if config.feed_forward == "swiglu" else 2
     matrices = config.layers * (2 * width * (width + shared) + ways * width * hidden) + config.vocabulary * width
     pairs = config.layers * 2 * tokens * width  # for each query, over all heads
@@ -99,7 +99,7 @@ def saved_activations(config: Config, batch: int, tokens: int, precision: Precis
     """
     mixed, gated, turned = precision == "mixed", config.feed_forward == "swiglu", config.positions == "rope"
     each = 2 if mixed else 4
-    width, shared, hidden = config.width, config.groups * config.head_dim, config.hidden or 0
+    width, shared, hidden = _sizes(config)
     norm = 8 * width + 4 if config.norm == "rms" else 4 * width + 8
     readers = (3 + (2 if gated else 1)) if mixed else 2  # of the two norms: queries, keys, values; one or two ways up
     vectors = readers * width + 2 * width + 2 * shared + (width + 2 * config.head_dim) * turned
@@ -236,3 +236,8 @@ def average_gradients(
     message /= workers
     for parameter, mean in zip(parameters, message.split([part.numel() for part in parts]), strict=True):
         parameter.grad = mean.view_as(parameter)
+
+
+def _sizes(config: Config) -> tuple[int, int, int]:
+    """Width, the size of all keys of a token, and the inner size of the feed-forward layer."""
+    return config.width, config.groups * config.head_dim, config.hidden or 0
