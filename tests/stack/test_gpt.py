@@ -1,5 +1,6 @@
 """`generative/gpt` against transformers and PyTorch: the same logits, gradients, steps."""
 
+import re
 from typing import Any
 
 import pytest
@@ -76,3 +77,30 @@ def test_steps_are_those_of_pytorch(settings: dict[str, Any]) -> None:
         mine = resumed
         for parameter, twin in zip(ours, theirs, strict=True):
             torch.testing.assert_close(parameter, twin, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"model_type": "mamba"}, "model_type='mamba'"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling={'rope_type': 'yarn'}"),
+        ({"rope_scaling": {"type": "linear"}}, "rope_scaling"),
+        ({"attention_bias": True}, "attention_bias=True"),
+        ({"mlp_bias": True}, "mlp_bias=True"),
+        ({"hidden_act": "gelu"}, "hidden_act='gelu'"),
+        ({"use_sliding_window": True}, "use_sliding_window=True"),
+        ({"head_dim": 16}, "head_dim=16"),
+    ],
+)
+def test_what_would_load_and_give_other_logits_is_refused(changes: dict[str, Any], name: str) -> None:
+    config = LLAMA_SMALL | {"model_type": "llama"} | changes
+    with pytest.raises(ValueError, match=re.escape(name)):
+        from_hugging_face({}, config)
+
+
+def test_a_tensor_that_is_missing_or_too_many_is_refused() -> None:
+    model = theirs("llama")
+    state = model.state_dict()
+    state["model.layers.0.mlp.extra_proj.weight"] = state.pop("model.norm.weight")
+    with pytest.raises(RuntimeError, match="norm.weight"):
+        from_hugging_face(state, model.config)

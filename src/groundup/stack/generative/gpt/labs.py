@@ -62,9 +62,7 @@ class PretrainingConfig:
             "loss", beats_baseline_by=0.2, lower_is_better=True, why="One character of context is a table of counts."
         ),
         expect("context_gain", at_least=0.3, why="With characters before it the next one must cost less than without."),
-        expect(
-            "training_gap", at_most=0.2, why="A model this small, this shortly trained, cannot know the text by heart."
-        ),
+        expect("training_gap", at_most=0.5, why="It must not know the text by heart: new text costs little more."),
     ],
     sabotage=[{"peak": 0.0}, {"shuffle_text": True}],
 )
