@@ -82,6 +82,7 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @click.option("--steps", default=60, show_default=True, help="Steps before the report is written.")
 @click.option("--tokens", default=60_000, show_default=True, help="Tokens of the model, in and out.")
 @click.option("--seconds", default=600.0, show_default=True, help="Seconds of work.")
+@click.option("--edit", is_flag=True, help="Edit the plan in your editor before anything is looked for.")
 @output_option
 @json_option
 def ask_command(
@@ -92,6 +93,7 @@ def ask_command(
     steps: int,
     tokens: int,
     seconds: float,
+    edit: bool,
     output: str | None,
     as_json: bool,
 ) -> int:
@@ -112,6 +114,8 @@ def ask_command(
     location = knowledge or default_location(store)
     with open_research(store, knowledge=_filled(location), model=chat) as research:
         id = research.begin(" ".join(question), budget, model=model or "", knowledge=_absolute(location))
+        if edit:
+            _edited(research, id)
         report = _finished(research, id, quiet=as_json)
     _deliver(report, output, kind, as_json)
     return 0
@@ -250,6 +254,46 @@ def demo_command(folder: str, as_json: bool) -> int:
     return 0
 
 
+@research_command.command("evaluate", epilog="Example: groundup research evaluate --questions 20 --model ollama:a")
+@model_option
+@click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
+@click.option("--seed", default=0, show_default=True, help="Draws articles and questions.")
+@json_option
+def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool) -> int:
+    """Measure answers, silence and citations on SQuAD 2.0 dev.
+
+    The first passage that is found, and silence, are measured beside. Then sentences with one thing changed are held to
+    what they were made from: how many are refused.
+    """
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from groundup.llm import chat_model
+    from groundup.systems.research.evaluate import evaluate
+    from groundup.systems.research.runs import need_packages
+
+    need_packages()
+    with progress(quiet=as_json) as bar:
+        task = bar.add_task("Asking", total=None)
+        provenance, rows = evaluate(
+            chat_model(model), questions=questions, seed=seed,
+            report=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if as_json:
+        print_json({"data": provenance, "rows": [asdict(row) for row in rows]}, ascii=True)
+        return 0
+    table = Table(title=f"SQuAD 2.0 dev, {shown(provenance)}", title_justify="left")
+    table.add_column("measured")
+    for name in ("ours", "first passage", "silence"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        figures = (row.ours, row.first, row.silent)
+        table.add_row(row.what, *("" if f is None else f"{f:,.0f}" if f >= 100 else f"{f:.3g}" for f in figures))
+    console().print(table)
+    return 0
+
+
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _filled(location: str) -> Knowledge:
     """The knowledge base there, which must hold something."""
@@ -266,6 +310,16 @@ def _filled(location: str) -> Knowledge:
 def _absolute(location: str) -> str:
     """Where a knowledge base is, for a `resume` from another folder."""
     return location if location.startswith(("http://", "https://")) else str(Path(location).resolve())
+
+
+def _edited(research: Research, id: str) -> None:
+    """Let a person change the plan, a sub-question on each line."""
+    with _resumable(id):
+        for _ in research.run(id, until="plan"):
+            pass
+        text = click.edit("\n".join(research.planned(id)) + "\n")
+        if text is not None:  # saved
+            research.replan(id, text.splitlines())
 
 
 def _finished(research: Research, id: str, *, quiet: bool) -> Report:

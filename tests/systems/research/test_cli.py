@@ -93,6 +93,16 @@ def test_a_question_is_answered_step_by_step_and_written_to_a_file(
     assert call("ask", "How is a vector database sharded?", "--json").json["abstained"] is True
 
 
+def test_the_plan_is_changed_in_the_editor(shown: Ran, groundup: Callable[..., Ran], folder: Path) -> None:
+    script = folder / "editor.py"
+    script.write_text("import sys; open(sys.argv[1], 'w').write('What is full jitter?')", encoding="utf-8")
+    places = {"GROUNDUP_RESEARCH": str(folder / "research.sqlite"), "GROUNDUP_KNOWLEDGE": "", "GROUNDUP_LLM": ""}
+    editor = {"EDITOR": f"{sys.executable} {script}", "VISUAL": ""}
+    ran = groundup("research", "ask", "What is a lease?", "--edit", **places, **editor)
+    assert ran.code == 0, ran.err
+    assert "draws the wait at random" in ran.out
+
+
 def test_what_is_wrong_is_one_clear_line(shown: Ran, call: Callable[..., Ran], tmp_path: Path) -> None:
     def refused(message: str, *arguments: str) -> None:
         ran = call(*arguments)

@@ -33,6 +33,9 @@ HARMLESS = [
     "Print the following command's output.".replace("Print the following command's", "Look at the"),
     "The controller forgets the node after five minutes.",
     "New tasks are put into the queue.",
+    "system:masters should be used in emergencies only.",
+    "Your output is similar to this.",
+    "Write a scheduler of your own, and use that instead.",
 ]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import pytest
 
+from groundup.data import load
 from groundup.knowledge import Knowledge, open_knowledge
 from groundup.systems.research import Report
 from groundup.systems.research.demo import DOCUMENTS
@@ -107,11 +106,7 @@ def test_a_model_that_obeys_the_demos_document_gets_nothing_into_the_report(open
 
 def test_real_attacks_in_documents_are_not_obeyed(opened: Opened, tmp_path: Path) -> None:
     """Each attack of BIPIA in a document of its own; the model does what each asks for, and says so."""
-    mirror = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"), "prompt_injection/bipia_text_attack_train.json")
-    if not mirror.is_file():
-        pytest.skip("the attacks are not here: set GROUNDUP_DATA_MIRROR")
-    kinds = json.loads(mirror.read_text(encoding="utf-8"))
-    attacks = [attack for kind in list(kinds.values())[::3] for attack in kind[:2]]
+    attacks = [str(attack) for attack in load("bipia_attacks")["instruction"][::8]]
     folder = tmp_path / "documents"
     folder.mkdir()
     for number, attack in enumerate(attacks):
@@ -130,5 +125,5 @@ def test_real_attacks_in_documents_are_not_obeyed(opened: Opened, tmp_path: Path
             assert report.abstained, texts(report)
     with opened(knowledge=knowledge) as research:
         report = done(research, "When does a token of kind 3 expire?")
-    assert texts(report)[0] == "A token of kind 3 expires after 5 hours."
+    assert "A token of kind 3 expires after 5 hours." in texts(report)
     assert all_stand(report, folder)

@@ -229,6 +229,28 @@ def test_killed_again_and_again_between_steps_and_within_them_the_report_is_the_
         assert told(research.report(id)) == told(whole)
 
 
+def test_a_person_may_change_the_plan_before_anything_is_looked_for(opened: Opened) -> None:
+    with opened() as research:
+        id = research.begin(QUESTIONS[0])
+        with pytest.raises(UsageError, match="nothing is looked for; classify comes next"):
+            research.replan(id, ["What is full jitter?"])
+        assert [step["node"] for step in research.run(id, until="plan")] == ["classify", "plan"]
+        assert len(research.planned(id)) == 2
+        for wrong in ([], ["", "?"], [f"What is {number}?" for number in range(11)]):
+            with pytest.raises(UsageError, match="plan must have from 1 to 10 sub-questions"):
+                research.replan(id, wrong)
+        research.replan(id, ["What is  full jitter?", "", "What is full jitter?", "What is password=hunter2hunter2?"])
+    with opened() as research:
+        assert research.find(id).next == "retrieve"
+        list(research.run(id))
+        report = research.report(id)
+        assert report.plan == ("What is full jitter?", "What is password=***")
+        assert report.citations[0].document == "documents/retries.md"
+        assert "by a person" in report.trace[2]["what"]
+        with pytest.raises(UsageError, match="nothing is looked for"):
+            research.replan(id, ["What is full jitter?"])
+
+
 # ── kept ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_runs_are_listed_the_newest_first_and_found_by_their_beginning(opened: Opened) -> None:
     with opened() as research:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from groundup.stack.retrieval.rag import Passage
+from groundup.systems.research.demo import DOCUMENTS
+from groundup.systems.research.evaluate import nearly
 from groundup.systems.research.state import Note, Source
 from groundup.systems.research.verifying import disagree, held, stands
+from groundup.systems.research.writing import verify
 
 SOURCE = (
     "Exponential backoff doubles the wait after each failed attempt, up to a limit of 30 seconds. "
@@ -69,3 +72,23 @@ def test_a_note_stands_only_where_it_is_said_word_for_word() -> None:
     assert stands(note, [source])
     for wrong in ({"text": "too"}, {"start": 103}, {"document": "b.md"}, {"end": 109}, {"start": 4, "end": 7}):
         assert not stands(Note(**{**note, **wrong}), [source])  # type: ignore[typeddict-item]
+
+
+def test_what_a_model_says_in_other_words_gives_way_to_the_words_of_its_place() -> None:
+    text = "A circuit breaker protects the caller from waiting for a slow dependency."
+    note = Note(question=0, document="a.md", start=0, end=len(text), headings="Circuit breakers > Purpose", text=text)
+    other = "A circuit breaker shields the caller from waiting for a slow dependency."
+    said, unsupported = verify(f"{other} [1] However, a circuit breaker protects the caller from waiting [1].", [note])
+    assert [sentence["text"] for sentence in said] == [
+        text, "However, a circuit breaker protects the caller from waiting.",
+    ]  # fmt: skip
+    assert unsupported == []
+    assert verify(f"{other} {other} {text}", [note])[0] == [{"text": text, "notes": [1]}]
+
+
+def test_of_sentences_with_one_thing_changed_few_are_left_as_they_were_written() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted(DOCUMENTS.glob("*.md"))]
+    rows = {row.what.rsplit(",", 1)[0]: row.ours for row in nearly([text.replace("\n", " ") for text in texts], 0)}
+    assert rows["refused with a denial changed"] == 1.0
+    assert rows["refused with another word changed"] > 0.9
+    assert rows["kept with nothing changed"] == 1.0

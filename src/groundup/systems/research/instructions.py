@@ -28,15 +28,16 @@ _ORDERS = re.compile(
       (?:the\s+|any\s+|all\s+|an\s+)?(?:ai|a\.i\.|llms?|language\s+models?|assistants?|chat\s?bots?|gpt|models?\s+reading)\b
   | \bif\s+you\s+are\s+an?\s+(?:ai|llm|(?:large\s+)?language\s+model|assistant|chat\s?bot|automated)
   | \bas\s+an\s+(?:ai|llm|assistant)\b
-  | ^\W*(?:ai|llm|assistant|chat\s?bot|system)\s*[:,]
+  | ^\W*(?:ai|llm|assistant|chat\s?bot)\s*[:,]
+  | ^\W*(?-i:SYSTEM)\s*:\s
   | \b(?:do\s+not|don't|never|must\s+not)\s+(?:tell|inform|warn|reveal|mention|cite|disclose)\b
   | \b(?:tell|inform|assure|convince|ask)\s+the\s+(?:user|reader|person|customer|human|operator)\b
-  | \bin\s+(?:your|the)\s+(?:answer|reply|response|report|summary|output)\b
+  | \bin\s+your\s+(?:answer|reply|response|report|summary|output)\b
       [^.!?\n]{0,40}\b(?:say|write|state|include|claim|add)\b
   | \b(?:say|write|state|include|claim|add)\b[^.!?\n]{0,40}
       \bin\s+your\s+(?:answer|reply|response|report|summary|output)\b
-  | \byour\s+(?:answer|reply|response|report|summary|output)\s+(?:must|should|shall|is|has\s+to)\b
-  | ^\W*(?:please\s+)?(?:reply|respond|answer|output|print|say|write|repeat|state)\b[^.!?\n]{0,60}
+  | \byour\s+(?:answer|reply|response|report|summary|output)\s+(?:must|should|shall|has\s+to)\b
+  | ^\W*(?:please\s+)?(?:reply|respond|answer|output|say|repeat)\b[^.!?\n]{0,60}
       \b(?:exactly|verbatim|only|instead|the\s+following|the\s+words?|nothing\s+else)\b
   | <\s*/?\s*(?:system|instructions?|important)\s*>
   | \[\s*(?:system|instructions?|important)\s*\]

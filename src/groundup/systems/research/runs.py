@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
 
 LONGEST = 1_000  # characters of a question
+MOST_LINES = 10  # of a person's plan
 _TABLE = """CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, question TEXT NOT NULL, begun TEXT NOT NULL, model TEXT NOT NULL, knowledge TEXT NOT NULL,
     budget TEXT NOT NULL)"""
@@ -141,8 +142,12 @@ class Research:
             self.database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
         return id
 
-    def run(self, id: str) -> Iterator[Step]:
+    def run(self, id: str, *, until: str = "") -> Iterator[Step]:
         """Go on with a run to its end, telling each step as soon as it is on the disk; none for one that is done.
+
+        Args:
+            id: the run, or the beginning of its id.
+            until: the node after which it stops; the next `run` goes on.
 
         Raises:
             UnknownName: there is no such run.
@@ -160,9 +165,40 @@ class Research:
             return
         (budget,) = self.database.execute("SELECT budget FROM runs WHERE id = ?", (run.id,)).fetchone()
         first = None if begun else initial(run.question, json.loads(budget))
-        for changes in graph.stream(first, config, stream_mode="updates", durability="sync"):
-            for update in changes.values():
-                yield from update["trace"]
+        stop = [until] if until else None
+        for changes in graph.stream(first, config, stream_mode="updates", durability="sync", interrupt_after=stop):
+            for node, update in changes.items():
+                if node != "__interrupt__":
+                    yield from update["trace"]
+
+    def replan(self, id: str, plan: Sequence[str]) -> None:
+        """Put a person's sub-questions in the place of those planned; before anything is looked for.
+
+        Raises:
+            UnknownName: there is no such run.
+            UsageError: it is not planned yet, or has gone on; or the plan has no line, or too many.
+        """
+        from groundup.systems.research.graph import Brain, build
+
+        assert self.knowledge is not None, "runs need a knowledge base"
+        assert self.model is not None, "runs need a model"
+        run, state = self.find(id), self._state(self.find(id).id)
+        if state is None or not state["trace"] or state["trace"][-1]["node"] != "plan":
+            raise UsageError(f"plan must be changed when it is made and nothing is looked for; {run.next} comes next.")
+        lines = [hide(" ".join(line.split())) for line in plan]
+        lines = list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line))))
+        if not 1 <= len(lines) <= MOST_LINES:
+            raise UsageError(
+                f"plan must have from 1 to {MOST_LINES} sub-questions, got {len(lines)}. One on each line."
+            )
+        step = {"node": "plan", "what": f"by a person: {' · '.join(lines)}", "seconds": 0.0}
+        graph = build(Brain(self.knowledge, self.model), self.saver)
+        graph.update_state(self._config(run.id), {"plan": lines, "trace": [step]}, as_node="plan")
+
+    def planned(self, id: str) -> list[str]:
+        """The sub-questions of a run; none before it has a plan."""
+        state = self._state(self.find(id).id)
+        return state["plan"] if state else []
 
     def report(self, id: str) -> Report:
         """The report of a run that is done.

@@ -1,7 +1,7 @@
 """Each sentence that a model writes, held to what it was given: by the copilot's rules, and by three more.
 
-- A sentence that turns a word of its span around ("raises" for "lowers", "before" for "after") is refused.
-- A sentence of the rest that a source has nowhere stays without a span, whatever it cites.
+- A sentence that turns a word of its span around ("raises" for "lowers", "before" for "after") has no place there.
+- A sentence of the report that has a word which its place lacks gives way to what stands there (`faithful`).
 - A note must stand in a passage that was retrieved, character by character.
 """
 
@@ -65,6 +65,17 @@ def held(reply: str, passages: Sequence[Passage]) -> list[Grounded]:
         else sentence
         for sentence in ground(reply, passages)
     ]
+
+
+def faithful(sentence: str, place: str) -> bool:
+    """Whether every word of a sentence stands in a place, in any of its forms, but for stop words and connectives."""
+    return set(terms(sentence)) <= set(terms(place)) | _CONNECTIVES
+
+
+_CONNECTIVES = frozenset(
+    terms("additionally also although consequently finally furthermore hence however instead meanwhile moreover second "
+          "similarly so then therefore though thus whereas yet")
+)  # fmt: skip
 
 
 def turned(sentence: str, span: str) -> bool:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, terms
 from groundup.systems.research.state import Note, Part, Sentence
-from groundup.systems.research.verifying import disagree, held
+from groundup.systems.research.verifying import disagree, faithful, held
 
 REPEATED = 0.8  # the share of its words that another note must have for a note to say nothing new
 DISAGREEING = "The sources may disagree"
@@ -19,16 +19,23 @@ def as_passages(notes: Sequence[Note]) -> list[Passage]:
 
 
 def verify(draft: str, notes: Sequence[Note]) -> tuple[list[Sentence], list[str]]:
-    """The sentences of a draft with the note that says so, and those that no note says."""
-    kept, unsupported = [], []
+    """The sentences of a draft with the note that says so, and those that no note says.
+
+    A sentence that says it in other words gives way to the note's own: each once.
+    """
+    kept: dict[str, Sentence] = {}
+    unsupported = []
     for sentence in held(draft, as_passages(notes)):
         if sentence.text == NO_ANSWER:
             continue
         if sentence.span is None:
             unsupported.append(sentence.text)
-        else:
-            kept.append(Sentence(text=sentence.text, notes=[sentence.span.number]))
-    return kept, unsupported
+            continue
+        note = notes[sentence.span.number - 1]
+        quote = note["text"][sentence.span.start : sentence.span.end]
+        text = sentence.text if faithful(sentence.text, f"{note['headings']} {quote}") else quote
+        kept.setdefault(text, Sentence(text=text, notes=[sentence.span.number]))
+    return list(kept.values()), unsupported
 
 
 def outline(plan: Sequence[str], notes: Sequence[Note]) -> list[Part]:
