@@ -63,7 +63,7 @@ def by_hand(alignment: int = 32) -> bytes:
     header = b"GGUF" + struct.pack("<IQQ", 3, 2, 1) + key + first + second
     header += bytes(-len(header) % alignment)
     data = struct.pack("<6f", *range(6)) + bytes(-24 % alignment)
-    return header + data + struct.pack("<f", 9.0) + bytes(alignment - 4)
+    return header + data + struct.pack("<f", 9.0) + bytes(-4 % alignment)
 
 
 def written(path: Path, data: bytes) -> Path:
@@ -78,7 +78,6 @@ def written(path: Path, data: bytes) -> Path:
 @pytest.mark.parametrize(
     ("value", "kind", "data"),
     [
-        ("GPT", 8, "0300000000000000 475054"),
         ("é", 8, "0200000000000000 c3a9"),
         (True, 7, "01"),
         (258, 4, "02010000"),
@@ -114,7 +113,7 @@ def test_write_gguf_by_hand(alignment, tmp_path):
     assert (tmp_path / "small.gguf").read_bytes() == by_hand(alignment)
 
 
-@pytest.mark.parametrize("alignment", [8, 32, 64])
+@pytest.mark.parametrize("alignment", [1, 8, 64])
 def test_read_gguf_by_hand(alignment, tmp_path):
     """A file put together byte by byte gives its metadata, and its tensors in their shapes."""
     metadata, tensors = read_gguf(written(tmp_path, by_hand(alignment)))
@@ -163,7 +162,9 @@ def test_a_changed_byte_breaks_nothing_else(tmp_path):
         (b"GGUF", b"GGML", "GGML"),
         (b"GGUF\x03", b"GGUF\x02", "version"),
         (text("b"), text("a"), "twice"),
-        (struct.pack("<II", 4, 32), struct.pack("<II", 4, 33), "33"),
+        (struct.pack("<II", 4, 32), struct.pack("<II", 4, 33), "alignment"),
+        (struct.pack("<II", 4, 32), struct.pack("<II", 4, 0), "alignment"),
+        (struct.pack("<II", 4, 32), struct.pack("<IQ", 8, 0), "alignment"),
         (struct.pack("<II", 4, 32), struct.pack("<II", 13, 32), "13"),
         (struct.pack("<IQIQ", 1, 1, 0, 32), struct.pack("<IQIQ", 1, 1, 30, 32), "30"),
         (struct.pack("<IQIQ", 1, 1, 0, 32), struct.pack("<IQIQ", 1, 1, 0, 0), "begin at 32"),
@@ -340,9 +341,8 @@ def test_a_folder_for_hugging_face(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["model_type"], config["num_key_value_heads"], config["eos_token_id"]) == ("llama", 2, 284)
     data = (tmp_path / "model.safetensors").read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
+    length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
-    assert (8 + length) % 8 == 0, "the data begins at a multiple of 8"
     entry = header["model.layers.1.self_attn.q_proj.weight"]
     begin, end = (8 + length + offset for offset in entry["data_offsets"])
     query = torch.frombuffer(bytearray(data[begin:end]), dtype=torch.float32).view(entry["shape"])

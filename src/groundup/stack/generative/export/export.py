@@ -127,8 +127,8 @@ def pack_value(value: Value) -> tuple[int, bytes]:
         return ARRAY, struct.pack("<IQ", kinds[0], len(value)) + b"".join(data for _, data in packed)
     number = value if isinstance(value, np.generic) else _number(value)
     for kind, name in NUMBERS.items():
-        if number.dtype == np.dtype(name):
-            return kind, number.astype(name).tobytes()
+        if number.dtype == name:
+            return kind, number.tobytes()
     raise ValueError(f"value must be a bool, a number, a text or a list of one of these, got {value!r}.")
 
 
@@ -293,7 +293,7 @@ def recover_merges(vocabulary: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]
     Raises:
         ValueError: a token does not fall into two.
     """
-    ranks: dict[bytes, int] = {token: number for token, number in vocabulary.items() if len(token) == 1}
+    ranks: dict[bytes, int] = {}  # single bytes need no rank
     pairs = []
     for token, number in sorted(vocabulary.items(), key=lambda item: item[1]):
         if len(token) > 1:
