@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "nDCG@10")
+MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "tokens/s", "nDCG@10")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Figure:
     Attributes:
         what: what was measured, on what.
         value: the figure, in `unit`.
-        unit: `MB`, `packages`, `ms`, `s`, `points`, `×`, `share`, `lines/s`, `texts/s`, `queries/s`, `nDCG@10` or
-            `alarms/log`.
+        unit: `MB`, `packages`, `ms`, `s`, `points`, `×`, `share`, `lines/s`, `texts/s`, `queries/s`, `tokens/s`,
+            `nDCG@10` or `alarms/log`.
         bar: the most it may be (the least, where more is better); None where nothing was promised.
         peer: the figure of the peer, in the same unit.
         peer_is: what the peer is.

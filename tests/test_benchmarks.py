@@ -65,6 +65,29 @@ def test_a_smoke_run_is_of_the_benchmark_that_has_one(
     assert "python -m benchmarks classical --smoke" in capsys.readouterr().err
 
 
+def test_a_language_model_is_measured_beside_one_that_computes_the_same() -> None:
+    import torch
+
+    from benchmarks.llm import nano_of, stepping
+    from groundup.stack.generative.gpt import GPT, AdamW, Config, clip_gradients, cross_entropy, decay_groups
+
+    torch.manual_seed(0)
+    words: dict[str, object] = {"norm": "layer", "positions": "learned", "feed_forward": "gelu"}
+    ours = GPT(Config(11, layers=2, heads=2, width=8, context=12, **words))  # type: ignore[arg-type]
+    theirs, tokens = nano_of(ours), torch.randint(11, (3, 13))
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+    for steps in (0, 5):
+        for model, loss, clip in (
+            (ours, cross_entropy, clip_gradients),
+            (theirs, lambda a, b: torch.nn.functional.cross_entropy(a.flatten(0, 1), b.flatten()),
+             torch.nn.utils.clip_grad_norm_),
+        ):  # fmt: skip
+            kind = AdamW if model is ours else torch.optim.AdamW
+            optimizer = kind(decay_groups(model, 0.1), lr=1e-2, betas=(0.9, 0.95))
+            stepping(model, optimizer, loss, lambda m=model, c=clip: c(m.parameters(), 1.0), tokens, steps, False)()
+        torch.testing.assert_close(ours(tokens[:, :-1]), theirs(tokens[:, :-1]), rtol=0, atol=1e-4)
+
+
 def test_an_estimator_is_measured_beside_its_peer_on_rows_that_it_has_not_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

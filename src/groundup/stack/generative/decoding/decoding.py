@@ -222,9 +222,9 @@ def accept(
 ) -> list[int]:
     """Keep as many drafted tokens as the target's distribution allows, and add one of the target's own.
 
-    A token x is kept with probability min(1, p(x) / q(x)). At the first that is not, a token is drawn from what the
-    draft has too little of, max(p - q, 0) normalised, and the rest is dropped. If all are kept, one more comes from
-    the target's last row. Every token then has the target's own distribution (Leviathan et al., appendix A.1).
+    A token x is kept with probability min(1, p(x) / q(x)). At the first that is not, one is drawn from max(p - q, 0)
+    normalised (from p, should rounding leave nothing of it), and the rest is dropped. If all are kept, one more comes
+    from the target's last row. Every token has the target's own distribution then (Leviathan et al., appendix A.1).
 
     Args:
         drafted: the tokens that the draft has drawn.

@@ -187,6 +187,7 @@ def all_at_once(drafted, draft, target, generator=None):
     failed = (torch.rand(count, generator=generator) >= ratios[:, 0]).nonzero()
     place = int(failed[0]) if len(failed) else count
     rest = target[place] if place == count else (target[place] - draft[place]).clamp(min=0)
+    rest = rest if rest.any() else target[place]
     return [*list(drafted)[:place], int(torch.multinomial(rest / rest.sum(), 1, generator=generator))]
 
 
