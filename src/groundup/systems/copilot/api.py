@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 
 from groundup import __version__
 from groundup.errors import GroundupError, MissingPackage, ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.systems.copilot.errors import CannotRead
 from groundup.systems.copilot.guard import Guard, refusal
 from groundup.systems.copilot.logs import Record
 from groundup.systems.copilot.metrics import Metrics
@@ -58,7 +59,7 @@ NAME = "A pod, what its name begins with, namespace/pod, a namespace, a containe
 SINCE = "A span back from the newest line (10m, 2h, 1d)."
 Name = Annotated[str | None, Field(max_length=500, description=NAME, examples=["checkout"])]
 Since = Annotated[str | None, Field(pattern=r"^[0-9]{1,6}[smhd]$", description=SINCE, examples=["2h"])]
-LOG_FILE = "A log file, gzipped or not, of any format."
+LOG_FILE = "A log file of any format, packed (gzip, xz, bz2, zstd) or not."
 Line = Annotated[str, Field(max_length=65_536)]
 
 
@@ -357,6 +358,8 @@ def answer_error(error: Exception) -> Response:
             return refusal(409, str(error))
         case UsageError():
             return refusal(422, str(error))
+        case CannotRead():
+            return refusal(422, f"file must be a log, and it {error.reason}. {error.remedy}.")
         case TooLong():
             return refusal(413, str(error))
         case TooSlow():

@@ -10,12 +10,9 @@ Not covered: multi-line messages other than exceptions and indented lines (each 
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import io
 import re
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from groundup.errors import UsageError
+from groundup.systems.copilot.content import PIECE, Opened, opened_as_text
 from groundup.systems.copilot.formats import FORMATS, PADDED_LEVEL, Parsed, after_time, plain, unwrap
 from groundup.systems.copilot.times import seconds
 
@@ -68,11 +66,40 @@ class Record:
         return status if isinstance(status, int) and 100 <= status <= 599 else None
 
 
+class Lines:
+    """The lines of a log, once; `damage` says in words why they end too early, once they were read."""
+
+    def __init__(self, opened: Opened, name: str) -> None:
+        self.name = name
+        self._opened = opened
+        self._lines = _lines(opened.stream)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def __next__(self) -> str:
+        return next(self._lines)
+
+    @property
+    def damage(self) -> str | None:
+        """What kept the log from being read to its end; None where nothing did."""
+        if not self._opened.damage:
+            return None
+        return (
+            f"FILE must be whole, and of '{self.name}' {self._opened.damage[0]}. "
+            "The lines before were read. Fetch it again."
+        )
+
+
 @contextmanager
-def open_logs(path: str | Path) -> Iterator[Iterator[str]]:
-    """The lines of a log file: gzip or not; UTF-8, with what is none replaced, or UTF-16 with its mark; - is stdin."""
+def open_logs(path: str | Path) -> Iterator[Lines]:
+    """The lines of a log file (- is stdin), whatever it is packed with and encoded in (`content`).
+
+    Raises:
+        CannotRead: it is no text, or is packed in a way that is not read.
+    """
     if str(path) == "-":
-        yield _lines(cast(IO[bytes], sys.stdin.buffer), "standard input")
+        yield Lines(opened_as_text(cast(IO[bytes], sys.stdin.buffer), "standard input"), "standard input")
         return
     path = Path(path)
     if not path.exists():
@@ -82,36 +109,62 @@ def open_logs(path: str | Path) -> Iterator[Iterator[str]]:
     if path.is_dir():
         raise UsageError(f"FILE must be a log file, and '{path}' is a folder. Name the files in it: {path}/*.log")
     try:
-        stream = path.open("rb")
+        stream = path.open("rb", PIECE)
     except OSError as error:
         raise UsageError(f"FILE must be readable, and '{path}' is not: {error.strerror}.") from error
     with stream:
-        yield _lines(stream, str(path))
+        yield Lines(opened_as_text(stream, str(path)), str(path))
 
 
-def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
-    buffered = cast(io.BufferedReader, stream if hasattr(stream, "peek") else io.BufferedReader(cast(Any, stream)))
-    if buffered.peek(2)[:2] == b"\x1f\x8b":
-        buffered = io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=buffered)))
-    try:
-        start = buffered.peek(2)[:2]
-        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            with io.TextIOWrapper(buffered, "utf-16", errors="replace", newline="\n") as text:
-                yield from (line.rstrip("\r\n") for line in text)
-            return
-        first = True
-        while raw := buffered.readline(4 * MAX_LINE):
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")[:MAX_LINE]
-            if first:
-                line, first = line.removeprefix("\ufeff"), False
-            yield line
-            while raw[-1:] != b"\n" and len(raw) == 4 * MAX_LINE:
-                raw = buffered.readline(4 * MAX_LINE)  # the rest of a line that is too long
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UsageError(
-            f"FILE must be whole, and the gzip data of '{name}' is damaged ({error}). "
-            "Fetch it again, or unpack what is left."
-        ) from error
+def _lines(stream: io.BufferedReader) -> Iterator[str]:
+    first = True
+    while raw := stream.readline(4 * MAX_LINE):
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")[:MAX_LINE]
+        if first:
+            line = line.removeprefix("\ufeff").lstrip("\0")
+            if not line and raw[-1:] != b"\n":
+                continue  # zeros at the beginning, as long as they go on
+            first = False
+        yield line
+        while raw[-1:] != b"\n" and len(raw) == 4 * MAX_LINE:
+            raw = stream.readline(4 * MAX_LINE)  # the rest of a line that is too long
+
+
+@dataclass
+class Tally:
+    """How much was read, and how much of it was understood.
+
+    Attributes:
+        records: the records.
+        lines: the lines that they are of.
+        timed: how many records have a time.
+        levelled: how many have a level.
+        damage: what was not read to its end, in words.
+    """
+
+    records: int = 0
+    lines: int = 0
+    timed: int = 0
+    levelled: int = 0
+    damage: list[str] = field(default_factory=list)
+
+    def count(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records, counted as they pass."""
+        for record in records:
+            self.records += 1
+            self.lines += 1 + len(record.joined)
+            self.timed += record.time is not None
+            self.levelled += record.level is not None
+            yield record
+
+    def __str__(self) -> str:
+        """In words: `240 records of 268 lines were read, 240 with a time, 12 with a level`."""
+        lines = "" if self.lines == self.records else f" of {self.lines:,} lines"
+        one = "record" if self.records == 1 else "records"
+        was = "was" if self.records == 1 else "were"
+        parts = [f"{count:,} with a {what}" if count else f"none with a {what}"
+                 for count, what in ((self.timed, "time"), (self.levelled, "level"))]  # fmt: skip
+        return f"{self.records:,} {one}{lines} {was} read, {', '.join(parts)}"
 
 
 # What continues an exception that has begun.
