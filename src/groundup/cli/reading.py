@@ -66,6 +66,7 @@ def read_files(
     """
     from groundup.systems.copilot.errors import CannotRead
     from groundup.systems.copilot.logs import after, moment, open_logs, parse
+    from groundup.systems.copilot.times import DAY, extent
 
     names = list(files)
     paths = [_spooled(stack) if name == "-" and since else name for name in names]
@@ -97,8 +98,8 @@ def read_files(
 
     records = read()
     if since is not None:
-        newest = max((record.time for record in read() if record.time is not None), default=None)
-        records = after(records, moment(since, newest))
+        span = extent((record.time for record in read() if record.time is not None), apart=DAY)
+        records = after(records, moment(since, None if span is None else span[1]))
     return records if tally is None else tally.count(records)
 
 

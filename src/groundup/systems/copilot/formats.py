@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from groundup.systems.copilot.times import MONTHS, TIME, seconds
+from groundup.systems.copilot.times import FIRST, LAST, MONTHS, TIME, seconds
 
 HEADER = 400  # characters that are searched for a header: the patterns backtrack, and a line may be as long as it likes
 _LEVELS = {
@@ -130,7 +130,7 @@ def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> Any:
 def _time_of(value: Any) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         for unit in (1, 1e3, 1e6, 1e9):  # seconds, milliseconds, microseconds, nanoseconds
-            if 1e8 < value / unit < 1e10:
+            if FIRST * unit <= value < LAST * unit:
                 return value / unit
         return None
     return seconds(value) if isinstance(value, str) else None
@@ -142,12 +142,33 @@ def level_of(value: Any) -> str | None:
         return LEVELS.get(value.strip().lower()) or (
             level_of(int(value)) if value.isdecimal() and len(value) < 4 else None
         )
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return _SYSLOG[value] if 0 <= value < 8 else _BUNYAN.get(value // 10 * 10)
     return None
 
 
 _DECODE = json.JSONDecoder().raw_decode  # `json.loads` looks twice for white space
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def well_formed(text: str) -> str:
+    """A text with U+FFFD in place of half characters: nothing that is stored or sent as UTF-8 may hold any."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _healed(value: Any) -> Any:
+    """JSON with every text well formed."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_healed(item) for item in value]
+    if isinstance(value, dict):
+        return {well_formed(key): _healed(item) for key, item in value.items()}
+    return value
 
 
 def read_json(text: str) -> Parsed | None:
@@ -158,6 +179,8 @@ def read_json(text: str) -> Parsed | None:
             return None
     try:
         fields, end = _DECODE(text)
+        if "\\u" in text and _HALF.search(text):
+            fields = _healed(fields)
     except (ValueError, RecursionError):
         return None
     if end != len(text) and text[end:].strip(" \t\r\n"):

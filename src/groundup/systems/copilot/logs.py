@@ -249,12 +249,15 @@ def _joins(text: str, last: Record, python: bool) -> tuple[bool, bool, bool]:
 
 def _parse(text: str, order: list[Any]) -> Parsed:
     """Read one line with the format that fits; the one that fitted last is tried first."""
-    for index, read in enumerate(order):
-        parsed = read(text)
-        if parsed is not None:
-            if index:
-                order.insert(0, order.pop(index))
-            return parsed
+    try:
+        for index, read in enumerate(order):
+            parsed = read(text)
+            if parsed is not None:
+                if index:
+                    order.insert(0, order.pop(index))
+                return parsed
+    except (ValueError, OverflowError, RecursionError):  # nothing that a line holds stops the lines after it
+        pass
     return plain(text)
 
 
@@ -277,7 +280,7 @@ def moment(since: str, newest: float | None) -> float:
                 f"got '{since}'. Leave it out."
             )
         return newest - back
-    at = seconds(since.strip())
+    at = seconds(since.strip(), any=True)
     if at is None:
         raise UsageError(
             f"since must be a span such as 10m, 2h or 1d, or a time such as 2026-11-20T23:00:00Z, got '{since}'."

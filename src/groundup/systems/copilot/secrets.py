@@ -110,6 +110,8 @@ def hide_all(lines: Sequence[str]) -> list[str]:
         return []
     # Lines that differ in case and digits only are suspects or not together, and most lines of a log do.
     shapes = "\n".join(lines).encode("utf-8", "replace").translate(_LOWER, _DIGITS).split(b"\n")
+    if len(shapes) != len(lines):  # ends of lines inside of them
+        return ["\n".join(hide_all(line.split("\n"))) if "\n" in line else hide_all([line])[0] for line in lines]
     suspects = _suspects(set(shapes))
     hidden = []
     for line, shape in zip(lines, shapes, strict=True):

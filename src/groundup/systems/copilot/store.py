@@ -24,16 +24,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
+from groundup.systems.copilot.formats import well_formed
 from groundup.systems.copilot.logs import MAX_JOINED, Record, after, moment, parse
 from groundup.systems.copilot.secrets import hide_all
 from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.times import DAY, ENDS, MONTH, trimmed
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -297,7 +299,7 @@ class Store:
             The source as it is now.
         """
         try:
-            texts = hide_all(lines)
+            texts = hide_all(_well_formed(lines))
             if seen:
                 new = [not _take(seen, (times or [])[i], text) for i, text in enumerate(texts)]
                 texts = [text for text, is_new in zip(texts, new, strict=True) if is_new]
@@ -614,14 +616,22 @@ class Store:
         ).fetchall()
 
     def newest(self, sources: Sequence[Source]) -> float | None:
-        """The newest time of the lines of some sources, in seconds since 1970; None where none has one."""
-        time = _one(
-            self.connection.execute(
-                "SELECT epoch_us(max(time)) FROM lines WHERE list_contains(?::INTEGER[], source)",
-                [[source.id for source in sources]],
-            )
-        )
-        return None if time is None else time / 1e6
+        """The newest time of the lines of some sources, in seconds since 1970; None where none has one.
+
+        One line that is far from all others, or in the future, does not decide it.
+        """
+        span = self.extent("list_contains(?::INTEGER[], source)", [[source.id for source in sources]], apart=DAY)
+        return None if span is None else span[1]
+
+    def extent(self, where: str, values: Sequence[Any], *, apart: float) -> tuple[float, float] | None:
+        """The oldest and the newest time of lines, in seconds since 1970, but for few that are far from all others."""
+        count, low, high = self.connection.execute(
+            f"SELECT count(time), min(epoch_us(time), {ENDS}), max(epoch_us(time), {ENDS}) FROM lines WHERE {where}",
+            list(values),
+        ).fetchone() or (0, [], [])
+        if not count:
+            return None
+        return trimmed([time / 1e6 for time in low], [time / 1e6 for time in reversed(high)], count, apart=apart)
 
     def records(self, name: str | None = None, since: str | None = None) -> Iterator[Record]:
         """The records of the sources that a name means, merged by time; a record's number is its line's position."""
@@ -629,8 +639,9 @@ class Store:
         begin = None if since is None else moment(since, self.newest(sources))
         chunk = max(CHUNK, 20 * CHUNK // max(1, len(sources)))
         streams = [self._records_of(source, begin, chunk) for source in sources]
+        newest = self.newest(sources)
         for _, _, record in heapq.merge(
-            *(_timed(stream, i) for i, stream in enumerate(streams)), key=lambda entry: entry[:2]
+            *(_timed(stream, i, newest) for i, stream in enumerate(streams)), key=lambda entry: entry[:2]
         ):
             yield record
 
@@ -670,10 +681,12 @@ class Store:
     def summary(self) -> dict[str, Any]:
         """What is in the store, as plain data."""
         rows = self.connection.execute(
-            "SELECT source, min(time), max(time), count(*) FILTER (level IN ('error', 'fatal')) FROM lines "
-            "GROUP BY source"
+            "SELECT source, count(*) FILTER (level IN ('error', 'fatal')) FROM lines GROUP BY source"
         ).fetchall()
-        spans = {row[0]: row[1:] for row in rows}
+        spans = {
+            source: (*(self.extent("source = ?", [source], apart=MONTH) or (None, None)), errors)
+            for source, errors in rows
+        }
         sources = []
         for source in self.sources():
             oldest, newest, errors = spans.get(source.id, (None, None, 0))
@@ -703,6 +716,15 @@ def _means(name: str, source: Source) -> bool:
         pod = source.pod == parts[1] or source.pod.startswith(f"{parts[1]}-")
         return source.namespace == parts[0] and pod and parts[2:] in ([], [source.container])
     return name in (source.name, source.namespace, Path(source.name).name)
+
+
+def _well_formed(lines: Sequence[str]) -> Sequence[str]:
+    """Lines that can be written as UTF-8."""
+    try:
+        "".join(lines).encode()
+    except UnicodeEncodeError:
+        return [well_formed(line) for line in lines]
+    return lines
 
 
 def _take(seen: Counter[tuple[int, str]], time: int, text: str) -> bool:
@@ -741,13 +763,14 @@ def _spread(values: list[str | None], starts: list[int], size: int) -> Any:
     return column
 
 
-def _timed(records: Iterator[Record], order: int) -> Iterator[tuple[float, int, Record]]:
-    """Records with a time each: one without goes with the one before it."""
+def _timed(records: Iterator[Record], order: int, newest: float | None) -> Iterator[tuple[float, int, Record]]:
+    """Records with a time each: one without, or with one far beyond all others, goes with the one before it."""
     time = -math.inf
     for record in records:
-        time = time if record.time is None else record.time
+        if record.time is not None and (newest is None or record.time <= newest):
+            time = record.time
         yield time, order, record
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else f"{time.isoformat()}Z"
+def _iso(time: float | None) -> str | None:
+    return None if time is None else datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")

@@ -6,11 +6,16 @@ logs say no more, and a guess at the machine's zone would differ from one reader
 
 from __future__ import annotations
 
+import heapq
 import re
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+
+FIRST, LAST = 631_152_000.0, 4_102_444_800.0  # 1990 and 2100: a log's time outside of them was never set, or is no time
+DAY, MONTH = 86_400.0, 30 * 86_400.0
+ENDS = 64  # of the lowest and of the highest times, how many are looked at for what is far from all others
 
 MONTHS = {name: i for i, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _MONTH = "|".join(MONTHS)
@@ -136,13 +141,18 @@ _TIME = re.compile(TIME)
 
 
 @lru_cache(maxsize=4096)
-def seconds(text: str) -> float | None:
-    """A timestamp as seconds since 1970; None where it is none."""
+def seconds(text: str, *, any: bool = False) -> float | None:
+    """A timestamp as seconds since 1970; None where it is none, or (but for `any`) one that no log has."""
+    at = _seconds(text)
+    return at if at is None or any or FIRST <= at < LAST else None
+
+
+def _seconds(text: str) -> float | None:
     if len(text) > 19 and text[10] == "T" and text[4] == text[7] == "-" and text[13] == text[16] == ":":
         try:  # nearly all of them
             at = datetime.fromisoformat(text)
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     match = _TIME.fullmatch(text) or _TIME.match(text + " ")
     if match is None or match.lastindex is None:
@@ -151,3 +161,41 @@ def seconds(text: str) -> float | None:
         return _READERS[match.lastindex - 1][1](match[match.lastindex])
     except (ValueError, OverflowError, KeyError):
         return None
+
+
+def extent(times: Iterable[float], *, apart: float = MONTH) -> tuple[float, float] | None:
+    """The oldest and the newest of times, but for few that are far from all others; None where there are none."""
+    times = list(times)
+    return trimmed(heapq.nsmallest(ENDS, times), sorted(heapq.nlargest(ENDS, times)), len(times), apart=apart)
+
+
+def trimmed(low: Sequence[float], high: Sequence[float], count: int, *, apart: float) -> tuple[float, float] | None:
+    """The oldest and the newest of times, but for few that are far from all others.
+
+    One line in a thousand, and one always, may be let go at each end: where it is further from its neighbour than
+    `apart`, and than all others are from each other; or where it is in the future, and the others are not.
+
+    Args:
+        low: the lowest, in their order; at most `ENDS`, and all where there are no more.
+        high: the highest, in their order.
+        count: how many there are in all.
+        apart: how far, in seconds.
+    """
+    if not count:
+        return None
+    few = min(1 + count // 1000, len(low) - 1, len(high) - 1, (count - 1) // 2)
+    first, last = 0, len(high) - 1
+    if few > 0:
+        core = max(0.0, high[-1 - few] - low[few])
+        now = clock.time() + DAY
+        gaps = [high[-1 - i] - high[-2 - i] for i in range(few)]
+        for i in reversed(range(few)):
+            future = high[-1 - i] > now >= high[-2 - i]
+            if gaps[i] > max(apart, core) or (future and gaps[i] > DAY):
+                last = len(high) - 2 - i
+                break
+        for i in reversed(range(few)):
+            if low[i + 1] - low[i] > max(apart, core):
+                first = i + 1
+                break
+    return low[first], high[last]
