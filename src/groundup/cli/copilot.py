@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import tzinfo
 from itertools import chain
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from groundup.cli.asking import ask_command, learn_command, open_command
 from groundup.cli.classifying import commands
 from groundup.cli.collecting import collect_command, ingest_command, shown, status_command, store_option
-from groundup.cli.options import json_option
+from groundup.cli.options import json_option, timezone_option
 from groundup.cli.output import console, print_json
 from groundup.cli.reading import SINCE, clock, complain, iso, read_files, read_named
 from groundup.cli.serving import demo_command, page_command, serve_command
@@ -53,8 +54,9 @@ for command in (
 @click.argument("names", nargs=-1, metavar="[POD|FILE]…")
 @store_option
 @SINCE
+@timezone_option
 @json_option
-def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: bool) -> int:
+def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzinfo | None, as_json: bool) -> int:
     """Show at most 20 lines that hold the root cause.
 
     No line is shown where nothing is wrong. The lines come from log files (- for standard input), or from the store:
@@ -66,7 +68,7 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: 
 
     tally = Tally()
     with ExitStack() as stack:
-        records = read_named("why", names, store, since, stack, quiet=as_json, tally=tally)
+        records = read_named("why", names, store, since, stack, quiet=as_json, tally=tally, zone=zone)
         first = next(records, None)
         evidence = [] if first is None else why(chain([first], records))
     code = 3 if tally.damage else 0

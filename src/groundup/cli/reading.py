@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,13 @@ EVERY = 5_000  # records between two movements of the progress display
 
 def read_named(
     command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack, *, quiet: bool,
-    tally: Tally | None = None,
+    tally: Tally | None = None, zone: tzinfo | None = None,
 ) -> Iterator[Record]:  # fmt: skip
     """The records of files, or of what one name means in the store; open as long as the stack is."""
     if _is_stored(names, store):
         records = _stored(command, names, store, since, stack)
         return records if tally is None else tally.count(records)
-    return read_files(names, since, stack, quiet=quiet, tally=tally)
+    return read_files(names, since, stack, quiet=quiet, tally=tally, zone=zone)
 
 
 def _is_stored(names: tuple[str, ...], store: str) -> bool:
@@ -58,8 +58,9 @@ def _stored(command: str, names: tuple[str, ...], store: str, since: str | None,
 
 
 def read_files(
-    files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool, tally: Tally | None = None
-) -> Iterator[Record]:
+    files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool, tally: Tally | None = None,
+    zone: tzinfo | None = None,
+) -> Iterator[Record]:  # fmt: skip
     """The records of all files in turn; where `since` is a span, the newest line is looked for first.
 
     `tally` is told how much was read and what was not. Without it, what cannot be read is an error.
@@ -85,7 +86,7 @@ def read_files(
             try:
                 with open_logs(path) as lines:
                     lines.name = source
-                    for count, record in enumerate(parse(lines, source=source)):
+                    for count, record in enumerate(parse(lines, source=source, zone=zone)):
                         if count % EVERY == 0:
                             bar.update(task, advance=EVERY if count else 0, description=f"Reading {shown(source)}")
                         yield record

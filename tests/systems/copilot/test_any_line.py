@@ -60,7 +60,8 @@ def check(store: Store, source: Source, count: int) -> None:
     assert list(store.records(source.name))[-1].message
     why(store.records(source.name))
     anomalies(store.records(source.name))
-    seen_templates(store), newest_lines(store), timeline(store), store.summary()
+    for ask in (seen_templates, newest_lines, timeline, Store.summary):
+        ask(store)
 
 
 @MANY

@@ -124,7 +124,7 @@ class _Counts:
         # Its line is asked, not its template: `0 errors` is harmless, and `<*> errors` is not known to be.
         record = self.firsts[key]
         return (
-            signs.gravity(record.message, record.level, record.status, record.fields, bool(record.joined)).weight
+            signs.gravity(record.message, record.level, record.status, record.fields, record.exception).weight
             >= signs.MENTION
         )
 

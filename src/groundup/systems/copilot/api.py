@@ -31,10 +31,10 @@ from starlette.exceptions import HTTPException
 from groundup import __version__
 from groundup.errors import GroundupError, MissingPackage, ModelUnavailable, StoreError, UnknownName, UsageError
 from groundup.systems.copilot.errors import CannotRead
-from groundup.systems.copilot.formats import well_formed
 from groundup.systems.copilot.guard import Guard, refusal
 from groundup.systems.copilot.logs import MAX_LINE, Record
 from groundup.systems.copilot.metrics import Metrics
+from groundup.systems.copilot.parsed import well_formed
 from groundup.systems.copilot.service import (
     Copilot,
     Deadline,

@@ -23,7 +23,8 @@ from itertools import chain, pairwise
 
 from groundup.errors import UsageError
 from groundup.systems.copilot import signs
-from groundup.systems.copilot.logs import EXCEPTION, Record
+from groundup.systems.copilot.joining import EXCEPTION
+from groundup.systems.copilot.logs import Record
 from groundup.systems.copilot.masking import Masker
 from groundup.systems.copilot.signs import ERROR, FAILURE, MENTION, WARNING, Gravity
 from groundup.systems.copilot.templates import Miner
@@ -149,10 +150,10 @@ def _gather(records: Iterable[Record]) -> _Stream:
         key = (record.service, record.level, (status or 0) // 100, masked)
         group = stream.groups.get(key)
         if group is None:
-            weight = signs.gravity(record.message, record.level, status, record.fields, bool(record.joined))
+            weight = signs.gravity(record.message, record.level, status, record.fields, record.exception)
             group = stream.groups[key] = _Group(masked, record.level, record.service, weight)
             group.metric = "<*>" in masked and bool(signs.quantities(record.message))
-        elif record.joined and group.gravity.weight < FAILURE:
+        elif record.exception and group.gravity.weight < FAILURE:
             group.gravity = Gravity(FAILURE, "carries an exception")
         if len(group.kept) < KEPT:
             group.kept.append((position, record))

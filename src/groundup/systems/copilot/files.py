@@ -18,6 +18,7 @@ import time as clock
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -134,6 +135,7 @@ def ingest_files(
     *,
     report: Report = lambda source, lines: None,
     stopped: Callable[[], bool] = lambda: False,
+    zone: tzinfo | None = None,
 ) -> Ingested:
     """Store what is new in files and folders.
 
@@ -142,8 +144,9 @@ def ingest_files(
         paths: files and folders.
         report: called after each batch, with the source and the number of its new lines.
         stopped: whether to stop after the batch.
+        zone: the zone of times that name none; UTC unless given.
     """
-    reader = _Reader(store, report, stopped)
+    reader = _Reader(store, report, stopped, zone=zone)
     reader.done.state = state_of(paths)
     folders = [Path(name).resolve() for name in paths if Path(name).is_dir()]
     for path in log_files(paths, {source.name for source in reader.sources.values()}):
@@ -192,8 +195,16 @@ def ingest_upload(
 class _Reader:
     """Reads files one after the other, and knows which of them the store has read before."""
 
-    def __init__(self, store: Store, report: Report, stopped: Callable[[], bool], *, kind: str = "file") -> None:
-        self.store, self.report, self.stopped = store, report, stopped
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        stopped: Callable[[], bool],
+        *,
+        kind: str = "file",
+        zone: tzinfo | None = None,
+    ) -> None:
+        self.store, self.report, self.stopped, self.zone = store, report, stopped, zone
         self.sources = {source.id: source for source in store.sources() if source.kind == kind}
         self.whole = kind == "upload"  # nobody writes to it any more
         self.done = Ingested()
@@ -276,7 +287,7 @@ class _Reader:
             known = self.sources.get(source.id)
             changed = known is not None and (asdict(place), source.name) != (known.cursor, known.name)
             if lines or redo or changed:
-                source = self.store.append(source, lines, cursor=asdict(place), redo=redo)
+                source = self.store.append(source, lines, cursor=asdict(place), redo=redo, zone=self.zone)
                 self.sources[source.id] = source
                 self.report(source, len(lines))
         if content.damage:
@@ -437,6 +448,7 @@ def ingest_stream(
     *,
     report: Report = lambda source, lines: None,
     stopped: Callable[[], bool] = lambda: False,
+    zone: tzinfo | None = None,
 ) -> Ingested:
     """Store what comes through a pipe, each time as a source of its own; a packed one is unpacked.
 
@@ -453,7 +465,7 @@ def ingest_stream(
         rest = content[end:]
         rest = rest if len(rest) <= LONG else rest[:LONG]
         if lines:
-            source = store.append(source, lines, cursor={})
+            source = store.append(source, lines, cursor={}, zone=zone)
             report(source, len(lines))
     unread = {STDIN: _cut(STDIN, damage)} if damage else {}
     return Ingested(lines=source.lines, files=int(source.lines > 0), unread=unread)
