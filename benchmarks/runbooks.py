@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Figure
+from groundup.knowledge import Knowledge, open_knowledge
 from groundup.stack.retrieval.ranking import BM25
-from groundup.systems.copilot.knowledge import Knowledge, open_knowledge
 
 PLACES = 5
 # Text of an alert: its own runbook, by the summaries in kubernetes-mixin (alerts/*.libsonnet); None: there is none.

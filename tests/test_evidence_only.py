@@ -47,6 +47,8 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
         ("mastery", "--json"),
     ],
     "copilot": [("why", "{folder}/vectors.ipynb"), ("templates", "{folder}/vectors.ipynb", "--json")],
+    "tabular": [("show", "{folder}"), ("fit", "{folder}/vectors.ipynb", "--target", "x", "-o", "{folder}/model")],
+    "research": [("learn", "{folder}", "--knowledge", "{folder}/kb"), ("reports", "--store", "{folder}/r.sqlite")],
     "replay": [("--json",)],
     "verify": [("vectors", "--quick", "--json")],
     "new-unit": [("bedrock/probability", "--stack", "{folder}/stack")],

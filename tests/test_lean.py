@@ -149,6 +149,11 @@ def test_what_is_missing_is_one_line_with_the_command_that_installs_it(lean: Lea
         ("classical", ("check", "vector_search"), "retrieval/vector_search needs numba"),
         ("copilot", ("copilot", "ingest", "README.md"), "The copilot's store needs duckdb"),
         ("copilot", ("copilot", "demo"), "Serving needs fastapi, prometheus-client, streamlit and duckdb"),
+        (
+            "research",
+            ("research", "demo"),
+            "Research needs chromadb, langchain-core, langgraph, langgraph-checkpoint-sqlite, numba and pystemmer",
+        ),
     ):
         if arguments[0] == "check":
             started = lean.groundup("start", arguments[1])

@@ -206,7 +206,7 @@ def assert_ran(unit: Unit, text: str, cells: list[Any]) -> None:
             assert [shown(output) for output in after.outputs] == [shown(output) for output in before.outputs]
         source = before.source
         if source.startswith("figures."):
-            assert any("application/vnd.plotly.v1+json" in output.data for output in after.outputs), source
+            assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in after.outputs), source
         if source.startswith("%groundup run"):
             assert f"✓ {source.split()[2]}  passed" in after.outputs[0].text
         if source.startswith("%groundup check"):

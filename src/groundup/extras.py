@@ -23,6 +23,7 @@ from pathlib import Path
 from groundup.errors import MissingPackage
 
 MODULES = {
+    "langgraph-checkpoint-sqlite": "langgraph.checkpoint.sqlite",
     "markdown-it-py": "markdown_it",
     "pystemmer": "Stemmer",
     "python-multipart": "python_multipart",
@@ -38,6 +39,7 @@ SEE = {
     "deep": (3000, ""),
     "generative": (1, ""),
     "mlflow": (122, "the runs of labs in MLflow"),
+    "research": (177, "`groundup research`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),
 }
@@ -145,7 +147,10 @@ def install_command(*names: str) -> str:
 def _is_there(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None
-    return find_spec(module) is not None
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a module in a package that is not there
+        return False
 
 
 def _package(module: str) -> str:

@@ -116,8 +116,13 @@ def test_the_same_submission_gets_the_same_words(grader: Grader, unit: Unit, ref
     assert words[0] == words[1]
 
 
+# One unit of each runtime: `verify` asks the same of every unit, before its proof is written.
+FOLDERS = sorted((path.parent for path in STACK.glob("*/*/unit.toml")), reverse=True)
+FIRST = {unit.runtime: unit.folder for unit in map(load_unit, FOLDERS)}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", sorted(p.parent for p in STACK.glob("*/*/unit.toml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", FIRST.values(), ids=lambda p: p.name)
 @pytest.mark.timeout(1800)
 def test_most_mistakes_of_a_unit_get_their_own_diagnosis(folder: Path, grader: Grader):
     unit = load_unit(folder)

@@ -1,13 +1,15 @@
 """However a submission ends its run, there is a verdict that says what happened, and in which line."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from groundup.course.exercise import write_exercise
 from groundup.course.grader import Grader
 from groundup.course.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict
-from tests.grader.submissions import LINUX, RIGHT, WRONG, below, inside, line_of, place, some
+from tests.grader.submissions import LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by, line_of, place, some
 
 pytestmark = LINUX
 
@@ -143,7 +145,7 @@ def test_where_memory_ran_out_is_said_whatever_came_of_it(grader: Grader, unit: 
 @pytest.mark.parametrize("size", [2**22, 2**10])
 @pytest.mark.parametrize("kept", ["KEPT", "[]"])
 def test_memory_taken_bit_by_bit(kept: str, size: int, grader: Grader, unit: Unit):
-    unit = dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, memory_mb=200))
+    unit = dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, memory_mb=200, seconds=60))
     source = inside(f"kept = {kept}\nwhile True: kept.append(bytearray({size}))  # here", below("KEPT = []"))
     verdict = grader.grade(unit, source, diagnose=False)
     words = "Your code asked for more memory than the 200 MB that it may use (MemoryError)."
@@ -307,3 +309,13 @@ def test_the_seconds_of_a_check_do_not_make_a_wrong_one_right(grader: Grader, un
     assert verdict.verdict == "timeout"
     assert line_of(inside("x  # here")) == 15
     assert grader.grade(unit, WRONG, diagnose=False).verdict == "failed"
+
+
+@pytest.mark.slow
+def test_checks_that_call_what_is_not_written_while_they_are_imported_wait_for_it(tmp_path: Path, grader: Grader):
+    checks = (SUMS / "checks.py").read_text(encoding="utf-8")
+    unit = judged_by(f"{checks}\n\nSIX = total([1.0, 2.0, 3.0])\n", tmp_path / "stack")
+    verdict = grader.grade(unit, write_exercise(unit))
+    assert verdict.verdict == "not_attempted"
+    assert verdict.message == "`total` is not written yet: every check waits for it, in their imports."
+    assert grader.grade(unit, unit.implementation.read_text(encoding="utf-8")).passed

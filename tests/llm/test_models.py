@@ -65,5 +65,5 @@ def test_without_langchain_the_error_says_what_to_install(
     spec: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackage, match=rf"needs {package.replace('_', '-')}, which is not .* with: .*copilot$"):
+    with pytest.raises(MissingPackage, match=rf"needs {package.replace('_', '-')}, which is not .* with: .*research$"):
         chat_model(spec)

@@ -328,7 +328,7 @@ def test_search_answers_while_typing(open_page: Open):
     page.locator("#query").fill("zebr")
     page.locator("#results mark").first.wait_for()
     page.locator("#query").fill("xyzzy")
-    page.locator("#results", has_text="0 units").wait_for()
+    page.locator("#results", has_text="0 pages").wait_for()
 
 
 def test_words_that_are_not_saved_are_not_lost_by_leaving(open_page: Open):

@@ -34,6 +34,7 @@ COMMANDS = {
     "track": "track",
     "tabular": "tabular",
     "copilot": "copilot",
+    "research": "research",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from groundup.cli.collecting import count_of, shown, store_option
+from groundup.cli.collecting import store_option
+from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.options import json_option
-from groundup.cli.output import console, escape, print_json, progress
+from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
 from groundup.errors import UsageError
+from groundup.extras import need
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.ask import Answer, Sentence
-
-knowledge_option = click.option(
-    "--knowledge",
-    metavar="DIR|URL",
-    help="The knowledge base: a folder or a Chroma server [GROUNDUP_KNOWLEDGE, or beside the store].",
-)
 
 
 @click.command("learn", epilog="Example: groundup copilot learn runbooks docs/oncall.pdf")
@@ -33,33 +29,12 @@ knowledge_option = click.option(
 def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
     """Take runbooks into the knowledge base.
 
-    Each FOLDER is read with all Markdown, text, PDF and .clinerules in it. Run the command again after a change: it
-    replaces exactly the changed chunks, and forgets files that are gone.
+    Each FOLDER is read with all Markdown, text, HTML, PDF and .clinerules in it. Run the command again after a change:
+    it replaces exactly the changed chunks, and forgets files that are gone.
     """
-    from dataclasses import asdict
+    from groundup.knowledge import default_location
 
-    from groundup.systems.copilot.knowledge import default_location, open_knowledge
-
-    location = knowledge or default_location(store)
-    opened = open_knowledge(location)
-    with progress(quiet=as_json) as bar:
-        task = bar.add_task("Learning", total=None)
-
-        def report(source: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"Learning {shown(source)}")
-
-        learned = opened.learn(folders, report=report)
-    if as_json:
-        print_json({"knowledge": location, "chunks": len(opened), **asdict(learned)}, ascii=True)
-        return 0
-    out = console()
-    for source, reason in learned.skipped.items():
-        out.print(f"[yellow]Left out: {shown(source)}[/] [dim]{shown(reason)}[/]")
-    out.print(
-        f"{count_of(learned.documents, 'document')} read: {count_of(learned.added, 'chunk')} new, "
-        f"{learned.updated:,} moved, {learned.removed:,} removed. {shown(location)} holds "
-        f"{count_of(len(opened), 'chunk')}."
-    )
+    learn_into(knowledge or default_location(store), folders, as_json=as_json)
     return 0
 
 
@@ -90,6 +65,7 @@ def ask_command(
     from groundup.llm import chat_model
     from groundup.systems.copilot.ask import stream
 
+    need("A question", "duckdb", "langchain_core")  # the store's package too, so that the extra named has everything
     chat, answer, out = chat_model(model), None, console()
     with ExitStack() as stack:
         sources = _sources(store, knowledge, stack)
@@ -126,7 +102,7 @@ def closing_lines(answer: Answer) -> Iterator[str]:
 
 def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:
     """The store and the knowledge base, as far as they are there; one that was named must be."""
-    from groundup.systems.copilot.knowledge import default_location, open_knowledge
+    from groundup.knowledge import default_location, open_knowledge
     from groundup.systems.copilot.store import open_store
 
     named = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
@@ -165,7 +141,7 @@ def open_command(citation: str, knowledge: str | None, store: str, as_json: bool
         return 0
     out = console()
     for part in parts:
-        text = shown(part.text)
+        text = shown_lines(part.text)
         out.print(
             f"[bold]{shown(part.where)}[/]\n[bold]{text}[/]" if part.cited else f"[dim]{shown(part.where)}\n{text}[/]"
         )

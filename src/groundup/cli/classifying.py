@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from groundup.cli.collecting import shown, store_option
+from groundup.cli.collecting import store_option
 from groundup.cli.options import json_option
-from groundup.cli.output import console, print_json, progress
+from groundup.cli.output import console, print_json, progress, shown
 from groundup.cli.reading import SINCE, clock, iso, read_named
 from groundup.errors import UsageError
 
@@ -288,8 +288,8 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
     """
     import csv
 
+    from groundup.masking import Masker
     from groundup.systems.copilot.features import describe_all
-    from groundup.systems.copilot.masking import Masker
     from groundup.terminal import visible
 
     mask = Masker()

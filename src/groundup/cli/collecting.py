@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from groundup.cli.options import json_option, timezone_option
-from groundup.cli.output import console, escape, print_json, progress
+from groundup.cli.output import console, count_of, print_json, progress, shown
 from groundup.errors import UsageError
 from groundup.systems.copilot.errors import CannotRead, ClusterError
 
@@ -247,18 +247,6 @@ def status_command(store: str, as_json: bool) -> int:
         f"{count_of(len(summary['sources']), 'source')}, {count_of(summary['templates'], 'template')}"
     )
     return 0
-
-
-def count_of(number: int, what: str) -> str:
-    """A number with what it counts, in its plural unless that is one."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def shown(text: str) -> str:
-    """Text from a log or a cluster for the terminal: nothing in it steers that, or is read as markup."""
-    from groundup.terminal import visible
-
-    return escape(visible(text))
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import click
 
 from groundup.cli.asking import ask_command, learn_command, open_command
 from groundup.cli.classifying import commands
-from groundup.cli.collecting import collect_command, ingest_command, shown, status_command, store_option
+from groundup.cli.collecting import collect_command, ingest_command, status_command, store_option
 from groundup.cli.options import json_option, timezone_option
-from groundup.cli.output import console, print_json
+from groundup.cli.output import console, print_json, shown
 from groundup.cli.reading import SINCE, clock, complain, iso, read_files, read_named
 from groundup.cli.serving import demo_command, page_command, serve_command
 

@@ -276,6 +276,8 @@ def print_verdict(course: Course, verdict: Verdict, function: str | None = None)
         out.print(f"  {mark('passed')} [bold]{escape(function)}[/]  all of its checks pass")
     passed = sum(check.outcome == "passed" for check in verdict.checks)
     out.print(f"  {passed} of {len(verdict.checks)} checks passed.")
+    if verdict.copied:
+        out.print("  [dim]Every function is the reference's, word for word: the ledger says so.[/]")
     if verdict.passed:
         out.print(f"  Next: [bold]groundup run {name} --preset smoke --mine[/] puts your code to work in its lab.")
     elif verdict.verdict != "refused":

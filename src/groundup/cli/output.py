@@ -61,6 +61,23 @@ def escape(text: str) -> str:
     return rich_escape(text)
 
 
+def count_of(number: int, what: str) -> str:
+    """A number with what it counts, in its plural unless that is one."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def shown(text: str) -> str:
+    """Text of others (a log, a document, a model) for the terminal: nothing in it steers that, or is read as markup."""
+    from groundup.terminal import visible
+
+    return escape(visible(text))
+
+
+def shown_lines(text: str) -> str:
+    """As `shown`, with its lines on lines of their own."""
+    return "\n".join(map(shown, text.splitlines()))
+
+
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Progress]:
     """A progress display on standard error, gone when done; silent where that is not a terminal."""

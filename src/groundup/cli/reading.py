@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from groundup.cli.collecting import shown
-from groundup.cli.output import console, progress
+from groundup.cli.output import console, progress, shown
 
 if TYPE_CHECKING:
     from groundup.systems.copilot import Record

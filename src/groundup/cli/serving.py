@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from groundup.cli.asking import closing_lines, knowledge_option, sentence_line
-from groundup.cli.collecting import shown, store_option
+from groundup.cli.asking import closing_lines, sentence_line
+from groundup.cli.collecting import store_option
+from groundup.cli.knowledge import knowledge_option
 from groundup.cli.options import json_option
-from groundup.cli.output import console, escape, print_json
+from groundup.cli.output import console, escape, print_json, shown
 from groundup.listening import LOOPBACK, url
 
 if TYPE_CHECKING:

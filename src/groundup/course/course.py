@@ -7,7 +7,9 @@ verdict of the grader.
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from groundup.course.catalogue import Catalogue, Entry
 from groundup.course.ledger import Event, Ledger
 from groundup.course.progress import UnitState, next_up, unit_states
-from groundup.course.source import is_stub, main_function, parse
+from groundup.course.source import docstring_of, is_stub, main_function, parse
 from groundup.course.unit import Unit
-from groundup.course.verdict import Verdict
+from groundup.course.verdict import Outcome, Verdict, sha256_text
 from groundup.course.workspace import Workspace
 from groundup.errors import UnknownName, UsageError, WorkspaceError
 
@@ -225,6 +227,8 @@ class Course:
             )
         overlay = self.mine(without=unit.id) if mine else {}
         verdict = self.grader.grade(unit, source, overlay=overlay)
+        if verdict.passed and is_copy(source, unit):
+            verdict = dataclasses.replace(verdict, copied=True)
         self.ledger.record(verdict, source)
         on_verdict(verdict)
         if verdict.passed:
@@ -354,11 +358,22 @@ class Course:
     # Evidence
 
     def replay(self) -> Iterator[Replayed]:
-        """Grade again what every recorded verdict judged, once for each code, checks and set of other units."""
+        """Grade again what every recorded verdict judged, once for each code, checks, set of other units and outcome.
+
+        A row that the grader cannot have written, because its parts contradict each other, is told and not graded.
+        """
         seen = set()
         for event in self.ledger.events(kinds=["verdict"]):
-            then = Verdict.from_json(event.payload)
-            key = (event.unit, event.code_sha256, event.checks_sha256, then.mine)
+            try:
+                then = Verdict.from_json(event.payload)
+            except WorkspaceError:
+                unread = Verdict(event.unit, cast(Outcome, event.outcome))
+                yield Replayed(event, unread, None, ("no verdict wrote this row: it holds no verdict",), False)
+                continue
+            if contradictions := tuple(contradicting(event, then, self.ledger.source(event.code_sha256))):
+                yield Replayed(event, then, None, contradictions, False)
+                continue
+            key = (event.unit, event.code_sha256, event.checks_sha256, then.mine, event.outcome)
             if key in seen:
                 continue
             seen.add(key)
@@ -370,7 +385,8 @@ class Course:
             missing = "its source" if source is None else f"the unit {event.unit}"
             return Replayed(event, then, None, (f"{missing} is not there any more",), False)
         unit = self.catalogue.units[event.unit]
-        overlay = {unit_id: text for unit_id, text in self.mine().items() if unit_id in then.mine}
+        mine = self.mine() if then.mine else {}
+        overlay = {unit_id: text for unit_id, text in mine.items() if unit_id in then.mine}
         now = self.grader.grade(unit, source, overlay=overlay, seed=then.seed)
         return Replayed(event, then, now, tuple(differences(then, now)), unit.checks_sha256 != then.checks_sha256)
 
@@ -453,6 +469,36 @@ class Course:
         payload = review.answer(card, rating, datetime.now(UTC))
         self.workspace.create()
         self.ledger.append("review", card.split("#")[0], payload)
+
+
+def contradicting(event: Event, verdict: Verdict, source: str | None) -> Iterator[str]:
+    """What shows that no verdict wrote a row of the ledger, in words: the grader's rows agree with themselves."""
+    for name, column, inside in (
+        ("unit", event.unit, verdict.unit),
+        ("outcome", event.outcome, verdict.verdict),
+        ("code", event.code_sha256, verdict.code_sha256),
+        ("checks", event.checks_sha256, verdict.checks_sha256),
+    ):
+        if column != inside:
+            yield f"no verdict wrote this row: its {name} is {column[:12]}, and its verdict's is {inside[:12]}"
+    if verdict.passed and (not verdict.checks or any(check.outcome != "passed" for check in verdict.checks)):
+        yield "no verdict wrote this row: it passed, and not all of its checks did"
+    if source is not None and sha256_text(source) != event.code_sha256:
+        yield "its source was changed afterwards: it is not what its hash says"
+
+
+def is_copy(source: str, unit: Unit) -> bool:
+    """Whether every function to write is the reference's, but for comments, docstrings and layout."""
+    written, reference = (parse(text) for text in (source, unit.implementation.read_text(encoding="utf-8")))
+
+    def code(tree: ast.Module, name: str) -> str | None:
+        function = main_function(tree, name)
+        if function is None:
+            return None
+        docstring = docstring_of(function)
+        return "\n".join(ast.dump(statement) for statement in function.body if statement is not docstring)
+
+    return all(code(written, name) == code(reference, name) for name in unit.write)
 
 
 def differences(then: Verdict, now: Verdict) -> Iterator[str]:

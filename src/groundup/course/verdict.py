@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from groundup.errors import WorkspaceError
+
 Outcome = Literal["passed", "failed", "not_attempted", "timeout", "crashed", "refused"]
 CheckOutcome = Literal["passed", "failed", "not_attempted", "not_run"]
 
@@ -55,6 +57,8 @@ class Verdict:
     seconds: float = 0.0
     mine: tuple[str, ...] = field(default=())
     """Other units whose code was the learner's own in this run."""
+    copied: bool = False
+    """Whether every function to write is the reference's, word for word but for comments and docstrings."""
 
     @property
     def passed(self) -> bool:
@@ -75,11 +79,17 @@ class Verdict:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Verdict:
-        """The inverse of `to_json`."""
-        fields = dict(document)
-        fields["checks"] = tuple(CheckResult(**check) for check in fields.get("checks", ()))
-        fields["mine"] = tuple(fields.get("mine", ()))
-        return cls(**fields)
+        """The inverse of `to_json`. Raises WorkspaceError for what is no verdict."""
+        try:
+            fields = dict(document)
+            fields["checks"] = tuple(CheckResult(**check) for check in fields.get("checks", ()))
+            fields["mine"] = tuple(fields.get("mine", ()))
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise WorkspaceError(
+                f"A row of the ledger holds no verdict ({error}). `groundup replay` says which one, and a copy of the "
+                "ledger from git or from a backup does without it."
+            ) from error
 
 
 def sha256_text(text: str) -> str:

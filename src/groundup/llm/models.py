@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from groundup.errors import UsageError
+from groundup.errors import ModelUnavailable, UsageError
 from groundup.extras import need
+from groundup.secrets import hide
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -53,6 +54,15 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
         raise UsageError(f"model '{spec}' needs a key, and OPENAI_API_KEY is not set. Set it, or use ollama:NAME.")
     # No temperature: some of OpenAI's models refuse any but their own.
     return _import("langchain_openai").ChatOpenAI(model=name, timeout=PATIENCE)
+
+
+def unavailable(model: BaseChatModel, error: Exception) -> ModelUnavailable:
+    """What is said when a model did not answer, in one line and without secrets."""
+    reason = hide((str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__)
+    return ModelUnavailable(
+        f"model must answer, and {model._llm_type} did not: {reason}. Check that it runs and that its name is right, "
+        "or use the embedded answerer: --model embedded."
+    )
 
 
 EXAMPLE = {"ollama": "ollama:llama3.2", "openai": "openai:gpt-4.1-mini"}

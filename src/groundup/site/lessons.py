@@ -94,19 +94,20 @@ def render_lesson(unit: Unit) -> Page:
     if not unit.lesson.exists():
         return Page("<p>This unit has no lesson yet.</p>", (), ())
     lesson = read_lesson(unit)  # the page has its title already
+    linked: set[str] = set()
     return Page(
-        html="".join(_html(unit, part) for part in lesson.parts),
+        html="".join(_html(unit, part, linked) for part in lesson.parts),
         headings=tuple((markdown.slug(heading), markdown.plain(heading)) for heading in lesson.headings()),
         figures=tuple(part.name for part in lesson.walk() if isinstance(part, Explorable)),
     )
 
 
-def _html(unit: Unit, part: Part) -> str:
-    from groundup.site import markdown
+def _html(unit: Unit, part: Part, linked: set[str]) -> str:
+    from groundup.site import markdown, mathematics
 
     match part:
         case Prose(text=text):
-            return markdown.render(text)
+            return mathematics.link(markdown.render(text), linked)
         case Include():
             return _included(unit, part)
         case Explorable(name=name):
@@ -116,7 +117,7 @@ def _html(unit: Unit, part: Part) -> str:
         case Code(language=language, text=text):
             return markdown.code(text, language)
         case Box(kind=kind, title=title, parts=parts):
-            return markdown.box(kind, title, "".join(_html(unit, inner) for inner in parts))
+            return markdown.box(kind, title, "".join(_html(unit, inner, linked) for inner in parts))
 
 
 def _included(unit: Unit, include: Include) -> str:

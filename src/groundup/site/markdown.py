@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-VERSION = "3"
+VERSION = "4"
 """Changes when the output for the same source changes: rendered lessons are cached by it."""
 
 BEYOND_CODE = re.compile(r"[*_$\[\]<>&\\~!\n]|``")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groundup import masking
 from groundup.checking import speed_ratio
 from groundup.errors import UsageError
-from groundup.systems.copilot import masking
-from groundup.systems.copilot.masking import Masker, mask
+from groundup.masking import Masker, mask
 from groundup.systems.copilot.templates import Miner
 
 

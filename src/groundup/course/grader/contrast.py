@@ -54,10 +54,12 @@ def _values(mine: np.ndarray | None, right: np.ndarray | None) -> str:
         return ""
     if mine.dtype.kind in "fc" and (np.isnan(mine) & ~np.isnan(right)).any():
         return "it returns NaN where the reference has a number"
-    if mine.ndim and len(mine) > 1 and close[0].all() and not close[1:].any():
-        return "only its first row is right" if mine.ndim > 1 else "only its first value is right"
     if mine.dtype.kind == right.dtype.kind == "b":
         return f"{int((~close).sum())} of its {mine.size} values are the other way round" if mine.size > 1 else ""
+    if mine.ndim and len(mine) > 1:
+        rows = np.asarray(close.reshape(len(mine), -1).all(axis=1))
+        if rows[0] and not rows[1:].any():
+            return "only its first row is right" if mine.ndim > 1 else "only its first value is right"
     if np.isclose(mine, -right, rtol=1e-6, atol=1e-12).all():
         return "its sign is the wrong way round"
     return _regular(mine, right)

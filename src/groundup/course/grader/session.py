@@ -124,6 +124,8 @@ class Session:
         mine = [*request["overlay"], request["submission"]]
         self.modules = frozenset(file["module"] for file in mine)
         self.functions = FunctionLines("")
+        self.waits_for = ""
+        """The unwritten function that the checks call as they are imported, if there is one."""
 
     def run(self) -> None:
         """Import the submission, run the checks, report."""
@@ -138,6 +140,11 @@ class Session:
             if outcomes.stop:
                 raise outcomes.stop
             self.guard.verify()
+            if self.waits_for:
+                raise Stop(
+                    "not_attempted",
+                    f"`{self.waits_for}` is not written yet: every check waits for it, in their imports.",
+                )
             raise Stop(
                 "crashed", outcomes.error or f"The checks did not run to their end (pytest: exit status {code})."
             )
@@ -226,6 +233,7 @@ class _Module(pytest.Module):
             exec(self.session_.checks_code, vars(module))
         except BaseException as error:
             where = self.session_.where
+            self.session_.waits_for = self.session_.functions.unwritten(error, where)
             place = where.place(error) or where.relabel(str(self.path))
             raise self.CollectError(
                 f"{place}: {describe(error).rstrip('.')}, while the checks were imported."

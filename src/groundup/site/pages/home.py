@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from groundup.course.catalogue import Entry
 from groundup.site.app import Site
+from groundup.site.mathematics import SOURCE
 
 
 def map_page(site: Site, request: Request) -> Response:
@@ -27,6 +29,14 @@ def map_page(site: Site, request: Request) -> Response:
     )
 
 
+def mathematics_page(site: Site, request: Request) -> Response:
+    """What the lessons take for known, each with one example in numbers."""
+    from groundup.site.markdown import headings, render_cached
+
+    text = SOURCE.read_text(encoding="utf-8").split("\n", 1)[1]
+    return site.page(request, "mathematics.html", text=Markup(render_cached(text)), headings=headings(text))
+
+
 def _next(site: Site) -> Entry | None:
     entries = site.standing.next_up()
     return entries[0] if entries else None
@@ -44,6 +54,7 @@ def events(site: Site, request: Request) -> Response:
 
 ROUTES = [
     ("GET", "/", map_page),
+    ("GET", "/mathematics", mathematics_page),
     ("GET", "/static/{name}", static),
     ("GET", "/events", events),
 ]

@@ -13,20 +13,20 @@
     trained.classifier.predict(records)
 
 Nothing here needs a language model. `systems.copilot.ask` answers questions from the store and from runbooks
-(`systems.copilot.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (the extra `copilot`) are imported
+(`groundup.knowledge`). DuckDB, Chroma, LangChain and the Kubernetes client (the extra `copilot`) are imported
 when they are needed, not before.
 """
 
 from __future__ import annotations
 
+from groundup.masking import mask
+from groundup.secrets import hide
 from groundup.systems.copilot.anomalies import Anomaly, anomalies
 from groundup.systems.copilot.classify import Classifier, Prediction, Trained, train
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_files, ingest_stream
 from groundup.systems.copilot.labels import Example, examples_of, read_examples
 from groundup.systems.copilot.logs import Record, open_logs, parse
-from groundup.systems.copilot.masking import mask
-from groundup.systems.copilot.secrets import hide
 from groundup.systems.copilot.store import Source, Store, open_store
 from groundup.systems.copilot.templates import Miner, Template
 

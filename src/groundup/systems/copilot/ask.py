@@ -20,19 +20,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from groundup.errors import GroundupError, ModelUnavailable, UnknownName, UsageError
+from groundup.errors import GroundupError, UnknownName, UsageError
+from groundup.knowledge import Part, is_place, open_place, unwrapped
 from groundup.llm.grounding import Grounded, Grounder
+from groundup.llm.models import unavailable
 from groundup.llm.sources import EVIDENCE, LOG, TO_DO
+from groundup.secrets import hide
 from groundup.systems.copilot.evidence import CHANGE, why
 from groundup.systems.copilot.logs import parse
-from groundup.systems.copilot.secrets import hide
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
+    from groundup.knowledge import Knowledge
     from groundup.stack.retrieval.rag import Passage
     from groundup.systems.copilot.evidence import Evidence
-    from groundup.systems.copilot.knowledge import Knowledge
     from groundup.systems.copilot.store import Source, Store
 
 BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
@@ -209,15 +211,8 @@ def _replied(
     except GroundupError:
         raise
     except Exception as error:  # every provider has its own
-        raise ModelUnavailable(
-            f"model must answer, and {model._llm_type} did not: {_first_line(error)}. Check that it runs and that its "
-            "name is right, or use the embedded answerer: --model embedded."
-        ) from error
+        raise unavailable(model, error) from error
     yield grounder.close()
-
-
-def _first_line(error: Exception) -> str:
-    return hide((str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__)
 
 
 class _Cited:
@@ -314,36 +309,14 @@ def _documents(question: str, knowledge: Knowledge, messages: Sequence[str]) -> 
     chunks = {(chunk.source, chunk.start): chunk for chunk in (*best, *asked[1:])}
     return [
         Found(
-            _unwrapped(hide(chunk.text)), f"{chunk.source}, {chunk.headings}", "document", chunk.source, 0, chunk.start
+            unwrapped(hide(chunk.text)), f"{chunk.source}, {chunk.headings}", "document", chunk.source, 0, chunk.start
         )
         for chunk in chunks.values()
     ]
 
 
-# Code, headings and tables as they are, or else a line end between two lines of one paragraph or item.
-_WRAPPED = re.compile(
-    r"(?P<kept>```.*?(?:```|\Z)|\A---\n.*?\n---|^(?: {4}|\t|#|\|)[^\n]*)|(?<=[^\n])\n(?=\s{0,3}[^\s#|>`<*+\-\d])",
-    re.DOTALL | re.MULTILINE,
-)
-
-
-def _unwrapped(text: str) -> str:
-    """The text with its paragraphs on one line each, every character at its place: sentences end at full stops."""
-    return _WRAPPED.sub(lambda match: match["kept"] or " ", text)
-
-
 # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True)
-class Part:
-    """A line of a log or a chunk of a document, where it is, and whether it is the one that was cited."""
-
-    where: str
-    text: str
-    cited: bool
-
-
 _LOG = re.compile(r"(?P<name>.+)#(?P<id>\d+):(?P<line>\d+)")
-_DOCUMENT = re.compile(r"(?P<source>.+):(?P<start>\d+)-(?P<end>\d+)")
 AROUND = 3  # lines before and after the one that is cited
 
 
@@ -358,17 +331,13 @@ def open_citation(where: str, *, store: Store | None = None, knowledge: Knowledg
         if store is None:
             raise UsageError(f"CITATION '{where}' is a line of a log, and there is no store. Name it with --store.")
         return _open_line(match["name"], int(match["id"]), int(match["line"]), store)
-    if match := _DOCUMENT.fullmatch(where):
+    if is_place(where):
         if knowledge is None:
             raise UsageError(
                 f"CITATION '{where}' is a place in a document, and there is no knowledge base. "
                 "Name it with --knowledge."
             )
-        start, end = int(match["start"]), int(match["end"])
-        chunks, at = knowledge.around(match["source"], start, end)
-        return [
-            Part(f"{chunk.source}:{chunk.start}-{chunk.end}", chunk.text, i == at) for i, chunk in enumerate(chunks)
-        ]
+        return open_place(where, knowledge)
     raise UsageError(
         f"CITATION must be as an answer gives it: 'app.log#1:42' or 'runbooks/oom.md:120-260', got '{where}'."
     )

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import UsageError
 from groundup.extras import need
+from groundup.masking import Masker
 from groundup.systems.copilot.features import CONCEPTS, FIXED, LEVELS, Table, Vocabulary, tabulate
 from groundup.systems.copilot.labels import NORMAL, Example
 from groundup.systems.copilot.logs import Record
-from groundup.systems.copilot.masking import Masker
 from groundup.systems.copilot.templates import Miner
 from groundup.systems.copilot.trees import Forest, of_sklearn, of_xgboost
 

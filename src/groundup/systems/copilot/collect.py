@@ -30,9 +30,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from groundup.secrets import hide
 from groundup.systems.copilot.cluster import SECOND, Cluster, Line, NoLog, microseconds
 from groundup.systems.copilot.errors import ClusterError
-from groundup.systems.copilot.secrets import hide
 from groundup.systems.copilot.store import Source, Store, open_store
 from groundup.systems.copilot.streams import Streams
 

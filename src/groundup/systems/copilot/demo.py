@@ -153,7 +153,7 @@ def report_lines(report: Report) -> tuple[str, ...]:
 
 
 def _learn(books: Path, path: Path) -> tuple[str, ...]:
-    from groundup.systems.copilot.knowledge import default_location, open_knowledge
+    from groundup.knowledge import default_location, open_knowledge
 
     knowledge = open_knowledge(default_location(path))
     shutil.copytree(RUNBOOKS, books, dirs_exist_ok=True)
@@ -162,9 +162,9 @@ def _learn(books: Path, path: Path) -> tuple[str, ...]:
 
 
 def _ask(question: str, path: Path) -> Answer:
+    from groundup.knowledge import default_location, open_knowledge
     from groundup.llm import chat_model
     from groundup.systems.copilot.ask import ask
-    from groundup.systems.copilot.knowledge import default_location, open_knowledge
 
     with open_store(path, reading=True) as store:
         knowledge = open_knowledge(default_location(path), reading=True)

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 
 from groundup.errors import UsageError
+from groundup.masking import Masker
 from groundup.systems.copilot import signs
 from groundup.systems.copilot.joining import EXCEPTION
 from groundup.systems.copilot.logs import Record
-from groundup.systems.copilot.masking import Masker
 from groundup.systems.copilot.signs import ERROR, FAILURE, MENTION, WARNING, Gravity
 from groundup.systems.copilot.templates import Miner
 from groundup.systems.copilot.times import extent

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from groundup.masking import VALUE, Masker
 from groundup.systems.copilot import signs
 from groundup.systems.copilot.joining import EXCEPTION
 from groundup.systems.copilot.logs import Record
-from groundup.systems.copilot.masking import VALUE, Masker
 
 if TYPE_CHECKING:
     import numpy as np

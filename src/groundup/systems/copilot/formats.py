@@ -241,7 +241,7 @@ def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False
 def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
     first = rest[:1]
     if first == "]":
-        if rest[2:3] == "[" and (match := _APACHE.match(rest)) is not None:
+        if rest[2:3] == "[" and ":" in rest[3:24] and (match := _APACHE.match(rest)) is not None:
             return Parsed(name, match[4], time, LEVELS.get(match[2].rstrip("12345678")), match[1] or None)
         if rest[:6] == "] PHP " and (match := _PHP.match(rest)) is not None:
             return Parsed(name, match[1], time, _PHP_LEVELS[match[2].split()[0]])

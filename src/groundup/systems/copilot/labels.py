@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import UsageError
+from groundup.secrets import hide
 from groundup.systems.copilot.logs import Record, open_logs, parse
-from groundup.systems.copilot.secrets import hide
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.store import Store

@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.secrets import hide_all
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_upload, open_content
 from groundup.systems.copilot.logs import MAX_LINE, Record, parse, span
 from groundup.systems.copilot.overview import Bar, Seen, StoredLine, newest_lines, seen_templates, timeline
-from groundup.systems.copilot.secrets import hide_all
 from groundup.systems.copilot.store import Source, Store, open_store
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
+    from groundup.knowledge import Knowledge
     from groundup.systems.copilot.anomalies import Anomaly
     from groundup.systems.copilot.ask import Event, Part
     from groundup.systems.copilot.classify import Classifier, Prediction, Report
-    from groundup.systems.copilot.knowledge import Knowledge
 
 REFRESH = 60.0  # seconds after which a knowledge base on a server is opened again
 MEGABYTE = 1 << 20
@@ -292,7 +292,7 @@ class Copilot:
     @property
     def knowledge(self) -> Knowledge | None:
         """The knowledge base, opened again after it has learnt; None where there is none."""
-        from groundup.systems.copilot.knowledge import default_location, open_knowledge
+        from groundup.knowledge import default_location, open_knowledge
 
         location = self.settings.knowledge or default_location(self.settings.store)
         remote = location.startswith(("http://", "https://"))

@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
+from groundup.secrets import hide_all
 from groundup.systems.copilot.logs import MAX_JOINED, WINDOW, Record, after, moment, parse
 from groundup.systems.copilot.parsed import well_formed
-from groundup.systems.copilot.secrets import hide_all
 from groundup.systems.copilot.templates import Miner
 from groundup.systems.copilot.times import DAY, ENDS, MONTH, trimmed
 from groundup.systems.copilot.wrappers import Unwrapper

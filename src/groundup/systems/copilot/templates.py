@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.masking import LOOK, VALUE, Masker
+from groundup.masking import LOOK, VALUE, Masker
 
 MANY = 5  # so many words in one place, all else equal, are values of it
 HEADER = 8  # words that may be of a header

@@ -22,7 +22,7 @@ from groundup.systems.copilot.times import seconds
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _POD = re.compile(r"\[(pod/[^\]\s]+)\] ")
-_COMPOSE = re.compile(r"([a-z][a-z0-9_.-]{0,80}?) *\| ?")
+_COMPOSE = re.compile(r"([a-z][a-z0-9_.-]{0,80}?) +\| ?")
 _LEVEL_WORD = re.compile(r"(?:trace|debug|info|notice|warn|warning|error|err|fatal|critical)$")
 _STERN = re.compile(
     r"(?:[a-z0-9][a-z0-9-]{0,62} )?([a-z0-9][a-z0-9.-]{0,200}-[a-z0-9]{1,10}) ([a-z0-9][a-z0-9-]{0,62}) "
@@ -74,9 +74,8 @@ class Unwrapper:
             if line.startswith("[pod/") and (match := _POD.match(line)):
                 stream, service, line = match[1], match[1].split("/")[-1], line[match.end() :]
         elif "a" <= first <= "z":
-            if "|" in line[:100] and (match := _COMPOSE.match(line)) and not _LEVEL_WORD.match(match[1]):
-                if line[match.end(1)] == " " or "-" in match[1] or "_" in match[1]:
-                    stream, service, line = match[1], match[1], line[match.end() :]
+            if " |" in line[:100] and (match := _COMPOSE.match(line)) and not _LEVEL_WORD.match(match[1]):
+                stream, service, line = match[1], match[1], line[match.end() :]
             elif "-" in line[:100] and (match := _STERN.match(line)) and self._is_pod(match, line):
                 stream, service, line = f"{match[1]} {match[2]}", match[2], line[match.end() :]
         part = False

@@ -15,6 +15,7 @@ import math
 import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -90,7 +91,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def run_virtual(main: Awaitable[T]) -> T:
-    """Run a coroutine to its end in virtual time, and cancel what it has left behind."""
+    """Run a coroutine to its end in virtual time, and cancel what it has left behind.
+
+    Where a loop runs already, as in a notebook, it runs in a thread of its own.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        with ThreadPoolExecutor(1) as other:
+            return other.submit(run_virtual, main).result()
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main)

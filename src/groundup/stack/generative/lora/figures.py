@@ -104,7 +104,8 @@ def four_bits(
     linear.weight.data[0, 40] += outlier
     rounded = QuantizedLinear(linear, 2**group).weight[0]
     _, scales = quantize(linear.weight, 2**group)
-    error = float((rounded - linear.weight[0]).square().mean().sqrt() / linear.weight.data.square().mean().sqrt())
+    weights = linear.weight.data[0]
+    error = float((rounded - weights).square().mean().sqrt() / weights.square().mean().sqrt())
     places = list(range(128))
     plot = go.Figure()
     plot.add_scatter(x=places, y=linear.weight[0].tolist(), name="weights", mode="markers", marker_color=GREY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.systems.copilot.secrets import hide, hide_all
+from groundup.secrets import hide, hide_all
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 

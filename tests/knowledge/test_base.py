@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from groundup.errors import MissingPackage, StoreError, UnknownName, UsageError
-from groundup.systems.copilot.knowledge import Knowledge, default_location, open_knowledge
+from groundup.knowledge import Knowledge, default_location, open_knowledge
 
 BOOKS = {
     "KubePodNotReady.md": (

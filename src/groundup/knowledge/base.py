@@ -1,4 +1,4 @@
-"""The copilot's knowledge base: folders of runbooks, found by their words and by their meaning.
+"""The knowledge base of a system: folders of documents, found by their words and by their meaning.
 
     knowledge = open_knowledge("copilot.knowledge")
     knowledge.learn(["runbooks"])                     # again after a change: exactly what changed is replaced
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
-from groundup.systems.copilot.masking import mask
-from groundup.systems.copilot.secrets import hide_all
+from groundup.knowledge.reading import KINDS, read_document
+from groundup.masking import mask
+from groundup.secrets import hide_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from groundup.stack.retrieval.ingestion import KnowledgeBase
     from groundup.stack.retrieval.ranking import BM25, Found
 
-KINDS = (".md", ".markdown", ".txt", ".text", ".rst", ".pdf")
 RULES = ".clinerules"
 CHUNK = 200  # tokens; with its titles in front, a chunk fits the 256 that the sentence model reads
 DEPTH = 200  # documents among which each of the scores is compared
@@ -89,7 +89,8 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
     if reading and location is not None and not remote and not Path(location).is_dir():
         raise UsageError(
             f"knowledge must be a folder that exists or the URL of a Chroma server, got '{location}'. "
-            "Fill it with `groundup copilot learn FOLDER`, or name another one with --knowledge."
+            "Fill it with `groundup copilot learn FOLDER` or `groundup research learn FOLDER`, or name another one "
+            "with --knowledge."
         )
     need("The knowledge base", "chromadb", "numba", "Stemmer")
     from groundup.embedding import load
@@ -176,10 +177,10 @@ class Knowledge:
     def _learn_file(self, file: Path, source: str, metadata: dict[str, str], learned: Learned) -> None:
         from dataclasses import replace
 
-        from groundup.stack.retrieval.ingestion import parse_markdown, read
+        from groundup.stack.retrieval.ingestion import parse_markdown
 
         try:
-            document = read(file, metadata=metadata)
+            document = read_document(file, metadata)
         except (ValueError, OSError) as error:
             learned.skipped[source] = str(error)
             return

@@ -1,0 +1,435 @@
+"""`groundup research`: documents in, reports out in which every sentence opens in its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from groundup.cli.knowledge import knowledge_option, learn_into
+from groundup.cli.options import json_option
+from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
+from groundup.errors import GroundupError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from groundup.knowledge import Knowledge
+    from groundup.systems.research import Report, Research
+    from groundup.systems.research.state import Step
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".bib": "bibtex"}
+
+
+def store_option(function: F) -> F:
+    """`--store FILE`."""
+    return click.option(
+        "--store", envvar="GROUNDUP_RESEARCH", default="research.sqlite", show_default=True, metavar="FILE",
+        help="Runs and reports [GROUNDUP_RESEARCH].",
+    )(function)  # fmt: skip
+
+
+def model_option(function: F) -> F:
+    """`--model MODEL`."""
+    return click.option(
+        "--model",
+        metavar="MODEL",
+        help="Chat model: ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME or embedded [GROUNDUP_LLM, or embedded].",
+    )(function)
+
+
+def output_option(function: F) -> F:
+    """`--output FILE`."""
+    return click.option(
+        "--output", "-o", metavar="FILE", help="Write the report into a file as well: .md, .html or .bib."
+    )(function)
+
+
+@click.group("research", epilog='Example: groundup research learn notes, then groundup research ask "What is jitter?"')
+def research_command() -> None:
+    """Answer questions from documents, with a plan, notes and citations.
+
+    Every sentence of a report cites the file and the characters that say so. Begin with `groundup research demo`.
+    """
+
+
+@research_command.command("learn", epilog="Example: groundup research learn papers notes/meeting.html")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…")
+@knowledge_option
+@store_option
+@json_option
+def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
+    """Take documents into the knowledge base.
+
+    Each FOLDER is read with all Markdown, text, HTML and PDF in it. Run the command again after a change: it replaces
+    exactly the changed chunks, and forgets files that are gone. A file that cannot be read is named and left out.
+    """
+    from groundup.knowledge import default_location
+
+    learn_into(knowledge or default_location(store), folders, as_json=as_json)
+    return 0
+
+
+@research_command.command("ask", epilog='Example: groundup research ask "How do A and B differ?" -o report.html')
+@click.argument("question", nargs=-1, required=True, metavar="QUESTION")
+@model_option
+@knowledge_option
+@store_option
+@click.option("--steps", default=60, show_default=True, help="Steps before the report is written.")
+@click.option("--tokens", default=60_000, show_default=True, help="Tokens of the model, in and out.")
+@click.option("--seconds", default=600.0, show_default=True, help="Seconds of work.")
+@click.option("--edit", is_flag=True, help="Edit the plan in your editor before anything is looked for.")
+@output_option
+@json_option
+def ask_command(
+    question: tuple[str, ...],
+    model: str | None,
+    knowledge: str | None,
+    store: str,
+    steps: int,
+    tokens: int,
+    seconds: float,
+    edit: bool,
+    output: str | None,
+    as_json: bool,
+) -> int:
+    """Answer a QUESTION with a report, showing each step.
+
+    Without a model configured, the report is an outline of sentences of the documents, word for word. Any model's
+    sentences are looked up in the documents, and those that stand nowhere are left out. Ctrl-C loses nothing:
+    `groundup research resume` goes on.
+    """
+    from groundup.knowledge import default_location
+    from groundup.llm import chat_model
+    from groundup.systems.research import Budget, open_research
+    from groundup.systems.research.runs import need_packages
+
+    need_packages()
+    kind = _format(output)
+    budget, chat = Budget(steps, tokens, seconds), chat_model(model)
+    location = knowledge or default_location(store)
+    with open_research(store, knowledge=_filled(location), model=chat) as research:
+        id = research.begin(" ".join(question), budget, model=model or "", knowledge=_absolute(location))
+        if edit:
+            _edited(research, id)
+        report = _finished(research, id, quiet=as_json)
+    _deliver(report, output, kind, as_json)
+    return 0
+
+
+@research_command.command("resume", epilog="Example: groundup research resume 3f2a")
+@click.argument("id", metavar="ID")
+@model_option
+@knowledge_option
+@store_option
+@output_option
+@json_option
+def resume_command(
+    id: str, model: str | None, knowledge: str | None, store: str, output: str | None, as_json: bool
+) -> int:
+    """Go on with a report that was stopped, from the step that was stopped.
+
+    ID may be its beginning. The model and the knowledge base are those it was begun with, unless you name others.
+    """
+    from groundup.llm import chat_model
+    from groundup.systems.research import open_research
+
+    kind = _format(output)
+    with open_research(store, reading=True) as research:
+        run = research.find(id)
+        if run.next:
+            research.knowledge = _filled(knowledge or run.knowledge)
+            research.model = chat_model(model or run.model or None)
+            report = _finished(research, run.id, quiet=as_json)
+        else:
+            report = research.report(run.id)
+    _deliver(report, output, kind, as_json)
+    return 0
+
+
+@research_command.command("reports", epilog="Example: groundup research reports --json")
+@store_option
+@json_option
+def reports_command(store: str, as_json: bool) -> int:
+    """List all reports, the newest first."""
+    from dataclasses import asdict
+
+    from groundup.systems.research import open_research
+
+    with open_research(store, reading=True) as research:
+        runs = research.runs()
+    if as_json:
+        print_json({"store": store, "reports": [asdict(run) for run in runs]}, ascii=True)
+        return 0
+    out = console()
+    if not runs:
+        out.print("There is no report yet. Ask: groundup research ask QUESTION")
+    for run in runs:
+        state = "[green]done[/]" if not run.next else f"[yellow]stopped before {run.next}[/]"
+        out.print(f"[bold]{run.id}[/]  [dim]{run.begun[:16].replace('T', ' ')}Z[/]  {state}  {shown(run.question)}")
+    return 0
+
+
+@research_command.command("show", epilog="Example: groundup research show 3f2a --trace -o report.md")
+@click.argument("id", metavar="ID")
+@store_option
+@click.option("--trace", is_flag=True, help="Show the steps and what the model's calls cost, too.")
+@output_option
+@json_option
+def show_command(id: str, store: str, trace: bool, output: str | None, as_json: bool) -> int:
+    """Show a report again, as it was stored. ID may be its beginning."""
+    from groundup.systems.research import open_research
+
+    kind = _format(output)
+    with open_research(store, reading=True) as research:
+        report = research.report(id)
+    _deliver(report, output, kind, as_json)
+    if trace and not as_json:
+        console().print()
+        _say_trace(report)
+        _say_costs([report])
+    return 0
+
+
+@research_command.command("open", epilog="Example: groundup research open 'notes/retries.md:120-260'")
+@click.argument("citation", metavar="CITATION")
+@knowledge_option
+@store_option
+@json_option
+def open_command(citation: str, knowledge: str | None, store: str, as_json: bool) -> int:
+    """Show the text behind a CITATION of a report, with its surroundings."""
+    from dataclasses import asdict
+
+    from groundup.knowledge import default_location, open_knowledge, open_place
+
+    parts = open_place(citation, open_knowledge(knowledge or default_location(store), reading=True))
+    if as_json:
+        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
+        return 0
+    for part in parts:
+        style = "bold" if part.cited else "dim"
+        console().print(f"[{style}]{shown(part.where)}\n{shown_lines(part.text)}[/]")
+    return 0
+
+
+@research_command.command("demo", epilog="Example: groundup research demo --folder /tmp/research-demo")
+@click.option(
+    "--folder", default="research-demo", show_default=True, metavar="DIR", help="The folder of the demo. It is kept."
+)
+@json_option
+def demo_command(folder: str, as_json: bool) -> int:
+    """Show the assistant on eight documents of our own.
+
+    It learns them and answers three questions: one that needs two documents, one that none of them answers, and one
+    whose document also gives orders to a model. The first run fetches the sentence model (84 MB); all else is offline.
+    """
+    from dataclasses import asdict
+
+    from groundup.systems.research.demo import demo
+    from groundup.systems.research.runs import need_packages
+
+    need_packages()
+    out, reports = console(), []
+    for step in demo(Path(folder)):
+        if step.report is not None:
+            reports.append(step.report)
+        if as_json:
+            continue
+        out.print(f"\n[bold]{shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]")
+        for line in step.found:
+            out.print(shown(line))
+        if step.report is not None:
+            _say_trace(step.report)
+            _say(step.report)
+    if as_json:
+        print_json({"folder": folder, "reports": [asdict(report) for report in reports]}, ascii=True)
+        return 0
+    out.print()
+    _say_costs(reports)
+    out.print(f"\nEverything is in {shown(folder)}. The commands above work there, and `open` opens citations.")
+    return 0
+
+
+@research_command.command("evaluate", epilog="Example: groundup research evaluate --questions 20 --model ollama:a")
+@model_option
+@click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
+@click.option("--seed", default=0, show_default=True, help="Draws articles and questions.")
+@json_option
+def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool) -> int:
+    """Measure answers, silence and citations on SQuAD 2.0 dev.
+
+    The first passage that is found, and silence, are measured beside. Then sentences with one thing changed are held to
+    what they were made from: how many are refused.
+    """
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from groundup.llm import chat_model
+    from groundup.systems.research.evaluate import evaluate
+    from groundup.systems.research.runs import need_packages
+
+    need_packages()
+    with progress(quiet=as_json) as bar:
+        task = bar.add_task("Asking", total=None)
+        provenance, rows = evaluate(
+            chat_model(model), questions=questions, seed=seed,
+            report=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if as_json:
+        print_json({"data": provenance, "rows": [asdict(row) for row in rows]}, ascii=True)
+        return 0
+    table = Table(title=f"SQuAD 2.0 dev, {shown(provenance)}", title_justify="left")
+    table.add_column("measured")
+    for name in ("ours", "first passage", "silence"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        figures = (row.ours, row.first, row.silent)
+        table.add_row(row.what, *("" if f is None else f"{f:,.0f}" if f >= 100 else f"{f:.3g}" for f in figures))
+    console().print(table)
+    return 0
+
+
+# ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _filled(location: str) -> Knowledge:
+    """The knowledge base there, which must hold something."""
+    from groundup.knowledge import open_knowledge
+
+    knowledge = open_knowledge(location, reading=True)
+    if not len(knowledge):
+        raise UsageError(
+            f"knowledge must hold documents, and '{location}' is empty. Fill it with `groundup research learn FOLDER`."
+        )
+    return knowledge
+
+
+def _absolute(location: str) -> str:
+    """Where a knowledge base is, for a `resume` from another folder."""
+    return location if location.startswith(("http://", "https://")) else str(Path(location).resolve())
+
+
+def _edited(research: Research, id: str) -> None:
+    """Let a person change the plan, a sub-question on each line."""
+    with _resumable(id):
+        for _ in research.run(id, until="plan"):
+            pass
+        text = click.edit("\n".join(research.planned(id)) + "\n")
+        if text is not None:  # saved
+            research.replan(id, text.splitlines())
+
+
+def _finished(research: Research, id: str, *, quiet: bool) -> Report:
+    """Run to the end, telling each step on standard error."""
+    terminal = console(err=True)
+    with _resumable(id), progress(quiet=quiet) as bar:
+        bar.add_task(f"Report {id}", total=None)
+        for step in research.run(id):
+            if not quiet:
+                terminal.print(f"[dim]{_step_line(step)}[/]")
+    return research.report(id)
+
+
+@contextmanager
+def _resumable(id: str) -> Iterator[None]:
+    """Say how to go on, when a run is stopped."""
+    try:
+        yield
+    except (KeyboardInterrupt, GroundupError):
+        click.echo(f"Report {id} is kept as far as it came: `groundup research resume {id}` goes on.", err=True)
+        raise
+
+
+def _format(output: str | None) -> str:
+    """The format that a file's name asks for; refused before any work is done."""
+    if output is None:
+        return ""
+    kind = FORMATS.get(Path(output).suffix.lower())
+    if kind is None:
+        raise UsageError(f"output must end in .md, .html or .bib, got '{output}'. For example: report.md")
+    if not Path(output).absolute().parent.is_dir():
+        raise UsageError(f"output must be in a folder that exists, and that of '{output}' does not. Make it first.")
+    return kind
+
+
+# ── printing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _deliver(report: Report, output: str | None, kind: str, as_json: bool) -> None:
+    """Print a report, and write it into a file where one is named."""
+    from dataclasses import asdict
+
+    from groundup.systems.research import to_bibtex, to_html, to_markdown
+
+    if output is not None:
+        text = {"markdown": to_markdown, "html": to_html, "bibtex": to_bibtex}[kind](report)
+        try:
+            Path(output).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"output must be a file that can be written, and '{output}' cannot be: {error.strerror}. The report is "
+                f"kept: groundup research show {report.id} -o FILE"
+            ) from error
+    if as_json:
+        print_json({**asdict(report), "abstained": report.abstained}, ascii=True)
+        return
+    _say(report)
+    if output is not None:
+        console().print(f"[dim]Written to {shown(output)}[/]")
+
+
+def _say(report: Report) -> None:
+    from groundup.systems.research.export import SILENT, marks, remarks
+
+    out = console()
+    out.print(f"[bold]{shown(report.question)}[/]  [dim]report {report.id}[/]")
+    if report.abstained:
+        out.print(SILENT)
+    for part in report.parts:
+        if part.heading:
+            out.print(f"\n[bold]{shown(part.heading)}[/]")
+        for line in part.lines:
+            out.print(f"  {shown(line.text)} [bold]{escape(marks(line))}[/]")
+    for title, texts in remarks(report):
+        out.print(f"\n[yellow]{shown(title)}:[/] {shown('; '.join(texts))}")
+    if report.citations:
+        out.print()
+    for source in report.citations:
+        out.print(f"[bold]{escape(f'[{source.number}]')}[/] {shown(source.where)}  [dim]{shown(source.headings)}[/]")
+        if report.written:
+            out.print(f"    [dim]“{shown(source.quote)}”[/]")
+
+
+def _step_line(step: Step) -> str:
+    return f"{step['node']:<9} {shown(step['what'])}  {step['seconds']:.2f} s"
+
+
+def _say_trace(report: Report) -> None:
+    for step in report.trace:
+        console().print(f"[dim]{_step_line(step)}[/]")
+
+
+def _say_costs(reports: Iterable[Report]) -> None:
+    """What the reports took: steps, calls of the model, tokens and seconds."""
+    from rich.table import Table
+
+    table = Table(title="Costs", title_justify="left", show_footer=False)
+    for name in ("report", "model", "steps", "calls", "tokens in", "tokens out", "seconds"):
+        table.add_column(name, justify="left" if name in ("report", "model") else "right")
+    estimated = False
+    for report in reports:
+        costs = report.costs
+        estimated |= any(not cost["counted"] for cost in costs)
+        table.add_row(
+            report.id,
+            shown(", ".join(dict.fromkeys(cost["model"] for cost in costs))),
+            f"{len(report.trace)}",
+            f"{len(costs)}",
+            f"{sum(cost['tokens_in'] for cost in costs):,}",
+            f"{sum(cost['tokens_out'] for cost in costs):,}",
+            f"{sum(step['seconds'] for step in report.trace):.2f}",
+        )
+    console().print(table)
+    if estimated:
+        console().print("[dim]Tokens are estimated, four characters each, where a model does not count them.[/]")

@@ -1,0 +1,19 @@
+"""What systems know: documents learnt from folders, found by words and meaning, and opened at the place cited.
+
+    knowledge = open_knowledge("research.knowledge")
+    knowledge.learn(["notes"])
+    for passage in knowledge.search("When is a circuit breaker open?"):
+        print(passage.source, passage.start, passage.text)
+
+Chroma and the sentence model (the extra `retrieval`) are imported when they are needed, not before.
+"""
+
+from __future__ import annotations
+
+from groundup.knowledge.base import Knowledge, Learned, Passage, default_location, open_knowledge
+from groundup.knowledge.places import Part, is_place, open_place, unwrapped
+
+__all__ = [
+    "Knowledge", "Learned", "Part", "Passage", "default_location", "is_place", "open_knowledge", "open_place",
+    "unwrapped",
+]  # fmt: skip

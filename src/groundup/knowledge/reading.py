@@ -1,0 +1,36 @@
+"""Files as documents, by their kind; whatever is wrong with one is a ValueError that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundup.knowledge.html import decoded, parse_html
+
+if TYPE_CHECKING:
+    from groundup.stack.retrieval.ingestion import Document
+    from groundup.stack.retrieval.ingestion.ingestion import Value
+
+PAGES = (".html", ".htm")
+KINDS = (".md", ".markdown", ".txt", ".text", ".rst", ".pdf", *PAGES)
+
+
+def read_document(file: Path, metadata: Mapping[str, Value]) -> Document:
+    """A file of one of `KINDS`, or a rule in `.clinerules`, as a document.
+
+    Raises:
+        ValueError: it cannot be read as what it is, or has no text.
+        OSError: it cannot be opened.
+    """
+    from groundup.stack.retrieval.ingestion import read
+
+    if file.suffix.lower() in PAGES:
+        return parse_html(file.as_posix(), decoded(file.read_bytes()), metadata)
+    try:
+        return read(file, metadata=metadata)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # a damaged or encrypted PDF: pypdf raises much besides its own errors
+        reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        raise ValueError(f"{file} cannot be read ({reason}). Open it, and save it anew.") from error

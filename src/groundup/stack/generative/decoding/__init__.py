@@ -1,0 +1,43 @@
+"""Decoding: sampling, a cache, speculation, and text that always parses."""
+
+from groundup.stack.generative.decoding.decoding import (
+    GREEDY,
+    Choice,
+    JsonConstraint,
+    KeyValueCache,
+    Repeat,
+    Sampling,
+    accept,
+    after,
+    generate,
+    json_pattern,
+    least_length,
+    left_pad,
+    min_p,
+    sample,
+    speculate,
+    top_k,
+    top_p,
+    visible,
+)
+
+__all__ = [
+    "GREEDY",
+    "Choice",
+    "JsonConstraint",
+    "KeyValueCache",
+    "Repeat",
+    "Sampling",
+    "accept",
+    "after",
+    "generate",
+    "json_pattern",
+    "least_length",
+    "left_pad",
+    "min_p",
+    "sample",
+    "speculate",
+    "top_k",
+    "top_p",
+    "visible",
+]

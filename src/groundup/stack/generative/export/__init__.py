@@ -1,0 +1,35 @@
+"""Export: a model as GGUF for llama.cpp, and as a folder for Hugging Face."""
+
+from groundup.stack.generative.export.export import (
+    Stored,
+    export_gguf,
+    export_hugging_face,
+    from_gguf,
+    gguf_tensors,
+    llama_metadata,
+    pack_safetensors,
+    pack_value,
+    permute_heads,
+    read_gguf,
+    recover_merges,
+    store,
+    tokenizer_metadata,
+    write_gguf,
+)
+
+__all__ = [
+    "Stored",
+    "export_gguf",
+    "export_hugging_face",
+    "from_gguf",
+    "gguf_tensors",
+    "llama_metadata",
+    "pack_safetensors",
+    "pack_value",
+    "permute_heads",
+    "read_gguf",
+    "recover_merges",
+    "store",
+    "tokenizer_metadata",
+    "write_gguf",
+]

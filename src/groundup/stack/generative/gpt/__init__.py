@@ -1,0 +1,41 @@
+"""A decoder-only transformer as open models are built: its parts, its training, and loading of published weights."""
+
+from groundup.stack.generative.gpt.gpt import (
+    GELU,
+    GPT,
+    AdamW,
+    Block,
+    Cache,
+    Config,
+    GroupedQueryAttention,
+    RMSNorm,
+    SwiGLU,
+    batches,
+    clip_gradients,
+    cosine_schedule,
+    cross_entropy,
+    decay_groups,
+    from_hugging_face,
+    rope,
+    train,
+)
+
+__all__ = [
+    "GELU",
+    "GPT",
+    "AdamW",
+    "Block",
+    "Cache",
+    "Config",
+    "GroupedQueryAttention",
+    "RMSNorm",
+    "SwiGLU",
+    "batches",
+    "clip_gradients",
+    "cosine_schedule",
+    "cross_entropy",
+    "decay_groups",
+    "from_hugging_face",
+    "rope",
+    "train",
+]

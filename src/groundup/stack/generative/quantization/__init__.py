@@ -1,0 +1,43 @@
+"""Quantization: int8, ggml's Q8_0 and Q4_0, NF4, and layers that keep their weights in them."""
+
+from groundup.stack.generative.quantization.quantization import (
+    QuantizedLinear,
+    dequantize_affine,
+    dequantize_nf4,
+    dequantize_q4_0,
+    dequantize_q8_0,
+    dequantize_scales,
+    int8_linear,
+    nf4_levels,
+    pack_nibbles,
+    quantize_affine,
+    quantize_int8,
+    quantize_model,
+    quantize_nf4,
+    quantize_q4_0,
+    quantize_q8_0,
+    quantize_scales,
+    relative_error,
+    unpack_nibbles,
+)
+
+__all__ = [
+    "QuantizedLinear",
+    "dequantize_affine",
+    "dequantize_nf4",
+    "dequantize_q4_0",
+    "dequantize_q8_0",
+    "dequantize_scales",
+    "int8_linear",
+    "nf4_levels",
+    "pack_nibbles",
+    "quantize_affine",
+    "quantize_int8",
+    "quantize_model",
+    "quantize_nf4",
+    "quantize_q4_0",
+    "quantize_q8_0",
+    "quantize_scales",
+    "relative_error",
+    "unpack_nibbles",
+]

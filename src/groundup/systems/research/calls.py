@@ -1,0 +1,65 @@
+"""Calls of a chat model, with what each took."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import GroundupError
+from groundup.llm.models import unavailable
+from groundup.systems.research.state import Cost
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+
+_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+CHARACTERS = 4  # of a token, where a model does not count its own
+
+
+def only_quotes(model: BaseChatModel) -> bool:
+    """Whether it is the embedded answerer, which neither plans nor writes."""
+    return model._llm_type == "groundup-embedded"
+
+
+def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str) -> tuple[str, Cost]:
+    """What a model replies, without its thinking, and what that took.
+
+    Raises:
+        ModelUnavailable: it does not answer.
+    """
+    begin = time.perf_counter()
+    try:
+        reply = model.invoke(list(messages))
+    except GroundupError:
+        raise
+    except Exception as error:  # every provider has its own
+        raise unavailable(model, error) from error
+    text = _text(reply.content)
+    usage = getattr(reply, "usage_metadata", None) or {}
+    counted = bool(usage)
+    sent = sum(len(message["content"]) for message in messages)
+    cost = Cost(
+        purpose=purpose,
+        model=_name(model),
+        tokens_in=int(usage["input_tokens"]) if counted else sent // CHARACTERS,
+        tokens_out=int(usage["output_tokens"]) if counted else len(text) // CHARACTERS,
+        counted=counted,
+        seconds=time.perf_counter() - begin,
+    )
+    return _THINKING.sub("", text).strip(), cost
+
+
+def _name(model: BaseChatModel) -> str:
+    if only_quotes(model):
+        return "embedded"
+    return str(getattr(model, "model_name", "") or getattr(model, "model", "") or model._llm_type)
+
+
+def _text(content: Any) -> str:
+    """The text of a reply, which may come in blocks of several kinds."""
+    if isinstance(content, str):
+        return content
+    blocks = [block if isinstance(block, str) else block.get("text", "") for block in content]
+    return "".join(block for block in blocks if isinstance(block, str))

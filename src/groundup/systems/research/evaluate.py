@@ -1,0 +1,258 @@
+"""How good reports are, on SQuAD 2.0 dev: paragraphs are learnt as documents, questions go through the whole graph.
+
+The articles are those that did not calibrate the embedded answerer (`benchmarks answerer`); half of those drawn are
+learnt, the others only asked about. There are three kinds of questions: *answerable*; *written* by people so that a
+paragraph seems to answer them and does not; *removed*, whose article was not learnt.
+
+Beside what the assistant does stands what needs no reading: the first passage that is found, and silence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from groundup.knowledge import Knowledge, open_knowledge
+from groundup.stack.retrieval.rag import f1, sentences, terms, words
+from groundup.systems.research.report import Report
+from groundup.systems.research.runs import open_research
+from groundup.systems.research.state import Note
+from groundup.systems.research.writing import verify
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+
+ARTICLES = 8  # that are drawn; half of them are learnt
+KINDS = ("answerable", "written", "removed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        what: what is measured.
+        ours: the assistant's figure.
+        first: that of the first passage; None where it has none.
+        silent: that of silence; None where it has none.
+    """
+
+    what: str
+    ours: float
+    first: float | None = None
+    silent: float | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, its right answers, and what came of it."""
+
+    kind: str
+    question: str
+    truths: tuple[str, ...]
+    own: str
+    first: str
+    report: Report
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """The report's sentences."""
+        return " ".join(line.text for part in self.report.parts for line in part.lines)
+
+
+def evaluate(
+    model: BaseChatModel, *, questions: int, seed: int = 0, report: Callable[[int, int], None] | None = None
+) -> tuple[str, list[Row]]:
+    """The provenance of the data, and the table.
+
+    Args:
+        model: what reads and writes.
+        questions: how many of each kind.
+        seed: draws articles and questions.
+        report: called after each question with how many are done, and of how many.
+    """
+    from groundup.data import load
+
+    data = load("squad2")
+    with TemporaryDirectory() as folder:
+        texts, drawn = _drawn(data, questions, seed)
+        documents = Path(folder, "articles")
+        documents.mkdir()
+        for number, text in texts.items():
+            (documents / f"paragraph-{number}.txt").write_text(text, encoding="utf-8")
+        knowledge = open_knowledge(Path(folder, "kb"))
+        knowledge.learn([documents])
+        asked = list(_asked(drawn, knowledge, model, Path(folder, "research.sqlite"), report))
+        rows = [*_answers(asked), *_citations(asked, documents), *_takes(asked)]
+    return data.provenance.label, [*rows, *nearly(list(texts.values()), seed)]
+
+
+def _drawn(data: Any, questions: int, seed: int) -> tuple[dict[int, str], list[tuple[str, str, tuple[str, ...], int]]]:
+    """The paragraphs to learn, by number, and the questions: kind, text, right answers, paragraph."""
+    names = np.random.default_rng(0).permutation(np.unique(data["article"]))
+    judged = names[len(names) // 2 :]  # the first half calibrated the embedded answerer
+    rng = np.random.default_rng(seed)
+    drawn = rng.permutation(judged)[:ARTICLES]
+    learnt = set(drawn[: len(drawn) // 2].tolist())
+    home = data["article"][data["paragraph"]]
+    pools: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    for row in np.flatnonzero(np.isin(home, drawn)).tolist():
+        kind = "removed" if home[row] not in learnt else "answerable" if data["answers"][row] else "written"
+        pools[kind].append(row)
+    chosen = [
+        (kind, row)
+        for kind in KINDS
+        for row in rng.permutation(pools[kind])[:questions].tolist()
+    ]  # fmt: skip
+    cases = [
+        (
+            kind, str(data["question"][row]),
+            tuple(filter(None, str(data["answers"][row]).split("\n"))) if kind == "answerable" else (),
+            int(data["paragraph"][row]),
+        )
+        for kind, row in chosen
+    ]  # fmt: skip
+    numbers = np.flatnonzero(np.isin(data["article"], list(learnt))).tolist()
+    return {number: str(data["text"][number]) for number in numbers}, cases
+
+
+def _asked(
+    cases: Sequence[tuple[str, str, tuple[str, ...], int]],
+    knowledge: Knowledge,
+    model: BaseChatModel,
+    store: Path,
+    report: Callable[[int, int], None] | None,
+) -> Iterator[Asked]:
+    with open_research(store, knowledge=knowledge, model=model) as research:
+        for number, (kind, question, truths, paragraph) in enumerate(cases, 1):
+            begin = time.perf_counter()
+            id = research.begin(question)
+            for _ in research.run(id):
+                pass
+            seconds = time.perf_counter() - begin
+            (first,) = knowledge.search(question, 1)
+            own = f"articles/paragraph-{paragraph}.txt"
+            yield Asked(kind, question, truths, own, first.text, research.report(id), seconds)
+            if report:
+                report(number, len(cases))
+
+
+def _answers(asked: Sequence[Asked]) -> Iterator[Row]:
+    of = {kind: [case for case in asked if case.kind == kind] for kind in KINDS}
+    yield Row(
+        f"answer F1, all {len(asked)} questions",
+        _mean([f1(case.said, case.truths) for case in asked]),
+        _mean([f1(case.first, case.truths) for case in asked]),
+        _mean([f1("", case.truths) for case in asked]),
+    )
+    yield Row(
+        f"the answer stands in the report, {len(of['answerable'])} answerable questions",
+        _mean([any(truth in case.said for truth in case.truths) for case in of["answerable"]]),
+        _mean([any(truth in case.first for truth in case.truths) for case in of["answerable"]]),
+        0.0,
+    )
+    for kind in KINDS:
+        told = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
+        yield Row(
+            f"{told.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
+            _mean([case.report.abstained for case in of[kind]]), 0.0, 1.0,
+        )  # fmt: skip
+
+
+def _citations(asked: Sequence[Asked], documents: Path) -> Iterator[Row]:
+    cited = [(case, citation) for case in asked for citation in case.report.citations]
+    made_up = 0
+    for _, citation in cited:
+        file = documents.parent / citation.document
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        made_up += text[citation.start : citation.end].replace("\n", " ") != citation.quote
+    yield Row(f"citations that stand nowhere, of {len(cited)}", float(made_up))
+    lines = [line for case in asked for part in case.report.parts for line in part.lines]
+    yield Row(f"sentences without a citation, of {len(lines)}", float(sum(not line.citations for line in lines)))
+    answered = [case for case in asked if case.kind == "answerable" and not case.report.abstained]
+    right = [any(citation.document == case.own for citation in case.report.citations) for case in answered]
+    yield Row(f"the question's own paragraph is cited, {len(answered)} answered questions", _mean(right))
+
+
+def _takes(asked: Sequence[Asked]) -> Iterator[Row]:
+    yield Row("seconds for a question, median", float(np.median([case.seconds for case in asked])))
+    tokens = [sum(cost["tokens_in"] + cost["tokens_out"] for cost in case.report.costs) for case in asked]
+    yield Row("tokens for a question, median", float(np.median(tokens)))
+
+
+def _mean(values: Sequence[float] | Sequence[bool]) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+# ── quoting nearly ──────────────────────────────────────────────────────────────────────────────────────────────────
+MOST = 400  # sentences of each kind
+
+
+def nearly(texts: Sequence[str], seed: int) -> Iterator[Row]:
+    """Sentences with one thing changed, written as if from the note of the sentence itself: how many are refused."""
+    rng = np.random.default_rng(seed)
+    whole = [(text, text[start:end]) for text in texts for start, end in sentences(text)]
+    vocabulary = sorted(
+        {word for text in texts for word in text.split() if word.isalpha() and word.islower() and terms(word)}
+    )
+    for what, change in (
+        ("a number", _number), ("a denial", _denial), ("a name", _name), ("another word", _word),
+    ):  # fmt: skip
+        changed = []
+        for at in rng.permutation(len(whole)).tolist():
+            _, sentence = whole[at]
+            other = change(sentence, rng, vocabulary)
+            if other is not None and 6 <= len(words(sentence)):
+                changed.append((sentence, other))
+            if len(changed) == MOST:
+                break
+        yield Row(
+            f"refused with {what} changed, {len(changed)} sentences", _mean([not _kept(*pair) for pair in changed])
+        )
+    same = [whole[at][1] for at in rng.permutation(len(whole)).tolist() if len(words(whole[at][1])) >= 6][:MOST]
+    yield Row(f"kept with nothing changed, {len(same)} sentences", _mean([_kept(text, text) for text in same]))
+
+
+def _kept(original: str, written: str) -> bool:
+    """Whether what a model makes of a note is in the report as it was written."""
+    note = Note(question=0, document="", start=0, end=len(original), headings="", text=original)
+    return written in [sentence["text"] for sentence in verify(written, [note])[0]]
+
+
+def _replaced(sentence: str, at: int, word: str) -> str:
+    parts = sentence.split(" ")
+    return " ".join([*parts[:at], word, *parts[at + 1 :]])
+
+
+def _number(sentence: str, rng: Any, vocabulary: Sequence[str]) -> str | None:
+    places = [i for i, word in enumerate(sentence.split(" ")) if word.isdigit()]
+    if not places:
+        return None
+    at = int(rng.choice(places))
+    return _replaced(sentence, at, str(int(sentence.split(" ")[at]) + 1))
+
+
+def _denial(sentence: str, rng: Any, vocabulary: Sequence[str]) -> str | None:
+    parts = sentence.split(" ")
+    verbs = [i for i, word in enumerate(parts) if word in ("is", "was", "are", "were", "has", "had", "can", "could")]
+    return None if not verbs else _replaced(sentence, verbs[0], f"{parts[verbs[0]]} not")
+
+
+def _name(sentence: str, rng: Any, vocabulary: Sequence[str]) -> str | None:
+    parts = sentence.split(" ")
+    places = [i for i, word in enumerate(parts) if i and word.isalpha() and word.istitle() and len(word) > 3]
+    return _replaced(sentence, int(rng.choice(places)), "Zanzibar") if places else None
+
+
+def _word(sentence: str, rng: Any, vocabulary: Sequence[str]) -> str | None:
+    places = [i for i, word in enumerate(sentence.split(" ")) if word.isalpha() and word.islower() and len(word) > 4]
+    there = set(terms(sentence))
+    others = [word for word in rng.choice(vocabulary, 20).tolist() if not there & set(terms(word))]
+    return _replaced(sentence, int(rng.choice(places)), others[0]) if places and others else None

@@ -1,0 +1,110 @@
+"""Passages for a sub-question, and the spans of them that answer it.
+
+A model reads the passages and replies; every sentence of the reply is looked up in them (`groundup.llm.grounding`).
+What is noted is the span that was found, never the model's words; and with it, what other documents say against it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from groundup.knowledge import unwrapped
+from groundup.stack.retrieval.rag import NO_ANSWER, Passage, assemble, prompt, sentences
+from groundup.systems.research.calls import call
+from groundup.systems.research.instructions import blanked, orders
+from groundup.systems.research.planning import query
+from groundup.systems.research.state import Cost, LeftOut, Note, Source
+from groundup.systems.research.verifying import disagree, held
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+
+    from groundup.knowledge import Knowledge
+    from groundup.knowledge import Passage as Chunk
+
+DOCUMENTS = 5  # that are looked into for a sub-question
+WIDER = 3  # whose neighbourhood is looked into, where nothing answered
+TOKENS = 3_000  # of passages in a prompt, counted as three characters each
+_HEADING = re.compile(r"#+\s[^\n]*\Z")  # says what is below it, and nothing by itself
+_MARK = re.compile(r"(?:(?:[-*+>]|\d+[.)])\s+)+")  # of an item of a list
+
+
+def retrieve(
+    plan: list[str], at: int, question: str, knowledge: Knowledge, *, wider: bool
+) -> tuple[list[Source], list[LeftOut]]:
+    """The passages for a sub-question, and the orders to models in them.
+
+    `wider` looks for the whole question too, and beside what fits best.
+    """
+    chunks = knowledge.search(query(plan, at), DOCUMENTS)
+    if wider:
+        near = [chunk for best in chunks[:WIDER] for chunk in knowledge.around(best.source, best.start, best.end)[0]]
+        chunks = [*chunks, *near, *knowledge.search(question, DOCUMENTS)]
+    unique = list({(chunk.source, chunk.start): chunk for chunk in chunks}.values())
+    return [_source(at, chunk) for chunk in unique], [order for chunk in unique for order in _left_out(chunk)]
+
+
+def _source(at: int, chunk: Chunk) -> Source:
+    return Source(
+        question=at,
+        document=chunk.source,
+        start=chunk.start,
+        end=chunk.end,
+        headings=chunk.headings,
+        text=unwrapped(blanked(chunk.text)),
+        sha256=hashlib.sha256(chunk.text.encode("utf-8", "surrogatepass")).hexdigest(),
+    )
+
+
+def _left_out(chunk: Chunk) -> list[LeftOut]:
+    return [
+        LeftOut(
+            document=chunk.source, start=chunk.start + start, end=chunk.start + end,
+            text=" ".join(chunk.text[start:end].split()),
+        )
+        for start, end in orders(chunk.text)
+    ]  # fmt: skip
+
+
+def read(plan: list[str], at: int, sources: Sequence[Source], model: BaseChatModel) -> tuple[list[Note], Cost]:
+    """The spans of the sources that answer a sub-question, in the order of the reply, each once."""
+    passages = [Passage(source["text"], about(source)) for source in sources]
+    room = assemble(passages, budget=TOKENS, length=lambda text: len(text) // 3)
+    place = {id(passage): source for passage, source in zip(passages, sources, strict=True)}
+    kept = [place[id(passage)] for passage in room]
+    reply, cost = call(model, prompt(plan[at], room), f"read for {at + 1}")
+    notes: dict[tuple[str, int, int], Note] = {}
+
+    def take(source: Source, start: int, end: int) -> None:
+        note = _note(at, source, start, end)
+        if not _HEADING.match(note["text"]):
+            notes.setdefault((note["document"], note["start"], note["end"]), note)
+
+    for sentence in held(reply, room):
+        if sentence.span is not None and sentence.text != NO_ANSWER:
+            take(kept[sentence.span.number - 1], sentence.span.start, sentence.span.end)
+    for note in list(notes.values()):  # a reader may pass over what speaks against what it found
+        for source in sources:  # also those that the prompt left out as repeating others
+            if source["document"] != note["document"]:
+                for start, end in sentences(source["text"]):
+                    if disagree(note["text"], source["text"][start:end]):
+                        take(source, start, end)
+    return list(notes.values()), cost
+
+
+def about(source: Source) -> str:
+    """What a model is told of a source."""
+    return f"{source['document']}, {source['headings']}" if source["headings"] else source["document"]
+
+
+def _note(at: int, source: Source, start: int, end: int) -> Note:
+    text = source["text"]
+    if mark := _MARK.match(text, start, end):
+        start = mark.end()
+    return Note(
+        question=at, document=source["document"], start=source["start"] + start, end=source["start"] + end,
+        headings=source["headings"], text=text[start:end],
+    )  # fmt: skip

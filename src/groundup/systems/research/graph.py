@@ -1,0 +1,167 @@
+"""The graph of a run, for LangGraph: a plan, then notes for each sub-question of it, then a report, then its proof.
+
+    classify ─ plan ─┬─ retrieve ─ read ─ cover ─┬─ write ─ verify
+                     └───────────────────────────┘  next sub-question, or the same one looked for more widely
+
+Each node is a function of what is known so far, and does nothing elsewhere: one that was killed can run again. After
+each, what is known is written to disk before the next one begins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from groundup.stack.retrieval.rag import prompt
+from groundup.systems.research.calls import call, only_quotes
+from groundup.systems.research.finding import read, retrieve
+from groundup.systems.research.planning import PLANNER, Kind, classify, plan, read_plan
+from groundup.systems.research.state import State, count_of, used_up
+from groundup.systems.research.verifying import stands
+from groundup.systems.research.writing import as_passages, disagreements, outline, verify
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+    from groundup.knowledge import Knowledge
+
+ROUNDS = 2  # in which a sub-question is looked for
+Found = tuple[str, dict[str, Any]]  # what a node did, in words, and what changes
+
+
+class Brain:
+    """The nodes.
+
+    Args:
+        knowledge: where is looked.
+        model: reads, and plans and writes unless it only quotes.
+    """
+
+    def __init__(self, knowledge: Knowledge, model: BaseChatModel) -> None:
+        self.knowledge, self.model = knowledge, model
+
+    def classify(self, state: State) -> Found:
+        """What kind of question it is."""
+        kind = classify(state["question"])
+        return {"single": "one question", "several": "several questions", "comparison": "a comparison"}[kind], {
+            "kind": kind, "at": 0, "round": 0,
+        }  # fmt: skip
+
+    def plan(self, state: State) -> Found:
+        """The sub-questions: by the model if it can, and by rules if that gives none."""
+        question, kind = state["question"], state["kind"]
+        changes: dict[str, Any] = {}
+        planned: list[str] = []
+        if not only_quotes(self.model):
+            asked = [{"role": "system", "content": PLANNER}, {"role": "user", "content": f"Question: {question}"}]
+            reply, cost = call(self.model, asked, "plan")
+            planned, changes["costs"] = read_plan(reply, question), [cost]
+        planned = planned or plan(question, _kind(kind))
+        return " · ".join(planned), {**changes, "plan": planned}
+
+    def retrieve(self, state: State) -> Found:
+        """Passages for the sub-question at hand."""
+        at = state["at"]
+        known = {(source["question"], source["document"], source["start"]) for source in state["sources"]}
+        found = retrieve(state["plan"], at, state["question"], self.knowledge, wider=state["round"] > 0)
+        sources = [source for source in found[0] if (at, source["document"], source["start"]) not in known]
+        orders = [order for order in found[1] if order not in state["left_out"]]
+        names = ", ".join(dict.fromkeys(source["document"] for source in sources))
+        what = f"{count_of(len(sources), 'passage')} of {names}" if sources else "no passage"
+        if orders:
+            what += f"; {count_of(len(orders), 'order')} to models left out"
+        return what, {"sources": sources, "left_out": orders}
+
+    def read(self, state: State) -> Found:
+        """Notes from the passages of the sub-question at hand."""
+        at = state["at"]
+        sources = [source for source in state["sources"] if source["question"] == at]
+        if not any(source["text"].strip() for source in sources):
+            return "nothing to read", {}
+        notes, cost = read(state["plan"], at, sources, self.model)
+        what = count_of(len(notes), "note") if notes else "nothing that answers"
+        return what, {"notes": notes, "costs": [cost]}
+
+    def cover(self, state: State) -> Found:
+        """Whether the sub-question at hand is answered, and which one is next."""
+        at, limit = state["at"], used_up(state)
+        answered = _answered(state, at)
+        what = f"{at + 1} of {len(state['plan'])} is {'' if answered else 'not '}answered"
+        if limit:
+            return f"{what}; {limit} are used up", {"stopped": limit}
+        if not answered and state["round"] + 1 < ROUNDS:
+            return f"{what}; looking more widely", {"round": state["round"] + 1}
+        return what, {"at": at + 1, "round": 0}
+
+    def write(self, state: State) -> Found:
+        """A draft by the model; none where it only quotes, where there is nothing to say, or no budget to say it."""
+        notes = state["notes"]
+        if not notes:
+            return "nothing to write", {"draft": None}
+        if only_quotes(self.model) or used_up(state):
+            return "an outline of quotes", {"draft": None}
+        draft, cost = call(self.model, prompt(state["question"], as_passages(notes)), "write")
+        return f"{len(draft):,} characters", {"draft": draft, "costs": [cost]}
+
+    def verify(self, state: State) -> Found:
+        """Every sentence with its note, every note in a passage that was retrieved."""
+        notes = state["notes"]
+        lost = [note for note in notes if not stands(note, state["sources"])]
+        assert not lost, lost  # they are spans of these passages by construction
+        draft = state["draft"]
+        sentences, unsupported = verify(draft, notes) if draft else ([], [])
+        parts = [{"heading": "", "sentences": sentences}] if sentences else outline(state["plan"], notes)
+        parts += disagreements(notes)
+        count = sum(len(part["sentences"]) for part in parts)
+        what = f"{count_of(count, 'sentence')} with a place" if count else "nothing: the documents do not say"
+        if unsupported:
+            what += f", {len(unsupported)} without left out"
+        return what, {"parts": parts, "unsupported": unsupported, "draft": draft if sentences else None}
+
+
+def _kind(name: str) -> Kind:
+    assert name in ("single", "several", "comparison")
+    return name
+
+
+def _answered(state: State, at: int) -> bool:
+    return any(note["question"] == at for note in state["notes"])
+
+
+def after_cover(state: State) -> str:
+    """Where a run goes when it has looked at what is covered."""
+    return "write" if state["stopped"] or state["at"] >= len(state["plan"]) else "retrieve"
+
+
+NODES = ("classify", "plan", "retrieve", "read", "cover", "write", "verify")
+
+
+def build(brain: Brain, checkpointer: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph, with its checkpoints."""
+    from langgraph.graph import END, START, StateGraph
+
+    graph = StateGraph(State)
+    for name in NODES:
+        node: Any = traced(name, getattr(brain, name))
+        graph.add_node(name, node)
+    for source, target in (
+        (START, "classify"), ("classify", "plan"), ("plan", "retrieve"), ("retrieve", "read"), ("read", "cover"),
+        ("write", "verify"), ("verify", END),
+    ):  # fmt: skip
+        graph.add_edge(source, target)
+    graph.add_conditional_edges("cover", after_cover, ["retrieve", "write"])
+    return graph.compile(checkpointer=checkpointer)
+
+
+def traced(name: str, node: Callable[[State], Found]) -> Callable[[State], dict[str, Any]]:
+    """The node, with what it did in the trace."""
+
+    def run(state: State) -> dict[str, Any]:
+        begin = time.perf_counter()
+        what, changes = node(state)
+        return {**changes, "trace": [{"node": name, "what": what, "seconds": time.perf_counter() - begin}]}
+
+    return run

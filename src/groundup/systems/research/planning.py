@@ -1,0 +1,85 @@
+"""What kind of question it is, and the sub-questions that it is answered by.
+
+Rules make a plan by themselves: a comparison becomes a question about each side, several questions in one sentence
+become one each, and all else stays as it is. A model may plan instead; a line of its plan counts where it is a question
+that shares a word with what was asked, because sub-questions are shown in the report and no source stands behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from groundup.stack.retrieval.rag import terms
+
+Kind = Literal["single", "several", "comparison"]
+MOST = 5  # sub-questions
+LONGEST = 200  # characters of one
+
+_SIDES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\b(?:differences?|distinction|choice|relation) between (?P<a>.+?) and (?P<b>.+)",
+        r"\bcompare[sd]? (?P<a>.+?) (?:and|with|to|against) (?P<b>.+)",
+        r"\b(?:do|does|is|are) (?P<a>.+?) (?:differ|different) from (?P<b>.+)",
+        r"\b(?:do|does) (?P<a>.+?) and (?P<b>.+?) (?:differ|compare)\b",
+        r"\b(?:what is|which is|is|are) better[,:]? (?P<a>.+?) or (?P<b>.+)",
+        r"^(?:how does )?(?P<a>.+?) (?:vs\.?|versus|compared? (?:with|to)) (?P<b>.+)",
+    )
+)
+_ASKING = r"(?:what|how|why|when|where|which|who|whose|does|do|did|is|are|was|were|can|could|should|must|may|will)"
+_NEXT = re.compile(
+    rf"(?:\?\s+(?:and\s+|also,?\s+)?|[,;]\s*(?:and|but|or)\s+|\s+and\s+|;\s*)(?={_ASKING}\b)", re.IGNORECASE
+)
+_POINTING = re.compile(r"\b(?:it|its|they|them|their|this|that|these|those)\b", re.IGNORECASE)
+
+PLANNER = f"""You plan research in a collection of documents.
+Break the question into at most {MOST} sub-questions, each of which one document may answer. Write each on a line of its
+own that ends with a question mark, and nothing else. A simple question is its own only sub-question.
+"""
+
+
+def classify(question: str) -> Kind:
+    """What kind of question it is, by rules."""
+    if _sides(question):
+        return "comparison"
+    return "several" if len(_several(question)) > 1 else "single"
+
+
+def plan(question: str, kind: Kind) -> list[str]:
+    """The sub-questions of a question, by rules."""
+    if kind == "comparison" and (sides := _sides(question)):
+        return [f"What is {side}?" for side in sides]
+    return _several(question)[:MOST] if kind == "several" else [question]
+
+
+def read_plan(reply: str, question: str) -> list[str]:
+    """The sub-questions that a model planned, as far as they are ones about what was asked; perhaps none."""
+    asked = set(terms(question))
+    lines = [re.sub(r"^\W*(?:\d+[.)]\s*)?", "", line).strip() for line in reply.splitlines()]
+    kept = [line for line in lines if line.endswith("?") and len(line) <= LONGEST and asked & set(terms(line))]
+    return list(dict.fromkeys(line for line in kept if len(re.findall(r"[.!?](?:\s|$)", line)) == 1))[:MOST]
+
+
+def query(plan: list[str], at: int) -> str:
+    """What is looked up for a sub-question: with the one before it, where it points back (`And what does it cost?`)."""
+    back = at and _POINTING.search(plan[at])
+    return f"{plan[at - 1]} {plan[at]}" if back else plan[at]
+
+
+def _sides(question: str) -> tuple[str, str] | None:
+    for pattern in _SIDES:
+        if match := pattern.search(question.rstrip("?!. ")):
+            sides = (_bare(match["a"]), _bare(match["b"]))
+            if all(terms(side) for side in sides):
+                return sides
+    return None
+
+
+def _bare(side: str) -> str:
+    return re.sub(r"^(?:both|between)\s+", "", side.strip(" ,;:"), flags=re.IGNORECASE)
+
+
+def _several(question: str) -> list[str]:
+    parts = [part.strip(" ,;?") for part in _NEXT.split(question)]
+    return [f"{part[0].upper()}{part[1:]}?" for part in parts if terms(part)] or [question]

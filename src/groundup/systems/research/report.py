@@ -1,0 +1,126 @@
+"""A report: parts, sentences, and the citations behind them, made from what a run knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from groundup.systems.research.state import Cost, LeftOut, State, Step
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A span of a document that was retrieved.
+
+    Attributes:
+        number: what sentences cite it by, from 1, in the order in which they need it.
+        document: the document's name in the knowledge base.
+        start: the first character of the span in the document.
+        end: behind its last.
+        headings: what it stands under.
+        quote: the span; line ends within a paragraph are spaces.
+    """
+
+    number: int
+    document: str
+    start: int
+    end: int
+    headings: str
+    quote: str
+
+    @property
+    def where(self) -> str:
+        """What opens it: `notes/retries.md:120-260`."""
+        return f"{self.document}:{self.start}-{self.end}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence of a report, and the numbers of its citations, at least one."""
+
+    text: str
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a report; the heading may be empty."""
+
+    heading: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a question.
+
+    Attributes:
+        id: what `resume` and `show` call it.
+        question: what was asked.
+        begun: when, in UTC.
+        plan: the sub-questions.
+        parts: what was found, each sentence with its citations; none where the documents do not say.
+        citations: the spans that are cited.
+        gaps: sub-questions that nothing answered.
+        unsupported: sentences of the model that stand in no note: no part has them.
+        left_out: orders to models in documents: no part has them either.
+        stopped: the limit of the budget that ended the search early; else empty.
+        written: whether a model wrote the sentences; else they are quotes.
+        trace: what each step did.
+        costs: each call of a model.
+    """
+
+    id: str
+    question: str
+    begun: str
+    plan: tuple[str, ...]
+    parts: tuple[Part, ...]
+    citations: tuple[Citation, ...]
+    gaps: tuple[str, ...]
+    unsupported: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    stopped: str
+    written: bool
+    trace: tuple[Step, ...]
+    costs: tuple[Cost, ...]
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the documents do not say."""
+        return not self.parts
+
+
+def make_report(id: str, begun: str, state: State) -> Report:
+    """The report of a run that is done."""
+    notes, plan = state["notes"], state["plan"]
+    citations: dict[tuple[str, int, int], Citation] = {}
+
+    def cited(number: int) -> int:
+        note = notes[number - 1]
+        place = (note["document"], note["start"], note["end"])
+        made = Citation(len(citations) + 1, *place, note["headings"], note["text"])
+        return citations.setdefault(place, made).number
+
+    parts = tuple(
+        Part(
+            part["heading"],
+            tuple(Line(line["text"], tuple(map(cited, line["notes"]))) for line in part["sentences"]),
+        )
+        for part in state["parts"]
+    )
+    searched = plan[: state["at"] + 1] if state["stopped"] else plan
+    answered = {note["question"] for note in notes}
+    return Report(
+        id=id,
+        question=state["question"],
+        begun=begun,
+        plan=tuple(plan),
+        parts=parts,
+        citations=tuple(citations.values()),
+        gaps=tuple(question for at, question in enumerate(plan) if at not in answered or at >= len(searched)),
+        unsupported=tuple(state["unsupported"]),
+        left_out=tuple(state["left_out"]),
+        stopped=state["stopped"],
+        written=state["draft"] is not None,
+        trace=tuple(state["trace"]),
+        costs=tuple(state["costs"]),
+    )

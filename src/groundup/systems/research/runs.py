@@ -1,0 +1,268 @@
+"""Runs in one SQLite file: begun, gone on with after any stop, listed, and read as reports.
+
+    with open_research("research.sqlite", knowledge=knowledge, model=chat_model()) as research:
+        id = research.begin("What is full jitter?", Budget(seconds=60))
+        steps = list(research.run(id))
+        research.report(id).citations
+
+A step is on the disk before the next one begins. A step that was stopped, by Ctrl-C, `kill -9` or a model that did not
+answer, is done again by the next `run`; all before it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.extras import need
+from groundup.secrets import hide
+from groundup.systems.research.report import Report, make_report
+from groundup.systems.research.state import Budget, State, Step, initial
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+
+    from groundup.knowledge import Knowledge
+
+LONGEST = 1_000  # characters of a question
+MOST_LINES = 10  # of a person's plan
+_TABLE = """CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, question TEXT NOT NULL, begun TEXT NOT NULL, model TEXT NOT NULL, knowledge TEXT NOT NULL,
+    budget TEXT NOT NULL)"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was begun, and where it stands.
+
+    Attributes:
+        id: its name.
+        question: what was asked.
+        begun: when, in UTC.
+        model: what was to read and write (`groundup.llm.chat_model`); empty for the embedded answerer.
+        knowledge: where the knowledge base is.
+        next: the node that comes now; empty where it is done.
+    """
+
+    id: str
+    question: str
+    begun: str
+    model: str
+    knowledge: str
+    next: str
+
+
+def need_packages() -> None:
+    """Raise MissingPackage, which says how to install them, where packages that research needs are not installed."""
+    need("Research", "chromadb", "langchain_core", "langgraph", "langgraph.checkpoint.sqlite", "numba", "Stemmer")
+
+
+@contextmanager
+def open_research(
+    path: str | Path,
+    *,
+    knowledge: Knowledge | None = None,
+    model: BaseChatModel | None = None,
+    reading: bool = False,
+) -> Iterator[Research]:
+    """The runs in a file, which is made if it is not there, unless `reading`.
+
+    Args:
+        path: the SQLite file.
+        knowledge: where runs look; needed to `run`.
+        model: what reads and writes; needed to `run`.
+        reading: whether the file must be there.
+
+    Raises:
+        UsageError: `reading`, and there is no such file.
+        StoreError: it cannot be opened, or is no file of ours.
+        MissingPackage: LangGraph is not installed.
+    """
+    need_packages()
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    if reading and not Path(path).is_file():
+        raise UsageError(
+            f"store must be a file that exists, and '{path}' does not. Begin with `groundup research ask`."
+        )
+    database = None
+    try:
+        database = sqlite3.connect(str(path), check_same_thread=False, timeout=30.0)
+        saver = SqliteSaver(database)
+        saver.setup()
+        with database:
+            database.execute(_TABLE)
+        yield Research(database, saver, knowledge, model)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"store must be a file that can be read and written, and '{path}' cannot be: {error}. "
+            "Free some space, or name another one with --store."
+        ) from error
+    finally:
+        if database is not None:
+            database.close()
+
+
+class Research:
+    """The runs. `open_research` makes one."""
+
+    def __init__(
+        self, database: sqlite3.Connection, saver: Any, knowledge: Knowledge | None, model: BaseChatModel | None
+    ) -> None:
+        self.database, self.saver, self.knowledge, self.model = database, saver, knowledge, model
+
+    def begin(self, question: str, budget: Budget | None = None, *, model: str = "", knowledge: str = "") -> str:
+        """Write a run down, and give its id. Nothing is looked for before `run`.
+
+        Args:
+            question: what is asked; secrets in it are hidden.
+            budget: the limits.
+            model: the model's name, for whoever resumes.
+            knowledge: where the knowledge base is, for whoever resumes.
+
+        Raises:
+            UsageError: the question says nothing, or too much.
+        """
+        asked = hide(" ".join(question.split()))
+        if not any(map(str.isalnum, asked)):
+            raise UsageError(f"question must say something, got {question!r}. For example: What is full jitter?")
+        if len(asked) > LONGEST:
+            raise UsageError(f"question must have at most {LONGEST:,} characters, got {len(asked):,}. Ask in parts.")
+        id, now = uuid.uuid4().hex[:8], datetime.now(UTC).isoformat(timespec="seconds")
+        row = (id, asked, now, model, knowledge, json.dumps(asdict(budget or Budget())))
+        with self.database:
+            self.database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+        return id
+
+    def run(self, id: str, *, until: str = "") -> Iterator[Step]:
+        """Go on with a run to its end, telling each step as soon as it is on the disk; none for one that is done.
+
+        Args:
+            id: the run, or the beginning of its id.
+            until: the node after which it stops; the next `run` goes on.
+
+        Raises:
+            UnknownName: there is no such run.
+            ModelUnavailable: the model does not answer. The run stays where it is.
+        """
+        from groundup.systems.research.graph import Brain, build
+
+        assert self.knowledge is not None, "runs need a knowledge base"
+        assert self.model is not None, "runs need a model"
+        run = self.find(id)
+        graph = build(Brain(self.knowledge, self.model), self.saver)
+        config = self._config(run.id)
+        begun = bool(graph.get_state(config).values)
+        if begun and not run.next:
+            return
+        (budget,) = self.database.execute("SELECT budget FROM runs WHERE id = ?", (run.id,)).fetchone()
+        first = None if begun else initial(run.question, json.loads(budget))
+        stop = [until] if until else None
+        for changes in graph.stream(first, config, stream_mode="updates", durability="sync", interrupt_after=stop):
+            for node, update in changes.items():
+                if node != "__interrupt__":
+                    yield from update["trace"]
+
+    def replan(self, id: str, plan: Sequence[str]) -> None:
+        """Put a person's sub-questions in the place of those planned; before anything is looked for.
+
+        Raises:
+            UnknownName: there is no such run.
+            UsageError: it is not planned yet, or has gone on; or the plan has no line, or too many.
+        """
+        from groundup.systems.research.graph import Brain, build
+
+        assert self.knowledge is not None, "runs need a knowledge base"
+        assert self.model is not None, "runs need a model"
+        run, state = self.find(id), self._state(self.find(id).id)
+        if state is None or not state["trace"] or state["trace"][-1]["node"] != "plan":
+            raise UsageError(f"plan must be changed when it is made and nothing is looked for; {run.next} comes next.")
+        lines = [hide(" ".join(line.split())) for line in plan]
+        lines = list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line))))
+        if not 1 <= len(lines) <= MOST_LINES:
+            raise UsageError(
+                f"plan must have from 1 to {MOST_LINES} sub-questions, got {len(lines)}. One on each line."
+            )
+        step = {"node": "plan", "what": f"by a person: {' · '.join(lines)}", "seconds": 0.0}
+        graph = build(Brain(self.knowledge, self.model), self.saver)
+        graph.update_state(self._config(run.id), {"plan": lines, "trace": [step]}, as_node="plan")
+
+    def planned(self, id: str) -> list[str]:
+        """The sub-questions of a run; none before it has a plan."""
+        state = self._state(self.find(id).id)
+        return state["plan"] if state else []
+
+    def report(self, id: str) -> Report:
+        """The report of a run that is done.
+
+        Raises:
+            UnknownName: there is no such run.
+            UsageError: it is not done.
+        """
+        run = self.find(id)
+        if run.next:
+            raise UsageError(
+                f"run '{run.id}' must be done, and {run.next} comes next. `groundup research resume {run.id}`"
+            )
+        state = self._state(run.id)
+        assert state is not None
+        return make_report(run.id, run.begun, state)
+
+    def find(self, id: str) -> Run:
+        """The run of this id, or of the one that begins with it.
+
+        Raises:
+            UnknownName: there is none, or more than one.
+        """
+        runs = self.runs()
+        matching = [run for run in runs if id and run.id.startswith(id)]
+        if len(matching) != 1:
+            raise UnknownName("report", id, [run.id for run in runs], see="groundup research reports")
+        return matching[0]
+
+    def runs(self) -> list[Run]:
+        """All runs, the newest first."""
+        rows = self.database.execute("SELECT id, question, begun, model, knowledge FROM runs ORDER BY rowid DESC")
+        return [
+            Run(id, question, begun, model, knowledge, self._next(id))
+            for id, question, begun, model, knowledge in rows.fetchall()
+        ]
+
+    def _next(self, id: str) -> str:
+        state = self._state(id)
+        done = [step["node"] for step in state["trace"]] if state else []
+        if not done:
+            return "classify"
+        assert state is not None
+        if done[-1] == "cover":
+            from groundup.systems.research.graph import after_cover
+
+            return after_cover(state)
+        return FOLLOWING[done[-1]]
+
+    def _state(self, id: str) -> State | None:
+        saved = self.saver.get_tuple(self._config(id))
+        values = saved.checkpoint["channel_values"] if saved else {}
+        return cast(State, values) if "trace" in values else None
+
+    @staticmethod
+    def _config(id: str) -> Any:
+        return {"configurable": {"thread_id": id}, "recursion_limit": 10_000}  # the budget ends it, long before
+
+
+FOLLOWING = {
+    "classify": "plan",
+    "plan": "retrieve",
+    "retrieve": "read",
+    "read": "cover",
+    "write": "verify",
+    "verify": "",
+}
