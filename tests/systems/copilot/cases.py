@@ -170,6 +170,16 @@ CASES: dict[str, tuple[str, list[Found]]] = {
         "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\nready",
         [Found("thread 'main' panicked at src/main.rs:4:5:", "fatal", joined=5), Found("ready")],
     ),
+    "Node, a promise that nobody waited for": (
+        "node:internal/process/promises:288\n            triggerUncaughtException(err, true);\n            ^\n\n"
+        "[UnhandledPromiseRejection: This error] {\n  code: 'ERR'\n}\n\nNode.js v18.1.0\nnext",
+        [Found("node:internal/process/promises:288", joined=6), Found("next")],
+    ),
+    ".NET, not caught": (
+        "Unhandled exception. System.InvalidOperationException: x\n   at A.B() in /a.cs:line 3\n"
+        " --- End of inner exception stack trace ---\n   at A.C()\nnext",
+        [Found("Unhandled exception. System.InvalidOperationException: x", joined=3), Found("next")],
+    ),
     # ── formats ─────────────────────────────────────────────────────────────────────────────────────────────────────
     "journald's JSON": (
         '{"__REALTIME_TIMESTAMP":"1775386800123456","PRIORITY":"4","SYSLOG_IDENTIFIER":"cron","MESSAGE":"late"}\n'

@@ -27,7 +27,9 @@ _JAVA = re.compile(
 _JAVA_BEGINS = frozenset(" \tatCSW.")
 _NEVER_JOINS = frozenset("{[0123456789")  # a line that begins so is an entry of its own, and most do
 EXCEPTION = re.compile(
-    r"(?:[A-Za-z_]\w*(?:\.|::))*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
+    r"(?:[A-Za-z_]\w*(?:\.|::))*"
+    r"(?:[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
+    r"|(?:Error|Exception|Throwable)(?=:))"
 )
 # A padded level behind a time (Spring Boot): spaces that indent nothing.
 PADDED_LEVEL = re.compile(r" +(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
@@ -100,7 +102,7 @@ class Trace:
                 self.kind = "python"
                 return True
             return False
-        if last.joined and (_BETWEEN.match(text) or (first == "-" and _DOTNET.match(text))):
+        if last.joined and (_BETWEEN.match(text) or (first in "- " and _DOTNET.match(text))):
             self.kind = "python" if text.startswith((PYTHON, "During", "The above")) else ""
             return True
         if first == "g" and text.startswith("goroutine ") and (grave or "panic" in last.message):
@@ -147,6 +149,8 @@ class Trace:
         """Whether a line in brackets belongs to a trace: Rails tags each line, Go tells of a signal."""
         if self.kind == "go":
             return text.startswith(("[signal ", "[recovered]"))
+        if self.kind == "node":
+            return True
         if text.startswith("[stacktrace]"):  # Laravel
             return True
         return (":in " in text and _RUBY.match(text[:LOOK]) is not None) or _TAG_ONLY.match(text) is not None

@@ -28,7 +28,7 @@ from groundup.systems.copilot.formats import FORMATS, after_time, plain
 from groundup.systems.copilot.joining import EXCEPTION, Trace
 from groundup.systems.copilot.parsed import Parsed
 from groundup.systems.copilot.servers import columns_of, read_w3c
-from groundup.systems.copilot.structured import is_export, read_export
+from groundup.systems.copilot.structured import EVENT, is_export, read_export
 from groundup.systems.copilot.times import DAY, Naive, in_zone, latest_day, seconds
 from groundup.systems.copilot.wrappers import MAY_WRAP, Unwrapper
 
@@ -313,7 +313,7 @@ def _closed(record: Record, stream: _Stream, order: list[Any], zone: tzinfo | No
 def _until(text: str) -> str:
     """What ends an entry that begins on a line and goes on in the next ones; empty where it is whole."""
     if text[0] == "<":
-        return "</Event>" if text.startswith(("<Event>", "<Event ")) and "</Event>" not in text else ""
+        return "</Event>" if text.startswith(EVENT[:3]) and "</Event>" not in text else ""
     return "\n" if text[0] == "_" and is_export(text) else ""
 
 

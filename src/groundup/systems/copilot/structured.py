@@ -218,6 +218,7 @@ def read_export(lines: list[str]) -> Parsed:
     return parsed
 
 
+EVENT = ("<Event ", "<Event>", "<Events><Event", "<?xml ")  # how a Windows event begins
 _EVENT_PARTS = {
     "level": re.compile(r"<Level>(\d)</Level>"),
     "time": re.compile(r"<TimeCreated\s+SystemTime=['\"]([^'\"]+)['\"]"),
@@ -230,7 +231,9 @@ _EVENT_LEVELS = {"0": "info", "1": "fatal", "2": "error", "3": "warn", "4": "inf
 
 def read_event(text: str) -> Parsed | None:
     """A Windows event as XML."""
-    if not text.startswith(("<Event ", "<Event>")):
+    if not text.startswith(EVENT):
+        return None
+    if "<Event " not in text and "<Event>" not in text:
         return None
     parts = {name: html.unescape(match[1]) for name, pattern in _EVENT_PARTS.items() if (match := pattern.search(text))}
     said = text.partition("<Message>")[2].partition("</Message>")[0]
