@@ -8,6 +8,9 @@ notation (`key=value`, YAML, JSON also within JSON, flags, query strings, XML), 
 password in a URL, tokens that are known by their form (AWS, GitHub, GitLab, Slack, Stripe, Google, JWT …), private
 keys. The key stays, so that the line can still be understood and counted with its kind.
 
+Commands that take a password (`curl -u`, `mysql -p`, `docker login -p` …), manifests of Kubernetes' secrets, webhooks
+and `the password is …` count as well.
+
 Not covered: a secret that stands alone and looks like any other word (`using hunter2 now`), and one that is encoded.
 """
 
@@ -20,13 +23,34 @@ HIDDEN = "***"
 
 # A line with a secret holds at least one of these, whatever the case: to look for them is many times quicker than the
 # patterns. Keys count only with a value behind them: `auth-service` is no suspect, `auth=` is.
-_KEY_HINTS = (b"pass", b"pwd", b"secret", b"token", b"auth", b"credential", b"signature", b"sig=", b"key")
+_KEY_HINTS = (
+    b"pass",
+    b"pwd",
+    b"pw",
+    b"secret",
+    b"token",
+    b"auth",
+    b"credential",
+    b"signature",
+    b"sig=",
+    b"key",
+    b"otp",
+)
 _HINTS = (
     b"bearer ", b"basic ", b"negotiate ", b"cookie", b"private key", b"identified by", b"eyj", b"akia", b"asia",
     b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"xox", b"k_live_", b"k_test_", b"sk-",
-    b"aiza", b"ya.", b"npm_", b"hf_", b"sg.", b"hvs.", b"pypi-", b"dckr_pat_",
+    b"aiza", b"ya.", b"npm_", b"hf_", b"sg.", b"hvs.", b"pypi-", b"dckr_pat_", b"whsec_", b"dop_v_", b"glrt-", b"gldt-",
+    b"glptt-", b"dapi", b"shpat_", b"shpss_", b"sqatp-", b"sqcsp-", b"key-", b"nrak-", b"pmak-", b"rubygems_",
+    b"gocspx-", b"tskey-", b"sntrys_", b"nvapi-", b"lin_api_", b"atatt", b"atctt", b"age-secret", b"xapp-", b":aa",
+    b"/services/t", b"/webhooks/", b"stringdata", b"secret\"", b"secret\\", b"curl ", b"wget ", b"mysql", b"mariadb",
+    b"sshpass", b"redis-cli", b"mongo", b"ldap", b"htpasswd", b"sqlcmd", b"-pass", b"pgp private",
 )  # fmt: skip
 _BEHIND_KEY = re.compile(rb"[\w.-]{2,40}(?:>|\\*[\"']?\s*[:=]|\s+[\"'])|sig=")
+# Words that stand in many harmless lines, and what must follow them.
+_SENTENCES = (b"password ", b"passphrase ", b"passcode ", b"login ")
+_SENTENCE = re.compile(
+    rb"pass(?:word|phrase|code)(?: for \S+)? (?:is|was|has been|(?:re)?set to|changed to)\b|\blogin .* -p"
+)
 _BEHIND_FLAG = re.compile(rb"[\w.-]{2,40}\s")
 _LOWER = bytes(range(256)).lower()
 _DIGITS = b"0123456789"
@@ -36,11 +60,15 @@ _DIGITS = b"0123456789"
 # Behind a `strong` key everything is secret. Behind a `weak` one only what looks like it: these words stand in harmless
 # lines too (`unexpected token: }`, `token=12`, `secret: my-app not found`).
 _STRONG = (
-    r"pass(?:word|wd|phrase)|pwd|(?:client|app|shared|consumer|webhook|jwt)[_.-]?secret"
+    r"pass(?:word|wd|phrase|code)|(?<=[a-z0-9][_.-])pass|(?-i:(?<=[a-z])Pass)|pwd|(?<![a-z0-9])pw"
+    r"|secret[_.-]?key[_.-]?base|(?<![a-z])otp|private[_.-]token|(?:client|app|shared|consumer|webhook|jwt|signing)[_.-]?secret"
     r"|secret[_.-]?(?:access[_.-]?)?key|(?:api|access|account|private|signing|encryption|master)[_.-]?key"
     r"|(?:access|auth|refresh|session|security|bearer|bot|api)[_.-]?token"
 )
-_WEAK = r"secret|token|credentials?|(?:shared[_.-]?access[_.-]?)?signature|sig|auth|(?:api|access)\ key"
+_WEAK = (
+    r"(?<![a-z0-9])pass|(?:auth|service|storage|deploy|app|consumer|license|ssh|hmac|client)[_.-]?key"
+    r"|secret|token|credentials?|(?:shared[_.-]?access[_.-]?)?signature|sig|auth|(?:api|access)\ key"
+)
 _VALUE = r"""(?:
     (?P<quote>\\+["'])(?P<escaped>.*?)(?=(?P=quote)|$)     # JSON within JSON
   | "(?P<double>(?:\\.|[^"\\])*)
@@ -83,16 +111,69 @@ _COOKIE = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(
-    r"(?P<head>[a-z][a-z0-9+.-]{1,30}://[^\s/:@\"']{0,200}:)(?!\d{1,5}[/?\#])(?:[^\s\"'/<>]+|[^\s\"'@<>]+)(?=@[\w.\[-])",
+    r"(?P<head>[a-z][a-z0-9+.-]{1,30}://[^\s/:@\"']{0,200}:)(?!\d{1,5}[/?\#])(?:[^\s\"'<>?\#]{1,256}|[^\s\"'@<>]{1,256})(?=@[\w.\[-])",
     re.IGNORECASE,
 )
 _KNOWN = re.compile(
     r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abeprs]-[\w-]{10,}"
     r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]*[A-Za-z0-9]{20,}[\w-]*|AIza[\w-]{35}|ya29\.[\w-]{20,}|npm_[A-Za-z0-9]{36}"
     r"|hf_[A-Za-z0-9]{30,}|SG\.[\w-]{16,}\.[\w-]{16,}|hvs\.[\w-]{20,}|pypi-[\w-]{30,}|dckr_pat_[\w-]{20,}"
+    r"|(?:whsec|rubygems|sntrys|nvapi|lin_api|shpat|shpss|dop_v1|xapp)[_-][\w+/=-]{20,}|gl(?:rt|dt|ptt|agent|soat)-[\w-]{20,}"
+    r"|dapi[0-9a-f]{32}|sq0(?:atp|csp)-[\w-]{20,}|key-[0-9a-f]{32}|(?:NRAK|PMAK)-[\w-]{20,}|GOCSPX-[\w-]{20,}"
+    r"|tskey-[\w-]{16,}|AT[AC]TT3[\w=-]{20,}|AGE-SECRET-KEY-1[0-9A-Z]{50,}|\d{8,10}:AA[\w-]{30,}|SK[0-9a-f]{32}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*)(?![\w-])"
 )
-_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|$)")
+_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----).*?(-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)")
+
+# ── commands, manifests, webhooks, sentences ────────────────────────────────────────────────────────────────────────
+_ARGUMENT = r"(?:'[^']*'|\"[^\"]*\"|[^\s'\";|&]+)"
+_COMMANDS = tuple(
+    re.compile(rf"(\b{command}){_ARGUMENT}")
+    for command in (
+        r"(?:curl|wget)\b[^|;&]{0,300}?\s(?:-u|-U|--user|--proxy-user)(?:\s+|=)?['\"]?(?!https?:)[^\s:'\"]{1,100}:",
+        r"(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-\w+)?)\b[^|;&]{0,300}?\s-p(?=\S)",
+        r"sshpass\s+-p\s*",
+        r"(?:docker|podman|nerdctl|buildah|skopeo|helm|oc|az|cf|aws|gcloud)\s[^|;&]{0,100}?login\b[^|;&]{0,300}?\s-p\s*",
+        r"redis-cli\b[^|;&]{0,300}?\s-a\s*",
+        r"mongo(?:sh|dump|restore|export|import)?\s[^|;&]{0,300}?\s-p\s*",
+        r"ldap(?:search|modify|add|delete|whoami|passwd)\b[^|;&]{0,300}?\s-w\s*",
+        r"sqlcmd\b[^|;&]{0,300}?\s-P\s*",
+        r"htpasswd\s[^|;&]{0,100}?-\w*b\w*\s+\S+\s+\S+\s+",
+    )
+)
+_QUOTED_QUOTED_USER = re.compile(r"(\bcurl\b[^|;&]{0,300}?\s(?:-u|--user)(?:\s+|=)?(['\"])[^\s:'\"]{1,100}:)[^'\"]*")
+_PASSED = re.compile(r"(-pass(?:in|out)?\s+pass:)\S+")  # openssl
+_SECRET = re.compile(r"\\*\"kind\\*\"\s*:\s*\\*\"Secret\\*\"")
+_MANIFEST = re.compile(r"\\*\"(?:data|stringData)\\*\"\s*:\s*\{[^{}]*\}?")
+_MEMBER = re.compile(r"(:\s*\\*\")((?:[^\"\\]|\\(?!\"))+)")
+_NAMED = re.compile(
+    rf"((?:key|name)\\*[\"']?\s*[=:]\s*\\*[\"']?[\w.:-]{{0,60}}?(?:{_STRONG}|secret|token)(?:\\*[\"'])?[\s,]+"
+    r"\\*[\"']?value\\*[\"']?\s*[=:]\s*(?:\\*[\"'])?)([^\s\"'\\,}>/]+)",
+    re.IGNORECASE,
+)
+_HOOK = re.compile(r"(/services/T\w+/B\w+/|/webhooks?/\d+/)[\w-]{16,}")
+_TOLD = re.compile(
+    r"(\b(?:password|passphrase|passcode)(?:\s+for\s+\S+)?\s+"
+    r"(?:(?:(?:is|was|has\s+been)\s+)?(?:(?:re)?set|changed)\s+to|is|was)(?:\s+now)?:?\s+)(['\"]?)([^\s'\"]+)",
+    re.IGNORECASE,
+)
+_QUOTED_USER = re.compile(r"(\bcurl\b[^|;&]{0,300}?\s(?:-u|--user)(?:\s+|=)?(['\"])[^\s:'\"]{1,100}:)[^'\"]*")
+_PASSED = re.compile(r"(-pass(?:in|out)?\s+pass:)\S+")  # openssl
+_SECRET = re.compile(r"\\*\"kind\\*\"\s*:\s*\\*\"Secret\\*\"")
+_MANIFEST = re.compile(r"\\*\"(?:data|stringData)\\*\"\s*:\s*\{[^{}]*\}?")
+_MEMBER = re.compile(r"(:\s*\\*\")((?:[^\"\\]|\\(?!\"))+)")
+_NAMED = re.compile(
+    rf"((?:key|name)\\*[\"']?\s*[=:]\s*\\*[\"']?[\w.:-]{{0,60}}?(?:{_STRONG}|secret|token)(?:\\*[\"'])?[\s,]+"
+    r"\\*[\"']?value\\*[\"']?\s*[=:]\s*(?:\\*[\"'])?)([^\s\"'\\,}>/]+)",
+    re.IGNORECASE,
+)
+_HOOK = re.compile(r"(/services/T\w+/B\w+/|/webhooks?/\d+/)[\w-]{16,}")
+_TOLD = re.compile(
+    r"(\b(?:password|passphrase|passcode)(?:\s+for\s+\S+)?\s+"
+    r"(?:(?:(?:is|was|has\s+been)\s+)?(?:(?:re)?set|changed)\s+to|is|was)(?:\s+now)?:?\s+)(['\"]?)([^\s'\"]+)",
+    re.IGNORECASE,
+)
+_USER = re.compile(r"(?<=://)[^\s/:@\"'<>]{16,200}(?=@[\w.-])")  # a token in place of a user
 # A line of a private key that is written over several lines. Each is known by its form alone, so that no state has
 # to be carried from one batch to the next; certificates and the like are hidden as well.
 _BLOCK = re.compile(r"(?<!\S)(?=\S*[a-z])(?=\S*[A-Z])(?=\S*\d)[A-Za-z0-9+/]{60,76}={0,2}$")
@@ -110,6 +191,8 @@ def hide_all(lines: Sequence[str]) -> list[str]:
         return []
     # Lines that differ in case and digits only are suspects or not together, and most lines of a log do.
     shapes = "\n".join(lines).encode("utf-8", "replace").translate(_LOWER, _DIGITS).split(b"\n")
+    if len(shapes) != len(lines):  # ends of lines inside of them
+        return ["\n".join(hide_all(line.split("\n"))) if "\n" in line else hide_all([line])[0] for line in lines]
     suspects = _suspects(set(shapes))
     hidden = []
     for line, shape in zip(lines, shapes, strict=True):
@@ -126,11 +209,14 @@ def _suspects(shapes: set[bytes]) -> set[bytes]:
     whole = b"\n".join(shapes)
     keys = [hint for hint in _KEY_HINTS if hint in whole]
     hints = [hint for hint in _HINTS if hint in whole]
+    sentences = [word for word in _SENTENCES if word in whole]
     return {
         shape
         for shape in shapes
         if any(hint in shape for hint in hints)
         or (b"://" in shape and b"@" in shape)
+        or any(word in shape and _SENTENCE.search(shape) for word in sentences)
+        or (b"value" in shape and any(key in shape for key in (b"pass", b"pwd", b"secret", b"token", b"key")))
         or any(_has_value(shape, key) for key in keys)
     }
 
@@ -145,6 +231,16 @@ def _has_value(shape: bytes, key: bytes) -> bool:
 
 
 def _hide(line: str) -> str:
+    if "ecret" in line and _SECRET.search(line):
+        line = _MANIFEST.sub(lambda match: _MEMBER.sub(rf"\g<1>{HIDDEN}", match[0]), line)
+    line = _QUOTED_USER.sub(rf"\g<1>{HIDDEN}", line)
+    for command in _COMMANDS:
+        line = command.sub(rf"\g<1>{HIDDEN}", line)
+    line = _PASSED.sub(rf"\g<1>{HIDDEN}", line)
+    line = _HOOK.sub(rf"\g<1>{HIDDEN}", line)
+    line = _NAMED.sub(lambda match: match[1] + (match[2] if _NOTHING.fullmatch(match[2]) else HIDDEN), line)
+    line = _TOLD.sub(_told, line)
+    line = _USER.sub(lambda match: HIDDEN if _random(match[0]) else match[0], line)
     if "-----BEGIN" in line:
         line = _PEM.sub(rf"\1{HIDDEN}\2", line)
     line = _URL.sub(rf"\g<head>{HIDDEN}", line)
@@ -153,6 +249,8 @@ def _hide(line: str) -> str:
     line = _SCHEME.sub(_scheme, line)
     line = _HEADER.sub(lambda match: match["head"] + HIDDEN if _random(match["value"]) else match[0], line)
     line = _KEYED.sub(_keyed, line)
+    if f": {HIDDEN} " in line:
+        line = _phrase(line)
     line = _FLAG.sub(_keyed, line)
     line = _ELEMENT.sub(rf"\1{HIDDEN}", line)
     return _SQL.sub(rf"\1\2{HIDDEN}", line)
@@ -163,6 +261,28 @@ def _scheme(match: re.Match[str]) -> str:
     return match["head"] + HIDDEN if is_header or _random(match["value"]) else match[0]
 
 
+def _told(match: re.Match[str]) -> str:
+    value = match[3].rstrip(".,;!")
+    secret = len(value) >= 4 and value != HIDDEN and (match[2] or any(map(str.isdigit, value)) or _random(value))
+    return match[1] + match[2] + HIDDEN + match[3][len(value) :] if secret else match[0]
+
+
+_PHRASE = re.compile(r"(?: [a-z]+)+(?=$|[\s.,;)\]}\"'])")
+
+
+def _phrase(line: str) -> str:
+    """A passphrase of plain words: all of them go, up to a word that stands in sentences."""
+    begin = line.find(f": {HIDDEN} ")
+    while begin >= 0:
+        at = begin + 2 + len(HIDDEN)
+        words = (_PHRASE.match(line, at) or [""])[0].split()
+        kept = next((i for i, word in enumerate(words) if word in _PROSE), len(words))
+        if kept >= 2:
+            line = line[:at] + line[at + sum(len(word) + 1 for word in words[:kept]) :]
+        begin = line.find(f": {HIDDEN} ", at)
+    return line
+
+
 def _keyed(match: re.Match[str]) -> str:
     kind = next(name for name in ("escaped", "double", "single", "bare") if match[name] is not None)
     value, rest = match[kind], ""
@@ -170,6 +290,8 @@ def _keyed(match: re.Match[str]) -> str:
         value = _NEXT.split(value)[0]
         value = value.rstrip(",)]}") or value
         rest = match[kind][len(value) :]
+    if match["key"].lower() in ("pwd", "oldpwd") and value[:1] in "/~.":
+        return match[0]  # a folder
     if not _is_secret(value, match["strong"] is not None, prose=kind == "bare" and "=" not in match["sep"]):
         return match[0]
     return match[0][: match.start(kind) - match.start()] + HIDDEN + rest
@@ -180,15 +302,22 @@ def _is_secret(value: str, strong: bool, *, prose: bool) -> bool:
         return False
     if strong:
         return not (prose and value.lower().rstrip(".,:!?") in _PROSE)
-    return len(value) >= 8 and " " not in value and _random(value)
+    return len(value) >= 8 and " " not in value and not _FILE.search(value) and _random(value)
+
+
+_FILE = re.compile(r"/[\w-]+\.\w{1,5}$")
 
 
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)(?:[A-Z][a-z]+)*")
+
+
+_NAME_PART = re.compile(r"(?:[a-z]+|v?\d{1,3}|[a-z]{2,}\d{1,2})")  # `registry-credentials-v2` is a name
 
 
 def _random(value: str) -> bool:
     """Whether a value looks drawn at random rather than written: letters with digits, or cases mixed without order."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     if digits:
-        return letters
+        parts = [part for part in re.split(r"[\W_]+", value) if part]
+        return letters and not (len(parts) > 1 and all(map(_NAME_PART.fullmatch, parts)))
     return len(value) >= 12 and not all(_WORDS.fullmatch(word) for word in re.split(r"[\W_]+", value) if word)

@@ -7,14 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from groundup.cli.options import json_option
+from groundup.cli.options import json_option, timezone_option
 from groundup.cli.output import console, count_of, print_json, progress, shown
 from groundup.errors import UsageError
-from groundup.systems.copilot.errors import ClusterError
+from groundup.systems.copilot.errors import CannotRead, ClusterError
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.collect import Collected
@@ -38,12 +39,13 @@ def store_option(function: F) -> F:
 @click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|-…")
 @store_option
 @click.option("--follow", is_flag=True, help="Store lines as they are written, until Ctrl-C.")
+@timezone_option
 @json_option
-def ingest_command(files: tuple[str, ...], store: str, follow: bool, as_json: bool) -> int:
+def ingest_command(files: tuple[str, ...], store: str, follow: bool, zone: tzinfo | None, as_json: bool) -> int:
     """Store the new lines of log files, folders and pipes.
 
-    - is standard input. Stored lines are not stored again. Files may be gzipped, rotated and still growing. Secrets are
-    masked before anything is stored.
+    - is standard input. Stored lines are not stored again. Files may be packed, rotated and still growing. Secrets are
+    masked before anything is stored. Exit code 3: something was not read, or not to its end.
     """
     from groundup.systems.copilot.files import ingest_files, ingest_stream
     from groundup.systems.copilot.store import open_store
@@ -56,19 +58,27 @@ def ingest_command(files: tuple[str, ...], store: str, follow: bool, as_json: bo
             bar.update(task, advance=lines, description=f"Reading {shown(source.name)}")
 
         with open_store(store) as opened:
-            done = ingest_files(opened, paths, report=report, stopped=stop.is_set)
+            done = ingest_files(opened, paths, report=report, stopped=stop.is_set, zone=zone)
             if "-" in files and not stop.is_set():
-                done += ingest_stream(opened, sys.stdin.buffer, report=report, stopped=stop.is_set)
+                try:
+                    done += ingest_stream(opened, sys.stdin.buffer, report=report, stopped=stop.is_set, zone=zone)
+                except CannotRead as error:
+                    done.unread["standard input"] = str(error)
         while follow and paths and not stop.wait(LOOK):
-            done += _again(store, paths, done, report, stop)
+            done += _again(store, paths, done, report, stop, zone)
     with open_store(store, reading=True) as opened:
         summary = opened.summary()
     _say(done, summary, as_json)
-    return 130 if stop.is_set() and not follow else 0
+    return 130 if stop.is_set() and not follow else 3 if done.unread else 0
 
 
 def _again(
-    store: str, paths: list[str], done: Ingested, report: Callable[[Source, int], None], stop: threading.Event
+    store: str,
+    paths: list[str],
+    done: Ingested,
+    report: Callable[[Source, int], None],
+    stop: threading.Event,
+    zone: tzinfo | None,
 ) -> Ingested:
     """Look at the files again, with the store open only as long as there is something to write."""
     from groundup.systems.copilot.files import Ingested, ingest_files, state_of
@@ -78,12 +88,13 @@ def _again(
     if state == done.state:
         return Ingested(waiting=done.waiting, state=state)
     with open_store(store, wait=PATIENT) as opened:
-        return ingest_files(opened, paths, report=report, stopped=stop.is_set)
+        return ingest_files(opened, paths, report=report, stopped=stop.is_set, zone=zone)
 
 
 def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        counts = {"lines": done.lines, "files": done.files, "waiting": done.waiting, "skipped": done.skipped}
+        counts = {"lines": done.lines, "files": done.files, "waiting": done.waiting, "skipped": len(done.skipped),
+                  "unread": done.unread}  # fmt: skip
         stored = {"store": summary["store"], "stored": summary["lines"], "templates": summary["templates"]}
         print_json({**counts, **stored}, ascii=True)
         return
@@ -95,7 +106,10 @@ def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
     if done.waiting:
         out.print(f"The last line of {count_of(done.waiting, 'file')} has no end yet, and waits for it.")
     if done.skipped:
-        out.print(f"Left out as no text: {count_of(done.skipped, 'file')}.")
+        names = ", ".join(done.skipped[:3]) + (", …" if len(done.skipped) > 3 else "")
+        out.print(f"Left out as no text: {count_of(len(done.skipped), 'file')} ({shown(names)}).")
+    for reason in done.unread.values():
+        console(err=True).print(f"[yellow]{shown(reason)}[/]")
 
 
 class Every(click.ParamType):

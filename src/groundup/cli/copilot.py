@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import tzinfo
 from itertools import chain
 from typing import Any
 
@@ -11,9 +12,9 @@ import click
 from groundup.cli.asking import ask_command, learn_command, open_command
 from groundup.cli.classifying import commands
 from groundup.cli.collecting import collect_command, ingest_command, status_command, store_option
-from groundup.cli.options import json_option
+from groundup.cli.options import json_option, timezone_option
 from groundup.cli.output import console, print_json, shown
-from groundup.cli.reading import SINCE, clock, iso, read_files, read_named
+from groundup.cli.reading import SINCE, clock, complain, iso, read_files, read_named
 from groundup.cli.serving import demo_command, page_command, serve_command
 
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
@@ -53,37 +54,51 @@ for command in (
 @click.argument("names", nargs=-1, metavar="[POD|FILE]…")
 @store_option
 @SINCE
+@timezone_option
 @json_option
-def why_command(names: tuple[str, ...], store: str, since: str | None, as_json: bool) -> int:
+def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzinfo | None, as_json: bool) -> int:
     """Show at most 20 lines that hold the root cause.
 
     No line is shown where nothing is wrong. The lines come from log files (- for standard input), or from the store:
     from one pod (its name or the beginning of it, namespace/pod, or an ingested file), or from everything in the store.
-    Every format is recognised, gzipped or not.
+    Every format is recognised, packed or not. Exit code 3: something was not read, or not to its end.
     """
     from groundup.systems.copilot.evidence import why
+    from groundup.systems.copilot.logs import Tally
 
+    tally = Tally()
     with ExitStack() as stack:
-        records = read_named("why", names, store, since, stack, quiet=as_json)
+        records = read_named("why", names, store, since, stack, quiet=as_json, tally=tally, zone=zone)
         first = next(records, None)
         evidence = [] if first is None else why(chain([first], records))
+    code = 3 if tally.damage else 0
     if as_json:
-        print_json({"evidence": [_document(vars_of(piece)) for piece in evidence], "nothing": not evidence}, ascii=True)
-        return 0
+        healthy = bool(tally.records) and not evidence and not code
+        read = {"records": tally.records, "lines": tally.lines, "timed": tally.timed, "levelled": tally.levelled}
+        pieces = [_document(vars_of(piece)) for piece in evidence]
+        print_json({"evidence": pieces, "nothing": healthy, "read": read, "unread": tally.damage}, ascii=True)
+        return code
     out = console()
+    for reason in tally.damage:
+        complain(reason)
     if first is None:
-        out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
-        return 0
+        if not code:
+            out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
+        return code
     if not evidence:
-        out.print("Nothing in these logs tells of a failure.")
-        return 0
+        where = "what was read of these logs" if code else "these logs"
+        words = "" if tally.levelled or tally.timed else "the words of "
+        out.print(f"Nothing in {words}{where} tells of a failure.")
+        out.print(f"[dim]{tally}.[/]")
+        return code
     many = len({piece.source for piece in evidence}) > 1
     for piece in evidence:
         place = f"{piece.source}:{piece.number}" if many or len(names) != 1 else f"line {piece.number}"
         reasons = shown("; ".join(piece.reasons))
         out.print(f"[bold]{shown(place)}[/]  [dim]{clock(piece.time)}[/]  {reasons}")
         out.print(f"    {shown(piece.text)}")
-    return 0
+    out.print(f"[dim]{tally}.[/]")
+    return code
 
 
 @copilot_command.command("templates", epilog="Example: groundup copilot templates app.log --top 20")

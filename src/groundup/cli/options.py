@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 from click.shell_completion import CompletionItem
@@ -86,3 +89,33 @@ UNIT = UnitName()
 set_option = click.option(
     "settings", "--set", type=Setting(), multiple=True, metavar="KEY=VALUE", help="Change one setting; repeatable."
 )
+
+
+class Zone(click.ParamType):
+    """A time zone, as `tzinfo`."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        """Read a name such as Europe/Berlin, or an offset such as +02:00."""
+        if isinstance(value, tzinfo):
+            return value
+        if (
+            (match := re.fullmatch(r"([+-])(\d{2}):?(\d{2})?", value))
+            and int(match[2]) < 24
+            and int(match[3] or 0) < 60
+        ):
+            span = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+            return timezone(span if match[1] == "+" else -span)
+        try:
+            return ZoneInfo(value)
+        except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+            self.fail(f"must be a zone such as Europe/Berlin, or an offset such as +02:00, got '{value}'.", param, ctx)
+
+
+def timezone_option(function: F) -> F:
+    """`--timezone ZONE`."""
+    return click.option(
+        "--timezone", "zone", type=Zone(), metavar="ZONE",
+        help="The zone of times that name none: Europe/Berlin, +02:00 [UTC]. Stored lines have theirs already.",
+    )(function)  # fmt: skip

@@ -7,16 +7,17 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from groundup.cli.output import progress, shown
+from groundup.cli.output import console, progress, shown
 
 if TYPE_CHECKING:
     from groundup.systems.copilot import Record
+    from groundup.systems.copilot.logs import Tally
 
 SINCE = click.option(
     "--since", metavar="SPAN|TIME", help="Read from here on: 10m, 2h, 1d before the newest line, or a time."
@@ -25,12 +26,14 @@ EVERY = 5_000  # records between two movements of the progress display
 
 
 def read_named(
-    command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack, *, quiet: bool
-) -> Iterator[Record]:
+    command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack, *, quiet: bool,
+    tally: Tally | None = None, zone: tzinfo | None = None,
+) -> Iterator[Record]:  # fmt: skip
     """The records of files, or of what one name means in the store; open as long as the stack is."""
     if _is_stored(names, store):
-        return _stored(command, names, store, since, stack)
-    return read_files(names, since, stack, quiet=quiet)
+        records = _stored(command, names, store, since, stack)
+        return records if tally is None else tally.count(records)
+    return read_files(names, since, stack, quiet=quiet, tally=tally, zone=zone)
 
 
 def _is_stored(names: tuple[str, ...], store: str) -> bool:
@@ -53,28 +56,56 @@ def _stored(command: str, names: tuple[str, ...], store: str, since: str | None,
     return stack.enter_context(open_store(store, reading=True)).records(names[0] if names else None, since)
 
 
-def read_files(files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool) -> Iterator[Record]:
-    """The records of all files in turn; where `since` is a span, the newest line is looked for first."""
+def read_files(
+    files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool, tally: Tally | None = None,
+    zone: tzinfo | None = None,
+) -> Iterator[Record]:  # fmt: skip
+    """The records of all files in turn; where `since` is a span, the newest line is looked for first.
+
+    `tally` is told how much was read and what was not. Without it, what cannot be read is an error.
+    """
+    from groundup.systems.copilot.errors import CannotRead
     from groundup.systems.copilot.logs import after, moment, open_logs, parse
+    from groundup.systems.copilot.times import DAY, extent
 
     names = list(files)
     paths = [_spooled(stack) if name == "-" and since else name for name in names]
     bar = stack.enter_context(progress(quiet=quiet))
     task = bar.add_task("Reading", total=None)
 
+    def unread(reason: str) -> None:
+        if tally is None:
+            complain(reason)
+        elif reason not in tally.damage:
+            tally.damage.append(reason)
+
     def read() -> Iterator[Record]:
         for name, path in zip(names, paths, strict=True):
             source = "standard input" if name == "-" else name
-            with open_logs(path) as lines:
-                for count, record in enumerate(parse(lines, source=source)):
-                    if count % EVERY == 0:
-                        bar.update(task, advance=EVERY if count else 0, description=f"Reading {shown(source)}")
-                    yield record
+            try:
+                with open_logs(path) as lines:
+                    lines.name = source
+                    for count, record in enumerate(parse(lines, source=source, zone=zone)):
+                        if count % EVERY == 0:
+                            bar.update(task, advance=EVERY if count else 0, description=f"Reading {shown(source)}")
+                        yield record
+                    if lines.damage is not None:
+                        unread(lines.damage)
+            except CannotRead as error:
+                if tally is None:
+                    raise
+                unread(str(error))
 
-    if since is None:
-        return read()
-    newest = max((record.time for record in read() if record.time is not None), default=None)
-    return after(read(), moment(since, newest))
+    records = read()
+    if since is not None:
+        span = extent((record.time for record in read() if record.time is not None), apart=DAY)
+        records = after(records, moment(since, None if span is None else span[1]))
+    return records if tally is None else tally.count(records)
+
+
+def complain(reason: str) -> None:
+    """One line about what was not read, on standard error."""
+    console(err=True).print(f"[yellow]{shown(reason)}[/]")
 
 
 def _spooled(stack: ExitStack) -> str:

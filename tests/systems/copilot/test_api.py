@@ -250,11 +250,13 @@ def test_errors_name_the_parameter_the_rule_and_the_value(api: Api):
     assert client.delete("/feedback").headers["allow"] == "GET, POST"
     assert "most: Value error, must be a number, got '5'" in error(why(most="5"), 422)
     assert "every: Input should be a valid boolean" in error(client.post("/classify", json={"every": 0}), 422)
-    packed = bytearray(gzip.compress(random.Random(7).randbytes(2_000_000)))
-    packed[1_000_000:1_000_100] = bytes(100)
+    packed = bytearray(gzip.compress(random.Random(7).randbytes(1_000_000).hex().encode()))
+    packed[500_000:500_100] = bytes(100)
     damaged = error(client.post("/ingest", files={"file": ("a.log.gz", bytes(packed))}), 422)
     assert "the gzip data of 'a.log.gz' is damaged" in damaged
     assert "/tmp" not in damaged, "where the server keeps it is nobody's business"
+    no_text = error(client.post("/ingest", files={"file": ("a.log", random.Random(7).randbytes(5_000))}), 422)
+    assert "file must be a log, and it is no text" in no_text
 
 
 def test_with_a_token_nothing_but_health_is_answered_without_it(api: Api):

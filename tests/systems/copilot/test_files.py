@@ -228,7 +228,7 @@ def test_what_is_no_log_in_a_folder_is_left_out(store: Store, logs: Path, tmp_pa
     (logs / "c.bin").write_bytes(b"a\x00b\n")
     (logs / ".hidden").write_text("INFO hidden\n")
     done = ingest_files(store, [str(tmp_path)])
-    assert (done.lines, done.files, done.skipped) == (1, 1, 2), "the store beside them is not counted"
+    assert (done.lines, done.files, len(done.skipped)) == (1, 1, 2), "the store beside them is not counted"
 
 
 def test_damaged_gzip_keeps_what_stands_before(store: Store, logs: Path) -> None:
@@ -242,8 +242,8 @@ def test_damaged_gzip_keeps_what_stands_before(store: Store, logs: Path) -> None
     ingest_files(store, [str(logs / "cut.gz")])
     assert list(lines_of(store).values()) == [expected(0, 5000)]
     (logs / "bad.gz").write_bytes(whole[:20] + b"\xff" * 200)
-    with pytest.raises(UsageError, match=r"FILE must be whole, and the gzip data of '.*bad\.gz' is damaged"):
-        ingest_files(store, [str(logs / "bad.gz")])
+    bad = ingest_files(store, [str(logs / "bad.gz")]).unread[str(logs / "bad.gz")]
+    assert "bad.gz' cannot be unpacked: the gzip data is damaged" in bad
 
 
 def test_files_that_cannot_be_read_are_named(store: Store, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +314,7 @@ def test_what_comes_slowly_through_a_pipe_is_stored_while_it_comes(store: Store)
 
 def test_damage_in_a_pipe_keeps_what_stands_before(store: Store) -> None:
     whole = gzip.compress(numbered(0, 5000).encode())
-    with pytest.raises(UsageError, match="the gzip data of standard input is damaged"):
-        ingest_stream(store, io.BytesIO(whole[: len(whole) // 2]))
+    done = ingest_stream(store, io.BytesIO(whole[: len(whole) // 2]))
+    assert "of 'standard input' the gzip data ends too early" in done.unread["standard input"]
     (found,) = lines_of(store).values()
     assert found[:-1] == expected(0, 5000)[: len(found) - 1]

@@ -176,9 +176,10 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="is a folder. Name the files in it"), open_logs(tmp_path):
         pass
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"line\n" * 10_000)[:-30])
-    with pytest.raises(UsageError, match="the gzip data of '.*' is damaged"):
-        with open_logs(tmp_path / "cut.gz") as lines:
-            list(lines)
+    with open_logs(tmp_path / "cut.gz") as lines:
+        assert len(list(lines)) > 5_000
+        assert "FILE must be whole, and of '" in (lines.damage or "")
+        assert "the gzip data ends too early" in (lines.damage or "")
 
 
 def test_since_is_a_span_before_the_newest_line_or_a_time() -> None:

@@ -32,6 +32,7 @@ from groundup.errors import UsageError
 from groundup.systems.copilot import signs
 from groundup.systems.copilot.logs import Record, span
 from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.times import extent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +124,7 @@ class _Counts:
         # Its line is asked, not its template: `0 errors` is harmless, and `<*> errors` is not known to be.
         record = self.firsts[key]
         return (
-            signs.gravity(record.message, record.level, record.status, record.fields, bool(record.joined)).weight
+            signs.gravity(record.message, record.level, record.status, record.fields, record.exception).weight
             >= signs.MENTION
         )
 
@@ -173,7 +174,8 @@ def _count(records: Iterable[Record], window: float | None) -> _Counts | None:
     if not times:
         return None
     at = np.frombuffer(times)
-    begin, length = float(at.min()), float(at.max() - at.min())
+    begin, end = extent(times) or (0.0, 0.0)  # what is far from all others counts with the first or the last of them
+    at, length = np.clip(at, begin, end), end - begin
     if window is None:
         window = next((candidate for candidate in ROUND if candidate >= length / WINDOWS), float(ROUND[-1]))
     if length / window > MOST_WINDOWS:

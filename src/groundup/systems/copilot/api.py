@@ -30,9 +30,11 @@ from starlette.exceptions import HTTPException
 
 from groundup import __version__
 from groundup.errors import GroundupError, MissingPackage, ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.systems.copilot.errors import CannotRead
 from groundup.systems.copilot.guard import Guard, refusal
-from groundup.systems.copilot.logs import Record
+from groundup.systems.copilot.logs import MAX_LINE, Record
 from groundup.systems.copilot.metrics import Metrics
+from groundup.systems.copilot.parsed import well_formed
 from groundup.systems.copilot.service import (
     Copilot,
     Deadline,
@@ -58,8 +60,7 @@ NAME = "A pod, what its name begins with, namespace/pod, a namespace, a containe
 SINCE = "A span back from the newest line (10m, 2h, 1d)."
 Name = Annotated[str | None, Field(max_length=500, description=NAME, examples=["checkout"])]
 Since = Annotated[str | None, Field(pattern=r"^[0-9]{1,6}[smhd]$", description=SINCE, examples=["2h"])]
-LOG_FILE = "A log file, gzipped or not, of any format."
-Line = Annotated[str, Field(max_length=65_536)]
+LOG_FILE = "A log file of any format, packed (gzip, xz, bz2, zstd) or not."
 
 
 def _number(value: Any) -> Any:
@@ -69,6 +70,12 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _line(value: Any) -> Any:
+    """A line as it is stored: no line that cannot be, or is too long, keeps those beside it from being stored."""
+    return well_formed(value[:MAX_LINE]) if isinstance(value, str) else value
+
+
+Line = Annotated[str, BeforeValidator(_line)]
 Whole = Annotated[int, BeforeValidator(_number)]
 
 
@@ -357,6 +364,8 @@ def answer_error(error: Exception) -> Response:
             return refusal(409, str(error))
         case UsageError():
             return refusal(422, str(error))
+        case CannotRead():
+            return refusal(422, f"file must be a log, and it {error.reason}. {error.remedy}.")
         case TooLong():
             return refusal(413, str(error))
         case TooSlow():

@@ -13,3 +13,13 @@ class ClusterError(GroundupError):
     def __init__(self, message: str, *, passing: bool = False) -> None:
         self.passing = passing
         super().__init__(message)
+
+
+class CannotRead(GroundupError):
+    """A log is no text, is packed in a way that is not read, or is not all there."""
+
+    exit_code = 3
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(f"FILE must be a log, and '{name}' {reason}. {remedy}.")

@@ -24,9 +24,11 @@ from itertools import chain, pairwise
 from groundup.errors import UsageError
 from groundup.masking import Masker
 from groundup.systems.copilot import signs
-from groundup.systems.copilot.logs import EXCEPTION, Record
+from groundup.systems.copilot.joining import EXCEPTION
+from groundup.systems.copilot.logs import Record
 from groundup.systems.copilot.signs import ERROR, FAILURE, MENTION, WARNING, Gravity
 from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.times import extent
 
 MOST = 20
 KEPT = 3  # whole records that a group keeps
@@ -72,6 +74,8 @@ class _Series:
     highest: float = -math.inf
 
     def append(self, value: float, record: Record) -> None:
+        if not -1e300 < value < 1e300:
+            return
         if value > self.highest and value > 0:
             self.peaks.append((value, record))
             self.highest = 1.5 * value
@@ -146,10 +150,10 @@ def _gather(records: Iterable[Record]) -> _Stream:
         key = (record.service, record.level, (status or 0) // 100, masked)
         group = stream.groups.get(key)
         if group is None:
-            weight = signs.gravity(record.message, record.level, status, record.fields, bool(record.joined))
+            weight = signs.gravity(record.message, record.level, status, record.fields, record.exception)
             group = stream.groups[key] = _Group(masked, record.level, record.service, weight)
             group.metric = "<*>" in masked and bool(signs.quantities(record.message))
-        elif record.joined and group.gravity.weight < FAILURE:
+        elif record.exception and group.gravity.weight < FAILURE:
             group.gravity = Gravity(FAILURE, "carries an exception")
         if len(group.kept) < KEPT:
             group.kept.append((position, record))
@@ -159,8 +163,6 @@ def _gather(records: Iterable[Record]) -> _Stream:
         group.positions.append(position)
         if (time := record.time) is not None:
             group.times.append(time)
-            stream.begin = min(stream.begin, time)
-            stream.end = max(stream.end, time)
         for name, value in record.fields.items():
             measures = metric_keys.get(name)
             if measures is None:
@@ -175,6 +177,9 @@ def _gather(records: Iterable[Record]) -> _Stream:
             for index, (value, unit) in enumerate(signs.quantities(record.message)[:4]):
                 _series(group, f"#{index + 1} in {unit}" if unit else f"#{index + 1}").append(value, record)
         stream.length = position + 1
+    span = extent(chain.from_iterable(group.times for group in stream.groups.values()))
+    if span is not None:
+        stream.begin, stream.end = span
     return stream
 
 
@@ -247,7 +252,7 @@ def _places(positions: Sequence[int], times: Sequence[float], stream: _Stream, w
     places = [[position * windows // stream.length for position in positions]]
     span = stream.end - stream.begin
     if len(times) == len(positions) and span > 60:
-        places.append([min(windows - 1, int((time - stream.begin) / span * windows)) for time in times])
+        places.append([max(0, min(windows - 1, int((time - stream.begin) / span * windows))) for time in times])
     return places
 
 

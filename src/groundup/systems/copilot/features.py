@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.masking import VALUE, Masker
 from groundup.systems.copilot import signs
-from groundup.systems.copilot.logs import EXCEPTION, Record
+from groundup.systems.copilot.joining import EXCEPTION
+from groundup.systems.copilot.logs import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +120,7 @@ class Reader:
     def text(self, record: Record) -> int:
         """Which of `texts` the record's is: its message, and what its exception is called."""
         masked = self.masker(record.message)
-        if record.joined:
+        if record.exception:
             masked = f"{masked} {_exception(record)}"
         key = (masked, record.service)
         index = self._known.get(key)
@@ -132,8 +133,8 @@ class Reader:
         """The fixed features but for what the message is about; NaN for what is not known."""
         status = record.status
         hour = math.nan if record.time is None else float(datetime.fromtimestamp(record.time, UTC).hour)
-        exception = bool(record.joined) or EXCEPTION.search(record.message[:LOOK]) is not None
-        weight = signs.gravity(record.message, record.level, status, record.fields, bool(record.joined)).weight
+        exception = record.exception or EXCEPTION.search(record.message[:LOOK]) is not None
+        weight = signs.gravity(record.message, record.level, status, record.fields, record.exception).weight
         return {
             **text.numbers,
             "hour_of_day": hour,

@@ -10,22 +10,21 @@ replaced.
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import hashlib
-import io
 import os
 import queue
 import threading
 import time as clock
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
 from groundup.errors import UsageError
+from groundup.systems.copilot.content import PIECE, Opened, opened_as_text
+from groundup.systems.copilot.errors import CannotRead
 from groundup.systems.copilot.logs import MAX_LINE
 from groundup.systems.copilot.store import Source, Store
 
@@ -34,7 +33,7 @@ KNOWN = 1024  # bytes by which a log is known, at its beginning and before the p
 LONG = 8 * MAX_LINE  # bytes of a line that are kept while its end is looked for
 QUIET = 60.0  # seconds after which a last line without its end is taken as whole
 IDLE = 0.5  # seconds without input after which what came through a pipe is stored
-PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"\x7fELF", b"\x89PNG")
+STDIN = "standard input"
 
 Report = Callable[[Source, int], None]
 
@@ -74,19 +73,26 @@ class Ingested:
         lines: how many lines were stored.
         files: how many files they are from.
         waiting: files whose last line has no end yet.
-        skipped: files of a folder that are no logs.
+        skipped: files of a folder that are no text, or packed in a way that is not read.
+        unread: what was named and could not be read, or not to its end, each with the reason.
         state: the files as they were before they were read, by the file system.
     """
 
     lines: int = 0
     files: int = 0
     waiting: int = 0
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
     state: tuple[Any, ...] = ()
 
     def __add__(self, later: Ingested) -> Ingested:
         return Ingested(
-            self.lines + later.lines, max(self.files, later.files), later.waiting, later.skipped, later.state
+            self.lines + later.lines,
+            max(self.files, later.files),
+            later.waiting,
+            later.skipped,
+            self.unread | later.unread,
+            later.state,
         )
 
 
@@ -129,6 +135,7 @@ def ingest_files(
     *,
     report: Report = lambda source, lines: None,
     stopped: Callable[[], bool] = lambda: False,
+    zone: tzinfo | None = None,
 ) -> Ingested:
     """Store what is new in files and folders.
 
@@ -137,8 +144,9 @@ def ingest_files(
         paths: files and folders.
         report: called after each batch, with the source and the number of its new lines.
         stopped: whether to stop after the batch.
+        zone: the zone of times that name none; UTC unless given.
     """
-    reader = _Reader(store, report, stopped)
+    reader = _Reader(store, report, stopped, zone=zone)
     reader.done.state = state_of(paths)
     folders = [Path(name).resolve() for name in paths if Path(name).is_dir()]
     for path in log_files(paths, {source.name for source in reader.sources.values()}):
@@ -148,9 +156,14 @@ def ingest_files(
         if path in (store.path.resolve(), store.path.resolve().with_name(f"{store.path.name}.wal")):
             continue
         try:
-            reader.read(path, listed=any(folder in path.parents for folder in folders))
+            reader.read(path)
         except FileNotFoundError:
             reader.read_moved(path)  # rotated away, and nothing has taken its place yet
+        except CannotRead as error:  # the files behind it are read all the same
+            if any(folder in path.parents for folder in folders):
+                reader.done.skipped.append(str(path))
+            else:
+                reader.done.unread[str(path)] = str(error)
         except OSError as error:
             raise UsageError(f"FILE must be readable, and '{path}' is not: {error.strerror or error}.") from error
     return reader.done
@@ -182,24 +195,29 @@ def ingest_upload(
 class _Reader:
     """Reads files one after the other, and knows which of them the store has read before."""
 
-    def __init__(self, store: Store, report: Report, stopped: Callable[[], bool], *, kind: str = "file") -> None:
-        self.store, self.report, self.stopped = store, report, stopped
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        stopped: Callable[[], bool],
+        *,
+        kind: str = "file",
+        zone: tzinfo | None = None,
+    ) -> None:
+        self.store, self.report, self.stopped, self.zone = store, report, stopped, zone
         self.sources = {source.id: source for source in store.sources() if source.kind == kind}
         self.whole = kind == "upload"  # nobody writes to it any more
         self.done = Ingested()
 
-    def read(self, path: Path, *, listed: bool) -> None:
-        """Store what is new in a file; one that was only listed in a folder may be no log."""
+    def read(self, path: Path) -> None:
+        """Store what is new in a file."""
         status = path.stat()
         for source in self.sources.values():
             place = place_of(source)
             known = (source.name, place.device, place.inode, place.size, place.changed)
             if known == (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns):
                 return
-        with open_content(path) as content:
-            if listed and _is_no_log(content.stream):
-                self.done.skipped += 1
-                return
+        with open_content(path, whole=False) as content:
             source = self._recognised(path, content)
             if source is None:
                 self.read_moved(path)  # first what is left of the log that had this name before
@@ -232,7 +250,7 @@ class _Reader:
                     same = (status.st_dev, status.st_ino) == (place.device, place.inode)
                     if other == path or not other.is_file() or not (same or _is_rotated(other, path)):
                         continue
-                    with open_content(other) as content:
+                    with suppress(CannotRead), open_content(other, whole=False) as content:
                         if goes_on(content.stream, place):
                             self._read_on(replace(source, name=str(other)), content)
                             break
@@ -269,9 +287,11 @@ class _Reader:
             known = self.sources.get(source.id)
             changed = known is not None and (asdict(place), source.name) != (known.cursor, known.name)
             if lines or redo or changed:
-                source = self.store.append(source, lines, cursor=asdict(place), redo=redo)
+                source = self.store.append(source, lines, cursor=asdict(place), redo=redo, zone=self.zone)
                 self.sources[source.id] = source
                 self.report(source, len(lines))
+        if content.damage:
+            self.done.unread[source.name] = _cut(source.name, content.damage)
         self.done.lines += source.lines - before
         self.done.files += source.lines > before
         return source
@@ -301,9 +321,9 @@ def _hash(data: bytes) -> str:
 def _is_there(source: Source) -> bool:
     """Whether the file of a source still holds what was read of it."""
     try:
-        with open_content(Path(source.name)) as content:
+        with open_content(Path(source.name), whole=False) as content:
             return goes_on(content.stream, place_of(source))
-    except OSError:
+    except (OSError, CannotRead):
         return False
 
 
@@ -313,10 +333,8 @@ def _is_rotated(path: Path, old: Path) -> bool:
     return path.parent == old.parent and path != old and path.name.startswith(starts)
 
 
-def _is_no_log(stream: Stream) -> bool:
-    stream.seek(0)
-    start = stream.read(KNOWN)
-    return b"\0" in start or start.startswith(PACKED)
+def _cut(name: str, damage: list[str]) -> str:
+    return f"FILE must be whole, and of '{name}' {damage[0]}. What stands before is stored. Fetch it again."
 
 
 # ── content ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,11 +352,12 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Content:
-    """An open file: its content unpacked and in UTF-8, and what the file system says of it."""
+    """An open file: its content unpacked and in UTF-8, what the file system says of it, and why it ends too early."""
 
     stream: Stream
     status: os.stat_result
     packed: bool
+    damage: list[str]
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -347,67 +366,36 @@ class Content:
 
 
 @contextmanager
-def open_content(path: Path) -> Iterator[Content]:
-    """A file's content as UTF-8, whether it is gzipped, UTF-16, or neither."""
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        start = file.read(2)
-        file.seek(0)
-        if start == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield Content(_Whole(unpacked, path), status, True)
-        elif start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            yield Content(_Recoded(file), status, False)
-        else:
-            yield Content(file, status, False)
+def open_content(path: Path, *, whole: bool = True) -> Iterator[Content]:
+    """A file's content as UTF-8, whatever it is packed with and encoded in (`content`).
+
+    Args:
+        path: the file.
+        whole: whether damage is an error; else the content ends where it begins.
+
+    Raises:
+        CannotRead: it is no text, or is packed in a way that is not read.
+    """
+    with path.open("rb", PIECE) as file:
+        opened = opened_as_text(file, str(path))
+        stream = _Whole(opened, path) if whole and opened.packed else opened.stream
+        yield Content(stream, os.fstat(file.fileno()), bool(opened.packed), opened.damage)
 
 
 class _Whole:
-    """Gzipped content; where the file ends too early, so does the content."""
+    """Packed content whose damage is an error."""
 
-    def __init__(self, stream: gzip.GzipFile, path: Path) -> None:
-        self._stream, self._path = stream, path
-
-    def read(self, size: int, /) -> bytes:
-        pieces: list[bytes] = []
-        try:
-            while size > 0 and (piece := self._stream.read1(size)):
-                pieces.append(piece)
-                size -= len(piece)
-        except EOFError:  # still being written, or cut
-            pass
-        except (zlib.error, gzip.BadGzipFile) as error:
-            raise UsageError(
-                f"FILE must be whole, and the gzip data of '{self._path}' is damaged ({error}). "
-                "What stands before is stored. Fetch it again, or unpack what is left."
-            ) from error
-        return b"".join(pieces)
-
-    def seek(self, offset: int, /) -> int:
-        try:
-            return self._stream.seek(offset)
-        except EOFError:
-            return 0
-
-
-class _Recoded:
-    """UTF-16 as UTF-8."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.seek(0)
+    def __init__(self, opened: Opened, path: Path) -> None:
+        self._opened, self._path = opened, path
 
     def read(self, size: int, /) -> bytes:
-        while len(self._ready) < size and (text := self._text.read(BLOCK)):
-            self._ready += text.encode("utf-8", "replace")
-        block, self._ready = self._ready[:size], self._ready[size:]
-        return block
+        data = self._opened.stream.read(size)
+        if self._opened.damage:
+            raise UsageError(f"FILE must be whole, and of '{self._path}' {self._opened.damage[0]}. Fetch it again.")
+        return data
 
     def seek(self, offset: int, /) -> int:
-        self._file.seek(0)
-        self._text = codecs.getreader("utf-16")(self._file, "replace")
-        self._ready = b""
-        return len(self.read(offset))
+        return self._opened.stream.seek(offset)
 
 
 @dataclass(frozen=True)
@@ -444,7 +432,7 @@ def decode(data: bytes, *, first: bool) -> list[str]:
         return []
     text = data.decode("utf-8", "replace")
     if first:
-        text = text.removeprefix("\ufeff")
+        text = text.removeprefix("\ufeff").lstrip("\0")
     lines = text.removesuffix("\n").split("\n")
     if "\r" in text:
         lines = [line.rstrip("\r") for line in lines]
@@ -460,34 +448,39 @@ def ingest_stream(
     *,
     report: Report = lambda source, lines: None,
     stopped: Callable[[], bool] = lambda: False,
+    zone: tzinfo | None = None,
 ) -> Ingested:
-    """Store what comes through a pipe, each time as a source of its own; a gzipped one is unpacked."""
+    """Store what comes through a pipe, each time as a source of its own; a packed one is unpacked.
+
+    Raises:
+        CannotRead: it is no text, or is packed in a way that is not read.
+    """
     count = sum(source.kind == "stdin" for source in store.sources())
-    source, rest = Source("stdin", f"standard input {count + 1}"), b""
-    for data, last in _arrivals(stream, stopped):
+    source, rest = Source("stdin", f"{STDIN} {count + 1}"), b""
+    damage: list[str] = []
+    for data, last in _arrivals(stream, stopped, damage):
         content = rest + data
         end = len(content) if last else content.rfind(b"\n") + 1
         lines = decode(content[:end], first=not source.lines)
         rest = content[end:]
         rest = rest if len(rest) <= LONG else rest[:LONG]
         if lines:
-            source = store.append(source, lines, cursor={})
+            source = store.append(source, lines, cursor={}, zone=zone)
             report(source, len(lines))
-    return Ingested(lines=source.lines, files=int(source.lines > 0))
+    unread = {STDIN: _cut(STDIN, damage)} if damage else {}
+    return Ingested(lines=source.lines, files=int(source.lines > 0), unread=unread)
 
 
-def _arrivals(stream: BinaryIO, stopped: Callable[[], bool]) -> Iterator[tuple[bytes, bool]]:
+def _arrivals(stream: BinaryIO, stopped: Callable[[], bool], damage: list[str]) -> Iterator[tuple[bytes, bool]]:
     """What comes, in pieces that are worth storing: a block, or what there is when nothing follows for a moment."""
     pieces: queue.Queue[bytes | BaseException] = queue.Queue(64)
 
     def read() -> None:
         try:
-            buffered = cast(
-                io.BufferedReader, stream if hasattr(stream, "peek") else io.BufferedReader(cast(Any, stream))
-            )
-            source = gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == b"\x1f\x8b" else buffered
-            while data := source.read1(1 << 20):
+            opened = opened_as_text(stream, STDIN)
+            while data := opened.stream.read1(1 << 20):
                 pieces.put(data)
+            damage.extend(opened.damage)
             pieces.put(b"")
         except BaseException as error:
             pieces.put(error)
@@ -507,11 +500,6 @@ def _arrivals(stream: BinaryIO, stopped: Callable[[], bool]) -> Iterator[tuple[b
             continue
         if isinstance(piece, BaseException):
             yield b"".join(waiting), True
-            if isinstance(piece, (EOFError, zlib.error, gzip.BadGzipFile)):
-                raise UsageError(
-                    f"FILE must be whole, and the gzip data of standard input is damaged ({piece}). "
-                    "What stands before is stored."
-                ) from piece
             raise piece
         if not piece:
             yield b"".join(waiting), True

@@ -2,190 +2,33 @@
 
 | format | example |
 |---|---|
-| json | `{"time": "…", "level": "error", "msg": "…"}`, also as Docker, ECS, Bunyan and pino write it |
-| logfmt | `ts=… level=info msg="…" key=value` |
+| json, logfmt, event | `structured`: `{"level": "error", "msg": "…"}`, `level=info msg="…"`, Windows events as XML |
+| access, balancer, haproxy | `servers`: `10.0.0.1 - - [20/Nov/2026:23:06:46 +0000] "GET / HTTP/1.1" 500 12` |
 | klog | `E1120 23:06:46.260686    1 reflector.go:126] …` |
-| access | `10.0.0.1 - - [20/Nov/2026:23:06:46 +0000] "GET / HTTP/1.1" 500 12` |
+| rfc5424 | `<165>1 2026-03-02T10:00:00Z node-a ledger 812 ID47 [acme@32473 path="x"] …` |
+| ruby | `F, [2026-03-02T10:03:20.123456 #12] FATAL -- : …` |
 | headed | a time, then host, process, level, thread, logger in any usual order: syslog, log4j, Spring, Android … |
 | levelled | the same without a time: `ERROR [main] org.example.Pool - …` |
+| console | .NET's: `fail: Acme.Worker[0]`, with the message on the indented lines below |
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from groundup.systems.copilot.parsed import LEVELS, SYSLOG, Parsed
+from groundup.systems.copilot.servers import read_access, read_balancer, read_haproxy
+from groundup.systems.copilot.structured import read_event, read_json, read_logfmt
 from groundup.systems.copilot.times import MONTHS, TIME, seconds
 
 HEADER = 400  # characters that are searched for a header: the patterns backtrack, and a line may be as long as it likes
-_LEVELS = {
-    "trace": "trace verbose finest finer t v silly",
-    "debug": "debug fine config d dbg",
-    "info": "info information informational notice i inf log detail hint statement context",
-    "warn": "warn warning w wrn",
-    "error": "error err severe e eror",
-    "fatal": "fatal critical crit alert emerg emergency panic dpanic f c failure",
-}
-LEVELS = {word: level for level, words in _LEVELS.items() for word in words.split()}
-_BUNYAN = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal"}
-_SYSLOG = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")
 _WORDS = (
     "TRACE|VERBOSE|DEBUG|INFORMATION|INFO|NOTICE|WARNING|WARN|ERROR|ERR|SEVERE|CRITICAL|CRIT|ALERT|EMERGENCY|EMERG"
-    "|FATAL|PANIC|FAILURE"
+    "|FATAL|PANIC|FAILURE|INF|WRN|DBG|VRB|FTL"
 )
-
-
-@dataclass(slots=True)
-class Parsed:
-    """What a format makes of a line; see `Record` for the fields."""
-
-    format: str
-    message: str
-    time: float | None = None
-    level: str | None = None
-    service: str | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
-
-
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_POD = re.compile(r"\[(pod/[^\]\s]+)\] ")
-_STAMP = re.compile(
-    r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})) (?:(?:stdout|stderr) [FP] )?"
-)
-# A level behind a time, padded to the width of the longest (Spring Boot): spaces that indent nothing.
-PADDED_LEVEL = re.compile(r" +(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
-
-
-def unwrap(line: str) -> tuple[float | None, str | None, str]:
-    """Take off what `kubectl logs --timestamps --prefix` and runtimes put before a line: time, origin, the rest."""
-    if "\x1b" in line:
-        line = _ANSI.sub("", line) or line
-    time = service = None
-    if line.startswith("[pod/") and (match := _POD.match(line)):
-        service, line = match[1].split("/")[-1], line[match.end() :]
-    if line[10:11] == "T" and (match := _STAMP.match(line)) and match.end() < len(line):
-        time, line = seconds(match[1]), line[match.end() :]
-    return time, service, line
-
-
-# ── structured ──────────────────────────────────────────────────────────────────────────────────────────────────────
-_TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "t", "datetime", "date", "asctime", "eventTime")
-_LEVEL_KEYS = ("level", "severity", "lvl", "log.level", "levelname", "loglevel", "Level", "priority")
-_MESSAGE_KEYS = ("message", "msg", "log", "MESSAGE", "text", "event", "body")
-_SERVICE_KEYS = (
-    "service",
-    "service.name",
-    "app",
-    "application",
-    "component",
-    "logger",
-    "name",
-    "container",
-    "source",
-    "caller",
-)
-
-
-@lru_cache(maxsize=4096)
-def _roles(keys: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Which of a line's keys may hold its time, level, message and service; the lines of a program have the same."""
-    every = (_TIME_KEYS, _LEVEL_KEYS, _MESSAGE_KEYS, _SERVICE_KEYS)
-    return tuple(tuple(key for key in known if key in keys) for known in every)
-
-
-def _structured(name: str, fields: dict[str, Any]) -> Parsed:
-    times, levels, messages, services = _roles(tuple(fields))
-    message = _first(fields, messages)
-    log = fields.get("log")
-    if isinstance(log, dict) and "log.level" not in fields:
-        fields["log.level"] = log.get("level")
-        levels = _LEVEL_KEYS
-    service = _first(fields, services)
-    if isinstance(service, dict):
-        service = service.get("name")
-    if message is None or isinstance(message, (dict, list)):
-        inner = fields.get("jsonPayload")
-        message = _first(inner, _MESSAGE_KEYS) if isinstance(inner, dict) else None
-    if message is None:
-        known = {*_TIME_KEYS, *_LEVEL_KEYS, *_SERVICE_KEYS}
-        message = " ".join(f"{key}={value}" for key, value in fields.items() if key not in known)
-    return Parsed(
-        name, str(message), _time_of(_first(fields, times)), level_of(_first(fields, levels)),
-        None if service is None else str(service), fields,
-    )  # fmt: skip
-
-
-def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    for key in keys:
-        value = fields.get(key)
-        if value is not None:
-            return value
-    return None
-
-
-def _time_of(value: Any) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        for unit in (1, 1e3, 1e6, 1e9):  # seconds, milliseconds, microseconds, nanoseconds
-            if 1e8 < value / unit < 1e10:
-                return value / unit
-        return None
-    return seconds(value) if isinstance(value, str) else None
-
-
-def level_of(value: Any) -> str | None:
-    """A level as one of the six words; None where it is none."""
-    if isinstance(value, str):
-        return LEVELS.get(value.strip().lower()) or (
-            level_of(int(value)) if value.isdecimal() and len(value) < 4 else None
-        )
-    if isinstance(value, int):
-        return _SYSLOG[value] if 0 <= value < 8 else _BUNYAN.get(value // 10 * 10)
-    return None
-
-
-_DECODE = json.JSONDecoder().raw_decode  # `json.loads` looks twice for white space
-
-
-def read_json(text: str) -> Parsed | None:
-    """A JSON object on a line; what a container runtime wrapped is unwrapped once."""
-    if not text.startswith("{"):
-        text = text.lstrip()
-        if not text.startswith("{"):
-            return None
-    try:
-        fields, end = _DECODE(text)
-    except (ValueError, RecursionError):
-        return None
-    if end != len(text) and text[end:].strip(" \t\r\n"):
-        return None
-    if isinstance(fields.get("log"), str) and "stream" in fields:  # Docker's json-file
-        inner = str(fields["log"]).rstrip("\n")
-        parsed = next((p for read in FORMATS if (p := read(inner)) is not None), None) or plain(inner)
-        parsed.time = parsed.time if parsed.time is not None else _time_of(fields.get("time"))
-        return parsed
-    return _structured("json", fields)
-
-
-_PAIR = re.compile(r'([A-Za-z_@][\w.@/-]*)=("(?:[^"\\]|\\.)*"|\S*)')
-_LOGFMT = re.compile(r"[A-Za-z_@][\w.@/-]*=\S")
-
-
-def read_logfmt(text: str) -> Parsed | None:
-    """`key=value` pairs from the start of the line, with a message or a level among them."""
-    if not _LOGFMT.match(text) or not ("msg=" in text or "level=" in text or "message=" in text or "lvl=" in text):
-        return None
-    fields: dict[str, Any] = {}
-    for key, value in _PAIR.findall(text):
-        fields[key] = value[1:-1].replace('\\"', '"') if value[:1] == '"' and len(value) > 1 else value
-    if len(fields) < 2:
-        return None
-    if fields.keys().isdisjoint(_MESSAGE_KEYS) and (words := _PAIR.sub("", text).split()):
-        fields["message"] = " ".join(words)  # the pairs are the header of a plain message
-    return _structured("logfmt", fields)
 
 
 _KLOG = re.compile(r"([IWEF])(\d{2})(\d{2}) (\d{2}:\d{2}:\d{2}\.\d+)\s+\d+ ([^\s:\]]+):\d+\] ?(.*)", re.DOTALL)
@@ -198,26 +41,6 @@ def read_klog(text: str) -> Parsed | None:
         return None
     letter, month, day, time, source, message = match.groups()
     return Parsed("klog", message, seconds(f"{month}-{day} {time}"), LEVELS[letter.lower()], source)
-
-
-_ACCESS = re.compile(
-    r'(\S+) \S+ (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-)'
-    r'(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)")?(.*)',
-    re.DOTALL,
-)
-
-
-def read_access(text: str) -> Parsed | None:
-    """A web server's access log, common or combined."""
-    match = _ACCESS.match(text)
-    if match is None:
-        return None
-    client, _, time, request, status, size, _, _, rest = match.groups()
-    fields = {"client": client, "request": request, "status": int(status), "bytes": 0 if size == "-" else int(size)}
-    if (took := re.search(r"(?:rt=|request_time=)?(\d+\.\d{3})\b", rest)) is not None:
-        fields["request_time"] = float(took[1])
-    path = request.split("?")[0]
-    return Parsed("access", f"{path} {status}", seconds(time), None, None, fields)
 
 
 # ── a time or a level, then text ────────────────────────────────────────────────────────────────────────────────────
@@ -249,13 +72,34 @@ _PIPES = re.compile(r"\|(?P<name>[^|]{1,60})\|(?P<id>\d+)\|(?P<message>.*)", re.
 _NESTED = r"\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]"
 _ORIGIN = re.compile(
     rf"\s*(?:\d+ --- )?(?:{_NESTED}(?:\s*-\s+|\s+(?=\S+\s*[:-]\s)|\s*(?=[A-Za-z_$][\w$.]*[.]\w+\s*:)))?"
-    r"(?:(?P<logger>(?:[A-Za-z_$][\w$-]*[./])+[\w$*-]+(?=\s*:\s|\s+-\s|\s+\[|:)|[A-Z][a-z0-9]+(?:[A-Z]\w*)+(?=:\s|\s+-\s)|[A-Z]{2,8}(?=\s{2,}))"
-    rf"(?:\s*:|\s+-\s|\s+(?:{_NESTED})|\s))?\s*(?P<message>.*)",
+    r"(?:(?P<logger>(?:[A-Za-z_$][\w$-]*[./])+[\w$*-]+(?=\s*:\s|\s+--?\s|\s+\[|:)|[A-Z][a-z0-9]+(?:[A-Z]\w*)+(?=:\s|\s+-\s)|[A-Z]{2,8}(?=\s{2,}))"
+    rf"(?:\s*:|\s+--?\s|\s+(?:{_NESTED})|\s))?\s*(?P<message>.*)",
     re.DOTALL,
 )
 _GLUED = re.compile(r"(?:\[[^\[\]]{1,80}\]){1,4}(?=\w)")  # thread and logger, glued to the message: `[main][a.B]It`
 _SIGN = re.compile(r" [.*#] ")  # Redis: how loud a line is
 _PROGRAM = re.compile(r"\]? +(?P<name>[\w.+*() ]{1,60}?)(?: \*64)? - (?P<message>.*)", re.DOTALL)
+
+
+_ID = re.compile(r"[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of a request: no service
+_APACHE = re.compile(
+    r"\]? \[(\w*):(emerg|alert|crit|error|warn|notice|info|debug|trace\d)\] (?:\[pid [^\]]*\] )?"
+    r"(\[client [^\]]*\] )?(.*)",
+    re.DOTALL,
+)
+_NGINX = re.compile(r"\d+#\d+: (?:\*\d+ )?")
+_PHP_LEVELS = {
+    **dict.fromkeys(("Fatal", "Parse", "Compile", "Core"), "fatal"), "Warning": "warn",
+    **dict.fromkeys(("Recoverable", "Catchable"), "error"), **dict.fromkeys(("Notice", "Deprecated", "Strict"), "info"),
+}  # fmt: skip
+_PHP = re.compile(rf"\]? ?(PHP ({'|'.join(_PHP_LEVELS)})[\w ]*: .*)", re.DOTALL)
+_MONOLOG = re.compile(rf"\] ([\w-]+)\.({_WORDS}): (.*)", re.DOTALL)
+_LAMBDA = re.compile(
+    rf"\t(?:[0-9a-f]{{16,}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}|undefined)\t"
+    rf"(?:({_WORDS})\t)?(.*)",
+    re.DOTALL,
+)
+_CONSOLE = re.compile(r"(trce|dbug|info|warn|fail|crit): ([A-Za-z_][\w.+`<>,]*)\[\d+\] ?(.*)", re.DOTALL)
 
 
 def read_headed(text: str) -> Parsed | None:
@@ -265,12 +109,16 @@ def read_headed(text: str) -> Parsed | None:
         return None
     end = match.end()
     stamp = text[match.start(match.lastindex or 0) : end]
+    if (
+        stamp[-1] == "Z" and '"' in text and (balanced := read_balancer(text)) is not None
+    ):  # the classic one begins with a time
+        return balanced
     if stamp.isdecimal() and (again := read_inside(text[end + 1 :])) is not None:
         again.time = seconds(stamp)  # seconds since 1970, then node and the same time in words: Thunderbird
         return again
     parsed = after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
     if match["priority"] and parsed.level is None:
-        parsed.level = _SYSLOG[int(match["priority"]) % 8]
+        parsed.level = SYSLOG[int(match["priority"]) % 8]
     return parsed
 
 
@@ -280,12 +128,88 @@ def read_inside(text: str) -> Parsed | None:
     if match is None:
         return None
     before = text[: match.start(match.lastindex or 0)]
+    if before[:1] in "hgw" and (balanced := read_balancer(text)) is not None:
+        return balanced
     if not before.isupper() and not any(character.isdigit() or character in "-[" for character in before):
         return None
     stamp, end = match[match.lastindex or 0], match.end()
     while (again := _AGAIN.match(text[:HEADER], end)) is not None:  # a second notation of the same time
         stamp, end = again[again.lastindex or 0], again.end()
     return after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
+
+
+_CLOCK = re.compile(r"\[?(\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,6}))?(?=[\s\]|])")
+
+
+def read_clock(text: str) -> Parsed | None:
+    """A time of day first, without a date: logback's default, Serilog's console. Its time is within a day."""
+    if text[2:3] != ":" and text[3:4] != ":":
+        return None
+    match = _CLOCK.match(text)
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59 or int(match[3]) > 60:
+        return None
+    at = int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3]) + float(f"0.{match[4] or 0}")
+    parsed = after_time(text[match.end() :], "clock", at)
+    return parsed if parsed.level or match[4] else None
+
+
+_RFC5424 = re.compile(r"<(\d{1,3})>\d{1,2} (\S+) (\S+) (\S+) (\S+) ")
+_DATA = re.compile(r'\[[^\s\]="]{1,64}(?: [^\s=\]"]{1,64}="(?:[^"\\\]]|\\.)*")* ?\]')
+_DATUM = re.compile(r'([^\s=\]"\[]{1,64})="((?:[^"\\\]]|\\.)*)"')
+
+
+def read_rfc5424(text: str) -> Parsed | None:
+    """Syslog with structured data; what leaves it out, too."""
+    if text[:1] != "<" or (match := _RFC5424.match(text)) is None or int(match[1]) > 191:
+        return None
+    _, time, _, app, _ = match.groups()
+    rest = text[match.end() :]
+    name, _, behind = rest.partition(" ")  # the message's id, where structured data follow it
+    fields: dict[str, Any] = {}
+    if behind[:1] == "[" and name:
+        end = 0
+        while (data := _DATA.match(behind, end)) is not None:
+            fields |= {key: re.sub(r'\\([\\"\]])', r"\1", value) for key, value in _DATUM.findall(data[0])}
+            end = data.end()
+        rest = behind[end:] if end else rest
+    elif behind == "-" or behind.startswith("- "):
+        rest = behind[1:]
+    elif name == "-":
+        rest = behind
+    message = rest.strip().removeprefix("\ufeff")
+    level = SYSLOG[int(match[1]) % 8]
+    return Parsed(
+        "rfc5424", message, None if time == "-" else seconds(time), level, None if app == "-" else app, fields
+    )
+
+
+_RUBY = re.compile(r"([DIWEFAU]), \[(\S+?) ?#(\d+)\] +([A-Z]+) -- ([^:]*(?:::[^:]+)*): ?(.*)", re.DOTALL)
+
+
+def read_ruby(text: str) -> Parsed | None:
+    """What Ruby's logger writes, and Rails."""
+    if text[1:4] != ", [" or (match := _RUBY.match(text)) is None:
+        return None
+    return Parsed("ruby", match[6], seconds(match[2]), LEVELS.get(match[4].lower()), match[5].strip() or None)
+
+
+def read_console(text: str) -> Parsed | None:
+    """.NET's console: level, category and event; the message is on the lines below, or behind them."""
+    match = _CONSOLE.match(text) if text[4:6] == ": " else None
+    return None if match is None else Parsed("console", match[3], None, LEVELS[match[1]], match[2])
+
+
+def read_proxy(text: str) -> Parsed | None:
+    """HAProxy's own line, without a syslog header, and that of AWS's classic balancer, its time taken off."""
+    if '"' not in text:
+        return None
+    return read_haproxy(text) if text[0].isdigit() else read_balancer(text)
+
+
+def read_php(text: str) -> Parsed | None:
+    """PHP's messages without a time, as its command line writes them."""
+    match = _PHP.match(text) if text.startswith("PHP ") else None
+    return None if match is None else Parsed("levelled", match[1], None, _PHP_LEVELS[match[2].split()[0]])
 
 
 _LEVELLED = re.compile(rf"[\[(<]?({_WORDS})[\])>]?(?:\s*[:|-]|\s)\s*(?=\S)")
@@ -296,9 +220,13 @@ def read_levelled(text: str) -> Parsed | None:
     match = _LEVELLED.match(text)
     if match is None:
         return None
+    level = LEVELS[match[1].lower()]
+    if text[match.end()].isdigit() and (headed := read_headed(text[match.end() :])) is not None:  # Lambda, for Python
+        headed.level, headed.service = level, headed.service if headed.service != match[1] else None
+        return headed
     origin = _ORIGIN.match(text[:HEADER], match.end())
     assert origin is not None
-    return Parsed("levelled", origin["message"] + text[HEADER:], None, LEVELS[match[1].lower()], origin["logger"])
+    return Parsed("levelled", origin["message"] + text[HEADER:], None, level, origin["logger"])
 
 
 def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False) -> Parsed:
@@ -311,6 +239,18 @@ def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False
 
 
 def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
+    first = rest[:1]
+    if first == "]":
+        if rest[2:3] == "[" and ":" in rest[3:24] and (match := _APACHE.match(rest)) is not None:
+            return Parsed(name, match[4], time, LEVELS.get(match[2].rstrip("12345678")), match[1] or None)
+        if rest[:6] == "] PHP " and (match := _PHP.match(rest)) is not None:
+            return Parsed(name, match[1], time, _PHP_LEVELS[match[2].split()[0]])
+        if rest[2:3] != "[" and (match := _MONOLOG.match(rest)) is not None:
+            return Parsed(name, match[3], time, LEVELS[match[2].lower()], match[1])
+    if first == "\t" and (match := _LAMBDA.match(rest)):
+        return Parsed(name, match[2], time, LEVELS.get((match[1] or "").lower()))
+    if rest[5:7] == ": " and (match := _CONSOLE.match(rest.lstrip())):
+        return Parsed("console", match[3], time, LEVELS[match[1]], match[2])
     if rest[:1] == "|" and (match := _PIPES.match(rest)):
         return Parsed(name, match["message"], time, None, match["name"])
     if rest[:1] == " " and rest[:8].lstrip()[:1].isdigit() and (match := _LETTER.match(rest)):
@@ -322,12 +262,17 @@ def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parse
         origin = _ORIGIN.match(level["rest"])
         assert origin is not None
         names = [word.strip("[]():|-") for word in level["before"].split()]
-        service = origin["logger"] or next((name for name in reversed(names) if name), None)
-        word = level["level"].strip("[]()<>").lower()
-        return Parsed(
-            name, origin["message"], time, LEVELS[word], None if not service or service.isdigit() else service
+        service = origin["logger"] or next(
+            (n for n in reversed(names) if n and not (len(n) > 15 and _ID.fullmatch(n))), None
         )
+        word = level["level"].strip("[]()<>").lower()
+        message = origin["message"]
+        if message[:1].isdigit() and (nginx := _NGINX.match(message)) is not None:
+            message = message[nginx.end() :]
+        return Parsed(name, message, time, LEVELS[word], None if not service or service.isdigit() else service)
     if tag is not None and _is_tag(tag):
+        if tag["tag"] == "haproxy" and (proxied := read_haproxy(tag["message"], time)) is not None:
+            return proxied
         return Parsed(name, tag["message"], time, _leading_level(tag["message"]), tag["tag"])
     if (match := _PROGRAM.match(rest)) is not None:
         return Parsed(name, match["message"], time, None, match["name"])
@@ -362,5 +307,6 @@ def plain(text: str) -> Parsed:
 
 
 FORMATS: tuple[Callable[[str], Parsed | None], ...] = (
-    read_json, read_klog, read_access, read_headed, read_levelled, read_logfmt, read_inside,
+    read_json, read_klog, read_rfc5424, read_access, read_headed, read_levelled, read_logfmt, read_ruby, read_event,
+    read_console, read_clock, read_proxy, read_php, read_inside,
 )  # fmt: skip

@@ -2,32 +2,37 @@
 
     bytes ── open_logs ──▶ lines ── parse ──▶ Records
 
-Everything streams: a record is given out as soon as the next one begins. A line that no format fits is a record of
-format `plain`; nothing is dropped but empty lines. What a line says is data: nothing in it is run, looked up or obeyed.
+Everything streams: a record is given out when the next one of its stream begins, or after `WINDOW` lines of others. A
+line that no format fits is a record of format `plain`; nothing is dropped but empty lines. What a line says is data:
+nothing in it is run, looked up or obeyed.
 
 Not covered: multi-line messages other than exceptions and indented lines (each of their lines is a record of its own).
 """
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import io
 import re
 import sys
-import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path
 from typing import IO, Any, cast
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.formats import FORMATS, PADDED_LEVEL, Parsed, after_time, plain, unwrap
-from groundup.systems.copilot.times import seconds
+from groundup.systems.copilot.content import PIECE, Opened, opened_as_text
+from groundup.systems.copilot.formats import FORMATS, after_time, plain
+from groundup.systems.copilot.joining import EXCEPTION, Trace
+from groundup.systems.copilot.parsed import Parsed
+from groundup.systems.copilot.servers import columns_of, read_w3c
+from groundup.systems.copilot.structured import EVENT, is_export, read_export
+from groundup.systems.copilot.times import DAY, Naive, in_zone, latest_day, seconds
+from groundup.systems.copilot.wrappers import MAY_WRAP, Unwrapper
 
 MAX_LINE = 65_536  # characters; what is longer is cut, so that one line without an end cannot fill the memory
-LOOK = 400  # characters of a line that say whether it continues an exception
 MAX_JOINED = 500  # lines of one exception
 
 
@@ -44,9 +49,11 @@ class Record:
         service: what wrote it (service, process, logger or container), as far as the line says.
         fields: what a structured line says besides.
         format: the name of the format that it was read as.
-        joined: the lines of the exception that belong to it.
+        joined: the lines that belong to it: of an exception, and the parts of a line that a runtime cut.
         below: for each of them, how many lines below `number` it stands.
         source: the file that it is from.
+        parts: how many of `joined`, the first ones, are parts of the message and no exception.
+        open: whether the lines ended with it, so that lines that come later may belong to it.
     """
 
     number: int
@@ -60,6 +67,13 @@ class Record:
     joined: list[str] = field(default_factory=list)
     below: list[int] = field(default_factory=list)
     source: str = ""
+    parts: int = 0
+    open: bool = False
+
+    @property
+    def exception(self) -> bool:
+        """Whether lines of an exception belong to it."""
+        return len(self.joined) > self.parts
 
     @property
     def status(self) -> int | None:
@@ -68,11 +82,40 @@ class Record:
         return status if isinstance(status, int) and 100 <= status <= 599 else None
 
 
+class Lines:
+    """The lines of a log, once; `damage` says in words why they end too early, once they were read."""
+
+    def __init__(self, opened: Opened, name: str) -> None:
+        self.name = name
+        self._opened = opened
+        self._lines = _lines(opened.stream)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def __next__(self) -> str:
+        return next(self._lines)
+
+    @property
+    def damage(self) -> str | None:
+        """What kept the log from being read to its end; None where nothing did."""
+        if not self._opened.damage:
+            return None
+        return (
+            f"FILE must be whole, and of '{self.name}' {self._opened.damage[0]}. "
+            "The lines before were read. Fetch it again."
+        )
+
+
 @contextmanager
-def open_logs(path: str | Path) -> Iterator[Iterator[str]]:
-    """The lines of a log file: gzip or not; UTF-8, with what is none replaced, or UTF-16 with its mark; - is stdin."""
+def open_logs(path: str | Path) -> Iterator[Lines]:
+    """The lines of a log file (- is stdin), whatever it is packed with and encoded in (`content`).
+
+    Raises:
+        CannotRead: it is no text, or is packed in a way that is not read.
+    """
     if str(path) == "-":
-        yield _lines(cast(IO[bytes], sys.stdin.buffer), "standard input")
+        yield Lines(opened_as_text(cast(IO[bytes], sys.stdin.buffer), "standard input"), "standard input")
         return
     path = Path(path)
     if not path.exists():
@@ -82,126 +125,301 @@ def open_logs(path: str | Path) -> Iterator[Iterator[str]]:
     if path.is_dir():
         raise UsageError(f"FILE must be a log file, and '{path}' is a folder. Name the files in it: {path}/*.log")
     try:
-        stream = path.open("rb")
+        stream = path.open("rb", PIECE)
     except OSError as error:
         raise UsageError(f"FILE must be readable, and '{path}' is not: {error.strerror}.") from error
     with stream:
-        yield _lines(stream, str(path))
+        yield Lines(opened_as_text(stream, str(path)), str(path))
 
 
-def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
-    buffered = cast(io.BufferedReader, stream if hasattr(stream, "peek") else io.BufferedReader(cast(Any, stream)))
-    if buffered.peek(2)[:2] == b"\x1f\x8b":
-        buffered = io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=buffered)))
-    try:
-        start = buffered.peek(2)[:2]
-        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            with io.TextIOWrapper(buffered, "utf-16", errors="replace", newline="\n") as text:
-                yield from (line.rstrip("\r\n") for line in text)
-            return
-        first = True
-        while raw := buffered.readline(4 * MAX_LINE):
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")[:MAX_LINE]
-            if first:
-                line, first = line.removeprefix("\ufeff"), False
-            yield line
-            while raw[-1:] != b"\n" and len(raw) == 4 * MAX_LINE:
-                raw = buffered.readline(4 * MAX_LINE)  # the rest of a line that is too long
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UsageError(
-            f"FILE must be whole, and the gzip data of '{name}' is damaged ({error}). "
-            "Fetch it again, or unpack what is left."
-        ) from error
+def _lines(stream: io.BufferedReader) -> Iterator[str]:
+    first = True
+    while raw := stream.readline(4 * MAX_LINE):
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")[:MAX_LINE]
+        if first:
+            line = line.removeprefix("\ufeff").lstrip("\0")
+            if not line and raw[-1:] != b"\n":
+                continue  # zeros at the beginning, as long as they go on
+            first = False
+        yield line
+        while raw[-1:] != b"\n" and len(raw) == 4 * MAX_LINE:
+            raw = stream.readline(4 * MAX_LINE)  # the rest of a line that is too long
 
 
-# What continues an exception that has begun.
-_PYTHON = "Traceback (most recent call last):"
-_BETWEEN = re.compile(
-    r"(During handling of the above exception|The above exception was the direct cause"
-    r"|Traceback \(most recent call last\):)"
-)
-_JAVA = re.compile(r"\s*(at [\w.$/<>]+[\w$<>]*\(.*\)|\.\.\. \d+ (more|common frames omitted)|Caused by: |Suppressed: )")
-_JAVA_BEGINS = frozenset(" \tatCS.")
-_NEVER_JOINS = frozenset("{[0123456789")  # a line that begins so is an entry of its own, and most do
-EXCEPTION = re.compile(
-    r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
-)
+@dataclass
+class Tally:
+    """How much was read, and how much of it was understood.
+
+    Attributes:
+        records: the records.
+        lines: the lines that they are of.
+        timed: how many records have a time.
+        levelled: how many have a level.
+        damage: what was not read to its end, in words.
+    """
+
+    records: int = 0
+    lines: int = 0
+    timed: int = 0
+    levelled: int = 0
+    damage: list[str] = field(default_factory=list)
+
+    def count(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records, counted as they pass."""
+        for record in records:
+            self.records += 1
+            self.lines += 1 + len(record.joined)
+            self.timed += record.time is not None
+            self.levelled += record.level is not None
+            yield record
+
+    def __str__(self) -> str:
+        """In words: `240 records of 268 lines were read, 240 with a time, 12 with a level`."""
+        lines = "" if self.lines == self.records else f" of {self.lines:,} lines"
+        one = "record" if self.records == 1 else "records"
+        was = "was" if self.records == 1 else "were"
+        parts = [f"{count:,} with a {what}" if count else f"none with a {what}"
+                 for count, what in ((self.timed, "time"), (self.levelled, "level"))]  # fmt: skip
+        return f"{self.records:,} {one}{lines} {was} read, {', '.join(parts)}"
 
 
-def parse(lines: Iterable[str], *, source: str = "", times: Iterator[float | None] | None = None) -> Iterator[Record]:
-    """The records of log lines, exceptions joined to the line that they belong to.
+WINDOW = 200  # lines of other streams after which a record is given out
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The lines of one pod, container or file: its last record, and what may still belong to that."""
+
+    trace: Trace = field(default_factory=Trace)
+    last: Record | None = None
+    touched: int = 0  # the line that belonged to it last
+    parts: list[str] = field(default_factory=list)  # of a line that goes on, or of an entry of several lines
+    until: str = ""  # what ends it: the next whole line, an empty line, or `</Event>`
+    columns: tuple[str, ...] = ()  # of W3C's format
+    date: str = ""
+    day: float | None = None  # of times that name none
+    clock: float = 0.0
+
+
+def parse(
+    lines: Iterable[str],
+    *,
+    source: str = "",
+    times: Iterator[float | None] | None = None,
+    stored: bool = False,
+    zone: tzinfo | None = None,
+) -> Iterator[Record]:
+    """The records of log lines in their order, with what belongs to them: exceptions, parts of a line, a message below.
 
     Args:
         lines: the lines.
         source: what they are from.
         times: for each line, when a container runtime received it. It is trusted rather than what the line says.
+        stored: whether `times` are what was made of the lines when they were stored.
+        zone: the zone of times that name none; UTC unless given.
     """
-    last: Record | None = None
-    python = False  # inside a Python traceback, whose last line is not indented
-    order = list(FORMATS)
+    unwrap, order = Unwrapper(), list(FORMATS)
+    main = _Stream()
+    streams = {"": main}
+    waiting: deque[tuple[Record, _Stream]] = deque()  # where there are several streams
+    received: float | None = None
     for number, line in enumerate(lines, 1):
-        received = None if times is None else next(times)
+        if times is not None:
+            received = next(times)
         if not line or line.isspace():
+            if main.until == "\n":
+                _finish(main, order, received, zone)
             continue
-        time, service, text = unwrap(line)
-        if received is not None:
-            time = received
-        joins, ends = False, False
-        begins = text[0] in _NEVER_JOINS or (time is not None and PADDED_LEVEL.match(text) is not None)
-        if last is not None and not begins and len(last.joined) < MAX_JOINED:
-            joins, python, ends = _joins(text[:LOOK], last, python)
-        if joins and last is not None:
+        part, stream, time, service = False, main, None, None
+        if line[10:11] == "T" or line[0] in MAY_WRAP or line[:2] == "[p" or "\x1b" in line:
+            text, time, service, name, part = unwrap(line)
+            if received is not None and not stored:
+                time = received
+            if name:
+                stream = streams.get(name)
+                if stream is None:
+                    stream = streams[name] = _Stream()
+        else:
+            text = line
+            if received is not None and not stored:
+                time = received
+        last = stream.last
+        if stream.parts and last is not None and number - stream.touched <= WINDOW:
+            if text:
+                stream.parts.append(text[: MAX_LINE - 1])
             last.joined.append(text)
             last.below.append(number - last.number)
-            python = python and not ends
+            last.parts += 1
+            stream.touched = number
+            if _ends(stream, text, part) or len(last.joined) >= MAX_JOINED:
+                _finish(stream, order, received, zone)
             continue
-        python = text.startswith(_PYTHON)
-        if last is not None:
-            yield last
+        if not text or text.isspace():
+            continue
+        if last is not None and len(last.joined) < MAX_JOINED and stream.trace.joins(text, last, time is not None):
+            last.joined.append(text)
+            last.below.append(number - last.number)
+            stream.touched = number
+            if last.format == "console":
+                _say(last, text)
+            continue
+        if part or text[0] in "#<_" or stream.columns:
+            record = Record(number, line, text, time, None, service, source=source)
+            _begin(record, text, part, stream, order, received, zone)
+        else:
+            parsed = _parse(text, order)
+            if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
+                parsed = after_time(f" {text}", "headed", time)
+            if received is not None:
+                time = received
+            elif parsed.time is not None:
+                time = parsed.time if parsed.time >= DAY else _on_a_day(parsed.time, stream)
+                if zone is not None and type(time) is Naive:
+                    time = in_zone(time, zone)
+            record = Record(
+                number, line, parsed.message, time, parsed.level,
+                parsed.service or service, parsed.fields, parsed.format, source=source,
+            )  # fmt: skip
+            stream.trace.begin(record)
+        stream.last, stream.touched = record, number
+        if len(streams) == 1:
+            if last is not None:
+                yield last
+            continue
+        if last is not None and not waiting and stream is main:
+            waiting.append((last, main))
+        elif not waiting and main.last is not None and stream is not main:
+            waiting.append((main.last, main))  # until now, it was alone
+        while waiting and ((head := waiting[0])[1].last is not head[0] or number - head[1].touched > WINDOW):
+            waiting.popleft()
+            yield _closed(*head, order, zone)
+        waiting.append((record, stream))
+    if len(streams) == 1 and main.last is not None:
+        waiting.append((main.last, main))
+    for record, stream in waiting:
+        record.open = stream.last is record
+        yield _closed(record, stream, order, zone)
+
+
+def _closed(record: Record, stream: _Stream, order: list[Any], zone: tzinfo | None) -> Record:
+    """A record that nothing more will be joined to."""
+    if stream.last is record:
+        if stream.parts:  # a part whose end never came
+            _finish(stream, order, None, zone)
+        stream.last = None
+    return record
+
+
+def _until(text: str) -> str:
+    """What ends an entry that begins on a line and goes on in the next ones; empty where it is whole."""
+    if text[0] == "<":
+        return "</Event>" if text.startswith(EVENT[:3]) and "</Event>" not in text else ""
+    return "\n" if text[0] == "_" and is_export(text) else ""
+
+
+def _ends(stream: _Stream, text: str, part: bool) -> bool:
+    if stream.until == "part":
+        return not part
+    return stream.until in text if stream.until == "</Event>" else False
+
+
+def _finish(stream: _Stream, order: list[Any], received: float | None, zone: tzinfo | None) -> None:
+    """Read an entry whose parts are all there."""
+    assert stream.last is not None
+    parts, until = stream.parts, stream.until
+    stream.parts, stream.until = [], ""
+    if until == "\n":
+        _take(stream.last, read_export(parts), received, zone, stream)
+        return
+    text = ("\n" if until == "</Event>" else "").join(parts)
+    _fill(stream.last, text, stream, order, received, zone)
+
+
+def _begin(
+    record: Record,
+    text: str,
+    part: bool,
+    stream: _Stream,
+    order: list[Any],
+    received: float | None,
+    zone: tzinfo | None,
+) -> None:
+    """Begin an entry of several lines, or one whose columns a line before has named."""
+    until = "part" if part else _until(text)
+    if until:
+        stream.parts, stream.until = [text], until
+    else:
+        _fill(record, text, stream, order, received, zone)
+
+
+def _fill(
+    record: Record, text: str, stream: _Stream, order: list[Any], received: float | None, zone: tzinfo | None
+) -> None:
+    """What the formats make of a record's first line."""
+    parsed = None
+    if text[0] == "#" and text.startswith(("#Fields:", "#Date:")):
+        if text[1] == "F":
+            stream.columns = columns_of(text)
+        else:
+            stream.date = text[7:17]
+    elif stream.columns:
+        parsed = read_w3c(text, stream.columns, stream.date)
+    if parsed is None:
         parsed = _parse(text, order)
-        if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
-            parsed = after_time(f" {text}", "headed", time)
-        if not python and _PYTHON in parsed.message:
-            python = True  # the header and the beginning of the traceback share a line
-        if parsed.time is not None and received is None:
-            time = parsed.time
-        last = Record(
-            number, line, parsed.message, time, parsed.level,
-            parsed.service or service, parsed.fields, parsed.format, source=source,
-        )  # fmt: skip
-    if last is not None:
-        yield last
+        if parsed.format == "plain" and record.time is not None:  # the time that was taken off was the line's own
+            parsed = after_time(f" {text}", "headed", record.time)
+    _take(record, parsed, received, zone, stream)
+    stream.trace.begin(record)
 
 
-def _joins(text: str, last: Record, python: bool) -> tuple[bool, bool, bool]:
-    """Whether a line belongs to the record before; whether it is in a Python traceback; whether that ends with it."""
-    indented = text[0] in " \t"
-    if indented and (_JAVA.match(text) or python):
-        return True, python, False
-    if text[0] in _JAVA_BEGINS and _JAVA.match(text) and (last.joined or EXCEPTION.search(last.message)):
-        return True, python, False
-    if text.startswith(_PYTHON):  # belongs to the entry that reports it
-        return last.level in ("error", "fatal", "warn") or bool(last.joined), True, False
-    if python:
-        if _BETWEEN.match(text):
-            return True, True, False
-        return EXCEPTION.match(text) is not None or re.match(r"[A-Za-z_][\w.]*: ", text) is not None, python, True
-    if last.joined and _BETWEEN.match(text):
-        return True, True, False
-    if last.level in ("error", "fatal", "warn") and last.format != "plain" and EXCEPTION.match(text):
-        return True, False, False  # Java: the exception's own line stands below the entry
-    # A file of bare indented lines is a list, not one entry.
-    return indented and last.text[0] not in " \t" and last.format != "plain", python, False
+def _take(record: Record, parsed: Parsed, received: float | None, zone: tzinfo | None, stream: _Stream) -> None:
+    record.message, record.level, record.fields, record.format = (
+        parsed.message, parsed.level, parsed.fields, parsed.format,
+    )  # fmt: skip
+    record.service = parsed.service or record.service
+    if received is not None:
+        record.time = received
+        return
+    time = parsed.time
+    if time is None:
+        return
+    if time < DAY:  # of a day
+        time = _on_a_day(time, stream)
+    if zone is not None and type(time) is Naive:
+        time = in_zone(time, zone)
+    record.time = time
+
+
+def _on_a_day(time: float, stream: _Stream) -> Naive:
+    """A time of day on the latest day on which it is not in the future, and not before the line before."""
+    if stream.day is None:
+        stream.day = latest_day(time)
+    elif time < stream.clock - DAY / 2:
+        stream.day += DAY
+    stream.clock = time
+    return Naive(stream.day + time)
+
+
+def _say(record: Record, text: str) -> None:
+    """An indented line of .NET's console: the message, until an exception begins."""
+    said = text.strip()
+    if len(record.joined) - 1 > record.parts or (record.message and (EXCEPTION.match(said) or said.startswith("at "))):
+        return
+    record.message = f"{record.message} {said}".strip()
+    record.parts += 1
 
 
 def _parse(text: str, order: list[Any]) -> Parsed:
     """Read one line with the format that fits; the one that fitted last is tried first."""
-    for index, read in enumerate(order):
-        parsed = read(text)
-        if parsed is not None:
-            if index:
-                order.insert(0, order.pop(index))
-            return parsed
+    try:
+        for index, read in enumerate(order):
+            parsed = read(text)
+            if parsed is not None:
+                if index:
+                    order.insert(0, order.pop(index))
+                return parsed
+    except (ValueError, OverflowError, RecursionError):  # nothing that a line holds stops the lines after it
+        pass
     return plain(text)
 
 
@@ -224,7 +442,7 @@ def moment(since: str, newest: float | None) -> float:
                 f"got '{since}'. Leave it out."
             )
         return newest - back
-    at = seconds(since.strip())
+    at = seconds(since.strip(), any=True)
     if at is None:
         raise UsageError(
             f"since must be a span such as 10m, 2h or 1d, or a time such as 2026-11-20T23:00:00Z, got '{since}'."

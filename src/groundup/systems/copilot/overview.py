@@ -11,6 +11,7 @@ from typing import Any
 from groundup.errors import UsageError
 from groundup.systems.copilot.logs import moment
 from groundup.systems.copilot.store import Source, Store
+from groundup.systems.copilot.times import MONTH
 
 LEVELS = ("fatal", "error", "warn", "info", "debug", "trace", "none")
 WIDTHS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600, 86_400, 7 * 86_400)  # seconds of a bar
@@ -76,24 +77,23 @@ class StoredLine:
 
 
 def timeline(store: Store, name: str | None = None, since: str | None = None, *, bars: int = 60) -> list[Bar]:
-    """Records per level and stretch of time, at most `bars` stretches; without what has no time."""
+    """Records per level and stretch of time, at most `bars` stretches; without lines far from all others."""
     if not 1 <= bars <= 500:
         raise UsageError(f"bars must be from 1 to 500, got {bars}. More are narrower than a pixel.")
     scope = _scope(store, name, since)
     if scope is None:
         return []
     where, values = scope
-    span = store.connection.execute(
-        f"SELECT epoch(min(time)), epoch(max(time)) FROM lines WHERE {where} AND position = record", values
-    ).fetchone()
-    if span is None or span[0] is None:
+    span = store.extent(f"{where} AND position = record", values, apart=MONTH)
+    if span is None:
         return []
     wanted = (span[1] - span[0]) / bars
     width = next((step for step in WIDTHS if step > wanted), int(wanted) + 1)
     rows = store.connection.execute(
         f"SELECT floor(epoch(time) / {width}) * {width}, coalesce(level, 'none'), count(*) FROM lines "
-        f"WHERE {where} AND position = record AND time IS NOT NULL GROUP BY ALL ORDER BY ALL",
-        values,
+        f"WHERE {where} AND position = record AND time BETWEEN make_timestamp(?::BIGINT) AND make_timestamp(?::BIGINT) "
+        "GROUP BY ALL ORDER BY ALL",
+        [*values, *(round(end * 1e6) for end in span)],
     ).fetchall()
     return [Bar(*row) for row in rows]
 

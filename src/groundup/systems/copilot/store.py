@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,14 +32,18 @@ from typing import TYPE_CHECKING, Any
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
 from groundup.secrets import hide_all
-from groundup.systems.copilot.logs import MAX_JOINED, Record, after, moment, parse
+from groundup.systems.copilot.logs import MAX_JOINED, WINDOW, Record, after, moment, parse
+from groundup.systems.copilot.parsed import well_formed
 from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.times import DAY, ENDS, MONTH, trimmed
+from groundup.systems.copilot.wrappers import Unwrapper
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 WAIT = 5.0  # seconds that a process waits for another one to let go of the store
 CHUNK = 2_000  # lines that are read at once
+HELD = 2_000  # lines of several streams that are looked at again when lines follow them
 NEVER = -(2**63)  # no time, as NumPy and DuckDB write it
 
 
@@ -229,9 +233,10 @@ def _one(result: Any) -> Any:
 # ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass
 class _Tail:
-    """The last record of a source: what comes next may belong to it."""
+    """The lines from a source's first record on that may go on: what comes next may belong to it."""
 
-    record: int = 0
+    first: int = 1  # the position of the first of them
+    record: int = 0  # the record of the last of them
     texts: list[str] = field(default_factory=list)
     times: list[float | None] = field(default_factory=list)
 
@@ -282,6 +287,7 @@ class Store:
         times: Sequence[int] | None = None,
         seen: Counter[tuple[int, str]] | None = None,
         redo: int = 0,
+        zone: tzinfo | None = None,
     ) -> Source:
         """Store the next lines of a source and its cursor, all or nothing.
 
@@ -292,12 +298,13 @@ class Store:
             times: when each was received, in microseconds since 1970, where the container runtime says so.
             seen: lines that are stored already, with their times and how often; each is left out once, and taken off.
             redo: how many of the last lines stored are replaced, because they were not whole.
+            zone: the zone of times that name none; UTC unless given.
 
         Returns:
             The source as it is now.
         """
         try:
-            texts = hide_all(lines)
+            texts = hide_all(_well_formed(lines))
             if seen:
                 new = [not _take(seen, (times or [])[i], text) for i, text in enumerate(texts)]
                 texts = [text for text, is_new in zip(texts, new, strict=True) if is_new]
@@ -305,9 +312,15 @@ class Store:
             before = replace(source, lines=source.lines - redo)
             if redo:
                 self._tails.pop(source.id, None)
-            batch = self._batch(before, texts, times)
+            batch = self._batch(before, texts, times, zone)
+            changed = batch.pop("changed")
             self.connection.begin()
             stored = self._write(source, before, batch, len(texts), cursor)
+            for position, *values in changed:  # a part of a message came with this batch
+                self.connection.execute(
+                    "UPDATE lines SET level = ?, service = ?, template = ? WHERE source = ? AND position = ?",
+                    [*values, stored.id, position],
+                )
             self._write_templates()
             self.connection.commit()
         except BaseException:
@@ -318,64 +331,97 @@ class Store:
             raise
         return stored
 
-    def _batch(self, source: Source, texts: list[str], times: Sequence[int] | None) -> dict[str, Any]:
-        """The columns of the lines that come next; the last record of the source may go on in them."""
+    def _batch(
+        self, source: Source, texts: list[str], times: Sequence[int] | None, zone: tzinfo | None
+    ) -> dict[str, Any]:
+        """The columns of the lines that come next; the last records of the source may go on in them."""
         import numpy as np
 
         tail = self._tail(source)
-        held, first = len(tail.texts), source.lines + 1
+        held, first, size = len(tail.texts), source.lines + 1, len(texts)
         received = None if times is None else [time / 1e6 for time in times]
-        starts: list[int] = []
+        places: list[int] = []  # of each record, held ones as well
         at: list[float] = []
+        starts: list[int] = []
         levels: list[str | None] = []
         services: list[str | None] = []
         templates: list[int] = []
-        miner = self.miner
-        for record in parse(chain(tail.texts, texts), times=None if received is None else chain(tail.times, received)):
-            if record.number <= held:
-                continue
-            starts.append(record.number - held - 1)
+        which = np.full(size, -1)  # for each line, the record that it belongs to; -1 is the last one held
+        opened = held + size + 1
+        miner, changed, last = self.miner, [], (tail.record or first, math.nan)
+        stream = parse(
+            chain(tail.texts, texts),
+            times=None if received is None else chain(tail.times, received), zone=zone,
+        )  # fmt: skip
+        for index, record in enumerate(stream):
+            number = record.number
+            new = number > held
+            places.append(first + number - held - 1 if new else tail.first + number - 1)
             at.append(math.nan if record.time is None else record.time)
-            levels.append(record.level)
-            services.append(record.service)
-            templates.append(miner.add(record.message))
-        size = len(texts)
-        number = np.full(size, -1)  # for each line, which of the records it belongs to; -1 is the tail's
-        number[starts] = np.arange(len(starts))
-        number = np.maximum.accumulate(number)
-        positions = np.arange(first, first + size)
-        owners = np.append(positions[starts], tail.record or first)
+            if record.below and number + record.below[-1] > held:
+                for below in record.below:
+                    if number + below > held:
+                        which[number + below - held - 1] = index
+                if not new and record.parts:
+                    changed.append((places[-1], record.level, record.service, miner.add(record.message)))
+            if record.open:
+                opened = min(opened, number)
+            if new:
+                which[number - held - 1] = index
+                starts.append(number - held - 1)
+                levels.append(record.level)
+                services.append(record.service)
+                templates.append(miner.add(record.message))
+            elif places[-1] == tail.record:
+                last = (places[-1], at[-1])
+        # An empty line goes with the line before it.
+        which = which[np.maximum.accumulate(np.where(which >= 0, np.arange(size), 0))] if size else which
+        owners = np.array([*places, last[0]])[which]
         if times is None:
-            moments = np.append(at, math.nan if not held or tail.times[0] is None else tail.times[0])
-            moments = np.where(np.isnan(moments), NEVER, np.rint(moments * 1e6))[number]
+            moments = np.array([*at, last[1]])[which]
+            moments = np.where(np.isnan(moments), NEVER, np.rint(moments * 1e6))
         else:
             moments = np.asarray(times)
+        number = np.full(size, -1)
+        number[starts] = np.arange(len(starts))
         heads = np.zeros(size, dtype=bool)
         heads[starts] = True
-        self._tails[source.id] = _tail_after(tail, starts, first, texts, at, received)
+        self._tails[source.id] = _tail_after(tail, opened, first, texts, received, int(owners[-1]) if size else last[0])
         return {
-            "position": positions,
-            "record": owners[number],
+            "position": np.arange(first, first + size),
+            "record": owners,
             "time": moments.astype("int64").view("datetime64[us]"),
             "level": _spread(levels, starts, size),
             "service": _spread(services, starts, size),
             "template": np.where(heads, np.append(templates, -1)[number], -1).astype("int32"),
             "text": np.array(texts, dtype=object),
+            "changed": changed,
         }
 
     def _tail(self, source: Source) -> _Tail:
         tail = self._tails.get(source.id)
         if tail is None:
             tail = _Tail()
+            where = "source = $source AND position <= $last"
+            last = {"source": source.id, "last": source.lines}
+            row = self.connection.execute(
+                f"SELECT text, record FROM lines WHERE {where} AND position = $last", last
+            ).fetchone()
+            if row is None:
+                return tail
+            # A file of several streams has several records that may go on.
+            begin = row[1]
+            if row[0] and Unwrapper()(row[0]).stream:
+                begin = _one(self.connection.execute(
+                    f"SELECT min(record) FROM lines WHERE {where} AND position > $last - {WINDOW}", last
+                ))  # fmt: skip
             rows = self.connection.execute(
-                "SELECT position, epoch_us(time), text FROM lines WHERE source = $source AND position <= $last "
-                "AND record = (SELECT record FROM lines WHERE source = $source AND position = $last) "
-                "ORDER BY position LIMIT $most",
-                {"source": source.id, "last": source.lines, "most": MAX_JOINED + 1},
+                f"SELECT epoch_us(time), text FROM lines WHERE {where} AND position >= $begin ORDER BY position "
+                f"LIMIT {MAX_JOINED + 1 if begin == row[1] else HELD}",
+                last | {"begin": begin},
             ).fetchall()
-            if rows:
-                times = [None if row[1] is None else row[1] / 1e6 for row in rows]
-                tail = _Tail(rows[0][0], [row[2] for row in rows], times)
+            times = [None if time is None else time / 1e6 for time, _ in rows]
+            tail = _Tail(begin, row[1], [text for _, text in rows], times)
         return tail
 
     def _write(
@@ -521,7 +567,7 @@ class Store:
         for number, position, label, times, texts, template in rows:
             source = sources[number]
             received = (None if time is None else time / 1e6 for time in times)
-            for record in parse(texts, source=source.name, times=received if source.kind == "container" else None):
+            for record in parse(texts, source=source.name, times=received, stored=source.kind != "container"):
                 record.number += position - 1
                 yield record, label, str(miner.template_of(template))
                 break
@@ -614,14 +660,22 @@ class Store:
         ).fetchall()
 
     def newest(self, sources: Sequence[Source]) -> float | None:
-        """The newest time of the lines of some sources, in seconds since 1970; None where none has one."""
-        time = _one(
-            self.connection.execute(
-                "SELECT epoch_us(max(time)) FROM lines WHERE list_contains(?::INTEGER[], source)",
-                [[source.id for source in sources]],
-            )
-        )
-        return None if time is None else time / 1e6
+        """The newest time of the lines of some sources, in seconds since 1970; None where none has one.
+
+        One line that is far from all others, or in the future, does not decide it.
+        """
+        span = self.extent("list_contains(?::INTEGER[], source)", [[source.id for source in sources]], apart=DAY)
+        return None if span is None else span[1]
+
+    def extent(self, where: str, values: Sequence[Any], *, apart: float) -> tuple[float, float] | None:
+        """The oldest and the newest time of lines, in seconds since 1970, but for few that are far from all others."""
+        count, low, high = self.connection.execute(
+            f"SELECT count(time), min(epoch_us(time), {ENDS}), max(epoch_us(time), {ENDS}) FROM lines WHERE {where}",
+            list(values),
+        ).fetchone() or (0, [], [])
+        if not count:
+            return None
+        return trimmed([time / 1e6 for time in low], [time / 1e6 for time in reversed(high)], count, apart=apart)
 
     def records(self, name: str | None = None, since: str | None = None) -> Iterator[Record]:
         """The records of the sources that a name means, merged by time; a record's number is its line's position."""
@@ -629,8 +683,9 @@ class Store:
         begin = None if since is None else moment(since, self.newest(sources))
         chunk = max(CHUNK, 20 * CHUNK // max(1, len(sources)))
         streams = [self._records_of(source, begin, chunk) for source in sources]
+        newest = self.newest(sources)
         for _, _, record in heapq.merge(
-            *(_timed(stream, i) for i, stream in enumerate(streams)), key=lambda entry: entry[:2]
+            *(_timed(stream, i, newest) for i, stream in enumerate(streams)), key=lambda entry: entry[:2]
         ):
             yield record
 
@@ -662,7 +717,7 @@ class Store:
             while True:
                 yield None if math.isnan(times[-1]) else times[-1]
 
-        stream = parse(texts(), source=source.name, times=received() if source.kind == "container" else None)
+        stream = parse(texts(), source=source.name, times=received(), stored=source.kind != "container")
         for record in stream if begin is None else after(stream, begin):
             record.number += first - 1
             yield record
@@ -670,10 +725,12 @@ class Store:
     def summary(self) -> dict[str, Any]:
         """What is in the store, as plain data."""
         rows = self.connection.execute(
-            "SELECT source, min(time), max(time), count(*) FILTER (level IN ('error', 'fatal')) FROM lines "
-            "GROUP BY source"
+            "SELECT source, count(*) FILTER (level IN ('error', 'fatal')) FROM lines GROUP BY source"
         ).fetchall()
-        spans = {row[0]: row[1:] for row in rows}
+        spans = {
+            source: (*(self.extent("source = ?", [source], apart=MONTH) or (None, None)), errors)
+            for source, errors in rows
+        }
         sources = []
         for source in self.sources():
             oldest, newest, errors = spans.get(source.id, (None, None, 0))
@@ -705,6 +762,15 @@ def _means(name: str, source: Source) -> bool:
     return name in (source.name, source.namespace, Path(source.name).name)
 
 
+def _well_formed(lines: Sequence[str]) -> Sequence[str]:
+    """Lines that can be written as UTF-8."""
+    try:
+        "".join(lines).encode()
+    except UnicodeEncodeError:
+        return [well_formed(line) for line in lines]
+    return lines
+
+
 def _take(seen: Counter[tuple[int, str]], time: int, text: str) -> bool:
     """Whether a line is among those seen; it is taken off."""
     if not seen.get((time, text)):
@@ -714,22 +780,20 @@ def _take(seen: Counter[tuple[int, str]], time: int, text: str) -> bool:
 
 
 def _tail_after(
-    tail: _Tail, starts: list[int], first: int, texts: list[str], at: list[float], received: list[float] | None
+    tail: _Tail, opened: int, first: int, texts: list[str], received: list[float] | None, owner: int
 ) -> _Tail:
-    """The last record of a source, once a batch is behind it."""
-    begin = starts[-1] if starts else 0
-    new = texts[begin : begin + MAX_JOINED + 1]
-    times: list[float | None]
+    """The lines from the first record on that may go on, once a batch is behind it."""
+    held = len(tail.texts)
+    begin = max(opened - 1, held + len(texts) - HELD)
+    new = max(0, begin - held)
+    every = [*tail.texts[begin:], *texts[new:]]
+    times: list[float | None] = [None] * len(every)
     if received is not None:
-        times = list(received[begin : begin + len(new)])
-    elif starts:
-        times = [None if math.isnan(at[-1]) else at[-1]] * len(new)
-    else:
-        times = [tail.times[0] if tail.times else None] * len(new)
-    if starts:
-        return _Tail(first + begin, new, times)
-    room = max(0, MAX_JOINED + 1 - len(tail.texts))
-    return _Tail(tail.record or first, tail.texts + new[:room], tail.times + times[:room])
+        times = [*tail.times[begin:], *received[new:]]
+    place = tail.first + begin if begin < held else first + begin - held
+    if owner == place:  # one record only: what is beyond its longest is no part of it
+        every, times = every[: MAX_JOINED + 1], times[: MAX_JOINED + 1]
+    return _Tail(place, owner, every, times)
 
 
 def _spread(values: list[str | None], starts: list[int], size: int) -> Any:
@@ -741,13 +805,14 @@ def _spread(values: list[str | None], starts: list[int], size: int) -> Any:
     return column
 
 
-def _timed(records: Iterator[Record], order: int) -> Iterator[tuple[float, int, Record]]:
-    """Records with a time each: one without goes with the one before it."""
+def _timed(records: Iterator[Record], order: int, newest: float | None) -> Iterator[tuple[float, int, Record]]:
+    """Records with a time each: one without, or with one far beyond all others, goes with the one before it."""
     time = -math.inf
     for record in records:
-        time = time if record.time is None else record.time
+        if record.time is not None and (newest is None or record.time <= newest):
+            time = record.time
         yield time, order, record
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else f"{time.isoformat()}Z"
+def _iso(time: float | None) -> str | None:
+    return None if time is None else datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")

@@ -6,16 +6,24 @@ logs say no more, and a guess at the machine's zone would differ from one reader
 
 from __future__ import annotations
 
+import heapq
 import re
 import time as clock
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+
+FIRST, LAST = 631_152_000.0, 4_102_444_800.0  # 1990 and 2100: a log's time outside of them was never set, or is no time
+DAY, MONTH = 86_400.0, 30 * 86_400.0
+ENDS = 64  # of the lowest and of the highest times, how many are looked at for what is far from all others
 
 MONTHS = {name: i for i, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _MONTH = "|".join(MONTHS)
 _HMS = r"\d{1,2}:\d{2}:\d{2}"
-ISO = rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}[T ]{_HMS}(?:[.,:]\d{{1,9}})?(?: ?Z\b| ?[+-]\d{{2}}:?\d{{2}}\b| UTC\b)?"
+ISO = (
+    rf"\d{{4}}[-/]\d{{2}}[-/]\d{{2}}[T _]{_HMS}(?:[.,:]\d{{1,9}})?"
+    r"(?: [AP]M\b)?(?: ?Z\b| ?[+-]\d{2}:?\d{2}\b| ?[+-](?:0\d|1[0-4])(?=[\s\]|,)]|$)| UTC\b)?"
+)
 
 
 def _epoch(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: float = 0.0) -> float:
@@ -39,17 +47,49 @@ def _yearless(month: int, day: int, hms: str) -> float:
 
 
 def _clf(text: str) -> float:
-    return datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp()
+    return _Zoned(datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp())
+
+
+class Naive(float):
+    """A time, in seconds since 1970, of a log that names no zone: it was taken as UTC."""
+
+
+class _Zoned(float):
+    pass
+
+
+def in_zone(time: float, zone: tzinfo) -> float:
+    """A time that was taken as UTC, as one of a zone."""
+    return datetime.fromtimestamp(time, UTC).replace(tzinfo=zone).timestamp()
+
+
+def latest_day(time: float) -> float:
+    """The beginning of the latest day (UTC) on which a time of day is not in the future."""
+    now = clock.time()
+    today = now - now % DAY
+    return today if today + time <= now else today - DAY
 
 
 def _iso(text: str) -> float:
-    text = text.replace("/", "-").replace(" UTC", "Z").replace(" Z", "Z")
+    text = text.replace("/", "-").replace("_", " ").replace(" UTC", "Z").replace(" Z", "Z")
+    half = 0.0
+    if text.endswith("M"):
+        hour = int(text[11 : text.index(":")])
+        text, half = text[:-3], 43_200.0 * (text[-2] == "P") - 43_200.0 * (hour == 12)
     if len(text) > 19 and text[19] == ":":
         text = f"{text[:19]}.{text[20:]}"
-    if len(text) > 5 and text[-6] == " ":  # "… +0100"
-        text = text[:-6] + text[-5:]
+    if text[12:13] == ":":  # "… 9:05:00"
+        text = f"{text[:11]}0{text[11:]}"
+    if text[17:19] == "60":  # a leap second
+        text, half = f"{text[:17]}59{text[19:]}", half + 1
+    text = _BEFORE_ZONE.sub("", text)  # "… +0100"
     at = datetime.fromisoformat(text)
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    if at.tzinfo is None:
+        return Naive(at.replace(tzinfo=UTC).timestamp() + half)
+    return at.timestamp() + half
+
+
+_BEFORE_ZONE = re.compile(r" (?=[+-]\d\d(?::?\d\d)?$)")
 
 
 def _numbers(text: str) -> list[int]:
@@ -79,7 +119,7 @@ def _syslog(text: str) -> float:  # Jun 14 15:16:01
 
 
 def _apache(text: str) -> float:  # Sun Dec 04 04:47:44.123 2005
-    _, month, day, hms, year = text.split()
+    _, month, day, hms, *_, year = text.split()
     hour, minute, second = hms.split(":")
     return _epoch(int(year), MONTHS[month], int(day), int(hour), int(minute), float(second))
 
@@ -97,6 +137,8 @@ def _dotted(text: str) -> float:  # 14.06.2015 15:16:01
 
 def _slashed(text: str) -> float:  # 10/20/2023 08:01:28 PM; the day first where the month cannot be
     month, day, year, hour, minute, second = _numbers(text)[:6]
+    if year < 100:
+        year += 2000
     if month > 12:
         month, day = day, month
     if text.endswith("M"):
@@ -105,30 +147,45 @@ def _slashed(text: str) -> float:  # 10/20/2023 08:01:28 PM; the day first where
 
 
 def _named(text: str) -> float:  # Redis: 17 Sep 2017 13:32:38.949
-    day, month, year, hms = text.split()
+    day, month, year, hms = text.replace("-", " ").split()[:4]
     hour, minute, second = hms.split(":")
     return _epoch(int(year), MONTHS[month], int(day), int(hour), int(minute), float(second))
 
 
+def _mail(text: str) -> float:  # Mon, 02 Mar 2026 10:00:05 +0100
+    _, rest = text.split(", ")
+    day, month, year, hms, zone = rest.split()
+    at = _named(f"{day} {month} {year} {hms}")
+    if zone[0] in "+-":
+        at -= (60 * int(zone[1:3]) + int(zone[3:5])) * (60 if zone[0] == "+" else -60)
+    return _Zoned(at)
+
+
 def _unix(text: str) -> float:
     value = float(text)
-    return value / 1000 if value > 1e11 else value
+    while value > 1e11:
+        value /= 1000
+    return _Zoned(value)
 
 
 _READERS: tuple[tuple[str, Callable[[str], float]], ...] = (
     (ISO, _iso),
     (rf"(?:{_MONTH}) {{1,2}}\d{{1,2}} {_HMS}(?:\.\d+)?", _syslog),
-    (rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:{_MONTH}) {{1,2}}\d{{1,2}} {_HMS}(?:\.\d+)? \d{{4}}", _apache),
+    (
+        rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:{_MONTH}) {{1,2}}\d{{1,2}} {_HMS}(?:\.\d+)?(?: [A-Z]{{3,4}})? \d{{4}}",
+        _apache,
+    ),
     (r"\d{4}-\d{2}-\d{2}-\d{2}\.\d{2}\.\d{2}(?:\.\d+)?", _dashed),
     (r"\d{8}-\d{1,2}:\d{1,2}:\d{1,2}(?::\d{1,3})?", _dashed),
     (rf"\d{{2}}/\d{{2}}/\d{{2}} {_HMS}", _short),
     (rf"\d{{2}}\.\d{{2}}\.\d{{4}} {_HMS}", _dotted),
-    (rf"\d{{2}}/\d{{2}}/\d{{4}} {_HMS}(?: [AP]M\b)?", _slashed),
-    (rf"\d{{1,2}} (?:{_MONTH}) \d{{4}} {_HMS}(?:\.\d+)?", _named),
+    (rf"\d{{1,2}}/\d{{1,2}}/\d{{4}},? {_HMS}(?: [AP]M\b)?", _slashed),
+    (rf"\d{{1,2}}[ -](?:{_MONTH})[ -]\d{{4}} {_HMS}(?:\.\d+)?(?: UTC\b| [A-Z]\w+/[A-Z]\w+\b)?", _named),
+    (rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{{1,2}} (?:{_MONTH}) \d{{4}} {_HMS} (?:GMT|[+-]\d{{4}})", _mail),
     (rf"\d{{2}}[-.]\d{{2}} {_HMS}(?:\.\d+)?", _month_day),
     (rf"\d{{2}}/(?:{_MONTH})/\d{{4}}:{_HMS} [+-]\d{{4}}", _clf),
     (r"\d{6} \d{6}(?= )", _compact),
-    (r"1\d{9}(?:\.\d{1,9}|\d{3})?(?=[\s|,\]])", _unix),
+    (r"1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?=[\s|,\]])", _unix),
 )
 # One group for each notation, so that `lastindex` says which reader the text is for.
 TIME = "|".join(f"({pattern})" for pattern, _ in _READERS)
@@ -136,18 +193,63 @@ _TIME = re.compile(TIME)
 
 
 @lru_cache(maxsize=4096)
-def seconds(text: str) -> float | None:
-    """A timestamp as seconds since 1970; None where it is none."""
+def seconds(text: str, *, any: bool = False) -> float | None:
+    """A timestamp as seconds since 1970; None where it is none, or (but for `any`) one that no log has."""
+    at = _seconds(text)
+    return at if at is None or any or FIRST <= at < LAST else None
+
+
+def _seconds(text: str) -> float | None:
     if len(text) > 19 and text[10] == "T" and text[4] == text[7] == "-" and text[13] == text[16] == ":":
         try:  # nearly all of them
             at = datetime.fromisoformat(text)
-            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        except ValueError:
+            return Naive(at.replace(tzinfo=UTC).timestamp()) if at.tzinfo is None else at.timestamp()
+        except (ValueError, OverflowError):
             pass
     match = _TIME.fullmatch(text) or _TIME.match(text + " ")
     if match is None or match.lastindex is None:
         return None
     try:
-        return _READERS[match.lastindex - 1][1](match[match.lastindex])
+        at = _READERS[match.lastindex - 1][1](match[match.lastindex])
+        # Only some of the notations can name a zone, and their readers say whether this one did.
+        return at if match.lastindex == 1 or type(at) is Naive else float(at) if type(at) is _Zoned else Naive(at)
     except (ValueError, OverflowError, KeyError):
         return None
+
+
+def extent(times: Iterable[float], *, apart: float = MONTH) -> tuple[float, float] | None:
+    """The oldest and the newest of times, but for few that are far from all others; None where there are none."""
+    times = list(times)
+    return trimmed(heapq.nsmallest(ENDS, times), sorted(heapq.nlargest(ENDS, times)), len(times), apart=apart)
+
+
+def trimmed(low: Sequence[float], high: Sequence[float], count: int, *, apart: float) -> tuple[float, float] | None:
+    """The oldest and the newest of times, but for few that are far from all others.
+
+    One line in a thousand, and one always, may be let go at each end: where it is further from its neighbour than
+    `apart`, and than all others are from each other; or where it is in the future, and the others are not.
+
+    Args:
+        low: the lowest, in their order; at most `ENDS`, and all where there are no more.
+        high: the highest, in their order.
+        count: how many there are in all.
+        apart: how far, in seconds.
+    """
+    if not count:
+        return None
+    few = min(1 + count // 1000, len(low) - 1, len(high) - 1, (count - 1) // 2)
+    first, last = 0, len(high) - 1
+    if few > 0:
+        core = max(0.0, high[-1 - few] - low[few])
+        now = clock.time() + DAY
+        gaps = [high[-1 - i] - high[-2 - i] for i in range(few)]
+        for i in reversed(range(few)):
+            future = high[-1 - i] > now >= high[-2 - i]
+            if gaps[i] > max(apart, core) or (future and gaps[i] > DAY):
+                last = len(high) - 2 - i
+                break
+        for i in reversed(range(few)):
+            if low[i + 1] - low[i] > max(apart, core):
+                first = i + 1
+                break
+    return low[first], high[last]
