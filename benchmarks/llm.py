@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -178,8 +179,7 @@ def beside(name: str, mine: Callable[[], list[int]], peer: Callable[[], list[int
 
 def llama(path: Path, prompt: list[int], count: int) -> Callable[[], list[int]]:
     """A call that makes llama.cpp continue a prompt, greedily, on as many threads as PyTorch has, in float32."""
-    import xllamacpp  # type: ignore[import-not-found]
-
+    xllamacpp: Any = import_module("xllamacpp")  # its types name nothing of what it has
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel, params.n_gpu_layers = str(path), 1024, 1, 0
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = torch.get_num_threads()
