@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from groundup.systems.language_model.training import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
-STAGES = ("tokenizer", "pretrain", "sft", "dpo", "grpo", "quantize")
+STAGES = ("tokenizer", "pretrain", "sft", "dpo", "grpo", "quantize", "export")
 PRESETS = ("smoke", "laptop", "full")
 RUN = click.argument("run", type=click.Path(path_type=Path), default=Path("run"), metavar="[RUN]")
 
@@ -113,6 +113,13 @@ _trained(
     "three tokens in a row that occur twice, and for naming a word of the question.",
 )
 _trained("quantize", "Keep the newest model in 8 bits (Q8_0) and 4 bits (NF4), and measure what that costs.")
+
+
+_trained(
+    "export",
+    "Write the newest model for other programs: GGUF for llama.cpp, and a folder for Hugging Face.",
+    "RUN/export gets model-f16.gguf, model-q8_0.gguf and hugging_face/. The files are read again and judged.",
+)
 
 
 @llm_command.command("all", epilog="Example: groundup llm all run --preset smoke")
@@ -273,7 +280,8 @@ def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool
         entry = done[-1]
         click.echo(f"groundup: {name} is done already; --again starts it anew.", err=True)
     else:
-        parallel.join()
+        if parallel.join() > 1 and name != "pretrain":
+            raise ConfigError(f"torchrun is for pretrain alone, got {name}. Run: {folder.command(name)}")
         watch = _Watch(name, quiet=as_json or not parallel.is_first())
         options = stages.Options(stages.choose_device(device), again, watch, text)
         try:

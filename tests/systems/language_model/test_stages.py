@@ -148,7 +148,7 @@ def test_a_loss_that_is_no_number_ends_the_stage_and_keeps_the_checkpoint(run, m
 
 def test_the_report_has_each_stage_with_its_baseline(trained):
     entries = {entry["stage"]: entry for entry in trained.report()}
-    assert list(entries) == ["tokenizer", *STAGES, "quantize"]
+    assert list(entries) == ["tokenizer", *STAGES, "quantize", "export"]
     rows = {(stage, row["measure"]): row for stage, entry in entries.items() for row in entry["rows"]}
     validation = rows["pretrain", "validation loss (nats a token)"]
     assert validation["of"] == "unigram"
@@ -159,6 +159,24 @@ def test_the_report_has_each_stage_with_its_baseline(trained):
     assert 4 < rows["quantize", "nf4: bits a weight, linear layers"]["value"] < 4.3
     plain, small = (rows["quantize", f"{kind}: validation loss"]["value"] for kind in ("float32", "q8_0"))
     assert small == pytest.approx(plain, abs=0.01)
+
+
+def test_exported_files_hold_the_model(trained):
+    from safetensors.torch import load_file
+
+    from groundup.stack.generative.export import from_gguf
+
+    model, _ = trained.model("grpo")
+    tokens = trained.tokens().tensors["validation"][:64][None].long()
+    folder = trained.path / "export"
+    assert {path.name for path in folder.iterdir()} == {
+        "export.json", "hugging_face", "model-f16.gguf", "model-q8_0.gguf",
+    }  # fmt: skip
+    with torch.no_grad():
+        for name, tolerance in (("model-f16.gguf", 0.02), ("model-q8_0.gguf", 0.2)):
+            assert torch.allclose(from_gguf(folder / name)(tokens), model(tokens), atol=tolerance)
+    weights = load_file(folder / "hugging_face" / "model.safetensors")
+    assert torch.equal(weights["model.embed_tokens.weight"], model.embedding.weight)
 
 
 def test_validation_loss_and_unigram_are_right_by_hand(trained):

@@ -8,12 +8,16 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from groundup.errors import ConfigError
+
 
 def join() -> int:
     """Join the other processes, where `torchrun` started this one; return how many there are."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     return count
 
 
@@ -27,7 +31,7 @@ def share(batch: torch.Tensor) -> torch.Tensor:
     """The rows of a batch that are this process's; their number divides by that of the processes."""
     count, rank = _size(), _rank()
     if len(batch) % count:
-        raise ValueError(f"batch must divide by the {count} processes, got {len(batch)} rows.")
+        raise ConfigError(f"batch must divide by the {count} processes, got {len(batch)} rows. Start fewer.")
     return batch[rank::count]
 
 

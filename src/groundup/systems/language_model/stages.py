@@ -6,6 +6,8 @@ Every function takes the run folder and `Options`, and returns the entry that it
 from __future__ import annotations
 
 import copy
+import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +19,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from groundup.errors import ConfigError
+from groundup.errors import ConfigError, StoreError
+from groundup.stack.generative.export import export_gguf, export_hugging_face, from_gguf
 from groundup.stack.generative.gpt import GPT, batches, clip_gradients, cross_entropy
 from groundup.stack.generative.instruction_tuning import Example, pack, sft_step
 from groundup.stack.generative.preferences import LogProbs, dpo_loss, implicit_rewards
@@ -26,8 +29,9 @@ from groundup.stack.generative.rlhf import group_advantages, grpo_loss
 from groundup.stack.generative.tokenization import train_tokenizer
 from groundup.systems.language_model import evaluation as judge
 from groundup.systems.language_model.answering import Answering, Question
-from groundup.systems.language_model.checkpoint import Checkpoint, latest, save
+from groundup.systems.language_model.checkpoint import Checkpoint, latest, save, write_atomically
 from groundup.systems.language_model.data import (
+    STOP,
     TEMPLATE,
     Instruction,
     Instructions,
@@ -37,7 +41,7 @@ from groundup.systems.language_model.data import (
     read_instructions,
     read_texts,
 )
-from groundup.systems.language_model.parallel import average, is_first, share
+from groundup.systems.language_model.parallel import average, is_first, share, wait_for_all
 from groundup.systems.language_model.run_folder import QUANTIZED, TRAINED, RunFolder
 from groundup.systems.language_model.training import Report, Training, train
 
@@ -45,6 +49,9 @@ DPO_BETA, GRPO_BETA = 0.1, 0.04
 """The prices of leaving the reference."""
 SFT_SHARE, DPO_SHARE, GRPO_SHARE = 2, 20, 10
 """The learning rate of pre-training, divided by this, is that of the stage."""
+
+EXPORTED = {"F16": "model-f16.gguf", "Q8_0": "model-q8_0.gguf"}
+"""Kinds of GGUF, and the names of their files."""
 
 T = TypeVar("T")
 
@@ -91,6 +98,10 @@ def is_done(run: RunFolder, stage: str) -> bool:
         newest = latest(run.path / run.newest())
         found = [latest(run.path / "quantize" / kind) for kind in QUANTIZED]
         return all(each and newest and each.document["begins_with"] == newest.sha256 for each in found)
+    if stage == "export":
+        newest, about = latest(run.path / run.newest()), run.path / "export" / "export.json"
+        made = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+        return newest is not None and made.get("begins_with") == newest.sha256
     if stage == "tokenizer":
         return latest(run.path / "tokens") is not None
     return run.finished(stage) is not None
@@ -322,6 +333,38 @@ def quantize(run: RunFolder, options: Options) -> dict[str, Any]:
     return _close(run, "quantize", began, [text.document["text"], chats.label], results)
 
 
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+def export(run: RunFolder, options: Options) -> dict[str, Any]:
+    """Write the newest model as GGUF in 16 and 8 bits and as a folder for Hugging Face, and read the files again."""
+    began, settings = time.perf_counter(), run.settings
+    stage, text = run.newest(), run.tokens()
+    model, source = run.model(stage, "cpu")
+    validation = text.tensors["validation"]
+    whole = judge.text_loss(model, validation, settings.context, "cpu")
+    target, fresh = run.path / "export", run.path / f".export.{os.getpid()}"
+    results: list[Row] = []
+    try:
+        fresh.mkdir()
+        export_hugging_face(fresh / "hugging_face", model, run.tokenizer, end=STOP)
+        for kind, name in EXPORTED.items():
+            export_gguf(fresh / name, model, run.tokenizer, kind, end=STOP)  # pyright: ignore[reportArgumentType]
+            loss = judge.text_loss(from_gguf(fresh / name), validation, settings.context, "cpu")
+            results += [
+                (f"{name}: validation loss", loss, whole, "float32"),
+                (f"{name}: kilobytes", (fresh / name).stat().st_size // 1000, "", ""),
+            ]
+        write_atomically(fresh / "export.json", json.dumps({"of": stage, "begins_with": source.sha256}))
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(fresh, target)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror}. Give another run folder.") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return _close(run, "export", began, [text.document["text"]], results)
+
+
 # --- helpers --------------------------------------------------------------------------------------------------------
 
 
@@ -351,6 +394,7 @@ def _train(
     settings, folder = run.settings, run.path / stage
     if options.again and is_first():
         _forget(run, TRAINED[TRAINED.index(stage) :])
+    wait_for_all()
     identity = {
         "stage": stage,
         "settings": vars(settings),
