@@ -54,7 +54,9 @@ begin_options = _options(
     ),
 )  # fmt: skip
 sampling_options = _options(
-    click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, q8_0 or nf4 [the newest trained stage]."),
+    click.option(
+        "--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage]."
+    ),
     click.option("--temperature", type=click.FloatRange(min=0), default=0.8, show_default=True, help="0 is greedy."),
     click.option("--top-k", type=click.IntRange(1), help="Draw from the likeliest K tokens only."),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="... that have P together."),
@@ -111,6 +113,11 @@ _trained(
     "Reinforce answers that a program can verify, by GRPO.",
     "The reward is of form, not of truth: a third each for ending by the stop token after at least three words, for no "
     "three tokens in a row that occur twice, and for naming a word of the question.",
+)
+_trained(
+    "ppo",
+    "As grpo, by PPO: from the same weights and by the same reward, with a critic.",
+    "Not in `all`, and no stage goes on from it: `groundup llm chat RUN --stage ppo` talks to it.",
 )
 _trained("quantize", "Keep the newest model in 8 bits (Q8_0) and 4 bits (NF4), and measure what that costs.")
 
@@ -191,7 +198,7 @@ def chat_command(
 
 @llm_command.command("serve", epilog="Example: groundup llm serve run --port 8700")
 @RUN
-@click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, q8_0 or nf4 [the newest trained stage].")
+@click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage].")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback, set GROUNDUP_TOKEN.")
 @click.option("--port", default=8700, show_default=True, type=click.IntRange(0, 65535), help="Or the next free port.")
 @click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="Where a request has none.")
@@ -255,12 +262,12 @@ def _begin(path: Path, preset: str, depth: int | None, seed: int) -> RunFolder:
 def _speaker(path: Path, stage: str | None, device: str) -> Speaker:
     folder = _open(path)
     from groundup.errors import UnknownName
-    from groundup.systems.language_model.run_folder import QUANTIZED, TRAINED
+    from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED
     from groundup.systems.language_model.speaking import Speaker
     from groundup.systems.language_model.stages import choose_device
 
-    if stage is not None and stage not in (*TRAINED, *QUANTIZED):
-        raise UnknownName("stage with a model", stage, (*TRAINED, *QUANTIZED), see="groundup llm chat --help")
+    if stage is not None and stage not in (*TRAINED, *BESIDE, *QUANTIZED):
+        raise UnknownName("stage with a model", stage, (*TRAINED, *BESIDE, *QUANTIZED), see="groundup llm chat --help")
     return Speaker(folder, stage, choose_device(device))
 
 

@@ -73,6 +73,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
         patch.setattr(stages, "read_texts", texts)
         patch.setattr(stages, "read_instructions", instructions)
         run = begin(tmp_path_factory.mktemp("trained") / "run")
-        for stage in ("pretrain", "sft", "dpo", "grpo", "quantize", "export"):
+        for stage in ("pretrain", "sft", "dpo", "grpo", "ppo", "quantize", "export"):
             getattr(stages, stage)(run, stages.Options())
         yield run

@@ -16,6 +16,7 @@ from groundup.systems.language_model import stages
 from groundup.systems.language_model.checkpoint import latest, load, save
 from groundup.systems.language_model.data import encode_prompt, read_texts
 from groundup.systems.language_model.evaluation import text_loss, unigram_loss, windows
+from groundup.systems.language_model.ppo import Critic
 from groundup.systems.language_model.rewards import parts, reward
 from groundup.systems.language_model.run_folder import RunFolder
 from groundup.systems.language_model.settings import Settings, settings_of
@@ -23,7 +24,7 @@ from groundup.systems.language_model.stages import Options
 from groundup.systems.language_model.training import Progress
 from tests.systems.language_model.conftest import TINY, begin, instructions
 
-STAGES = ("pretrain", "sft", "dpo", "grpo")
+STAGES = ("pretrain", "sft", "dpo", "grpo", "ppo")
 
 
 class Killed(BaseException):
@@ -159,6 +160,24 @@ def test_the_report_has_each_stage_with_its_baseline(trained):
     assert 4 < rows["quantize", "nf4: bits a weight, linear layers"]["value"] < 4.3
     plain, small = (rows["quantize", f"{kind}: validation loss"]["value"] for kind in ("float32", "q8_0"))
     assert small == pytest.approx(plain, abs=0.01)
+
+
+def test_ppo_goes_on_from_dpo_and_leaves_the_chain_alone(trained):
+    assert trained.newest() == "grpo"
+    assert trained.need("ppo").document["begins_with"] == trained.need("dpo").sha256
+    policy, before = (trained.model(stage)[0].state_dict() for stage in ("ppo", "dpo"))
+    assert any(not torch.equal(policy[name], weight) for name, weight in before.items())
+
+
+def test_the_critic_begins_at_0_and_sees_no_later_token(trained):
+    critic = Critic(trained.model("dpo")[0])
+    tokens = torch.arange(8)[None] + 40
+    assert torch.equal(critic(tokens), torch.zeros(1, 7))
+    torch.nn.init.ones_(critic.score.weight)
+    changed = tokens.clone()
+    changed[0, 5:] = 9
+    assert torch.allclose(critic(changed)[0, :5], critic(tokens)[0, :5], atol=1e-5)
+    assert not torch.allclose(critic(changed)[0, 5:], critic(tokens)[0, 5:])
 
 
 def test_exported_files_hold_the_model(trained):

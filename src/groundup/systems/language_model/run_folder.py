@@ -18,11 +18,14 @@ from groundup.stack.generative.tokenization import Tokenizer
 from groundup.systems.language_model.checkpoint import Checkpoint, digest, latest, write_atomically
 from groundup.systems.language_model.data import tokenizer_document, tokenizer_of
 from groundup.systems.language_model.settings import Settings
-from groundup.systems.language_model.training import weights_of
+from groundup.systems.language_model.training import policy_of, weights_of
 
 TRAINED = ("pretrain", "sft", "dpo", "grpo")
 """Stages that change the weights, each beginning with those of the one before."""
 
+
+BESIDE = ("ppo",)
+"""Stages that train from the weights of "dpo" too, and that none goes on from."""
 
 QUANTIZED = ("q8_0", "nf4")
 """What the stage `quantize` writes, each into a folder of its own."""
@@ -137,7 +140,7 @@ class RunFolder:
         if stage in QUANTIZED:
             quantize_model(model, stage)  # pyright: ignore[reportArgumentType]
         try:
-            model.load_state_dict(weights_of(found.tensors))
+            model.load_state_dict(policy_of(weights_of(found.tensors)))
         except RuntimeError as error:
             raise StoreError(f"{found.folder} holds another model: {error}") from error
         return model.to(device).eval(), found

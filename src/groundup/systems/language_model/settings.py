@@ -41,10 +41,10 @@ class Settings:
         batch: windows of a step of pre-training.
         tokens_per_parameter: pre-training reads as many (20: Hoffmann et al., 2022) ...
         passes: ... but no text more often than this.
-        sft_steps, dpo_steps, grpo_steps: steps of each.
+        sft_steps, dpo_steps, grpo_steps: steps of each; PPO takes as many as GRPO.
         examples: chats or pairs of a step of SFT or DPO.
-        prompts, group: questions of a step of GRPO, and answers to each.
-        answer_tokens: most tokens of an answer in GRPO.
+        prompts, group: questions of a step of GRPO, and answers to each; PPO asks as many questions once.
+        answer_tokens: most tokens of an answer in GRPO and PPO.
         checkpoint_every: steps between two checkpoints.
     """
 

@@ -42,7 +42,8 @@ from groundup.systems.language_model.data import (
     read_texts,
 )
 from groundup.systems.language_model.parallel import average, is_first, share, wait_for_all
-from groundup.systems.language_model.run_folder import QUANTIZED, TRAINED, RunFolder
+from groundup.systems.language_model.ppo import ActorCritic, ppo_round
+from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED, RunFolder
 from groundup.systems.language_model.training import Report, Training, train
 
 DPO_BETA, GRPO_BETA = 0.1, 0.04
@@ -291,11 +292,35 @@ def grpo(run: RunFolder, options: Options) -> dict[str, Any]:
 
     _train(run, options, "grpo", training, chats.sha256, source, settings.grpo_steps, take_step, "mean reward")
     after = answering.score(held_out, torch.Generator().manual_seed(settings.seed))
-    results: list[Row] = [
-        (f"mean reward, held-out questions: {name}", value, before[name], "before") for name, value in after.items()
-    ]
-    results.append(("questions that trained, held out", f"{len(questions)}, {len(held_out)}", "", ""))
-    return _close(run, "grpo", began, [chats.label], results)
+    return _close(run, "grpo", began, [chats.label], _reward_rows(after, before, len(questions), len(held_out)))
+
+
+# --- PPO ------------------------------------------------------------------------------------------------------------
+
+
+def ppo(run: RunFolder, options: Options) -> dict[str, Any]:
+    """As `grpo`, from the same weights and by the same reward, with a critic in the place of groups."""
+    began, settings = time.perf_counter(), run.settings
+    model, source = run.model("dpo", options.device)
+    reference, both = copy.deepcopy(model).requires_grad_(False), ActorCritic(model).to(options.device)
+    chats = read_instructions()
+    questions, held_out = (_questions(run, part) for part in (chats.train, chats.held_out))
+    answering = Answering(model, run.tokenizer, settings.answer_tokens, options.device)
+    before = answering.score(held_out, torch.Generator().manual_seed(settings.seed))
+    training = Training.begin(both, settings.seed + 4)
+
+    def take_step(training: Training) -> tuple[float, int]:
+        training.set_learning_rate(settings.grpo_steps, settings.learning_rate / GRPO_SHARE)
+        places = _draw(training, len(questions), settings.prompts * settings.group)
+        examples, scores = answering.try_out([questions[place] for place in places], training.generator)
+        ppo_round(training, both, reference, examples, scores, options.device)
+        return scores.mean().item(), sum(sum(example.trains) for example in examples)
+
+    _train(
+        run, options, "ppo", training, chats.sha256, source, settings.grpo_steps, take_step, "mean reward"
+    )  # fmt: skip
+    after = answering.score(held_out, torch.Generator().manual_seed(settings.seed))
+    return _close(run, "ppo", began, [chats.label], _reward_rows(after, before, len(questions), len(held_out)))
 
 
 # --- quantization ---------------------------------------------------------------------------------------------------
@@ -393,7 +418,7 @@ def _train(
     """Train a stage to its end, from its newest checkpoint on."""
     settings, folder = run.settings, run.path / stage
     if options.again and is_first():
-        _forget(run, TRAINED[TRAINED.index(stage) :])
+        _forget(run, BESIDE if stage in BESIDE else TRAINED[TRAINED.index(stage) :])
     wait_for_all()
     identity = {
         "stage": stage,
@@ -412,7 +437,9 @@ def _train(
 
 def _forget(run: RunFolder, stages: Sequence[str]) -> None:
     """Throw away what stages wrote, and what was made of it."""
-    for stage in (*stages, "quantize", "export"):
+    made_of_it = () if stages == BESIDE else ("quantize", "export")
+    beside = BESIDE if "dpo" in stages else ()
+    for stage in (*stages, *beside, *made_of_it):
         shutil.rmtree(run.path / stage, ignore_errors=True)
 
 
@@ -438,6 +465,13 @@ def _pairs(run: RunFolder, rows: Sequence[Instruction]) -> tuple[list[Example], 
     pairs = [(chosen, rejected) for chosen, rejected in both if chosen and rejected]
     _kept(pairs, "pairs")
     return [chosen for chosen, _ in pairs], [rejected for _, rejected in pairs]
+
+
+def _reward_rows(after: dict[str, float], before: dict[str, float], trained: int, held_out: int) -> list[Row]:
+    rows: list[Row] = [
+        (f"mean reward, held-out questions: {name}", value, before[name], "before") for name, value in after.items()
+    ]
+    return [*rows, ("questions that trained, held out", f"{trained}, {held_out}", "", "")]
 
 
 def _questions(run: RunFolder, rows: Sequence[Instruction]) -> list[Question]:

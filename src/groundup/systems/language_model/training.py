@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from groundup.errors import StoreError
-from groundup.stack.generative.gpt import GPT, AdamW, cosine_schedule, decay_groups
+from groundup.stack.generative.gpt import AdamW, cosine_schedule, decay_groups
 from groundup.systems.language_model.checkpoint import check_same, latest, save
 from groundup.systems.language_model.parallel import is_first, wait_for_all
 
@@ -45,14 +46,14 @@ Report = Callable[[Progress], None]
 class Training:
     """All that a step changes."""
 
-    model: GPT
+    model: nn.Module
     optimizer: AdamW
     generator: torch.Generator
     step: int = 0
     curve: list[float] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, model: GPT, seed: int) -> Training:
+    def begin(cls, model: nn.Module, seed: int) -> Training:
         """A training that has taken no step."""
         optimizer = AdamW(decay_groups(model, 0.1), betas=(0.9, 0.95))
         return cls(model, optimizer, torch.Generator().manual_seed(seed))
@@ -86,6 +87,12 @@ class Training:
 def weights_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The model's tensors among those of a checkpoint."""
     return {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+
+
+def policy_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of the policy, where a critic is beside it; else all."""
+    policy = {name[7:]: weight for name, weight in weights.items() if name.startswith("policy.")}
+    return policy or weights
 
 
 def train(
