@@ -150,7 +150,8 @@ def all_command(
 @json_option
 def report_command(run: Path, as_json: bool) -> None:
     """Show what every stage of a run found."""
-    entries = _open(run).report()
+    folder = _open(run)
+    entries = folder.report() if folder.settings else []
     if as_json:
         print_json(entries)
     else:

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from groundup.stack.generative.export import from_gguf
 from groundup.systems.language_model.checkpoint import latest
 from tests.systems.language_model.conftest import begin
 
@@ -39,6 +41,27 @@ def test_the_whole_chain_learns_something_at_every_stage(tmp_path):
     assert all(rows[name]["value"] > rows[name]["baseline"] for name in higher)
     for stage in ("pretrain", "grpo", "q8_0", "nf4"):
         assert call("chat", run, "--say", "What is rain?", "--stage", stage, "--seed", "1").stdout.strip()
+
+
+@pytest.mark.timeout(300)
+def test_llama_cpp_writes_what_the_exported_model_writes(trained):
+    x = pytest.importorskip("xllamacpp")
+    path, tokenizer = trained.path / "export" / "model-f16.gguf", trained.tokenizer
+    beyond_ascii = [number for token, number in tokenizer.vocabulary.items() if not token.isascii()]
+    params = x.CommonParams()
+    params.model.path, params.n_ctx, params.n_parallel, params.n_gpu_layers = str(path), 64, 1, 0
+    params.warmup, params.verbosity = False, -1
+    bias = {str(number): -1000 for number in beyond_ascii}  # it holds back bytes that are no whole character
+    request = {"prompt": "the king and", "max_tokens": 10, "temperature": 0.0, "logprobs": 1, "logit_bias": bias}
+    steps = x.Server(params).handle_completions(request)["choices"][0]["logprobs"]["content"]
+    model, tokens = from_gguf(path), tokenizer.encode("the king and")
+    for step in steps:
+        with torch.no_grad():
+            logits = model(torch.tensor([tokens]))[0, -1]
+        logits[beyond_ascii] = -torch.inf
+        assert step["id"] == int(logits.argmax())
+        tokens.append(step["id"])
+    assert len(steps) == 10
 
 
 def pretrained_curve(path: Path) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -159,6 +160,27 @@ def test_one_answer_is_written_at_a_time_and_few_may_wait(speaker, monkeypatch):
     assert most == 1
     assert sorted(set(codes)) == [200, 503]
     assert codes.count(200) >= 3
+
+
+def test_openais_own_client_is_served(speaker):
+    httpx, openai = pytest.importorskip("httpx"), pytest.importorskip("openai")
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(create_app(speaker))
+        async with httpx.AsyncClient(transport=transport) as http:
+            client = openai.AsyncOpenAI(base_url=f"{HOST}/v1", api_key="none", http_client=http, max_retries=0)
+            (name,) = [model.id async for model in client.models.list()]
+            whole = await client.chat.completions.create(model=name, **ASK)
+            text = ""
+            async for chunk in await client.chat.completions.create(model=name, stream=True, **ASK):
+                text += chunk.choices[0].delta.content or ""
+            assert text == whole.choices[0].message.content
+            with pytest.raises(openai.BadRequestError, match="temperature must be a number from 0 to 2"):
+                await client.chat.completions.create(model=name, **ASK, temperature=9)
+            with pytest.raises(openai.NotFoundError, match="it alone is served here"):
+                await client.chat.completions.create(model="gpt-4", **ASK)
+
+    asyncio.run(ask())
 
 
 def test_serving_beyond_loopback_needs_a_token(speaker):

@@ -279,6 +279,9 @@ def test_commands_say_what_is_done_and_print_their_tables(trained, tmp_path, cap
         assert ended.value.code == 0
     said = capsys.readouterr()
     assert "accuracy of implicit rewards" in said.out
+    with pytest.raises(SystemExit) as ended:
+        main(["llm", "report", str(tmp_path / "no")])
+    assert ended.value.code == 3
     assert "pretrain is done already; --again starts it anew" in said.err
     with pytest.raises(SystemExit) as ended:
         main(["llm", "chat", str(trained.path), "--stage", "nf4", "--say", "What is 3 plus 1?", "--seed", "1"])
