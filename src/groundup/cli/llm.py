@@ -43,7 +43,7 @@ again_option = click.option("--again", is_flag=True, help="Throw away this stage
 begin_options = _options(
     click.option(
         "--preset", type=click.Choice(PRESETS), default="smoke", show_default=True,
-        help="smoke: seconds a stage. laptop: an hour or so. full: one GPU, and a text of your own (--text).",
+        help="smoke: seconds a stage. laptop: a night at most. full: one GPU, and a text of your own (--text).",
     ),
     click.option(
         "--depth", type=click.IntRange(1, 64), help="Layers; width, heads, learning rate and tokens follow [preset]."
@@ -282,6 +282,7 @@ def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p:
 def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool, text: Path | None = None) -> None:
     """Run a stage, unless it is done, and print what it found."""
     from groundup.systems.language_model import parallel, stages
+    from groundup.systems.language_model.checkpoint import latest
 
     done = [entry for entry in folder.report() if entry["stage"] == name]
     if done and not again and stages.is_done(folder, name):
@@ -295,8 +296,9 @@ def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool
         try:
             entry = getattr(stages, name)(folder, options)
         except KeyboardInterrupt:
-            click.echo(f"\nStopped at step {watch.step}. The last checkpoint is kept. Go on with: "
-                       f"{folder.command(name)}", err=True)  # fmt: skip
+            found = latest(folder.path / name)
+            kept = f"The checkpoint of step {found.step} is kept" if found else "There is no checkpoint yet"
+            click.echo(f"\nStopped at step {watch.step}. {kept}. Go on with: {folder.command(name)}", err=True)
             raise
         except GroundupError:
             watch.end()

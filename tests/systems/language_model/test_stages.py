@@ -304,7 +304,8 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(run, monkeypatch
     with pytest.raises(SystemExit) as ended:
         main(["llm", "pretrain", str(run.path)])
     assert ended.value.code == 130
-    assert f"Go on with: groundup llm pretrain {run.path}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"The checkpoint of step 2 is kept. Go on with: groundup llm pretrain {run.path}" in said
     assert load(run.path / "pretrain" / "step-00000002").step == 2
 
 
