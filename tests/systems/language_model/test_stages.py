@@ -12,7 +12,9 @@ import torch
 
 from groundup.cli import main
 from groundup.errors import ConfigError, StoreError
-from groundup.systems.language_model import stages
+from groundup.stack.generative.gpt import Config
+from groundup.stack.generative.scaling import count_flops
+from groundup.systems.language_model import speed, stages
 from groundup.systems.language_model.checkpoint import latest, load, save
 from groundup.systems.language_model.data import encode_prompt, read_texts
 from groundup.systems.language_model.evaluation import text_loss, unigram_loss, windows
@@ -233,6 +235,13 @@ def test_the_reward_is_earned_part_by_part():
     assert not parts(question, "Ja.", [1, 9], stop)["ends"]
     assert not parts(question, "x", [1, 2, 3, 1, 2, 3, 9], stop)["varied"]
     assert reward(question, "Seine", [1, 2, 3], stop) == pytest.approx(1 / 3)
+
+
+def test_the_share_of_the_machine_that_is_used_is_operations_over_the_peak(monkeypatch):
+    config = Config(vocabulary=10, layers=1, heads=1, width=8, context=4, hidden=16)
+    monkeypatch.setattr(speed, "measured_peak", lambda device: 1e6)
+    wanted = count_flops(config, 2, 4) / 8 * 1000 / 1e6  # of a token, a thousand of them a second
+    assert speed.model_utilization(config, 2, 1000.0, "cpu") == pytest.approx(wanted)
 
 
 def test_one_dial_sets_the_size():

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from groundup.errors import ConfigError
+from groundup.stack.generative.scaling import average_gradients, shard
 
 
 def join() -> int:
@@ -29,23 +30,25 @@ def leave() -> None:
 
 def share(batch: torch.Tensor) -> torch.Tensor:
     """The rows of a batch that are this process's; their number divides by that of the processes."""
-    count, rank = _size(), _rank()
+    count, rank = count_processes(), _rank()
     if len(batch) % count:
         raise ConfigError(f"batch must divide by the {count} processes, got {len(batch)} rows. Start fewer.")
-    return batch[rank::count]
+    return shard(batch, rank, count)
 
 
 def average(parameters: Iterable[nn.Parameter], loss: float) -> float:
     """Average the gradients over the processes, in place, and the loss, which is returned."""
-    if _size() == 1:
+    if count_processes() == 1:
         return loss
-    for parameter in parameters:
-        if parameter.grad is not None:
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad /= _size()
+    average_gradients(parameters, count_processes(), torch.distributed.all_reduce)
     total = torch.tensor(loss, dtype=torch.float64)
     torch.distributed.all_reduce(total)
-    return float(total) / _size()
+    return float(total) / count_processes()
+
+
+def count_processes() -> int:
+    """How many processes train together."""
+    return torch.distributed.get_world_size() if _joined() else 1
 
 
 def is_first() -> bool:
@@ -55,12 +58,8 @@ def is_first() -> bool:
 
 def wait_for_all() -> None:
     """Wait until every process is here."""
-    if _size() > 1:
+    if count_processes() > 1:
         torch.distributed.barrier()
-
-
-def _size() -> int:
-    return torch.distributed.get_world_size() if _joined() else 1
 
 
 def _rank() -> int:

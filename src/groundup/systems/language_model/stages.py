@@ -41,9 +41,10 @@ from groundup.systems.language_model.data import (
     read_instructions,
     read_texts,
 )
-from groundup.systems.language_model.parallel import average, is_first, share, wait_for_all
+from groundup.systems.language_model.parallel import average, count_processes, is_first, share, wait_for_all
 from groundup.systems.language_model.ppo import ActorCritic, ppo_round
 from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED, RunFolder
+from groundup.systems.language_model.speed import model_utilization
 from groundup.systems.language_model.training import Report, Training, train
 
 DPO_BETA, GRPO_BETA = 0.1, 0.04
@@ -160,7 +161,7 @@ def pretrain(run: RunFolder, options: Options) -> dict[str, Any]:
         training.optimizer.step()
         return mean, inputs.numel()
 
-    _train(run, options, "pretrain", training, text.sha256, None, steps, take_step)
+    rate = _train(run, options, "pretrain", training, text.sha256, None, steps, take_step)
     model.eval()
     validation = text.tensors["validation"]
     _, targets = judge.windows(validation, settings.context)
@@ -178,6 +179,12 @@ def pretrain(run: RunFolder, options: Options) -> dict[str, Any]:
         ("parameters", sum(weight.numel() for weight in model.parameters()), "", ""),
         ("passes over the text", steps * settings.batch * settings.context / len(text.tensors["train"]), "", ""),
     ]
+    if rate and count_processes() == 1:
+        share_of_peak = model_utilization(model.config, settings.batch, rate, options.device)
+        results += [
+            ("tokens a second", round(rate), "", ""),
+            ("MFU, of a product measured here", share_of_peak, "", ""),
+        ]
     return _close(run, "pretrain", began, [text.document["text"]], results)
 
 
@@ -414,8 +421,8 @@ def _train(
     steps: int,
     take_step: Callable[[Training], tuple[float, int]],
     measure: str = "loss",
-) -> None:
-    """Train a stage to its end, from its newest checkpoint on."""
+) -> float:
+    """Train a stage to its end, from its newest checkpoint on; return tokens a second."""
     settings, folder = run.settings, run.path / stage
     if options.again and is_first():
         _forget(run, BESIDE if stage in BESIDE else TRAINED[TRAINED.index(stage) :])
@@ -428,11 +435,12 @@ def _train(
         "begins_with": source.sha256 if source else None,
     }
     training.model.train()
-    train(
+    rate = train(
         training, folder, identity, steps=steps, every=settings.checkpoint_every, take_step=take_step,
         report=options.report, again=f"{run.command(stage)} --again", measure=measure,
     )  # fmt: skip
     training.model.eval()
+    return rate
 
 
 def _forget(run: RunFolder, stages: Sequence[str]) -> None:

@@ -106,7 +106,7 @@ def train(
     report: Report,
     again: str,
     measure: str = "loss",
-) -> None:
+) -> float:
     """Take steps up to `steps`, from the newest checkpoint on if there is one; write one every so many.
 
     Args:
@@ -121,6 +121,9 @@ def train(
         again: the command that starts the stage anew, for messages.
         measure: what each step is judged by; its values are the curve.
 
+    Returns:
+        How many tokens a second the steps of this call saw; 0 where there was none to take.
+
     Raises:
         StoreError: the checkpoint is damaged or belongs to another run, or the measure is no number any more.
     """
@@ -129,7 +132,7 @@ def train(
     if found is not None:
         check_same(found, identity, again)
         training.take_over(found.tensors, found.document)
-    seen, began = 0, time.perf_counter()
+    seen, rate, began = 0, 0.0, time.perf_counter()
     first = training.step
     while training.step < steps:
         value, tokens = take_step(training)
@@ -143,7 +146,8 @@ def train(
         seen += tokens
         passed = time.perf_counter() - began
         left = passed / (training.step - first) * (steps - training.step)
-        report(Progress(stage, training.step, steps, measure, value, seen / max(passed, 1e-9), left))
+        rate = seen / max(passed, 1e-9)
+        report(Progress(stage, training.step, steps, measure, value, rate, left))
         if training.step % every == 0 or training.step == steps:
             if is_first():
                 state = training.optimizer.state_dict()["state"]
@@ -152,3 +156,4 @@ def train(
                     "optimizer": {str(number): kept["step"] for number, kept in state.items()},
                 })  # fmt: skip
             wait_for_all()
+    return rate
