@@ -10,8 +10,8 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -171,15 +171,16 @@ def create_app(
                 _events(in_turn(answer), answer, about, asked.usage), media_type="text/event-stream"
             )
         text = ""
-        async for piece in in_turn(answer):
-            text += piece
-            if await request.is_disconnected():
-                break
+        async with aclosing(in_turn(answer)) as pieces:
+            async for piece in pieces:
+                text += piece
+                if await request.is_disconnected():
+                    break
         message = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
         return JSONResponse({**about, "object": "chat.completion", "choices": [choice], "usage": _usage(answer)})
 
-    async def in_turn(answer: Answer) -> AsyncIterator[str]:
+    async def in_turn(answer: Answer) -> AsyncGenerator[str, None]:
         nonlocal waiting
         waiting += 1
         try:
