@@ -37,7 +37,7 @@ SEE = {
     "classical": (64, "`groundup tabular`"),
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
-    "generative": (1, ""),
+    "generative": (1, "with the extra `deep`, `groundup llm`"),
     "mlflow": (122, "the runs of labs in MLflow"),
     "research": (177, "`groundup research`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),

@@ -33,6 +33,7 @@ COMMANDS = {
     "journal": "side",
     "track": "track",
     "tabular": "tabular",
+    "llm": "llm",
     "copilot": "copilot",
     "research": "research",
     "replay": "evidence",

@@ -1,0 +1,163 @@
+"""Checkpoints: tensors as safetensors, the rest as JSON. Opening one runs no code of it.
+
+    save(folder, step, tensors, document)      # folder/step-00000040/{tensors.safetensors,checkpoint.json}
+    checkpoint = latest(folder)
+
+A checkpoint is written under another name, and renamed when it is whole: a process that is killed leaves the one
+before. The JSON holds its own SHA-256 and that of the tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundup.errors import StoreError
+
+FORMAT = 1
+TENSORS, DOCUMENT = "tensors.safetensors", "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What one folder holds."""
+
+    folder: Path
+    tensors: dict[str, Any]
+    document: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Steps that were taken before it was written."""
+        return self.document["step"]
+
+    @property
+    def sha256(self) -> str:
+        """Of the tensors."""
+        return self.document["tensors"]
+
+
+def digest(content: bytes | str) -> str:
+    """The SHA-256 of bytes or a text."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}. Give another run folder.") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def save(folder: Path, step: int, tensors: Mapping[str, Any], document: Mapping[str, Any]) -> Path:
+    """Write the checkpoint of a step, then remove those before it.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    from safetensors.torch import save as pack
+
+    packed = pack({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    whole = {"format": FORMAT, **document, "step": step, "tensors": digest(packed)}
+    whole["sha256"] = digest(_canonical(whole))
+    target = folder / f"step-{step:08d}"
+    fresh = folder / f".{target.name}.{os.getpid()}"
+    try:
+        fresh.mkdir(parents=True, exist_ok=True)
+        write_atomically(fresh / TENSORS, packed)
+        write_atomically(fresh / DOCUMENT, json.dumps(whole, indent=1))
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(fresh, target)
+        for other in folder.iterdir():
+            if other != target and other.name.lstrip(".").startswith("step-"):
+                shutil.rmtree(other, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror}. Give another run folder.") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return target
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint of a folder; None where there is none.
+
+    Raises:
+        StoreError: it is damaged, or of another format; the message names the file and the reason.
+    """
+    found = sorted(folder.glob("step-*")) if folder.is_dir() else []
+    return load(found[-1]) if found else None
+
+
+def load(folder: Path) -> Checkpoint:
+    """Open one checkpoint; raises as `latest` does."""
+    from safetensors.torch import load as unpack
+
+    advice = f"Remove {folder} and run the stage again."
+    try:
+        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+        packed = (folder / TENSORS).read_bytes()
+    except OSError as error:
+        raise StoreError(f"{error.filename} cannot be read: {error.strerror}. {advice}") from error
+    except ValueError as error:
+        raise StoreError(f"{folder / DOCUMENT} is damaged: {error}. {advice}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        got = document.get("format") if isinstance(document, dict) else document
+        raise StoreError(f"{folder / DOCUMENT} must be of format {FORMAT}, got {got!r}. {advice}")
+    if document.pop("sha256", None) != digest(_canonical(document)):
+        raise StoreError(f"{folder / DOCUMENT} was changed after it was written: its SHA-256 is another. {advice}")
+    if digest(packed) != document["tensors"]:
+        raise StoreError(
+            f"{folder / TENSORS} is not the file that {DOCUMENT} was saved with: its SHA-256 is another. {advice}"
+        )
+    return Checkpoint(folder, unpack(packed), document)
+
+
+def check_same(checkpoint: Checkpoint, identity: Mapping[str, Any], again: str) -> None:
+    """Refuse a checkpoint that another stage, other settings, other data or other weights made.
+
+    Args:
+        checkpoint: what was found.
+        identity: what it must say of itself.
+        again: the command that starts anew.
+
+    Raises:
+        StoreError: names the first thing that differs.
+    """
+    for name, wanted in identity.items():
+        got = checkpoint.document.get(name)
+        if got != wanted:
+            if isinstance(wanted, Mapping) and isinstance(got, Mapping):
+                name, wanted, got = next(
+                    (f"{name}.{key}", wanted.get(key), got.get(key))
+                    for key in {**wanted, **got}
+                    if wanted.get(key) != got.get(key)
+                )
+            raise StoreError(
+                f"{checkpoint.folder} belongs to another run: {name} is {_short(got)} there, "
+                f"and {_short(wanted)} here. Start this stage anew with: {again}"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 else repr(value)
+
+
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))

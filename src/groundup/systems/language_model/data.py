@@ -1,0 +1,133 @@
+"""Texts and chats that a model learns from, and those that only judge it.
+
+Pre-training reads a text; its last tenth is for validation alone. Instructions are parted by their wording: one of ten
+is held out of SFT, of DPO and of GRPO, with all rows that have the same wording.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundup.data import load
+from groundup.errors import ConfigError
+from groundup.stack.generative.instruction_tuning import GROUNDUP, Example, encode_chat
+from groundup.stack.generative.tokenization import Tokenizer
+from groundup.systems.language_model.checkpoint import digest
+
+HELD_OUT = 0.1
+TEMPLATE = GROUNDUP
+STOP = TEMPLATE.stop
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A text in two parts, and what its source says of it."""
+
+    train: str
+    validation: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A question with its answer, and the same answer in two tones."""
+
+    question: str
+    answer: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """Instructions in two parts."""
+
+    train: list[Instruction]
+    held_out: list[Instruction]
+    label: str
+
+    @property
+    def sha256(self) -> str:
+        """Of both parts."""
+        rows = [[vars(each) for each in part] for part in (self.train, self.held_out)]
+        return digest(json.dumps(rows, sort_keys=True))
+
+
+def read_texts(path: Path | None = None) -> Texts:
+    """Tiny Shakespeare, or a text file of the user's.
+
+    Raises:
+        ConfigError: the file cannot be read, is not UTF-8, or is shorter than 10,000 characters.
+    """
+    if path is None:
+        dataset = load("tiny_shakespeare")
+        text, label = dataset.text, f"tiny_shakespeare ({dataset.provenance.label})"
+    else:
+        try:
+            text, label = path.read_text(encoding="utf-8"), path.name
+        except OSError as error:
+            raise ConfigError(f"--text {path} cannot be read: {error.strerror}. Give a text file.") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"--text {path} must be UTF-8, and is not at byte {error.start}. Convert it.") from error
+    if len(text) < 10_000:
+        raise ConfigError(f"--text must have at least 10,000 characters, got {len(text)}: a model learns from more.")
+    cut = round(len(text) * (1 - HELD_OUT))
+    return Texts(text[:cut], text[cut:], label)
+
+
+def read_instructions() -> Instructions:
+    """The dataset `instructions`; which wordings are held out is the same in every run."""
+    dataset = load("instructions")
+    rows: list[tuple[str, Instruction]] = []
+    for wording, given, answer, chosen, rejected in zip(
+        *(dataset[name].tolist() for name in ("instruction", "input", "output", "chosen", "rejected")), strict=True
+    ):
+        rows.append((wording, Instruction(f"{wording}\n{given}" if given else wording, answer, chosen, rejected)))
+    wordings = sorted({wording for wording, _ in rows})
+    order = np.random.default_rng(0).permutation(len(wordings))
+    held = {wordings[place] for place in order[: round(len(wordings) * HELD_OUT)]}
+    return Instructions(
+        [row for wording, row in rows if wording not in held],
+        [row for wording, row in rows if wording in held],
+        f"instructions ({dataset.provenance.label})",
+    )
+
+
+def chat_of(question: str, answer: str) -> list[dict[str, str]]:
+    """A question and its answer as messages."""
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def encode(chats: Iterable[Sequence[dict[str, str]]], tokenizer: Tokenizer, context: int) -> list[Example | None]:
+    """Chats as tokens; None for those that are longer than the context."""
+    examples = [encode_chat(chat, TEMPLATE, tokenizer.encode, tokenizer.special_tokens) for chat in chats]
+    return [example if len(example.tokens) <= context else None for example in examples]
+
+
+def encode_prompt(messages: Sequence[dict[str, str]], tokenizer: Tokenizer) -> list[int]:
+    """Messages as tokens, ending with the header of an answer."""
+    from groundup.stack.generative.instruction_tuning import render
+
+    tokens: list[int] = []
+    for piece in render(messages, TEMPLATE, generate=True):
+        tokens += [tokenizer.special_tokens[piece.text]] if piece.special else tokenizer.encode(piece.text)
+    return tokens
+
+
+def tokenizer_document(tokenizer: Tokenizer) -> dict[str, Any]:
+    """A tokenizer as JSON: tokens as bytes in hexadecimal, in the order of their ids."""
+    tokens = sorted(tokenizer.vocabulary, key=tokenizer.vocabulary.__getitem__)
+    return {"pattern": tokenizer.pattern, "tokens": [token.hex() for token in tokens],
+            "special_tokens": tokenizer.special_tokens}  # fmt: skip
+
+
+def tokenizer_of(document: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of such a document."""
+    vocabulary = {bytes.fromhex(token): number for number, token in enumerate(document["tokens"])}
+    return Tokenizer(vocabulary, document["special_tokens"], document["pattern"])

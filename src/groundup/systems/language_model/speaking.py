@@ -1,0 +1,122 @@
+"""A trained model that answers: chats in, text out as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from groundup.errors import ConfigError
+from groundup.stack.generative.decoding import Sampling, generate
+from groundup.systems.language_model.data import encode_prompt
+from groundup.systems.language_model.run_folder import RunFolder
+
+
+@dataclass
+class Answer:
+    """An answer while it is written; the counts are whole when its text has ended.
+
+    Attributes:
+        pieces: the text, piece by piece.
+        prompt_tokens: tokens of the chat so far.
+        completion_tokens: tokens written, the stop token among them.
+        finish_reason: "stop" where the model ended it, "length" where the limit did.
+    """
+
+    pieces: Iterator[str]
+    prompt_tokens: int
+    completion_tokens: int = 0
+    finish_reason: str = "length"
+
+
+class TooLong(ConfigError):
+    """A chat that leaves no room for an answer."""
+
+
+def on(model: torch.nn.Module, device: str) -> Any:
+    """A model on a device as `decoding.generate` calls it, which works on the CPU."""
+
+    def call(tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
+        return model(tokens.to(device), positions.to(device), mask.to(device), cache).float().cpu()
+
+    return call
+
+
+class Speaker:
+    """The model of a run folder.
+
+    Args:
+        run: the folder.
+        stage: which stage's model; the newest by default. That of "pretrain" continues texts and knows no chats.
+        device: where it runs.
+    """
+
+    def __init__(self, run: RunFolder, stage: str | None = None, device: str = "cpu") -> None:
+        self.run, self.stage = run, stage or run.newest()
+        self.tokenizer, self.context = run.tokenizer, run.settings.context
+        self.model, _ = run.model(self.stage, device)
+        self._call, self.name = on(self.model, device), f"groundup-{self.stage}"
+
+    def answer(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        max_tokens: int,
+        seed: int | None = None,
+    ) -> Answer:
+        """Begin an answer to a chat; its text is written while `pieces` is read.
+
+        Args:
+            messages: each with a role and a content. The pre-trained model continues the last content.
+            sampling: how tokens are drawn.
+            max_tokens: most tokens of the answer; the context may leave room for fewer.
+            seed: of the draws; another every time by default.
+
+        Raises:
+            TooLong: the chat fills the context.
+            ValueError: a role or a content that the template refuses.
+        """
+        if self.stage == "pretrain":
+            prompt = self.tokenizer.encode(messages[-1]["content"]) or self.tokenizer.encode("\n")
+        else:
+            prompt = encode_prompt([dict(message) for message in messages], self.tokenizer)
+        room = min(max_tokens, self.context - len(prompt))
+        if room < 1:
+            raise TooLong(f"messages must leave room within the context of {self.context} tokens, got {len(prompt)}.")
+        answer = Answer(iter(()), len(prompt))
+        answer.pieces = self._write(answer, prompt, sampling, room, seed)
+        return answer
+
+    def _write(
+        self,
+        answer: Answer,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        room: int,
+        seed: int | None,
+    ) -> Iterator[str]:
+        generator = torch.Generator()
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        special = set(self.tokenizer.special_tokens.values())
+
+        def written() -> Iterator[int]:
+            for (token,) in generate(self._call, [prompt], room, sampling, stop=special, generator=generator):
+                answer.completion_tokens += 1
+                if token in special:
+                    answer.finish_reason = "stop"
+                    return
+                yield token  # pyright: ignore[reportReturnType]
+
+        for piece in self.tokenizer.decode_stream(written()):
+            if piece:
+                yield piece
+
+    def reply(self, messages: list[dict[str, str]], sampling: Sampling, max_tokens: int, seed: int | None) -> Answer:
+        """As `answer`, but the oldest messages are left out while it fills more than 3/4 of the context."""
+        while len(messages) > 1 and self.stage != "pretrain":
+            if len(encode_prompt(messages, self.tokenizer)) <= self.context * 3 // 4:
+                break
+            del messages[:2]
+        return self.answer(messages, sampling, max_tokens, seed)

@@ -1,0 +1,29 @@
+"""How much of what the machine can do a training takes."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from groundup.stack.generative.gpt import Config
+from groundup.stack.generative.scaling import count_flops, utilization
+
+SIZE, ROUNDS = 1024, 5
+
+
+def model_utilization(config: Config, batch: int, tokens_per_second: float, device: str) -> float:
+    """MFU: floating-point operations a second, as a share of those of the fastest square product measured here."""
+    step = batch * config.context
+    return utilization(count_flops(config, batch, config.context), step / tokens_per_second, measured_peak(device))
+
+
+def measured_peak(device: str) -> float:
+    """Operations a second of the fastest of a few products of float32 matrices of 1024 × 1024."""
+    left, right = torch.randn(2, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).to(device)
+    seconds: list[float] = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        (left @ right)[0, 0].item()  # which waits for the product
+        seconds.append(time.perf_counter() - began)
+    return 2 * SIZE**3 / min(seconds)
