@@ -141,22 +141,6 @@ _COMMANDS = tuple(
         r"htpasswd\s[^|;&]{0,100}?-\w*b\w*\s+\S+\s+\S+\s+",
     )
 )
-_QUOTED_QUOTED_USER = re.compile(r"(\bcurl\b[^|;&]{0,300}?\s(?:-u|--user)(?:\s+|=)?(['\"])[^\s:'\"]{1,100}:)[^'\"]*")
-_PASSED = re.compile(r"(-pass(?:in|out)?\s+pass:)\S+")  # openssl
-_SECRET = re.compile(r"\\*\"kind\\*\"\s*:\s*\\*\"Secret\\*\"")
-_MANIFEST = re.compile(r"\\*\"(?:data|stringData)\\*\"\s*:\s*\{[^{}]*\}?")
-_MEMBER = re.compile(r"(:\s*\\*\")((?:[^\"\\]|\\(?!\"))+)")
-_NAMED = re.compile(
-    rf"((?:key|name)\\*[\"']?\s*[=:]\s*\\*[\"']?[\w.:-]{{0,60}}?(?:{_STRONG}|secret|token)(?:\\*[\"'])?[\s,]+"
-    r"\\*[\"']?value\\*[\"']?\s*[=:]\s*(?:\\*[\"'])?)([^\s\"'\\,}>/]+)",
-    re.IGNORECASE,
-)
-_HOOK = re.compile(r"(/services/T\w+/B\w+/|/webhooks?/\d+/)[\w-]{16,}")
-_TOLD = re.compile(
-    r"(\b(?:password|passphrase|passcode)(?:\s+for\s+\S+)?\s+"
-    r"(?:(?:(?:is|was|has\s+been)\s+)?(?:(?:re)?set|changed)\s+to|is|was)(?:\s+now)?:?\s+)(['\"]?)([^\s'\"]+)",
-    re.IGNORECASE,
-)
 _QUOTED_USER = re.compile(r"(\bcurl\b[^|;&]{0,300}?\s(?:-u|--user)(?:\s+|=)?(['\"])[^\s:'\"]{1,100}:)[^'\"]*")
 _PASSED = re.compile(r"(-pass(?:in|out)?\s+pass:)\S+")  # openssl
 _SECRET = re.compile(r"\\*\"kind\\*\"\s*:\s*\\*\"Secret\\*\"")

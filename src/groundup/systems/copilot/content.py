@@ -158,17 +158,20 @@ def _is_binary(sample: bytes) -> bool:
     return 50 * count > len(sample) and len(kinds) >= (8 if len(sample) >= 512 else 3)
 
 
-class _Unpacked(io.RawIOBase):
-    """What packed bytes become; several members follow each other. Going back begins again."""
+class _Made(io.RawIOBase):
+    """Bytes that are made of a file's. Going back begins again."""
 
-    def __init__(
-        self, file: io.BufferedReader, name: str, make: Callable[[], Any], piece: int, damage: list[str]
-    ) -> None:
-        self._file, self._name, self._make, self._piece, self._damage = file, name, make, piece, damage
-        self._begin()
+    _file: io.BufferedReader
+    _ready: bytes
+    _at: int
+    _done: bool
 
     def _begin(self) -> None:
-        self._member, self._ready, self._at, self._fed, self._done = self._make(), b"", 0, False, False
+        self._ready, self._at, self._done = b"", 0, False
+
+    def _feed(self) -> None:
+        """Make `_ready` of the file's next bytes; `_done` where there are none."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
@@ -198,6 +201,20 @@ class _Unpacked(io.RawIOBase):
         self._ready = self._ready[count:]
         self._at += count
         return count
+
+
+class _Unpacked(_Made):
+    """What packed bytes become; several members follow each other."""
+
+    def __init__(
+        self, file: io.BufferedReader, name: str, make: Callable[[], Any], piece: int, damage: list[str]
+    ) -> None:
+        self._file, self._name, self._make, self._piece, self._damage = file, name, make, piece, damage
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._member, self._fed = self._make(), False
 
     def _feed(self) -> None:
         packed = self._file.read1(self._piece)
@@ -232,44 +249,18 @@ class _Unpacked(io.RawIOBase):
             self._damage.append(damage)
 
 
-class _Recoded(io.RawIOBase):
-    """Text of another encoding as UTF-8. Going back begins again."""
+class _Recoded(_Made):
+    """Text of another encoding as UTF-8."""
 
     def __init__(self, file: io.BufferedReader, encoding: str) -> None:
         self._file, self._encoding = file, encoding
         self._begin()
 
     def _begin(self) -> None:
+        super()._begin()
         self._decoder = codecs.getincrementaldecoder(self._encoding)("replace")
-        self._ready, self._at, self._done = b"", 0, False
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._file.seekable()
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        if whence:
-            raise io.UnsupportedOperation("only from the beginning")
-        if offset < self._at:
-            self._file.seek(0)
-            self._begin()
-        while self._at < offset and self.read(min(PIECE, offset - self._at)):
-            pass
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        view = memoryview(buffer)
-        while not self._ready and not self._done:
-            data = self._file.read1(PIECE)
-            self._done = not data
-            self._ready = self._decoder.decode(data, final=self._done).encode("utf-8", "replace")
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        self._at += count
-        return count
+    def _feed(self) -> None:
+        data = self._file.read1(PIECE)
+        self._done = not data
+        self._ready = self._decoder.decode(data, final=self._done).encode("utf-8", "replace")
