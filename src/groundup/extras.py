@@ -107,19 +107,23 @@ def missing(modules: Iterable[str]) -> list[str]:
 
 
 def need(what: str, *modules: str) -> None:
-    """Raise MissingPackage, which says how to install them, where modules that `what` needs are not installed."""
+    """Raise MissingPackage, which says how to install them, where modules that `what` needs are not installed.
+
+    Name all modules that it needs: the extra that has everything is told, not a smaller one that has what is absent.
+    """
     if absent := missing(modules):
-        raise MissingPackage(needs(what, absent))
+        raise MissingPackage(needs(what, absent, modules))
 
 
-def needs(what: str, absent: Iterable[str]) -> str:
+def needs(what: str, absent: Iterable[str], modules: Iterable[str] = ()) -> str:
     """The sentences that say which packages `what` lacks, and the command that installs them."""
     names = [_package(module) for module in absent]
     are, them = ("is", "it") if len(names) == 1 else ("are", "them")
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    whole = extras_with({*modules} & optional() or absent)
     return (
         f"{what} needs {listed}, which {are} not installed. "
-        f"Install {them} with: {install_command(*extras_with(absent))}"
+        f"Install {them} with: {install_command(*(whole if len(whole) == 1 else extras_with(absent)))}"
     )
 
 
