@@ -72,11 +72,6 @@ def fit_command(
     cells = read_table(table)
     known = with_target(cells, target)
     schema = describe(known, target, task, without=[*without, *filter(None, [group])])
-    for name in filter(None, [time]):
-        if name not in known.names:
-            from groundup.errors import UnknownName
-
-            raise UnknownName("column", name, known.names, see="The first line of the file")
     costs = None if miss_cost is None or alarm_cost is None else (miss_cost, alarm_cost)
     with progress(quiet=as_json) as bar:
         step = bar.add_task("", total=None)
@@ -123,7 +118,10 @@ def predict_command(model: Path, table: Path, output: Path | None) -> int:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     if output:
-        output.write_text(text.getvalue(), encoding="utf-8")
+        try:
+            output.write_text(text.getvalue(), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{output} cannot be written: {error.strerror}. Give another file.") from error
     else:
         click.echo(text.getvalue(), nl=False)
     for sentence in _unseen(made.schema, cells, made.encoder.unknown(cells)):
@@ -188,20 +186,18 @@ def _print_schema(schema: Schema, rows: int, dropped: int) -> None:
 def _print_model(folder: Path) -> None:
     from rich.table import Table as Grid
 
+    from groundup.systems.tabular.pipeline import Candidate
+
     out = console()
     document = _document(folder)
     judged, measure = document["judged"], document["judged"]["measure"]
     out.print(f"\n[bold]Cross-validation[/] on {judged['n_train']} rows, {measure}:")
     grid = Grid(box=None, padding=(0, 2), show_header=False)
-    for candidate in document["candidates"]:
-        scores = candidate["scores"]
-        if candidate["failed"] or not scores:
-            grid.add_row("", escape(candidate["name"]), f"[dim]{escape(candidate['failed'])}[/]")
-            continue
-        mean = sum(scores) / len(scores)
-        error = (sum((score - mean) ** 2 for score in scores) / (len(scores) - 1) / len(scores)) ** 0.5
-        chosen = candidate["name"] == document["name"]
-        grid.add_row("→" if chosen else "", escape(candidate["name"]), f"{mean:.4g} ± {error:.2g}")
+    for candidate in (Candidate(**scores) for scores in document["candidates"]):
+        chosen = candidate.name == document["name"]
+        failed = candidate.failed or not candidate.scores
+        shown = f"[dim]{escape(candidate.failed)}[/]" if failed else f"{candidate.mean:.4g} ± {candidate.error:.2g}"
+        grid.add_row("→" if chosen else "", escape(candidate.name), shown)
     out.print(grid)
     out.print("[dim]The simplest within one standard error of the best is taken.[/]")
     low, high = judged["interval"]

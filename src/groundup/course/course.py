@@ -7,7 +7,6 @@ verdict of the grader.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import os
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from groundup.course.catalogue import Catalogue, Entry
 from groundup.course.ledger import Event, Ledger
 from groundup.course.progress import UnitState, next_up, unit_states
-from groundup.course.source import docstring_of, is_stub, main_function, parse
+from groundup.course.source import body_code, is_stub, main_function, parse
 from groundup.course.unit import Unit
 from groundup.course.verdict import Outcome, Verdict, sha256_text
 from groundup.course.workspace import Workspace
@@ -490,15 +489,8 @@ def contradicting(event: Event, verdict: Verdict, source: str | None) -> Iterato
 def is_copy(source: str, unit: Unit) -> bool:
     """Whether every function to write is the reference's, but for comments, docstrings and layout."""
     written, reference = (parse(text) for text in (source, unit.implementation.read_text(encoding="utf-8")))
-
-    def code(tree: ast.Module, name: str) -> str | None:
-        function = main_function(tree, name)
-        if function is None:
-            return None
-        docstring = docstring_of(function)
-        return "\n".join(ast.dump(statement) for statement in function.body if statement is not docstring)
-
-    return all(code(written, name) == code(reference, name) for name in unit.write)
+    pairs = [(main_function(written, name), main_function(reference, name)) for name in unit.write]
+    return all(mine and ours and body_code(mine) == body_code(ours) for mine, ours in pairs)
 
 
 def differences(then: Verdict, now: Verdict) -> Iterator[str]:

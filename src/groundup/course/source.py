@@ -145,6 +145,12 @@ def code_of(source: str) -> str:
         return source
 
 
+def body_code(function: Function) -> str:
+    """What a function's body does, as `code_of` says it."""
+    docstring = docstring_of(function)
+    return _structure([statement for statement in function.body if statement is not docstring])
+
+
 def _structure(node: object) -> str:
     if isinstance(node, ast.AST):
         documented = isinstance(node, Definition | ast.Module) and docstring_of(node) is not None

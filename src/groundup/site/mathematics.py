@@ -34,9 +34,9 @@ _CLOSED = frozenset("a h1 h2 h3 h4 h5 h6 code pre math summary".split())
 
 @cache
 def _words() -> re.Pattern[str]:
-    # The longest first: "partial derivative" is not a derivative.
-    ordered = sorted(TERMS.items(), key=lambda pair: -len(pair[1].split("?")[0]))
-    return re.compile(r"\b(?:" + "|".join(f"(?P<{name.replace('-', '_')}>{words})" for name, words in ordered) + r")\b")
+    return re.compile(
+        r"\b(?:" + "|".join(f"(?P<{name.replace('-', '_')}>{words})" for name, words in TERMS.items()) + r")\b"
+    )
 
 
 def link(html: str, linked: set[str]) -> str:

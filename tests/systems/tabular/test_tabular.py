@@ -320,6 +320,10 @@ def test_bad_input_is_one_sentence(tmp_path, quick, capsys):
     lacking = write(tmp_path / "lacking.csv", ["zone"], [["a"]])
     assert run("tabular", "predict", model, str(lacking)) == 2
     assert "must have a column 'memory', which the model looks at. It has: zone." in capsys.readouterr().err
+    assert run("tabular", "predict", model, str(path), "-o", str(tmp_path)) == 2
+    assert f"{tmp_path} cannot be written: Is a directory. Give another file." in capsys.readouterr().err
+    assert run("tabular", "fit", str(path), "--target", "crashed", "-o", model, "--time", "start") == 2
+    assert "There is no column called 'start'. Did you mean started?" in capsys.readouterr().err
 
 
 @pytest.mark.slow

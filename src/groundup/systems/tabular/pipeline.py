@@ -271,7 +271,7 @@ def build(
     measure, kinds = _measure(schema, classes), _candidates(schema, classes, seed)
     folds = _folds(y[train], groups[train], schema, _times(table, time)[train] if time else None, rng)
     candidates = [Candidate(name) for name, _ in kinds]
-    held_out = np.full(len(train), np.nan)
+    held_out = np.full((len(kinds), len(train)), np.nan)  # what each kind says of rows that its fold has not seen
     total = len(kinds) * len(folds) + 1
     for place, (fit_rows, judged_rows) in enumerate(folds):
         encoder = Encoder(schema).fit(table.take(train[fit_rows]))
@@ -280,25 +280,24 @@ def build(
             report(f"{name}, fold {place + 1} of {len(folds)}", place * len(kinds) + number, total)
             try:
                 estimator = _fitted(make(), X, y[train][fit_rows])
-                candidate.scores.append(measure.of(estimator, judged, y[train][judged_rows]))
+                outputs = measure.outputs(estimator, judged)
+                candidate.scores.append(measure.score(y[train][judged_rows], outputs))
             except ValueError as error:
                 candidate.failed = str(error)
+            else:
+                if costs:
+                    held_out[number, judged_rows] = outputs
     chosen = _choose(candidates, measure)
     name, make = kinds[chosen]
-    if costs:  # the threshold comes from rows that the fold's model has not seen
-        for fit_rows, judged_rows in folds:
-            encoder = Encoder(schema).fit(table.take(train[fit_rows]))
-            estimator = _fitted(make(), encoder.transform(table.take(train[fit_rows])), y[train][fit_rows])
-            held_out[judged_rows] = estimator.predict_proba(encoder.transform(table.take(train[judged_rows])))[:, 1]
     report("judging", total - 1, total)
     encoder = Encoder(schema).fit(table.take(train))
     X, judged = encoder.transform(table.take(train)), encoder.transform(table.take(test))
     model = Model(schema, encoder, _fitted(make(), X, y[train]), name)
     baseline = _fitted(kinds[0][1](), X, y[train])
     if costs:
-        seen = ~np.isnan(held_out)
+        seen = ~np.isnan(held_out[chosen])
         labels = (y[train][seen] == classes[1]).astype(int)
-        found = cheapest_threshold(labels, held_out[seen], miss_cost=costs[0], alarm_cost=costs[1])
+        found = cheapest_threshold(labels, held_out[chosen, seen], miss_cost=costs[0], alarm_cost=costs[1])
         model.threshold = float(min(found.threshold, 1.0))
     return _judged(model, baseline, measure, candidates, table.take(test), judged, y[test], len(train), rng)
 

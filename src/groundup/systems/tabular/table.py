@@ -47,7 +47,9 @@ class Table:
     lines: list[int]
 
     def column(self, name: str) -> np.ndarray:
-        """The cells of a column, of shape (n_rows,)."""
+        """The cells of a column, of shape (n_rows,). Raises UnknownName where there is no such column."""
+        if name not in self.names:
+            raise UnknownName("column", name, self.names, see="The first line of the file")
         return self.cells[:, self.names.index(name)]
 
     def take(self, rows: np.ndarray) -> Table:
@@ -163,10 +165,7 @@ def describe(table: Table, target: str, task: Task | None = None, *, without: Se
         UnknownName: there is no such column.
         ConfigError: too few rows, or a target of one value only or that is no number where it must be.
     """
-    for name in (target, *without):
-        if name not in table.names:
-            raise UnknownName("column", name, table.names, see="The first line of the file")
-    answers = table.column(target)
+    answers, *_ = (table.column(name) for name in (target, *without))
     if len(answers) < FEWEST_ROWS:
         raise ConfigError(f"{target!r} must be known in at least {FEWEST_ROWS} rows, got {len(answers)}.")
     different = set(answers)
@@ -192,8 +191,6 @@ def describe(table: Table, target: str, task: Task | None = None, *, without: Se
 
 def with_target(table: Table, target: str) -> Table:
     """The rows whose target is known. Raises UnknownName where there is no such column."""
-    if target not in table.names:
-        raise UnknownName("column", target, table.names, see="The first line of the file")
     return table.take(np.flatnonzero(table.column(target) != ""))
 
 
