@@ -161,6 +161,22 @@ def test_the_test_rows_are_never_fitted_to(table, quick, monkeypatch):
     assert np.array_equal(first.model.answers(table), second.model.answers(table))
 
 
+def test_fills_scales_and_categories_come_from_the_rows_that_train(table, quick, monkeypatch):
+    """The encoder is fitted to each fold's own rows, and at the end to the training rows: never to what judges."""
+    fitted, parts, folds = [], [], []
+    for name, seen in (("_parts", parts), ("_folds", folds)):
+        whole = getattr(pipeline, name)
+        monkeypatch.setattr(
+            pipeline, name, lambda *given, whole=whole, seen=seen: seen.append(whole(*given)) or seen[-1]
+        )
+    fit = Encoder.fit
+    monkeypatch.setattr(Encoder, "fit", lambda self, rows: fitted.append(rows.lines) or fit(self, rows))
+    build(table, describe(table, "crashed"))
+    lines, (train, _) = np.array(table.lines), parts[0]
+    wanted = [lines[train[fit_rows]] for fit_rows, _ in folds[0]] + [lines[train]]
+    assert [list(rows) for rows in fitted] == [list(rows) for rows in wanted]
+
+
 def test_a_model_beats_the_baseline_and_rests_on_what_made_the_target(table, quick):
     result = build(table, describe(table, "crashed"))
     assert result.measure == "ROC AUC"
