@@ -14,7 +14,7 @@ from groundup.cli import main
 from groundup.errors import ConfigError, StoreError
 from groundup.stack.generative.gpt import Config
 from groundup.stack.generative.scaling import count_flops
-from groundup.systems.language_model import speed, stages
+from groundup.systems.language_model import speed, stages, training
 from groundup.systems.language_model.checkpoint import latest, load, save
 from groundup.systems.language_model.data import encode_prompt, read_texts
 from groundup.systems.language_model.evaluation import text_loss, unigram_loss, windows
@@ -141,7 +141,7 @@ def test_a_stage_started_anew_takes_away_what_was_made_of_it(trained, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_the_stage_and_keeps_the_checkpoint(run, monkeypatch):
     wrong = iter([1.0, 1.0, 1.0, math.nan])
-    monkeypatch.setattr(stages, "average", lambda parameters, loss: next(wrong))
+    monkeypatch.setattr(training, "average", lambda parameters, loss: next(wrong))
     with pytest.raises(StoreError, match=r"pretrain: the loss is nan at step 4"):
         stages.pretrain(run, Options())
     found = latest(run.path / "pretrain")
@@ -302,14 +302,14 @@ def test_commands_say_what_is_done_and_print_their_tables(trained, tmp_path, cap
 
 
 def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(run, monkeypatch, capsys):
-    real, count = stages.average, iter(range(10))
+    real, count = training.average, iter(range(10))
 
     def interrupted(parameters, loss):
         if next(count) == 3:
             raise KeyboardInterrupt
         return real(parameters, loss)
 
-    monkeypatch.setattr(stages, "average", interrupted)
+    monkeypatch.setattr(training, "average", interrupted)
     with pytest.raises(SystemExit) as ended:
         main(["llm", "pretrain", str(run.path)])
     assert ended.value.code == 130

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from groundup.stack.generative.gpt import GPT, clip_gradients
+from groundup.stack.generative.gpt import GPT
 from groundup.stack.generative.instruction_tuning import Example
 from groundup.stack.generative.rlhf import gae, normalize, ppo_policy_loss, ppo_value_loss, shaped_rewards
 from groundup.systems.language_model.evaluation import padded, token_log_probs
@@ -54,7 +54,7 @@ def ppo_round(
     """Take the steps of one round of answers.
 
     Args:
-        training: its optimizer takes the steps; its learning rate is set.
+        training: of `both`; takes the steps at the learning rate that is set.
         both: policy and critic.
         reference: the policy at the start, frozen.
         examples: questions and their answers, of which the answers train.
@@ -72,7 +72,4 @@ def ppo_round(
     for _ in range(EPOCHS):
         new, values = token_log_probs(both.policy, tokens), both.critic(tokens)
         loss = ppo_policy_loss(new, old, advantages, mask) + ppo_value_loss(values, old_values, returns, mask)
-        training.optimizer.zero_grad()
-        loss.backward()
-        clip_gradients(both.parameters(), 1.0)
-        training.optimizer.step()
+        training.descend(loss)

@@ -21,7 +21,7 @@ from torch import nn
 
 from groundup.errors import ConfigError, StoreError
 from groundup.stack.generative.export import export_gguf, export_hugging_face, from_gguf
-from groundup.stack.generative.gpt import GPT, batches, clip_gradients, cross_entropy
+from groundup.stack.generative.gpt import GPT, batches, cross_entropy
 from groundup.stack.generative.instruction_tuning import Example, pack, sft_step
 from groundup.stack.generative.preferences import LogProbs, dpo_loss, implicit_rewards
 from groundup.stack.generative.quantization import QuantizedLinear, quantize_model
@@ -41,7 +41,7 @@ from groundup.systems.language_model.data import (
     read_instructions,
     read_texts,
 )
-from groundup.systems.language_model.parallel import average, count_processes, is_first, share, wait_for_all
+from groundup.systems.language_model.parallel import count_processes, is_first, share, wait_for_all
 from groundup.systems.language_model.ppo import ActorCritic, ppo_round
 from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED, RunFolder
 from groundup.systems.language_model.speed import model_utilization
@@ -154,12 +154,7 @@ def pretrain(run: RunFolder, options: Options) -> dict[str, Any]:
         training.set_learning_rate(steps, settings.learning_rate, warmup=steps // 10)
         inputs, targets = next(rows)
         loss = cross_entropy(model(share(inputs).to(options.device)), share(targets).to(options.device))
-        training.optimizer.zero_grad()
-        loss.backward()
-        mean = average(model.parameters(), loss.item())
-        clip_gradients(model.parameters(), 1.0)
-        training.optimizer.step()
-        return mean, inputs.numel()
+        return training.descend(loss), inputs.numel()
 
     rate = _train(run, options, "pretrain", training, text.sha256, None, steps, take_step)
     model.eval()
@@ -212,9 +207,7 @@ def sft(run: RunFolder, options: Options) -> dict[str, Any]:
 
     _train(run, options, "sft", training, chats.sha256, source, settings.sft_steps, take_step)
     after = judge.answers_loss(model, held_out, settings.context, options.device)
-    unigram = judge.unigram_loss(
-        judge.answer_tokens(examples), judge.answer_tokens(held_out), run.tokenizer.size
-    )  # fmt: skip
+    unigram = judge.unigram_loss(judge.answer_tokens(examples), judge.answer_tokens(held_out), run.tokenizer.size)
     results: list[Row] = [
         ("loss on held-out answers", after, before, "before"),
         ("the same of a unigram model", unigram, "", "of the training answers"),
@@ -245,8 +238,7 @@ def dpo(run: RunFolder, options: Options) -> dict[str, Any]:
         policy = [judge.log_probs(model, side, options.device) for side in sides]
         fixed = [LogProbs(each.total[places], each.tokens[places]) for each in reference]
         loss = dpo_loss(policy[0], policy[1], fixed[0], fixed[1], beta=DPO_BETA)
-        _descend(training, loss)
-        return loss.item(), sum(len(example.tokens) for side in sides for example in side)
+        return training.descend(loss), sum(len(example.tokens) for side in sides for example in side)
 
     _train(run, options, "dpo", training, chats.sha256, source, settings.dpo_steps, take_step)
     after = [judge.all_log_probs(model, side, options.device) for side in held_out]
@@ -294,7 +286,7 @@ def grpo(run: RunFolder, options: Options) -> dict[str, Any]:
             fixed = judge.token_log_probs(reference, tokens)
         # The policy that answered is the one that trains: one step for each round of answers.
         loss = grpo_loss(new, new.detach(), fixed, advantages, answer[:, 1:], beta=GRPO_BETA)
-        _descend(training, loss)
+        training.descend(loss)
         return scores.mean().item(), int(answer.sum())
 
     _train(run, options, "grpo", training, chats.sha256, source, settings.grpo_steps, take_step, "mean reward")
@@ -323,9 +315,7 @@ def ppo(run: RunFolder, options: Options) -> dict[str, Any]:
         ppo_round(training, both, reference, examples, scores, options.device)
         return scores.mean().item(), sum(sum(example.trains) for example in examples)
 
-    _train(
-        run, options, "ppo", training, chats.sha256, source, settings.grpo_steps, take_step, "mean reward"
-    )  # fmt: skip
+    _train(run, options, "ppo", training, chats.sha256, source, settings.grpo_steps, take_step, "mean reward")
     after = answering.score(held_out, torch.Generator().manual_seed(settings.seed))
     return _close(run, "ppo", began, [chats.label], _reward_rows(after, before, len(questions), len(held_out)))
 
@@ -451,13 +441,6 @@ def _forget(run: RunFolder, stages: Sequence[str]) -> None:
         shutil.rmtree(run.path / stage, ignore_errors=True)
 
 
-def _descend(training: Training, loss: torch.Tensor) -> None:
-    training.optimizer.zero_grad()
-    loss.backward()
-    clip_gradients(training.model.parameters(), 1.0)
-    training.optimizer.step()
-
-
 def _draw(training: Training, among: int, count: int) -> list[int]:
     """Different places, drawn by the training's generator."""
     return torch.randperm(among, generator=training.generator)[:count].tolist()
@@ -484,9 +467,7 @@ def _reward_rows(after: dict[str, float], before: dict[str, float], trained: int
 
 def _questions(run: RunFolder, rows: Sequence[Instruction]) -> list[Question]:
     """Questions whose answer has room in the context."""
-    asked = [
-        Question(row.question, encode_prompt(chat_of(row.question, "")[:1], run.tokenizer)) for row in rows
-    ]  # fmt: skip
+    asked = [Question(row.question, encode_prompt(chat_of(row.question, "")[:1], run.tokenizer)) for row in rows]
     room = run.settings.context - run.settings.answer_tokens
     return _kept([each if len(each.tokens) <= room else None for each in asked], "questions")
 

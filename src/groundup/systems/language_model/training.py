@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from groundup.errors import StoreError
-from groundup.stack.generative.gpt import AdamW, cosine_schedule, decay_groups
+from groundup.stack.generative.gpt import AdamW, clip_gradients, cosine_schedule, decay_groups
 from groundup.systems.language_model.checkpoint import check_same, latest, save
-from groundup.systems.language_model.parallel import is_first, wait_for_all
+from groundup.systems.language_model.parallel import average, is_first, wait_for_all
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,15 @@ class Training:
         """Set what the cosine schedule says for the step to come; it ends at a tenth of the peak."""
         for group in self.optimizer.param_groups:
             group["lr"] = cosine_schedule(self.step + 1, warmup, steps, peak, peak / 10)
+
+    def descend(self, loss: torch.Tensor) -> float:
+        """Take a step against the gradient, its norm clipped at 1; return the loss, in the mean over all processes."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        mean = average(self.model.parameters(), loss.item())
+        clip_gradients(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return mean
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every tensor of it, by name."""
