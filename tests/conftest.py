@@ -29,12 +29,10 @@ os.environ["GROUNDUP_MLFLOW"] = "off"
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a browser is slow, because it starts one and waits for it; what compares two times runs alone."""
+    """What needs a browser is slow, because it starts one and waits for it."""
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.slow)
-        if isinstance(item, pytest.Function) and "speed_ratio" in item.function.__code__.co_names:
-            item.add_marker(pytest.mark.alone)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -14,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from groundup.checking import speed_ratio
 from groundup.stack.classical.boosting import (
     AdaBoostClassifier,
     GradientBoostingClassifier,
@@ -132,17 +131,6 @@ def test_a_booster_is_as_good_as_the_peers_on_unseen_rows():
     )
     losses = [log_loss(y[test], peer.fit(X[train], y[train]).predict_proba(X[test])) for peer in peers]
     assert log_loss(y[test], ours.predict_proba(X[test])) < 1.03 * min(losses)
-
-
-def test_growing_takes_no_longer_than_twice_xgboosts_time():
-    X, y = make_classification(20_000, 20, n_informative=8, flip_y=0.05, random_state=0)
-    GradientBoostingClassifier(1).fit(X[:50], y[:50])  # compiled, or read from the cache
-    ratio = speed_ratio(
-        lambda: GradientBoostingClassifier(15).fit(X, y),
-        lambda: xgboost.XGBClassifier(n_estimators=15, max_depth=6, tree_method="hist", n_jobs=1).fit(X, y),
-        repeats=3,
-    )
-    assert ratio < 2
 
 
 def test_pipelines_and_searches():

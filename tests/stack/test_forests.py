@@ -11,7 +11,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from groundup.checking import speed_ratio
 from groundup.stack.classical.forests import RandomForestClassifier, RandomForestRegressor
 
 # Bootstrap samples of weighted rows are other samples than those of repeated rows, as in scikit-learn's own forests.
@@ -47,17 +46,6 @@ def test_a_regression_forest_is_as_good_as_scikit_learns():
         for kind in (RandomForestRegressor, ensemble.RandomForestRegressor)
     )
     assert ours == pytest.approx(theirs, abs=0.015)
-
-
-def test_growing_takes_no_longer_than_twice_scikit_learns_time():
-    X, y = make_classification(5_000, 20, n_informative=8, flip_y=0.05, random_state=0)
-    RandomForestClassifier(1).fit(X[:50], y[:50])  # compiled, or read from the cache
-    ratio = speed_ratio(
-        lambda: RandomForestClassifier(8, random_state=0).fit(X, y),
-        lambda: ensemble.RandomForestClassifier(8, random_state=0).fit(X, y),
-        repeats=3,
-    )
-    assert ratio < 2
 
 
 def test_threads_change_nothing():

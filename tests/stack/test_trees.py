@@ -12,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from groundup.checking import speed_ratio
 from groundup.labs.runner import labs_in, run_here
 from groundup.stack.classical.trees import LEAF, DecisionTreeClassifier, DecisionTreeRegressor, labs
 
@@ -35,17 +34,6 @@ def test_a_large_table_gives_scikit_learns_predictions(missing):
     theirs = sklearn_tree.DecisionTreeRegressor(min_samples_leaf=25, random_state=0).fit(X[:4000], y[:4000])
     assert theirs.get_n_leaves() > 80
     np.testing.assert_allclose(ours.predict(X[4000:]), theirs.predict(X[4000:]))
-
-
-def test_growing_takes_no_longer_than_twice_scikit_learns_time():
-    X, y = make_classification(8_000, 20, n_informative=8, flip_y=0.05, random_state=0)
-    DecisionTreeClassifier().fit(X[:50], y[:50])  # compiled, or read from the cache
-    ratio = speed_ratio(
-        lambda: DecisionTreeClassifier().fit(X, y),
-        lambda: sklearn_tree.DecisionTreeClassifier(random_state=0).fit(X, y),
-        repeats=3,
-    )
-    assert ratio < 2
 
 
 def test_frames_pipelines_and_searches():

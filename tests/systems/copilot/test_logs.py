@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from groundup.checking import speed_ratio
 from groundup.errors import UsageError
 from groundup.systems.copilot import why
 from groundup.systems.copilot.logs import Record, after, moment, open_logs, parse
@@ -197,13 +196,9 @@ def test_since_is_a_span_before_the_newest_line_or_a_time() -> None:
     "unit", ["a", "1", "a-", "-1-", "_1", "a ", "[a ", "A.B", "f0", "x=1 ", 'a="', "0:", "Caused by: "]
 )
 def test_no_line_takes_long_however_it_is_made(unit: str) -> None:
-    def read(length: int) -> None:
-        line = (unit * length)[:length]
-        for before in ("", "2026-11-20T10:00:00Z ", "Jun 14 15:16:01 host ", "2026-11-20 10:00:00 INFO ", "{"):
-            why(parse([before + line, line]))
-
-    # Eight times as long a line takes eight times as long; patterns that look at every pair take 64 times as long.
-    assert speed_ratio(lambda: read(64_000), lambda: read(8_000), repeats=3) < 24
+    line = (unit * 1_000_000)[:1_000_000]
+    for before in ("", "2026-11-20T10:00:00Z ", "Jun 14 15:16:01 host ", "2026-11-20 10:00:00 INFO ", "{"):
+        why(parse([before + line, line]))  # a pattern that looks at every pair would take hours: each test has 300 s
 
 
 def test_what_steers_a_terminal_is_spelt_out() -> None:
