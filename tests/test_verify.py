@@ -18,6 +18,8 @@ from tests.conftest import Ran
 
 SCALING = Path(__file__).parent / "sample_stack" / "bedrock" / "scaling"
 STRONGER = '''
+import pytest
+
 
 def test_fit_is_learned_again():
     """Fitting again forgets the first mean."""

@@ -19,6 +19,7 @@ RIGHT = load_unit(SUMS).implementation.read_text(encoding="utf-8")
 WRONG = RIGHT.replace("return values.sum()", "return values.sum() + 1")
 FIRST_LINE = "    values = np.asarray(values, dtype=float)\n"
 HERE = "# here"
+CTYPES = "from multiprocessing.sharedctypes import ctypes"  # a way to it that no rule names
 SLOW = pytest.mark.slow
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="these attacks are on Linux; `test_fresh` has some for all")
 

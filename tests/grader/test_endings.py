@@ -9,7 +9,7 @@ from groundup.course.exercise import write_exercise
 from groundup.course.grader import Grader
 from groundup.course.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict
-from tests.grader.submissions import LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by, line_of, place, some
+from tests.grader.submissions import CTYPES, LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by, line_of, place, some
 
 pytestmark = LINUX
 
@@ -189,7 +189,7 @@ def test_ending_the_process(source: str, grader: Grader, unit: Unit):
 
 
 def test_ending_the_process_by_a_way_that_python_does_not_see(grader: Grader, unit: Unit):
-    verdict = grader.grade(unit, inside("import ctypes\nctypes.CDLL(None)._exit(0)"))
+    verdict = grader.grade(unit, inside(f"{CTYPES}\nctypes.CDLL(None)._exit(0)"))
     assert verdict.verdict == "crashed"
     assert verdict.message == f"Your code ended the process (exit status 0). It was running `{FIRST}`."
 
@@ -197,7 +197,7 @@ def test_ending_the_process_by_a_way_that_python_does_not_see(grader: Grader, un
 @pytest.mark.parametrize(
     "code",
     [
-        "import ctypes\nctypes.string_at(0)  # here",
+        f"{CTYPES}\nctypes.string_at(0)  # here",
         "return np.lib.stride_tricks.as_strided(np.zeros(1), (10**12,), (8,))[10**11]  # here",
     ],
     ids=["ctypes", "as_strided"],

@@ -163,6 +163,25 @@ def test_a_forbidden_name_is_refused_before_anything_runs(grader: Grader, unit: 
     assert {check.outcome for check in verdict.checks} == {"not_run"}
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("import ctypes  # here", "ctypes"),
+        ("from ctypes import CDLL  # here", "ctypes"),
+        ("import numpy as np\nnp.ctypeslib  # here", "numpy.ctypeslib"),
+        ("import cffi  # here", "cffi"),
+        ("__import__('cty' + 'pes')  # here", "ctypes"),
+    ],
+)
+def test_a_way_behind_pythons_back_is_refused(code: str, name: str, grader: Grader, unit: Unit):
+    source = inside(code)
+    assert_refused(grader.grade(unit, source), source, f"your code uses `{name}`. An exercise is Python; what runs")
+
+
+def test_an_arrays_address_may_be_read(grader: Grader, unit: Unit):
+    assert grader.grade(unit, inside("np.zeros(1).ctypes.data")).verdict == "passed"
+
+
 def test_a_neighbour_of_a_forbidden_name_may_be_used(grader: Grader, unit: Unit):
     assert grader.grade(unit, inside("from scipy.special import expit\nexpit(0.0)")).verdict == "passed"
 

@@ -21,7 +21,7 @@ from groundup.course.grader import Grader, limits
 from groundup.course.unit import Limits, load_unit
 from groundup.course.verdict import Verdict
 from groundup.errors import CannotJudge
-from tests.grader.submissions import HEADS, RIGHT, SUMS, WRONG, below, inside, place
+from tests.grader.submissions import CTYPES, HEADS, RIGHT, SUMS, WRONG, below, inside, place
 
 HURRIED = Limits(seconds=4.0, memory_mb=256, processes=4)
 LEFT = """
@@ -63,7 +63,7 @@ CASES = {
         quick=True,
     ),
     "crashes": Case(
-        inside("import ctypes\nctypes.string_at(0)  # here"),
+        inside(f"{CTYPES}\nctypes.string_at(0)  # here"),
         "crashed",
         "{place}your code crashed Python itself: it used memory",
     ),
@@ -206,7 +206,7 @@ def test_a_runtime_that_is_not_installed_is_no_fault_of_the_submission(
 def test_a_fresh_process_ends_with_its_caller(tmp_path: Path):
     """The learner's code hangs, and the caller is killed: nothing is left."""
     program = (
-        "from groundup.course.grader import Grader\nfrom tests.grader.submissions import *\n"
+        "from groundup.course.grader import Grader\nfrom tests.grader.submissions import CTYPES, *\n"
         'source = inside(\'open("started", "w").close()\\nwhile True: pass\')\n'
         "Grader(start_method='fresh').grade(load_unit(SUMS), source)\n"
     )

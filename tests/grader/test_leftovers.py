@@ -15,7 +15,7 @@ import pytest
 
 from groundup.course.grader import Grader, pool, remove_folder
 from groundup.course.unit import Unit
-from tests.grader.submissions import LINUX, assert_refused, below, inside, some
+from tests.grader.submissions import CTYPES, LINUX, assert_refused, below, inside, some
 
 pytestmark = LINUX
 
@@ -116,8 +116,9 @@ def test_a_process_left_behind_is_ended_and_refused(code: str, any_grader: Grade
     assert {check.outcome for check in verdict.checks} == {"passed"}
 
 
-CTYPES_DAEMON = """
-import ctypes, time
+CTYPES_DAEMON = f"""
+{CTYPES}
+import time
 libc = ctypes.CDLL(None)
 if not KEPT:
     KEPT.append(1)
@@ -136,7 +137,7 @@ def test_a_process_started_behind_pythons_back_is_ended_and_refused(any_grader: 
     assert "left a process running" in verdict.message
 
 
-ENDINGS = {"exit": "os._exit(0)", "crash": "import ctypes\nctypes.string_at(0)", "loop": "while True: pass"}
+ENDINGS = {"exit": "os._exit(0)", "crash": f"{CTYPES}\nctypes.string_at(0)", "loop": "while True: pass"}
 
 
 @pytest.mark.parametrize("ending", some(ENDINGS, "exit"))
@@ -189,7 +190,9 @@ def test_one_process_after_the_other_without_an_end_is_stopped(grader: Grader, g
 
 
 def test_a_fork_bomb_behind_pythons_back_is_stopped(any_grader: Grader, unit: Unit):
-    code = "import ctypes, time\nfor _ in range(8):\n    ctypes.CDLL(None).fork()\n    time.sleep(0.01)\ntime.sleep(60)"
+    code = (
+        f"import time\n{CTYPES}\nfor _ in range(8):\n    ctypes.CDLL(None).fork()\n    time.sleep(0.01)\ntime.sleep(60)"
+    )
     verdict = any_grader.grade(unit, inside(code))
     assert verdict.verdict == "crashed"
     assert "started more processes than it may" in verdict.message
@@ -243,7 +246,7 @@ def test_signals_to_others_than_its_children_are_refused(target: str, grader: Gr
 
 def test_whoever_kills_the_supervisor_gets_a_verdict(any_grader: Grader, unit: Unit):
     verdict = any_grader.grade(
-        unit, inside("import ctypes, os\nos.getppid() and ctypes.CDLL(None).kill(os.getppid(), 9)")
+        unit, inside(f"import os\n{CTYPES}\nos.getppid() and ctypes.CDLL(None).kill(os.getppid(), 9)")
     )
     assert verdict.verdict in ("passed", "crashed")  # in a namespace of its own it sees no parent
     assert verdict.verdict == "passed" or "ended the process that watches it" in verdict.message

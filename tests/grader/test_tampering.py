@@ -6,7 +6,7 @@ import pytest
 
 from groundup.course.grader import Grader
 from groundup.course.unit import Unit
-from tests.grader.submissions import LINUX, WRONG, assert_refused, below, inside, judged_by, line_of
+from tests.grader.submissions import CTYPES, LINUX, WRONG, assert_refused, below, inside, judged_by, line_of
 
 pytestmark = LINUX
 
@@ -274,7 +274,7 @@ def test_what_writes_the_reports_cannot_be_replaced(code: str, grader: Grader, u
 
 
 def test_a_fork_that_goes_on_reporting_is_not_heard(grader: Grader, unit: Unit):
-    code = "import ctypes\nif not KEPT:\n    KEPT.append(1)\n    ctypes.CDLL(None).fork()"
+    code = f"{CTYPES}\nif not KEPT:\n    KEPT.append(1)\n    ctypes.CDLL(None).fork()"
     verdict = grader.grade(unit, inside(code, below("KEPT = []", WRONG)), diagnose=False)
     assert verdict.verdict == "failed", verdict
     assert verdict.checks[0].message == "total([1, 2, 3]) is 6\n  expected 6.\n  got      7."

@@ -17,6 +17,7 @@ from groundup.course.source import parse
 
 STACK = "groundup.stack"
 RUNNER = 'The checks are run with it. Keep tests of your own in another file, or under `if __name__ == "__main__":`.'
+BEHIND = "An exercise is Python; what runs behind Python's back, nothing here can look at."
 INSIDES = "An exercise works with what it is given; it may not look into, or change, what calls it."
 
 
@@ -27,9 +28,13 @@ class Rule(TypedDict):
     why: str
 
 
-# For every unit, in addition to its own rules: what the checks run with, and the ways to look into it.
+FOREIGN = ("ctypes", "_ctypes", "cffi", "_cffi_backend")
+"""Packages that call what is not Python. Many libraries import them, which is those libraries' own affair."""
+
+# For every unit, in addition to its own rules: what the checks run with, the ways to look into it, and those round it.
 ALWAYS: tuple[Rule, ...] = (
     *(Rule(name=name, why=RUNNER) for name in ("pytest", "_pytest", "pluggy", "hypothesis", "unittest")),
+    *(Rule(name=name, why=BEHIND) for name in (*FOREIGN, "numpy.ctypeslib")),
     *(
         Rule(name=name, why=INSIDES)
         for name in (

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundup.course.grader.forbidden import ALWAYS, INSIDES, STACK, refusal
+from groundup.course.grader.forbidden import ALWAYS, FOREIGN, INSIDES, STACK, refusal
 
 if TYPE_CHECKING:
     from groundup.course.grader.request import Request
@@ -290,9 +290,11 @@ class Watch:
             line = self._line(frame)
             if line is None:
                 return
+            path = frame.f_code.co_filename
+            mine = path == self._mine or path[:1] == "<"
             for name in map(str.__str__, names):
                 why = refusal(name, rules, packages)
-                if why:
+                if why and (mine or _root(name) not in FOREIGN):
                     self._refuse(line, f"uses `{name}`. {why}")
 
         def wrap_import(original: Any) -> Any:

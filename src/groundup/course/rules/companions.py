@@ -213,3 +213,10 @@ def checks(unit: Unit) -> Iterator[str]:
     for node in nodes:
         if not ast.get_docstring(node):
             yield f"checks.py:{node.lineno}: `{node.name}` needs a one-line docstring that says what is true."
+    for call in ast.walk(ast.parse((unit.folder / "checks.py").read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("pytest.raises", "raises"):
+            if any(keyword.arg == "match" for keyword in call.keywords):
+                yield (
+                    f"checks.py:{call.lineno}: `match=` demands words of the learner's own message. Ask for the value "
+                    "with `assert_refuses`, or for the kind of error alone."
+                )

@@ -138,7 +138,7 @@ def test_a_number_is_taken_once(store):
     store.save(at(0))
     effects = ledger(store)
     for number in (0, 2):
-        with pytest.raises(Conflict, match="'t'"):
+        with pytest.raises(Conflict):
             store.save(at(number), [("INSERT INTO effects VALUES ('x')", ())])
     same((store.history("t"), effects()), ([at(0)], []), "history and effects after two conflicts")
     store.save(at(1))
@@ -283,8 +283,9 @@ def test_a_node_gives_up():
     """After its attempts it raises what the last one raised, and does not wait for nothing."""
     for attempts, waits in ((1, []), (3, [1.0, 2.0])):
         sleeps, node = [], Failing(99, DOWN)
-        with pytest.raises(ConnectionError, match="down"):
+        with pytest.raises(ConnectionError) as raised:
             trying(node, sleeps, attempts=attempts).attempt("n", {}, "key")
+        assert str(raised.value) == "down", "the node's own error, as it was"
         same((sleeps, len(node.seen)), (waits, attempts), f"waits and calls with attempts={attempts}")
 
 

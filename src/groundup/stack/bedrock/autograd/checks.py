@@ -320,8 +320,9 @@ def test_an_error_on_the_way_back_is_not_swallowed():
         raise ArithmeticError("no way back")
 
     (x,) = tensors(1.0)
-    with pytest.raises(ArithmeticError, match="no way back"):
+    with pytest.raises(ArithmeticError) as raised:
         Tensor(2.0, parents=((x, way),)).backward()
+    assert str(raised.value) == "no way back"
 
 
 def test_constants_receive_no_gradient():

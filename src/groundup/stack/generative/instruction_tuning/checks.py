@@ -159,7 +159,7 @@ def test_a_fully_masked_example_is_a_named_error():
     """A chat without an answer, or whose answer was cut off, is NothingTrains, which is a ValueError."""
     specials = specials_of(CHATML)
     for messages, limit in ((CHAT[:2], None), (CHAT, 20)):
-        with pytest.raises(NothingTrains, match="user"):
+        with pytest.raises(NothingTrains):
             encode_chat(messages, CHATML, codes, specials, max_tokens=limit)
     assert_refuses(lambda: encode_chat(CHAT, CHATML, codes, specials, max_tokens=7), "max_tokens", 7)
 
@@ -312,7 +312,7 @@ def test_sft_loss_ignores_prompts_and_padding(rng):
 def test_sft_loss_of_nothing_is_a_named_error():
     """A batch in which nothing trains is NothingTrains: its mean would be 0 / 0."""
     for labels in ([[IGNORE, IGNORE]], [[1, IGNORE]]):
-        with pytest.raises(NothingTrains, match=str(IGNORE)):
+        with pytest.raises(NothingTrains):
             sft_loss(torch.zeros(1, 2, 3), torch.tensor(labels))
 
 
