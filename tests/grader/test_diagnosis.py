@@ -4,6 +4,7 @@ import functools
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,24 @@ def test_caches_are_emptied_between_two_looks():
     Kept.twice(1)
     clear_caches(module)
     assert (once.cache_info().currsize, Kept.twice.cache_info().currsize) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"quick": True}, {"start_method": "fresh"}], ids=["whole", "in parts", "fresh"]
+)
+def test_the_results_are_told_before_the_diagnosis(unit: Unit, reference: str, options: dict[str, Any]):
+    wrong, told = reference.replace("return values.sum()", "return values.sum() + 1"), []
+    with Grader(**options) as own:
+        verdict = own.grade(unit, wrong, on_results=told.append)
+        assert diagnoses(verdict) != {""}
+        (early,) = told
+        assert early.verdict == "failed"
+        assert diagnoses(early) == {""}
+        without = [(check.name, check.outcome, check.message) for check in verdict.checks]
+        assert [(check.name, check.outcome, check.message) for check in early.checks] == without
+        own.grade(unit, reference, on_results=told.append)
+        own.grade(unit, "x = (", on_results=told.append)
+    assert told == [early], "a pass and a crash are told at once"
 
 
 def test_a_diagnosis_can_be_left_out(grader: Grader, unit: Unit, reference: str):

@@ -116,6 +116,30 @@ def test_a_file_saved_while_it_is_graded_is_graded_once_more(course: Course):
     assert not checks.running(UNIT)
 
 
+def test_a_page_knows_how_the_checks_came_out_before_it_knows_why(course: Course):
+    class Watching(PretendGrader):
+        def grade(self, *arguments, **options):  # type: ignore[no-untyped-def]
+            shown.append(checks.progress(UNIT))
+            verdict = super().grade(*arguments, **options)
+            shown.append(checks.progress(UNIT))
+            return verdict
+
+    shown: list[str] = []
+    course.__dict__["grader"] = Watching()
+    course.workspace.create()
+    course.workspace.write_exercise(UNIT, "wrong")
+    channel = Channel(keep=100)
+    checks = Checks(course, channel)
+    verdict = checks.request(UNIT).result(10)
+    assert verdict is not None
+    assert verdict.checks[0].diagnosis == "You forgot to `return` it."
+    assert shown == ["Checking…", "Not yet. 0 of 1 checks passed. Looking for the mistake…"]
+    assert checks.progress(UNIT) == ""
+    channel.close()
+    kinds = [kind for kind, _ in read(channel, f"{channel.boot}-0")]
+    assert kinds == ["hello", "checking", "checking", "verdict"]
+
+
 def test_a_check_that_breaks_is_told_and_the_next_one_works(course: Course):
     channel = Channel(keep=100)
     checks = Checks(course, channel)
@@ -126,7 +150,7 @@ def test_a_check_that_breaks_is_told_and_the_next_one_works(course: Course):
     assert UNIT not in checks.trouble
     channel.close()
     kinds = [kind for kind, _ in read(channel, f"{channel.boot}-0")]
-    assert kinds == ["hello", "checking", "trouble", "checking", "verdict"]
+    assert kinds == ["hello", "checking", "trouble", "checking", "checking", "verdict"]
 
 
 def until(true: Callable[[], bool], seconds: float = 120) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from groundup.cli.options import UNIT, json_option, open_course, workspace_optio
 from groundup.cli.output import console, escape, mark, print_json, progress, styled
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from groundup.course.course import Course
     from groundup.course.progress import UnitState
     from groundup.course.proof import Proof
@@ -221,9 +224,16 @@ def grade(course: Course, ids: Sequence[str], mine: bool, *, quiet: bool = False
         task = bar.add_task("", total=len(ids))
         for unit_id in ids:
             bar.update(task, description=f"Grading {unit_id}")
-            verdicts.append(course.check(unit_id, mine=mine))
+            verdicts.append(course.check(unit_id, mine=mine, on_results=partial(show_results, bar, task)))
             bar.advance(task)
     return verdicts
+
+
+def show_results(bar: Progress, task: TaskID, verdict: Verdict) -> None:
+    """Say how the checks came out while the mistake behind a failure is still looked for."""
+    failed = sum(check.outcome == "failed" for check in verdict.checks)
+    text = f"{verdict.unit}: {failed} of {len(verdict.checks)} checks failed; looking for the mistake"
+    bar.update(task, description=text)
 
 
 def watch_and_check(course: Course, ids: Sequence[str], mine: bool, function: str | None = None) -> None:
@@ -238,7 +248,8 @@ def watch_and_check(course: Course, ids: Sequence[str], mine: bool, function: st
             text = course.workspace.read_exercise(files[path])
             if text is not None and text != judged[path]:
                 judged[path] = text
-                print_verdict(course, course.check(files[path], mine=mine), function)
+                (verdict,) = grade(course, [files[path]], mine)
+                print_verdict(course, verdict, function)
 
 
 def print_verdict(course: Course, verdict: Verdict, function: str | None = None) -> None:

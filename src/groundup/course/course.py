@@ -208,13 +208,19 @@ class Course:
         return f"Saved as {path}." + (f" What was there is kept as {backup}." if backup else "")
 
     def check(
-        self, name: str, *, mine: bool = False, on_verdict: Callable[[Verdict], None] = lambda verdict: None
+        self,
+        name: str,
+        *,
+        mine: bool = False,
+        on_results: Callable[[Verdict], None] = lambda verdict: None,
+        on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     ) -> Verdict:
         """Grade the learner's file of a unit as it is on disk, and record the verdict.
 
         Args:
             name: the unit.
             mine: grade it on the learner's own earlier units, where their evidence is current.
+            on_results: told the verdict when some checks failed, before it is known what is behind that.
             on_verdict: told the verdict once it is in the ledger, before git keeps the file, which takes a while.
         """
         unit = self.catalogue.unit(name)
@@ -225,7 +231,7 @@ class Course:
                 f"`groundup start {unit.id}` writes it."
             )
         overlay = self.mine(without=unit.id) if mine else {}
-        verdict = self.grader.grade(unit, source, overlay=overlay)
+        verdict = self.grader.grade(unit, source, overlay=overlay, on_results=on_results)
         if verdict.passed and is_copy(source, unit):
             verdict = dataclasses.replace(verdict, copied=True)
         self.ledger.record(verdict, source)

@@ -30,11 +30,16 @@ class Checks:
         self._lock = Lock()
         self._closed = False
         self._running: dict[str, Future[Verdict | None]] = {}
+        self._so_far: dict[str, str] = {}
         self._again: dict[str, Future[Verdict | None]] = {}
 
     def running(self, unit_id: str) -> bool:
         """Whether the unit is being graded now."""
         return unit_id in self._running
+
+    def progress(self, unit_id: str) -> str:
+        """What is known of a unit that is being graded; empty where it is not."""
+        return self._so_far.get(unit_id, "Checking…") if self.running(unit_id) else ""
 
     def request(self, unit_id: str) -> Future[Verdict | None]:
         """Grade the learner's file as it is from now on.
@@ -64,7 +69,11 @@ class Checks:
     def _work(self, unit_id: str, future: Future[Verdict | None]) -> None:
         self.channel.publish("checking", unit=unit_id)
         try:
-            self.course.check(unit_id, on_verdict=partial(self._end, unit_id, future))
+            self.course.check(
+                unit_id,
+                on_results=partial(self._results, unit_id),
+                on_verdict=partial(self._end, unit_id, future),
+            )
             return
         except GroundupError as error:
             self.trouble[unit_id] = str(error)
@@ -74,11 +83,17 @@ class Checks:
         if not future.done():
             self._end(unit_id, future, None)
 
+    def _results(self, unit_id: str, verdict: Verdict) -> None:
+        """Tell how the checks came out while the mistake behind a failure is still looked for."""
+        self._so_far[unit_id] = f"{summary(verdict)} Looking for the mistake…"
+        self.channel.publish("checking", unit=unit_id)
+
     def _end(self, unit_id: str, future: Future[Verdict | None], verdict: Verdict | None) -> None:
         if verdict is not None:
             self.trouble.pop(unit_id, None)
         with self._lock:
             del self._running[unit_id]
+            self._so_far.pop(unit_id, None)
             again = self._again.pop(unit_id, None)
             if again is not None and self._closed:
                 again.cancel()

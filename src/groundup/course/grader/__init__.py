@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from groundup.course.grader import pool
 from groundup.course.grader.forbidden import first_use
 from groundup.course.grader.judgement import finished, joined, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label, packages, rules
+from groundup.course.grader.run import OnResults
 from groundup.course.unit import Runtime, Unit, need_packages
 from groundup.course.verdict import Verdict
 from groundup.errors import CannotJudge
@@ -35,6 +36,7 @@ REST_SECONDS = 0.1
 READY_SECONDS = 1800.0  # temporary folders are swept in the end
 TOO_DEEP = "an expression is nested too deeply to be read. Give its parts names of their own."
 StartMethod = Literal["auto", "fork", "fresh"]
+OnVerdict = Callable[[Verdict], None]
 
 
 class Grader:
@@ -82,6 +84,7 @@ class Grader:
         stop_at_first: bool = False,
         schedule: Mapping[str, float] | None = None,
         brief: bool = False,
+        on_results: OnVerdict = lambda verdict: None,
     ) -> Verdict:
         """Judge a submission; blocks until the verdict is there. Safe to call from several threads.
 
@@ -96,6 +99,8 @@ class Grader:
                 taken for stuck and the process ended (not on Windows); those that it does not name have no such limit.
             brief: whether the diagnosis ends with the checks that it studies to find the mistake, and leaves the other
                 failing checks, which that mistake may explain as well, without one.
+            on_results: told the verdict once, maybe from another thread, when all checks have run and some failed;
+                what is behind the failures is looked for meanwhile.
 
         Raises:
             MissingPackage: the unit needs a package that is not installed.
@@ -104,12 +109,21 @@ class Grader:
         need_packages(unit)
         start = time.perf_counter()
         mine = tuple(sorted(unit_id for unit_id in overlay or {} if unit_id != unit.id))
+
+        def complete(verdict: Verdict) -> Verdict:
+            return dataclasses.replace(verdict, seed=seed, mine=mine, seconds=round(time.perf_counter() - start, 6))
+
+        def early(report: dict[str, Any]) -> None:
+            if turn.acquire(blocking=False):  # each part of the checks may have a failure
+                on_results(complete(verdict_of(unit, source, report, seed=seed, mine=())))
+
+        turn = threading.Lock()
         verdict = (
             _cannot_run(unit, source)
             or _may_not_run(unit, source)
-            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first, schedule or {}, brief)
+            or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first, schedule or {}, brief, early)
         )
-        return dataclasses.replace(verdict, seed=seed, mine=mine, seconds=round(time.perf_counter() - start, 6))
+        return complete(verdict)
 
     def _run(
         self,
@@ -121,6 +135,7 @@ class Grader:
         stop_at_first: bool,
         schedule: Mapping[str, float],
         brief: bool,
+        on_results: OnResults,
     ) -> Verdict:
         request = build_request(
             unit,
@@ -134,25 +149,25 @@ class Grader:
         )
         with self._slots[unit.runtime]:
             if self._parts > 1:
-                report = self._in_parts(unit.runtime, request)
+                report = self._in_parts(unit.runtime, request, on_results)
                 self._ready.later(self._zygotes[unit.runtime], [self._part(request, n) for n in range(self._parts)])
             else:
-                report = self._judge(unit.runtime, request, pool.Talk())
+                report = self._judge(unit.runtime, request, pool.Talk(on_results))
         return verdict_of(unit, source, report, seed=seed, mine=())
 
-    def _in_parts(self, runtime: Runtime, request: Request) -> dict[str, Any]:
+    def _in_parts(self, runtime: Runtime, request: Request, on_results: OnResults) -> dict[str, Any]:
         """Have each part of the checks run in a process of its own.
 
         One whose part has a failure goes on with all other checks, so that its report is that of a run in one process;
         the first part's is preferred, so that it does not depend on which is quicker.
         """
-        others = [pool.Talk() for _ in range(1, self._parts)]
+        others = [pool.Talk(on_results) for _ in range(1, self._parts)]
 
         def call_off_the_others() -> None:
             for other in others:
                 other.call_off()
 
-        talks = [pool.Talk(call_off_the_others), *others]
+        talks = [pool.Talk(on_results, call_off_the_others), *others]
         with ThreadPoolExecutor(self._parts) as threads:
             try:
                 runs = [
@@ -174,7 +189,7 @@ class Grader:
             request = {**request, "scratch": scratch}
             if self.start_method == "fork":
                 return self._zygotes[runtime].submit(request, talk, sock)
-            return pool.submit_fresh(runtime, request)
+            return pool.submit_fresh(runtime, request, talk)
         finally:
             remove_folder(scratch)
 

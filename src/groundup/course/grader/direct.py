@@ -18,7 +18,7 @@ import psutil
 
 from groundup.course.grader import limits
 from groundup.course.grader.request import Request
-from groundup.course.grader.run import Run
+from groundup.course.grader.run import OnResults, Run
 
 POLL_SECONDS = 0.1
 EXIT_SECONDS = 2.0
@@ -32,10 +32,11 @@ class DirectRun(Run):
 
     Args:
         request: the submission.
+        on_results: told the report as far as it goes, once all checks have run and failures are looked into.
     """
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
+    def __init__(self, request: Request, on_results: OnResults) -> None:
+        super().__init__(request, on_results)
         self._arrivals: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._mark = secrets.token_hex(16)
         self._own: list[psutil.Process] = []

@@ -15,6 +15,7 @@ from typing import Any
 
 from groundup.course.grader.limits import scrubbed_environment
 from groundup.course.grader.request import Request
+from groundup.course.grader.run import OnResults
 from groundup.course.unit import Runtime
 from groundup.errors import CannotJudge
 
@@ -37,11 +38,14 @@ class Talk:
     """A run that another thread may call off.
 
     Args:
+        on_results: told the report as far as it goes, once all checks have run and failures are looked into.
         on_failure: called when a part of the checks has a failure, and the run goes on with all others.
     """
 
-    def __init__(self, on_failure: Callable[[], None] = lambda: None) -> None:
-        self.on_failure = on_failure
+    def __init__(
+        self, on_results: OnResults = lambda report: None, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
+        self.on_results, self.on_failure = on_results, on_failure
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self.called_off = False
@@ -141,7 +145,7 @@ class Zygote:
             except OSError:
                 continue
             with sock, talk.over(sock):
-                report = exchange(sock, request, talk.on_failure)
+                report = exchange(sock, request, talk)
             if report is not None:
                 return report
             if talk.called_off:
@@ -168,7 +172,7 @@ class Zygote:
             self._process = None
 
 
-def exchange(sock: socket.socket, request: Request, on_failure: Callable[[], None]) -> dict[str, Any] | None:
+def exchange(sock: socket.socket, request: Request, talk: Talk) -> dict[str, Any] | None:
     """Send a submission's text and wait for its report; None when the other side is gone.
 
     Interrupted, it sees to it that the child is ended first.
@@ -178,8 +182,13 @@ def exchange(sock: socket.socket, request: Request, on_failure: Callable[[], Non
     sock.settimeout(allowed_seconds(request))
     try:
         supervisor.send(sock, request["submission"]["source"])
-        while (report := supervisor.receive(sock)) == supervisor.GOES_ON:
-            on_failure()
+        while report := supervisor.receive(sock):
+            if report == supervisor.GOES_ON:
+                talk.on_failure()
+            elif supervisor.SO_FAR in report:
+                talk.on_results(report[supervisor.SO_FAR])
+            else:
+                break
         return report
     except TimeoutError:
         return {"events": [], "ending": {"kind": "timeout"}}
@@ -199,11 +208,11 @@ def hang_up(sock: socket.socket) -> None:
             pass
 
 
-def submit_fresh(runtime: Runtime, request: Request) -> dict[str, Any]:
+def submit_fresh(runtime: Runtime, request: Request, talk: Talk) -> dict[str, Any]:
     """Judge one submission in a new process; the report. Raises CannotJudge when that cannot start."""
     from groundup.course.grader.direct import DirectRun
 
-    report = DirectRun(request).run(command(runtime, "direct"))
+    report = DirectRun(request, talk.on_results).run(command(runtime, "direct"))
     if not any(event["kind"] == "ready" for event in report["events"]):
         raise _dead(runtime)
     return report

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ SPARE_PROCESSES = 8
 TRACE = "trace.txt"
 WRITTEN_SECONDS = 0.2
 TRACE_SECONDS = 2.0  # on a busy machine; it is there in a moment otherwise
+OnResults = Callable[[dict[str, Any]], None]
 # The exit status of a process that could not even report what went wrong in it.
 BROKEN = 70
 # That of one in which a check used up the processor time that the schedule gave it.
@@ -33,10 +34,12 @@ class Run:
 
     Args:
         request: the submission.
+        on_results: told the report as far as it goes, once all checks have run and failures are looked into.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, on_results: OnResults = lambda report: None) -> None:
         self.request = request
+        self._on_results = on_results
         self.key = os.urandom(32)
         self.events: list[dict[str, Any]] = []
         self.ending: dict[str, Any] = {}
@@ -71,6 +74,8 @@ class Run:
             self.deadline = time.monotonic() + self.request["limits"]["seconds"]
         elif event["kind"] == "done":
             self.deadline = time.monotonic() + BUSY * self.request["diagnosis_seconds"] + 1.0
+            if any(event["kind"] == "result" and event["outcome"] == "failed" for event in self.events):
+                self._on_results({"events": self.events, "ending": {"kind": "end", "line": None}})
         elif event["kind"] == "end":
             self.finished = True
             self.end("end")

@@ -28,8 +28,10 @@ from groundup.course.grader.run import BROKEN, START_SECONDS, TRACE, Run
 
 POLL_SECONDS = 0.02
 EXIT_SECONDS = 1.0
-# What the caller is told, before the report, where a part of the checks has a failure and the others run here as well.
+# What the caller is told before the report: that a part of the checks has a failure and the others run here as well,
+# and the report as far as it goes, before the failures are looked into.
 GOES_ON = "goes on"
+SO_FAR = "so far"
 Judge = Callable[[Request, Callable[[], str], Emit], None]
 
 
@@ -44,7 +46,7 @@ class Supervisor(Run):
     """
 
     def __init__(self, request: Request, judge: Judge) -> None:
-        super().__init__(request)
+        super().__init__(request, lambda report: self._tell({SO_FAR: report}))
         self.judge = judge
         self.deadline = math.inf
         self.started = False
@@ -110,9 +112,13 @@ class Supervisor(Run):
 
     def _take(self, event: dict[str, Any]) -> None:
         super()._take(event)
-        if event["kind"] == "goes on" and self._caller is not None:
+        if event["kind"] == "goes on":
+            self._tell(GOES_ON)
+
+    def _tell(self, document: Any) -> None:
+        if self._caller is not None:
             with contextlib.suppress(OSError):
-                send(self._caller, GOES_ON)
+                send(self._caller, document)
 
     def _collect(self, pid: int) -> None:
         """End the learner's process, unless it has ended by itself, and note how."""

@@ -28,7 +28,7 @@ def exercise_context(site: Site, unit: Unit) -> dict[str, Any]:
         "state": site.standing.states()[unit.id],
         "path_on_disk": course.workspace.exercise(unit.id),
         "started": course.workspace.exercise(unit.id).exists(),
-        "checking": site.checks.running(unit.id),
+        "checking": site.checks.progress(unit.id),
         "trouble": site.checks.trouble.get(unit.id, ""),
         "hints_given": given,
         "solution_seen": any(event.kind == "solution" for event in events),
