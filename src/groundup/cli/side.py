@@ -24,6 +24,8 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
 
     Enter turns a card, 1 to 4 rates it, q ends the review.
     """
+    from groundup.course.formulas import one_line
+
     course = open_course()
     review = course.review(everything=everything)
     kind = "interview" if interview else None
@@ -42,9 +44,11 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
         console().print(f"No card is due. {when}")
         return
     for number, card in enumerate(cards, 1):
-        console().print(f"\n[dim]{number} of {len(cards)}, {card.unit}[/]\n[bold]{escape(card.card.front)}[/]")
+        console().print(
+            f"\n[dim]{number} of {len(cards)}, {card.unit}[/]\n[bold]{escape(one_line(card.card.front))}[/]"
+        )
         click.prompt("Enter turns the card", default="", show_default=False, prompt_suffix=" ")
-        console().print(escape(card.card.back))
+        console().print(escape(one_line(card.card.back)))
         rating = ask_rating(review.preview(card.card.id, datetime.now(UTC)))
         if rating == "q":
             console().print(f"{number - 1} cards reviewed. The others wait.")
