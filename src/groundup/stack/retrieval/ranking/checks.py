@@ -340,8 +340,8 @@ def test_bm25_says_what_does_not_fit():
     assert_refuses(lambda: index.add([20, 21], ["one"]), "ids", "texts", 2, 1, message="2 ids, 1 text")
     assert_refuses(lambda: index.add([20, 20], ["a", "b"]), "ids", 20, message="an id twice")
     assert_refuses(lambda: index.add([-1], ["a"]), "ids", -1, message="a negative id")
-    assert_refuses(lambda: index.remove([1, 55]), "ids", 55, message="an unknown id")
-    assert_refuses(lambda: index.remove([1, 1]), "ids", 1, message="an id twice")
+    assert_refuses(lambda: index.remove([1, 55]), 55, message="an unknown id")
+    assert_refuses(lambda: index.remove([1, 1]), 1, message="an id twice")
     assert len(index) == 6, "what was refused has changed nothing"
     assert_refuses(lambda: index.search(["a"], 0), "k", 0, message="k = 0")
     assert_refuses(lambda: index.search("disk", 3), "queries", "disk", message="one text in place of a list")
@@ -410,7 +410,7 @@ def test_expand_weighs_the_documents():
     assert_refuses(
         lambda: index.expand("query", [1, 2], [1.0]), "weights", 2, 1, message="one weight for two documents"
     )
-    assert_refuses(lambda: index.expand("query", [1, 8]), "ids", 8, message="an unknown document")
+    assert_refuses(lambda: index.expand("query", [1, 8]), 8, message="an unknown document")
 
 
 def test_expand_without_documents_is_the_query():
