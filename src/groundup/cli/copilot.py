@@ -12,6 +12,7 @@ import click
 from groundup.cli.asking import ask_command, learn_command, open_command
 from groundup.cli.classifying import commands
 from groundup.cli.collecting import collect_command, ingest_command, status_command, store_option
+from groundup.cli.mine import SystemGroup
 from groundup.cli.options import json_option, timezone_option
 from groundup.cli.output import console, print_json, shown
 from groundup.cli.reading import SINCE, clock, complain, iso, read_files, read_named
@@ -20,7 +21,7 @@ from groundup.cli.serving import demo_command, page_command, serve_command
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
 
-class CopilotGroup(click.Group):
+class CopilotGroup(SystemGroup):
     """Takes a Ctrl-C that came by DuckDB for what it is."""
 
     def invoke(self, ctx: click.Context) -> Any:

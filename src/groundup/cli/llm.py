@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from groundup.cli.mine import SystemGroup
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json
 from groundup.errors import ConfigError, GroundupError
@@ -65,7 +66,7 @@ sampling_options = _options(
 )
 
 
-@click.group("llm", epilog="Example: groundup llm all run --preset smoke, then groundup llm chat run")
+@click.group("llm", cls=SystemGroup, epilog="Example: groundup llm all run --preset smoke, then groundup llm chat run")
 def llm_command() -> None:
     """Train, tune, shrink and serve a language model, one command a stage.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from groundup.cli.knowledge import knowledge_option, learn_into
+from groundup.cli.mine import SystemGroup
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
 from groundup.errors import GroundupError, UsageError
@@ -49,7 +50,11 @@ def output_option(function: F) -> F:
     )(function)
 
 
-@click.group("research", epilog='Example: groundup research learn notes, then groundup research ask "What is jitter?"')
+@click.group(
+    "research",
+    cls=SystemGroup,
+    epilog='Example: groundup research learn notes, then groundup research ask "What is jitter?"',
+)
 def research_command() -> None:
     """Answer questions from documents, with a plan, notes and citations.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from groundup.cli.mine import SystemGroup
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress
 from groundup.errors import ConfigError
@@ -20,7 +21,9 @@ MODEL = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL"
 
 
 @click.group(
-    "tabular", epilog="Example: groundup tabular fit titanic.csv --target Survived -o model, then predict model new.csv"
+    "tabular",
+    cls=SystemGroup,
+    epilog="Example: groundup tabular fit titanic.csv --target Survived -o model, then predict model new.csv",
 )
 def tabular_command() -> None:
     """Fit, judge, explain and use a model of a CSV table.
