@@ -13,6 +13,12 @@ def seen(result: object, argument: object = 0, name: str = "f") -> Observation:
     return Observation("failed", "", [calls, []], {name})
 
 
+def called(result: object, *arguments: object) -> Observation:
+    modules = frozenset[str]()
+    calls = [("f", digest(result, modules), digest(list(arguments), modules))]
+    return Observation("failed", "", [calls, []], {"f"})
+
+
 ONES = np.ones((3, 2))
 CASES = {
     "its values are right, but of float32, and the reference's are of float64": (ONES.astype(np.float32), ONES),
@@ -35,6 +41,32 @@ def test_a_plain_difference_is_said(fact: str) -> None:
 
 def test_a_changed_argument_is_said() -> None:
     assert contrast(seen(1.0, np.zeros(2)), seen(1.0, np.ones(2)), "f") == "it changes what it is given"
+
+
+VALUES = np.array([0.5, 3.0, 3.0, 1.0])
+PLACES = {
+    "its values are right but where a value is 0.5 itself": (
+        np.array([1, 1, 1, 1]),
+        np.array([0, 1, 1, 1]),
+        VALUES,
+        0.5,
+    ),
+    "its values are right but where values are equal": (np.array([0, 3, 2, 1]), np.array([0, 2, 3, 1]), VALUES, 9),
+    "its values are right but where the mask is False": (
+        np.array([[1.0, 2.0], [7.0, 8.0], [0.1, 0.2]]),
+        np.array([[1.0, 2.0], [0.0, 0.0], [0.1, 0.2]]),
+        np.array([True, False, True]),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("fact", PLACES)
+def test_what_the_wrong_places_have_in_common_is_said(fact: str) -> None:
+    mine, right, *given = PLACES[fact]
+    assert contrast(called(mine, *given), called(right, *given), "f") == fact
+    everywhere = np.ones(len(mine), bool) if given[0].dtype == bool else np.arange(4.0)
+    assert "where" not in contrast(called(mine, everywhere), called(right, everywhere), "f")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ def contrast(mine: Observation, right: Observation, target: str) -> str:
             return ""
         if same(value, wanted):
             return "it changes what it is given"
-        return _values(_numbers(value), _numbers(wanted))
+        given = left[1] if left[0] == "list" else []
+        return _values(
+            _numbers(value), _numbers(wanted), [number for d in given if (number := _numbers(d)) is not None]
+        )
     return ""
 
 
@@ -40,7 +43,7 @@ def _numbers(digest: Any) -> np.ndarray | None:
     return np.asarray(digest[1]) if kind == "number" else None
 
 
-def _values(mine: np.ndarray | None, right: np.ndarray | None) -> str:
+def _values(mine: np.ndarray | None, right: np.ndarray | None, given: list[np.ndarray]) -> str:
     if mine is None or right is None:
         return ""
     if mine.shape != right.shape:
@@ -54,6 +57,8 @@ def _values(mine: np.ndarray | None, right: np.ndarray | None) -> str:
         return ""
     if mine.dtype.kind in "fc" and (np.isnan(mine) & ~np.isnan(right)).any():
         return "it returns NaN where the reference has a number"
+    if mine.ndim and (where := _where(~close, given)):
+        return f"its values are right but where {where}"
     if mine.dtype.kind == right.dtype.kind == "b":
         return f"{int((~close).sum())} of its {mine.size} values are the other way round" if mine.size > 1 else ""
     if mine.ndim and len(mine) > 1:
@@ -63,6 +68,37 @@ def _values(mine: np.ndarray | None, right: np.ndarray | None) -> str:
     if np.isclose(mine, -right, rtol=1e-6, atol=1e-12).all():
         return "its sign is the wrong way round"
     return _regular(mine, right)
+
+
+def _where(wrong: np.ndarray, given: list[np.ndarray]) -> str:
+    """What the places of the wrong values have in common, of what the function was given."""
+    scalars = [array.item() for array in given if array.ndim == 0]
+    for array in given:
+        if array.shape != wrong.shape and array.shape != wrong.shape[:1]:
+            continue
+        places = wrong if array.shape == wrong.shape else np.asarray(wrong.reshape(len(wrong), -1).any(axis=1))
+        if array.dtype.kind == "b":
+            for flag in (False, True):
+                if _all_among(places, np.asarray(array == flag)):
+                    return f"the mask is {flag}"
+            continue
+        for threshold in scalars:
+            if _all_among(places, np.asarray(array == threshold)):
+                return f"a value is {threshold:g} itself"
+        if array.ndim == 1 and _all_among(places, _repeated(array)):
+            return "values are equal"
+    return ""
+
+
+def _repeated(array: np.ndarray) -> np.ndarray:
+    """Where a value stands more than once."""
+    _, places, counts = np.unique(array, return_inverse=True, return_counts=True)
+    return np.asarray(counts[places.ravel()] > 1)
+
+
+def _all_among(places: np.ndarray, among: np.ndarray) -> bool:
+    """Whether these places are all among others, and are most of them, and these are not simply everywhere."""
+    return bool(2 * places.sum() > among.sum() and not (places & ~among).any() and not among.all())
 
 
 def _regular(mine: np.ndarray, right: np.ndarray) -> str:
