@@ -355,13 +355,14 @@ OPENINGS = ["how do I", "please help me to", "I want to", "could you", "is there
 
 
 def bitext_support() -> Columns:
-    """Requests in the words of their intents, one in ten of them with a word of another."""
+    """Requests in the words of their intents, one in ten of them with a word of another, one in fifteen in no other."""
     rng = np.random.default_rng(27)
     pairs = [(intent, category) for category, names in INTENTS.items() for intent in names.split()]
     rows = [pairs[number] for number in rng.integers(0, len(pairs), 6480)]
     texts = []
     for intent, _ in rows:
-        words = intent.split("_")
+        other = pairs[int(rng.integers(len(pairs)))][0] if rng.random() < 1 / 15 else intent
+        words = other.split("_")
         if rng.random() < 0.1:
             words.append(str(rng.choice(pairs[int(rng.integers(len(pairs)))][0].split("_"))))
         texts.append(f"{rng.choice(OPENINGS)} {' '.join(rng.permutation(words))} {rng.choice(WORDS)}")

@@ -120,7 +120,7 @@ class RouterConfig:
     data=["bitext_support"],
     presets={"smoke": {}, "laptop": {"examples": 3_000, "tickets": 300}, "full": {"examples": 5_000, "tickets": 1_400}},
     expectations=[
-        expect("right_policy", beats_baseline_by=0.3, why="Intent and retrieval find the policy more often."),
+        expect("right_policy", beats_baseline_by=0.5, why="Intent and retrieval find the policy more often."),
         expect("wrong_mails", beats_baseline_by=0.01, lower_is_better=True, why="The person stops wrong drafts."),
     ],
     sabotage=[{"shuffle_labels": True}, {"attention": 0.0}],
