@@ -99,9 +99,9 @@ def test_a_changed_a_new_and_a_missing_file_are_named_and_line_ends_are_not(unit
     (unit.folder / "__pycache__" / "scaling.scale-10.py311.1.nbc").write_bytes(b"compiled by Numba")
     assert reasons(unit) == ()
     edit(unit.folder / "checks.py", "The mean", "A mean")
-    (unit.folder / "cards.toml").unlink()
+    (unit.folder / "labs.py").unlink()
     (unit.folder / "words.txt").write_text("new", encoding="utf-8")
-    assert reasons(unit) == ("cards.toml is gone", "checks.py is changed", "words.txt is new")
+    assert reasons(unit) == ("checks.py is changed", "labs.py is gone", "words.txt is new")
 
 
 def test_a_changed_implementation_of_a_needed_unit_makes_it_stale_and_its_checks_do_not(unit: Unit) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from groundup.course.verify import UnitReport
 
 FILE = "proof.json"
+APART = (FILE, "cards.toml")  # what a proof does not depend on: every run of the tests holds all cards to their rules
 CORE = Path(__file__).parent.parent
 # What judges a unit: the gate, the grader, what checks are written with, what runs labs and gives them data.
 GATE = [
@@ -117,7 +118,7 @@ def standing(unit: Unit) -> Standing:
     except (ValueError, TypeError, KeyError):
         return Standing(unit.id, None, (f"{FILE} cannot be read",))
     reasons = [
-        *_changes(proof.files, hashes(unit)),
+        *_changes({name: known for name, known in proof.files.items() if name not in APART}, hashes(unit)),
         *_changes(proof.needs, {name: _hash(_beside(unit, name)) for name in proof.needs}),
         *_changes(proof.packages, {name: locked(name) for name in proof.packages} if lock_file() else proof.packages),
     ]
@@ -142,8 +143,8 @@ def _sources(path: Path) -> list[Path]:
 
 
 def hashes(unit: Unit) -> dict[str, str]:
-    """The hashes of a unit's files."""
-    paths = [path for path in unit.folder.rglob("*") if path.is_file() and path.name != FILE]
+    """The hashes of a unit's files that its proof depends on."""
+    paths = [path for path in unit.folder.rglob("*") if path.is_file() and path.name not in APART]
     names = {path.relative_to(unit.folder).as_posix(): path for path in paths if path.parent.name != "__pycache__"}
     return {name: _hash(path) for name, path in sorted(names.items()) if not name.startswith(".")}
 

@@ -17,6 +17,7 @@ from groundup.course.unit import LabInfo, Unit
 from groundup.errors import GroundupError
 from groundup.labs.settings import check_names
 
+ANSWER_WORDS = 30
 CRITERIA, HINTS, CHECKS, MISTAKES, VARIANTS, FIGURES, CARDS, SEEDS = 3, 3, 25, 12, 3, 3, 10, 3
 PRESETS = ("smoke", "laptop", "full")
 RESOURCE_KINDS = ("video", "book", "paper", "article", "course")
@@ -110,7 +111,7 @@ def figures(unit: Unit) -> Iterator[str]:
 
 @about("cards.toml")
 def cards(unit: Unit) -> Iterator[str]:
-    """Enough cards of both kinds, each with an id of its own."""
+    """Enough cards of both kinds, each with an id of its own, one question, and an answer that one keeps in mind."""
     if len(unit.cards) < CARDS:
         yield f"cards.toml: at least {CARDS} cards, not {len(unit.cards)}."
     for kind in ("recall", "interview"):
@@ -127,6 +128,10 @@ def cards(unit: Unit) -> Iterator[str]:
             yield f"cards.toml: the kind of '{slug}' must be recall or interview, not '{card.kind}'."
         if not card.front or not card.back:
             yield f"cards.toml: '{slug}' needs a front and a back."
+        if card.front.count("?") > 1:
+            yield f"cards.toml: '{slug}' asks {card.front.count('?')} questions; a card asks one."
+        if (words := len(card.back.split())) > ANSWER_WORDS:
+            yield f"cards.toml: the answer of '{slug}' has {words} words; at most {ANSWER_WORDS} are kept in mind."
         yield from formulas(f"cards.toml: '{slug}'", f"{card.front}\n\n{card.back}")
 
 
