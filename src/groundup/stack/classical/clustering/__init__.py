@@ -1,0 +1,41 @@
+"""Clustering: k-means++, Gaussian mixtures by EM, DBSCAN, and agglomeration."""
+
+from groundup.stack.classical.clustering.clustering import (
+    DBSCAN,
+    LINKAGES,
+    NOISE,
+    AgglomerativeClustering,
+    GaussianMixture,
+    KMeans,
+    agglomerate,
+    cut,
+    dbscan,
+    expectation,
+    in_order,
+    kmeans_plus_plus,
+    lloyd,
+    maximization,
+    merged_distances,
+    neighborhoods,
+    silhouettes,
+)
+
+__all__ = [
+    "DBSCAN",
+    "LINKAGES",
+    "NOISE",
+    "AgglomerativeClustering",
+    "GaussianMixture",
+    "KMeans",
+    "agglomerate",
+    "cut",
+    "dbscan",
+    "expectation",
+    "in_order",
+    "kmeans_plus_plus",
+    "lloyd",
+    "maximization",
+    "merged_distances",
+    "neighborhoods",
+    "silhouettes",
+]
