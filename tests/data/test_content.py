@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from groundup.data import REGISTRY, Dataset, load
+from groundup.data import REGISTRY, Dataset, load, readers
 from groundup.data.fetch import sha256_of
 from groundup.errors import UsageError
 
@@ -76,9 +78,12 @@ def test_every_stand_in_says_that_it_is_one_and_is_the_same_each_time(name: str)
 @needs_mirror
 @pytest.mark.parametrize("name", REAL)
 def test_the_registry_describes_the_real_file(name: str) -> None:
-    path = Path(MIRROR) / REGISTRY[name].file
-    assert sha256_of(path) == REGISTRY[name].sha256
-    assert path.stat().st_size == REGISTRY[name].size
+    entry, path = REGISTRY[name], Path(MIRROR) / REGISTRY[name].file
+    if entry.sample and not path.is_file():
+        assert sha256_of(Path(MIRROR) / entry.sample) == entry.sample_sha256
+        return
+    assert sha256_of(path) == entry.sha256
+    assert path.stat().st_size == entry.size
 
 
 @needs_mirror
@@ -119,6 +124,31 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
     instructions = load("instructions")
     assert (len(instructions), instructions.missing("input").sum()) == (1100, 775)
     assert instructions["rejected"][1] == "He goes to the stupid park every single day."
+
+
+@needs_mirror
+def test_the_sample_of_cifar_has_as_many_pictures_of_each_class() -> None:
+    sample = load("cifar10")
+    if sample.provenance.sha256 != REGISTRY["cifar10"].sample_sha256:
+        pytest.skip("the whole of CIFAR-10 is here")
+    assert sample["pixels"].shape == (7000, 32, 32, 3)
+    for test, count in ((False, 500), (True, 200)):
+        assert np.bincount(sample["label"][sample["test"] == test]).tolist() == [count] * 10
+    assert "a sample of it" in sample.provenance.label
+
+
+def test_the_whole_of_cifar_is_read_plane_by_plane(tmp_path: Path) -> None:
+    records = np.random.default_rng(0).integers(0, 10, (6, 3, 3073), dtype=np.uint8)
+    path = tmp_path / "cifar.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, batch in zip([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"], records, strict=True):
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+            info.size = batch.size
+            archive.addfile(info, io.BytesIO(batch.tobytes()))
+    columns = readers.cifar10(path)
+    assert columns["label"].tolist() == records[:, :, 0].ravel().tolist()
+    assert columns["test"].tolist() == [False] * 15 + [True] * 3
+    assert columns["pixels"][4, 2, 7, 1] == records[1, 1, 1 + 1024 + 2 * 32 + 7], "row 2, column 7, green"
 
 
 @needs_mirror

@@ -31,10 +31,11 @@ class DataWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Found:
-    """A file with the right checksum, where it was, and what was passed over on the way."""
+    """A file with the right checksum, where it was, its checksum, and what was passed over on the way."""
 
     path: Path
     source: Source
+    sha256: str
     note: str = ""
 
 
@@ -70,7 +71,7 @@ def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None =
     cached = cache_folder() / entry.file
     if cached.is_file():
         if sha256_of(cached) == entry.sha256:
-            return Found(cached, "cache")
+            return Found(cached, "cache", entry.sha256)
         notes.append(_passed_over(entry, f"the cached file {cached} is damaged and was removed"))
         cached.unlink(missing_ok=True)
     mirror = os.environ.get("GROUNDUP_DATA_MIRROR")
@@ -79,13 +80,28 @@ def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None =
         if not mirrored.is_file():
             notes.append(f"the mirror has no {mirrored}")
         elif sha256_of(mirrored) == entry.sha256:
-            return Found(mirrored, "mirror", "; ".join(notes))
+            return Found(mirrored, "mirror", entry.sha256, "; ".join(notes))
         else:
             notes.append(_passed_over(entry, f"the mirror's {mirrored} has the wrong checksum and was skipped"))
+    sample = _sample(entry, mirror)
+    if sample is not None:
+        return sample
     reason = "GROUNDUP_OFFLINE is set" if os.environ.get("GROUNDUP_OFFLINE") else (download or _download)(entry, cached)
     if reason is None:
-        return Found(cached, "download", "; ".join(notes))
+        return Found(cached, "download", entry.sha256, "; ".join(notes))
     return NotFound("; ".join([*notes, reason]))
+
+
+def _sample(entry: Entry, mirror: str | None) -> Found | None:
+    """The smaller file that holds part of the data, where there is one: in the cache, then in the mirror."""
+    folders: list[tuple[Path, Source]] = [(cache_folder(), "cache")]
+    if mirror:
+        folders.append((Path(mirror).expanduser(), "mirror"))
+    for folder, source in folders if entry.sample else []:
+        path = folder / entry.sample
+        if path.is_file() and sha256_of(path) == entry.sample_sha256:
+            return Found(path, source, entry.sample_sha256, "a sample of it")
+    return None
 
 
 def sha256_of(path: Path) -> str:

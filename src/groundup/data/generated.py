@@ -264,6 +264,21 @@ def mnist_5k() -> Columns:
     return {"pixels": np.pad(large, ((0, 0), (2, 2), (2, 2))).astype(np.uint8), "digit": np.asarray(digit).astype(int)}
 
 
+def cifar10() -> Columns:
+    """Stripes in noise: a class has its direction and tint; phase, width and contrast are drawn."""
+    rng = np.random.default_rng(2009)
+    rows = 6000
+    label = rng.permutation(np.arange(rows) % 10)
+    angle = label * np.pi / 10 + rng.normal(0, 0.12, rows)
+    y, x = np.mgrid[:32, :32]
+    along = np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y
+    width, phase = rng.uniform(0.6, 1.1, rows), rng.uniform(0, 2 * np.pi, rows)
+    stripes = np.sin(width[:, None, None] * along + phase[:, None, None]) * rng.uniform(15, 45, rows)[:, None, None]
+    tint = rng.normal(0, 12, (10, 3))[label] + rng.normal(128, 25, (rows, 3))
+    pixels = stripes[..., None] + tint[:, None, None] + rng.normal(0, 30, (rows, 32, 32, 3))
+    return {"pixels": pixels.clip(0, 255).astype(np.uint8), "label": label, "test": np.arange(rows) >= 5000}
+
+
 def cranfield() -> Columns:
     """1,400 documents and 225 questions, as many as in the real collection."""
     return _test_collection(1400, 225, seed=1967)

@@ -24,6 +24,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "chunking_questions": readers.chunking_questions,
     **dict.fromkeys((f"chunking_{name}" for name in generated.CHUNKING_TEXTS), readers.text),
     "mnist_5k": readers.mnist_5k,
+    "cifar10": readers.cifar10,
     "cranfield": readers.cranfield,
     "cisi": readers.cisi,
     "squad2": readers.squad2,
@@ -42,6 +43,7 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "chunking_questions": generated.chunking_questions,
     **{f"chunking_{name}": partial(generated.chunking_text, name) for name in generated.CHUNKING_TEXTS},
     "mnist_5k": generated.mnist_5k,
+    "cifar10": generated.cifar10,
     "cranfield": generated.cranfield,
     "cisi": generated.cisi,
     "squad2": generated.squad2,
@@ -108,7 +110,7 @@ def _read(entry: Entry, options: dict[str, Any]) -> Dataset:
             entry.name, "generated", entry.url, licence="none needed (generated)", stand_in=True, note=why
         )
         return _dataset(provenance, _GENERATORS[entry.name](), None)
-    provenance = Provenance(entry.name, found.source, entry.url, entry.sha256, entry.licence, note=found.note)
+    provenance = Provenance(entry.name, found.source, entry.url, found.sha256, entry.licence, note=found.note)
     return _dataset(provenance, _READERS[entry.name](found.path), found.path)
 
 

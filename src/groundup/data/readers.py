@@ -89,6 +89,10 @@ INSTRUCTIONS = ("instruction", "input", "output", "chosen", "rejected")
 """The columns of the instructions."""
 
 
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""The classes of CIFAR-10; a label is a place in this list."""
+
+
 def titanic(path: Path) -> Columns:
     """The passenger table: `TITANIC` names the columns."""
     return _table(path, TITANIC)
@@ -153,6 +157,45 @@ def mnist_5k(path: Path) -> Columns:
     with gzip.open(path, "rb") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
     return {"pixels": table[:, :-1].reshape(-1, 28, 28), "digit": table[:, -1].astype(int)}
+
+
+def cifar10(path: Path) -> Columns:
+    """`pixels` of shape (n, 32, 32, 3), uint8, `label`, and `test`: whether a picture belongs to the tests' part.
+
+    The whole has a byte for the label and a plane of 1,024 bytes for each colour, picture after picture, in six files.
+    The sample has a JPEG file for each picture, in a folder for each class.
+    """
+    if path.suffix == ".zip":
+        return _cifar10_sample(path)
+    parts = []
+    with tarfile.open(path) as archive:
+        for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+            file = archive.extractfile(f"cifar-10-batches-bin/{name}.bin")
+            records = np.frombuffer(file.read() if file else b"", dtype=np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+            parts.append((records, np.full(len(records), name == "test_batch")))
+    records = np.concatenate([part for part, _ in parts])
+    return {
+        "pixels": records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1),
+        "label": records[:, 0].astype(int),
+        "test": np.concatenate([test for _, test in parts]),
+    }
+
+
+def _cifar10_sample(path: Path) -> Columns:
+    import io
+    import zipfile
+
+    from PIL import Image
+
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        pixels = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")) for name in names])
+    folders = [name.split("/") for name in names]
+    return {
+        "pixels": pixels,
+        "label": np.array([CIFAR10.index(folder) for _, folder, _ in folders]),
+        "test": np.array([part == "test" for part, _, _ in folders]),
+    }
 
 
 def cranfield(path: Path) -> Columns:

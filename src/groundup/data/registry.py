@@ -22,6 +22,9 @@ class Entry:
         sha256: SHA-256 of the file.
         size: bytes of the file.
         stand_in: what is generated in its place when it can be had from nowhere.
+        sample: path in the cache and in the mirror folder of a smaller file with part of the data, which is read where
+            the whole is not there yet.
+        sample_sha256: its SHA-256.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Entry:
     sha256: str = ""
     size: int = 0
     stand_in: str = ""
+    sample: str = ""
+    sample_sha256: str = ""
 
     @property
     def synthetic(self) -> bool:
@@ -177,6 +182,19 @@ _ENTRIES = (
         sha256="846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
         size=1_106_785,
         stand_in="the 1,797 digits of 8 × 8 pixels that come with scikit-learn, enlarged.",
+    ),
+    Entry(
+        "cifar10",
+        "60,000 photographs of 32 × 32 pixels in ten classes, a sixth of them for tests; its sample has 7,000.",
+        licence="none stated (free to use with citation)",
+        citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto (2009).",
+        file="cifar10/cifar-10-binary.tar.gz",
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        size=170_052_171,
+        stand_in="6,000 pictures of stripes, whose direction and colour follow the class, in noise.",
+        sample="cifar10/cifar10_7k_jpg.zip",
+        sample_sha256="f20f0eab0bedac227a7b6a300321f32ee2c7c91e868828d2419211d1ccd1100c",
     ),
     Entry(
         "cranfield",
