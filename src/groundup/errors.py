@@ -9,6 +9,7 @@
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
     ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
     ├── ModelUnavailable     a model does not answer, or its weights could be had from nowhere  (exit 3)
+    ├── WebUnavailable       a search or a page of the web could not be had                (exit 3)
     ├── StoreError           what a system stored cannot be opened, read or written        (exit 3)
     ├── CannotServe          the API or the page of a system cannot start                  (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
@@ -74,6 +75,12 @@ class DataUnavailable(GroundupError):
 
 class ModelUnavailable(GroundupError):
     """A model does not answer, or its weights could be had from nowhere."""
+
+    exit_code = 3
+
+
+class WebUnavailable(GroundupError):
+    """A search or a page of the web could not be had, or may not be."""
 
     exit_code = 3
 

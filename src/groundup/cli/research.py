@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
     from groundup.systems.research import Report, Research
     from groundup.systems.research.state import Step
+    from groundup.systems.research.web import Web
 
 F = TypeVar("F", bound=Callable[..., Any])
+REPLAY = "run:"  # before the id of a report whose pages are read again
 FORMATS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".bib": "bibtex"}
 
 
@@ -43,6 +45,15 @@ def model_option(function: F) -> F:
     )(function)
 
 
+def web_option(function: F) -> F:
+    """`--web WHERE`."""
+    return click.option(
+        "--web", default="", metavar="WHERE",
+        help="Look in the web too: searxng, brave, tavily, duckduckgo, a FOLDER of recorded pages, or run:ID for what "
+        "another report read.",
+    )(function)  # fmt: skip
+
+
 def output_option(function: F) -> F:
     """`--output FILE`."""
     return click.option(
@@ -56,9 +67,10 @@ def output_option(function: F) -> F:
     epilog='Example: groundup research learn notes, then groundup research ask "What is jitter?"',
 )
 def research_command() -> None:
-    """Answer questions from documents, with a plan, notes and citations.
+    """Answer questions from documents and the web, with a plan, notes and citations.
 
-    Every sentence of a report cites the file and the characters that say so. Begin with `groundup research demo`.
+    Every sentence of a report cites the file or page and the characters that say so. Begin with `groundup research
+    demo`.
     """
 
 
@@ -83,6 +95,7 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @click.argument("question", nargs=-1, required=True, metavar="QUESTION")
 @model_option
 @knowledge_option
+@web_option
 @store_option
 @click.option("--steps", default=60, show_default=True, help="Steps before the report is written.")
 @click.option("--tokens", default=60_000, show_default=True, help="Tokens of the model, in and out.")
@@ -94,6 +107,7 @@ def ask_command(
     question: tuple[str, ...],
     model: str | None,
     knowledge: str | None,
+    web: str,
     store: str,
     steps: int,
     tokens: int,
@@ -106,19 +120,27 @@ def ask_command(
 
     Without a model configured, the report is an outline of sentences of the documents, word for word. Any model's
     sentences are looked up in the documents, and those that stand nowhere are left out. Ctrl-C loses nothing:
-    `groundup research resume` goes on.
+    `groundup research resume` goes on. With --web, sub-questions go to a search server as well, and pages are read;
+    documents need not be there then.
     """
     from groundup.knowledge import default_location
     from groundup.llm import chat_model
-    from groundup.systems.research import Budget, open_research
+    from groundup.systems.research import Budget
     from groundup.systems.research.runs import need_packages
 
     need_packages()
     kind = _format(output)
     budget, chat = Budget(steps, tokens, seconds), chat_model(model)
     location = knowledge or default_location(store)
-    with open_research(store, knowledge=_filled(location), model=chat) as research:
-        id = research.begin(" ".join(question), budget, model=model or "", knowledge=_absolute(location))
+    if web and knowledge is None and not location.startswith(("http://", "https://")) and not Path(location).is_dir():
+        location = ""  # the web alone
+    base = _filled(location) if location else None
+    with _opened_for(web, store) as research:
+        research.knowledge, research.model = base, chat
+        id = research.begin(
+            " ".join(question), budget, model=model or "", knowledge=location and _absolute(location),
+            web=_whole_name(research, web),
+        )  # fmt: skip
         if edit:
             _edited(research, id)
         report = _finished(research, id, quiet=as_json)
@@ -130,15 +152,17 @@ def ask_command(
 @click.argument("id", metavar="ID")
 @model_option
 @knowledge_option
+@web_option
 @store_option
 @output_option
 @json_option
 def resume_command(
-    id: str, model: str | None, knowledge: str | None, store: str, output: str | None, as_json: bool
+    id: str, model: str | None, knowledge: str | None, web: str, store: str, output: str | None, as_json: bool
 ) -> int:
     """Go on with a report that was stopped, from the step that was stopped.
 
-    ID may be its beginning. The model and the knowledge base are those it was begun with, unless you name others.
+    ID may be its beginning. The model, the knowledge base and the web are those it was begun with, unless you name
+    others.
     """
     from groundup.llm import chat_model
     from groundup.systems.research import open_research
@@ -147,7 +171,9 @@ def resume_command(
     with open_research(store, reading=True) as research:
         run = research.find(id)
         if run.next:
-            research.knowledge = _filled(knowledge or run.knowledge)
+            research.web = _web(research, web or run.web)
+            if knowledge or run.knowledge or not run.web:
+                research.knowledge = _filled(knowledge or run.knowledge)
             research.model = chat_model(model or run.model or None)
             report = _finished(research, run.id, quiet=as_json)
         else:
@@ -202,16 +228,25 @@ def show_command(id: str, store: str, trace: bool, output: str | None, as_json: 
 
 @research_command.command("open", epilog="Example: groundup research open 'notes/retries.md:120-260'")
 @click.argument("citation", metavar="CITATION")
+@click.option("--report", default="", metavar="ID", help="The report that cites a page; otherwise the newest one.")
 @knowledge_option
 @store_option
 @json_option
-def open_command(citation: str, knowledge: str | None, store: str, as_json: bool) -> int:
-    """Show the text behind a CITATION of a report, with its surroundings."""
+def open_command(citation: str, report: str, knowledge: str | None, store: str, as_json: bool) -> int:
+    """Show the text behind a CITATION of a report, with its surroundings.
+
+    A page of the web is shown as it was read: nothing is fetched.
+    """
     from dataclasses import asdict
 
     from groundup.knowledge import default_location, open_knowledge, open_place
+    from groundup.systems.research import open_research
 
-    parts = open_place(citation, open_knowledge(knowledge or default_location(store), reading=True))
+    if citation.startswith(("http://", "https://")):
+        with open_research(store, reading=True) as research:
+            parts = research.open_page(citation, report)
+    else:
+        parts = open_place(citation, open_knowledge(knowledge or default_location(store), reading=True))
     if as_json:
         print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
         return 0
@@ -312,6 +347,36 @@ def _filled(location: str) -> Knowledge:
     return knowledge
 
 
+@contextmanager
+def _opened_for(web: str, store: str) -> Iterator[Research]:
+    """The store, with the web that is named, which is refused before a store is made."""
+    from groundup.systems.research import open_research, open_web
+
+    source = open_web(web) if web and not web.startswith(REPLAY) else None
+    with open_research(store, web=source) as research:
+        if web and source is None:
+            research.web = _web(research, web)
+        yield research
+
+
+def _web(research: Research, name: str) -> Web | None:
+    """The web by the name that a run has of it."""
+    from groundup.systems.research import open_web
+
+    if not name:
+        return None
+    return research.replayed(name.removeprefix(REPLAY)) if name.startswith(REPLAY) else open_web(name)
+
+
+def _whole_name(research: Research, web: str) -> str:
+    """The name of the web for a `resume` from another folder."""
+    from groundup.systems.research.web import SERVERS
+
+    if web.startswith(REPLAY):
+        return f"{REPLAY}{research.find(web.removeprefix(REPLAY)).id}"
+    return web if web in ("", *SERVERS) else _absolute(web)
+
+
 def _absolute(location: str) -> str:
     """Where a knowledge base is, for a `resume` from another folder."""
     return location if location.startswith(("http://", "https://")) else str(Path(location).resolve())
@@ -385,12 +450,12 @@ def _deliver(report: Report, output: str | None, kind: str, as_json: bool) -> No
 
 
 def _say(report: Report) -> None:
-    from groundup.systems.research.export import SILENT, marks, remarks
+    from groundup.systems.research.export import marks, remarks, silence
 
     out = console()
     out.print(f"[bold]{shown(report.question)}[/]  [dim]report {report.id}[/]")
     if report.abstained:
-        out.print(SILENT)
+        out.print(silence(report))
     for part in report.parts:
         if part.heading:
             out.print(f"\n[bold]{shown(part.heading)}[/]")
@@ -402,6 +467,8 @@ def _say(report: Report) -> None:
         out.print()
     for source in report.citations:
         out.print(f"[bold]{escape(f'[{source.number}]')}[/] {shown(source.where)}  [dim]{shown(source.headings)}[/]")
+        if source.accessed:
+            out.print(f"    [dim]read {shown(source.accessed)}[/]")
         if report.written:
             out.print(f"    [dim]“{shown(source.quote)}”[/]")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SKIPPED = frozenset(
     "aside audio button canvas dialog footer form head iframe nav noscript object script select style svg template "
-    "textarea video".split()
+    "textarea title video".split()
 )
 _VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
 _BLOCKS = frozenset(

@@ -14,7 +14,7 @@ from groundup.errors import UsageError
 if TYPE_CHECKING:
     from groundup.knowledge.base import Knowledge
 
-_PLACE = re.compile(r"(?P<source>.+):(?P<start>\d+)-(?P<end>\d+)")
+PLACE = re.compile(r"(?P<source>.+):(?P<start>\d+)-(?P<end>\d+)")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Part:
 
 def is_place(where: str) -> bool:
     """Whether a citation has the form of a place in a document."""
-    return _PLACE.fullmatch(where) is not None
+    return PLACE.fullmatch(where) is not None
 
 
 def open_place(where: str, knowledge: Knowledge) -> list[Part]:
@@ -38,7 +38,7 @@ def open_place(where: str, knowledge: Knowledge) -> list[Part]:
         UsageError: it is no place, or there is nothing there any more.
         UnknownName: its document is not there.
     """
-    match = _PLACE.fullmatch(where)
+    match = PLACE.fullmatch(where)
     if match is None:
         raise UsageError(f"CITATION must be as an answer gives it: 'runbooks/oom.md:120-260', got '{where}'.")
     chunks, at = knowledge.around(match["source"], int(match["start"]), int(match["end"]))

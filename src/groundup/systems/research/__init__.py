@@ -6,8 +6,9 @@
             print(step["node"], step["what"])
         print(to_markdown(research.report(id)))
 
-Nothing here needs a language model; any that `groundup.llm` names may plan and write, and code looks up each of its
-sentences. LangGraph and Chroma (the extra `research`) are imported when they are needed, not before.
+`open_research(…, web=open_web("searxng"))` looks in the web too. Nothing here needs a language model; any that
+`groundup.llm` names may plan and write, and code looks up each of its sentences. LangGraph and Chroma (the extra
+`research`) are imported when they are needed, not before.
 """
 
 from __future__ import annotations
@@ -16,5 +17,6 @@ from groundup.systems.research.export import to_bibtex, to_html, to_markdown
 from groundup.systems.research.report import Report
 from groundup.systems.research.runs import Research, open_research
 from groundup.systems.research.state import Budget
+from groundup.systems.research.web import open_web
 
-__all__ = ["Budget", "Report", "Research", "open_research", "to_bibtex", "to_html", "to_markdown"]
+__all__ = ["Budget", "Report", "Research", "open_research", "open_web", "to_bibtex", "to_html", "to_markdown"]

@@ -9,13 +9,14 @@ from groundup.systems.research.report import Citation, Line, Report
 from groundup.systems.research.state import count_of
 
 SILENT = "The documents do not say."
+SILENT_WEB = "Neither the documents nor the pages that were read say."
 
 
 def to_markdown(report: Report) -> str:
     """The report: its question, what was found with citations, what was not, and the sources with their quotes."""
     blocks = [f"# {_plain(report.question)}"]
     if report.abstained:
-        blocks.append(SILENT)
+        blocks.append(silence(report))
     for part in report.parts:
         if part.heading:
             blocks.append(f"## {_plain(part.heading)}")
@@ -24,10 +25,17 @@ def to_markdown(report: Report) -> str:
     if report.citations:
         blocks.append("## Sources")
         blocks += [
-            f"[{source.number}] `{source.where.replace('`', '')}`{_plain(_under(source))}\n\n> {_plain(source.quote)}"
+            f"[{source.number}] `{source.where.replace('`', '')}`{_plain(_under(source))}"
+            + (f", <{source.document}>" if source.accessed else "")
+            + f"\n\n> {_plain(source.quote)}"
             for source in report.citations
         ]
     return "\n\n".join(blocks) + "\n"
+
+
+def silence(report: Report) -> str:
+    """What a report says where no source does."""
+    return SILENT_WEB if report.web else SILENT
 
 
 def marks(line: Line) -> str:
@@ -47,7 +55,8 @@ def remarks(report: Report) -> list[tuple[str, list[str]]]:
         told.append(("Left out", [f"{count} of the model, because no source that was retrieved says so."]))
     cited = {source.document for source in report.citations}
     if places := [f"{o['document']}:{o['start']}-{o['end']}" for o in report.left_out if o["document"] in cited]:
-        told.append(("Orders to a model in documents, shown to none", places))
+        kind = "documents or pages" if report.web else "documents"
+        told.append((f"Orders to a model in {kind}, shown to none", places))
     return told
 
 
@@ -70,16 +79,22 @@ def to_html(report: Report) -> str:
         for title, texts in remarks(report)
     )
     sources = "".join(
-        f'<li id="source-{source.number}"><code>{escape(source.where)}</code>{escape(_under(source))}'
+        f'<li id="source-{source.number}">{_place(source)}{escape(_under(source))}'
         f"<blockquote>{escape(source.quote)}</blockquote></li>"
         for source in report.citations
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(report.question)}</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(report.question)}</h1>"
-        f"{found or f'<p>{SILENT}</p>'}{told}"
+        f"{found or f'<p>{silence(report)}</p>'}{told}"
         f"{f'<h2>Sources</h2><ol>{sources}</ol>' if sources else ''}</main></body></html>\n"
     )
+
+
+def _place(source: Citation) -> str:
+    """Where it is; a page leads to its address, which only http or https can begin (`web.addresses`)."""
+    code = f"<code>{escape(source.where)}</code>"
+    return f'<a href="{escape(source.document)}" rel="nofollow noreferrer">{code}</a>' if source.accessed else code
 
 
 _STYLE = (
@@ -90,25 +105,33 @@ _STYLE = (
 
 
 def to_bibtex(report: Report) -> str:
-    """The documents that are cited, one entry each."""
+    """The documents and pages that are cited, one entry each."""
     entries: dict[str, list[Citation]] = {}
     for source in report.citations:
         entries.setdefault(source.document, []).append(source)
     return "".join(
         f"@misc{{{_key(document, number)},\n"
         f"  title = {{{_tex(_title(sources[0]))}}},\n"
-        f"  howpublished = {{\\texttt{{{_tex(document)}}}}},\n"
-        f"  note = {{Characters {', '.join(f'{s.start}--{s.end}' for s in sources)}; read {report.begun[:10]}}}\n}}\n\n"
+        f"  {_published(sources[0])},\n"
+        f"  note = {{Characters {', '.join(f'{s.start}--{s.end}' for s in sources)}; "
+        f"read {sources[0].accessed or report.begun[:10]}}}\n}}\n\n"
         for number, (document, sources) in enumerate(entries.items(), 1)
     ).rstrip("\n") + ("\n" if entries else "")
 
 
 def _under(source: Citation) -> str:
-    return f", {source.headings}" if source.headings else ""
+    """What stands behind a place: what it is under, and when a page was read."""
+    return "".join(f", {text}" for text in (source.headings, source.accessed and f"read {source.accessed}") if text)
+
+
+def _published(source: Citation) -> str:
+    if source.accessed:  # an address is verbatim there, and has no brace (`web.addresses`)
+        return f"url = {{{source.document}}},\n  urldate = {{{source.accessed[:10]}}}"
+    return f"howpublished = {{\\texttt{{{_tex(source.document)}}}}}"
 
 
 def _title(source: Citation) -> str:
-    return source.headings.split(" > ")[0] or source.document.rsplit("/", 1)[-1]
+    return source.title or source.headings.split(" > ")[0] or source.document.rsplit("/", 1)[-1]
 
 
 def _key(document: str, number: int) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
+from groundup.errors import WebUnavailable
 from groundup.knowledge import unwrapped
+from groundup.secrets import hide
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, assemble, prompt, sentences
 from groundup.systems.research.calls import call
 from groundup.systems.research.instructions import blanked, orders
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 
     from groundup.knowledge import Knowledge
     from groundup.knowledge import Passage as Chunk
+    from groundup.systems.research.web import Web
+    from groundup.systems.research.web.pages import Hit, Page
 
 DOCUMENTS = 5  # that are looked into for a sub-question
+PAGES = 4  # of the web that are read for a query
 WIDER = 3  # whose neighbourhood is looked into, where nothing answered
 TOKENS = 3_000  # of passages in a prompt, counted as three characters each
 _HEADING = re.compile(r"#+\s[^\n]*\Z")  # says what is below it, and nothing by itself
@@ -47,16 +53,54 @@ def retrieve(
     return [_source(at, chunk) for chunk in unique], [order for chunk in unique for order in _left_out(chunk)]
 
 
-def _source(at: int, chunk: Chunk) -> Source:
-    return Source(
+def retrieve_web(
+    plan: list[str], at: int, question: str, web: Web, embedder: Any, *, wider: bool
+) -> tuple[list[Source], list[LeftOut], list[str]]:
+    """Passages of pages for a sub-question, the orders to models in them, and what could not be had, a line each.
+
+    `wider` searches for the whole question too.
+    """
+    from groundup.systems.research.web.pages import passages
+
+    queries = [query(plan, at)]
+    if wider and question not in queries:
+        queries.append(question)
+    hits: dict[str, Hit] = {}
+    failed: list[str] = []
+    for asked in queries:
+        try:
+            hits |= {hit.address: hit for hit in web.search(asked, PAGES)}
+        except WebUnavailable as error:
+            failed.append(f"search: {error}")
+
+    def page(hit: Hit) -> Page | str:
+        try:
+            return web.page(hit.address)
+        except WebUnavailable as error:
+            return f"{hide(hit.address)}: {error}"
+
+    with ThreadPoolExecutor(PAGES) as pool:
+        came = list(pool.map(page, hits.values()))
+    failed += [line for line in came if isinstance(line, str)]
+    pages = {page.address: page for page in came if not isinstance(page, str)}  # redirects may lead to the same one
+    chunks = passages(list(pages.values()), queries, DOCUMENTS, embedder)
+    sources = [_source(at, chunk, pages[chunk.source]) for chunk in chunks]
+    return sources, [order for chunk in chunks for order in _left_out(chunk)], failed
+
+
+def _source(at: int, chunk: Chunk, page: Page | None = None) -> Source:
+    source = Source(
         question=at,
         document=chunk.source,
         start=chunk.start,
         end=chunk.end,
-        headings=chunk.headings,
+        headings=blanked(chunk.headings).strip(" >"),
         text=unwrapped(blanked(chunk.text)),
         sha256=hashlib.sha256(chunk.text.encode("utf-8", "surrogatepass")).hexdigest(),
     )
+    if page is not None:
+        source["title"], source["accessed"] = blanked(page.title).strip(), page.accessed
+    return source
 
 
 def _left_out(chunk: Chunk) -> list[LeftOut]:

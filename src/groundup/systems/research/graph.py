@@ -3,8 +3,8 @@
     classify ─ plan ─┬─ retrieve ─ read ─ cover ─┬─ write ─ verify
                      └───────────────────────────┘  next sub-question, or the same one looked for more widely
 
-Each node is a function of what is known so far, and does nothing elsewhere: one that was killed can run again. After
-each, what is known is written to disk before the next one begins.
+Each node is a function of what is known so far, and does nothing elsewhere but to read the web and keep what it read:
+one that was killed can run again. After each, what is known is written to disk before the next one begins.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.stack.retrieval.rag import prompt
 from groundup.systems.research.calls import call, only_quotes
-from groundup.systems.research.finding import read, retrieve
-from groundup.systems.research.planning import PLANNER, Kind, classify, plan, read_plan
-from groundup.systems.research.state import State, count_of, used_up
+from groundup.systems.research.finding import read, retrieve, retrieve_web
+from groundup.systems.research.planning import PLANNER, Kind, choose, classify, plan, query, read_plan
+from groundup.systems.research.state import LeftOut, Source, State, Step, count_of, used_up
 from groundup.systems.research.verifying import stands
 from groundup.systems.research.writing import as_passages, disagreements, outline, verify
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     from groundup.knowledge import Knowledge
+    from groundup.systems.research.web import Web
 
 ROUNDS = 2  # in which a sub-question is looked for
 Found = tuple[str, dict[str, Any]]  # what a node did, in words, and what changes
@@ -36,12 +37,13 @@ class Brain:
     """The nodes.
 
     Args:
-        knowledge: where is looked.
+        knowledge: the documents; None for the web alone.
         model: reads, and plans and writes unless it only quotes.
+        web: where pages are searched and read; None for documents alone.
     """
 
-    def __init__(self, knowledge: Knowledge, model: BaseChatModel) -> None:
-        self.knowledge, self.model = knowledge, model
+    def __init__(self, knowledge: Knowledge | None, model: BaseChatModel, web: Web | None = None) -> None:
+        self.knowledge, self.model, self.web = knowledge, model, web
 
     def classify(self, state: State) -> Found:
         """What kind of question it is."""
@@ -63,17 +65,35 @@ class Brain:
         return " · ".join(planned), {**changes, "plan": planned}
 
     def retrieve(self, state: State) -> Found:
-        """Passages for the sub-question at hand."""
-        at = state["at"]
+        """Passages for the sub-question at hand, of documents, of the web, of both, or of none."""
+        at, wider = state["at"], state["round"] > 0
+        where = choose(
+            query(state["plan"], at), documents=self.knowledge is not None, web=self.web is not None
+        )  # fmt: skip
+        found: list[Source] = []
+        left_out: list[LeftOut] = []
+        failed: list[str] = []
+        if self.knowledge is not None and where in ("documents", "both"):
+            found, left_out = retrieve(state["plan"], at, state["question"], self.knowledge, wider=wider)
+        if self.web is not None and where in ("web", "both"):
+            of_web = retrieve_web(state["plan"], at, state["question"], self.web, self._embedder(), wider=wider)
+            found, left_out, failed = [*found, *of_web[0]], [*left_out, *of_web[1]], of_web[2]
         known = {(source["question"], source["document"], source["start"]) for source in state["sources"]}
-        found = retrieve(state["plan"], at, state["question"], self.knowledge, wider=state["round"] > 0)
-        sources = [source for source in found[0] if (at, source["document"], source["start"]) not in known]
-        orders = [order for order in found[1] if order not in state["left_out"]]
+        sources = [source for source in found if (at, source["document"], source["start"]) not in known]
+        orders = [order for order in left_out if order not in state["left_out"]]
         names = ", ".join(dict.fromkeys(source["document"] for source in sources))
         what = f"{count_of(len(sources), 'passage')} of {names}" if sources else "no passage"
+        if self.web is not None:
+            what = f"{where}: {what}"
         if orders:
             what += f"; {count_of(len(orders), 'order')} to models left out"
-        return what, {"sources": sources, "left_out": orders}
+        lines = [Step(node="web", what=line, seconds=0.0) for line in failed]
+        return what, {"sources": sources, "left_out": orders, "trace": lines}
+
+    def _embedder(self) -> Any:
+        from groundup.embedding import load
+
+        return self.knowledge.embedder if self.knowledge is not None else load()
 
     def read(self, state: State) -> Found:
         """Notes from the passages of the sub-question at hand."""
@@ -116,7 +136,11 @@ class Brain:
         parts = [{"heading": "", "sentences": sentences}] if sentences else outline(state["plan"], notes)
         parts += disagreements(notes)
         count = sum(len(part["sentences"]) for part in parts)
-        what = f"{count_of(count, 'sentence')} with a place" if count else "nothing: the documents do not say"
+        what = (
+            f"{count_of(count, 'sentence')} with a place"
+            if count
+            else f"nothing: the {'documents' if self.web is None else 'sources'} do not say"
+        )
         if unsupported:
             what += f", {len(unsupported)} without left out"
         return what, {"parts": parts, "unsupported": unsupported, "draft": draft if sentences else None}
@@ -162,6 +186,7 @@ def traced(name: str, node: Callable[[State], Found]) -> Callable[[State], dict[
     def run(state: State) -> dict[str, Any]:
         begin = time.perf_counter()
         what, changes = node(state)
-        return {**changes, "trace": [{"node": name, "what": what, "seconds": time.perf_counter() - begin}]}
+        step = {"node": name, "what": what, "seconds": time.perf_counter() - begin}
+        return {**changes, "trace": [*changes.get("trace", []), step]}
 
     return run

@@ -13,6 +13,7 @@ from typing import Literal
 from groundup.stack.retrieval.rag import terms
 
 Kind = Literal["single", "several", "comparison"]
+Where = Literal["documents", "web", "both", "none"]
 MOST = 5  # sub-questions
 LONGEST = 200  # characters of one
 
@@ -65,6 +66,40 @@ def query(plan: list[str], at: int) -> str:
     """What is looked up for a sub-question: with the one before it, where it points back (`And what does it cost?`)."""
     back = at and _POINTING.search(plan[at])
     return f"{plan[at - 1]} {plan[at]}" if back else plan[at]
+
+
+_OWN = re.compile(
+    r"\b(?:our|my)\b|\b(?:the|these|those)\s+(?:documents?|notes?|papers?|files?|runbooks?)\b", re.IGNORECASE
+)
+_CHANGING = re.compile(
+    r"\b(?:latest|newest|currently|today|nowadays|this\s+(?:week|month|year)|news|as\s+of|so\s+far|up[\s-]to[\s-]date"
+    r"|recent(?:ly)?|prices?|released|on\s+the\s+(?:web|internet))\b|\bcurrent\s+(?:version|state|price|status)\b"
+    r"|\b20[2-9]\d\b",
+    re.IGNORECASE,
+)
+
+
+def choose(looked_up: str, *, documents: bool, web: bool) -> Where:
+    """Where a sub-question is looked for, by rules; the first that fits decides.
+
+    1. It has no word to look up: nowhere.
+    2. There are only documents, or only the web: there.
+    3. It asks of what is one's own ("our", "my", "these notes"): documents, so that it is not sent to a search server.
+    4. It asks of what changes ("latest", "price", a year since 2020): the web.
+    5. Otherwise both.
+
+    Args:
+        looked_up: the sub-question, as it is looked up (`query`).
+        documents: whether there are documents.
+        web: whether there is the web.
+    """
+    if not terms(looked_up) or not (documents or web):
+        return "none"
+    if not (documents and web):
+        return "documents" if documents else "web"
+    if _OWN.search(looked_up):
+        return "documents"
+    return "web" if _CHANGING.search(looked_up) else "both"
 
 
 def _sides(question: str) -> tuple[str, str] | None:

@@ -9,15 +9,17 @@ from groundup.systems.research.state import Cost, LeftOut, State, Step
 
 @dataclass(frozen=True)
 class Citation:
-    """A span of a document that was retrieved.
+    """A span of a document or page that was retrieved.
 
     Attributes:
         number: what sentences cite it by, from 1, in the order in which they need it.
-        document: the document's name in the knowledge base.
+        document: the document's name in the knowledge base, or the page's address.
         start: the first character of the span in the document.
         end: behind its last.
         headings: what it stands under.
         quote: the span; line ends within a paragraph are spaces.
+        title: of a page of the web.
+        accessed: when a page of the web was read, in UTC; empty for a document.
     """
 
     number: int
@@ -26,6 +28,8 @@ class Citation:
     end: int
     headings: str
     quote: str
+    title: str = ""
+    accessed: str = ""
 
     @property
     def where(self) -> str:
@@ -67,6 +71,7 @@ class Report:
         written: whether a model wrote the sentences; else they are quotes.
         trace: what each step did.
         costs: each call of a model.
+        web: where pages were searched and read; empty for documents alone.
     """
 
     id: str
@@ -82,22 +87,27 @@ class Report:
     written: bool
     trace: tuple[Step, ...]
     costs: tuple[Cost, ...]
+    web: str = ""
 
     @property
     def abstained(self) -> bool:
-        """Whether the documents do not say."""
+        """Whether no source says."""
         return not self.parts
 
 
-def make_report(id: str, begun: str, state: State) -> Report:
+def make_report(id: str, begun: str, state: State, web: str = "") -> Report:
     """The report of a run that is done."""
     notes, plan = state["notes"], state["plan"]
+    pages = {source["document"]: source for source in state["sources"] if "accessed" in source}
     citations: dict[tuple[str, int, int], Citation] = {}
 
     def cited(number: int) -> int:
         note = notes[number - 1]
         place = (note["document"], note["start"], note["end"])
-        made = Citation(len(citations) + 1, *place, note["headings"], note["text"])
+        page = pages.get(note["document"], {})
+        made = Citation(
+            len(citations) + 1, *place, note["headings"], note["text"], page.get("title", ""), page.get("accessed", "")
+        )
         return citations.setdefault(place, made).number
 
     parts = tuple(
@@ -123,4 +133,5 @@ def make_report(id: str, begun: str, state: State) -> Report:
         written=state["draft"] is not None,
         trace=tuple(state["trace"]),
         costs=tuple(state["costs"]),
+        web=web,
     )

@@ -15,7 +15,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,20 +23,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
+from groundup.knowledge.places import PLACE
 from groundup.secrets import hide
 from groundup.systems.research.report import Report, make_report
 from groundup.systems.research.state import Budget, State, Step, initial
+from groundup.systems.research.web.pages import around
+from groundup.systems.research.web.recorded import TABLES, Kept, kept_page
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
-    from groundup.knowledge import Knowledge
+    from groundup.knowledge import Knowledge, Part
+    from groundup.systems.research.web import Web
 
 LONGEST = 1_000  # characters of a question
 MOST_LINES = 10  # of a person's plan
 _TABLE = """CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, question TEXT NOT NULL, begun TEXT NOT NULL, model TEXT NOT NULL, knowledge TEXT NOT NULL,
-    budget TEXT NOT NULL)"""
+    budget TEXT NOT NULL, web TEXT NOT NULL DEFAULT '')"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Run:
         question: what was asked.
         begun: when, in UTC.
         model: what was to read and write (`groundup.llm.chat_model`); empty for the embedded answerer.
-        knowledge: where the knowledge base is.
+        knowledge: where the knowledge base is; empty for the web alone.
+        web: where pages are searched and read (`open_web`, or `run:ID`); empty for documents alone.
         next: the node that comes now; empty where it is done.
     """
 
@@ -57,6 +62,7 @@ class Run:
     begun: str
     model: str
     knowledge: str
+    web: str
     next: str
 
 
@@ -71,14 +77,16 @@ def open_research(
     *,
     knowledge: Knowledge | None = None,
     model: BaseChatModel | None = None,
+    web: Web | None = None,
     reading: bool = False,
 ) -> Iterator[Research]:
     """The runs in a file, which is made if it is not there, unless `reading`.
 
     Args:
         path: the SQLite file.
-        knowledge: where runs look; needed to `run`.
+        knowledge: the documents; needed to `run`, unless there is the web.
         model: what reads and writes; needed to `run`.
+        web: where pages are searched and read.
         reading: whether the file must be there.
 
     Raises:
@@ -100,7 +108,10 @@ def open_research(
         saver.setup()
         with database:
             database.execute(_TABLE)
-        yield Research(database, saver, knowledge, model)
+            database.executescript(TABLES)
+            if "web" not in {column[1] for column in database.execute("PRAGMA table_info(runs)")}:
+                database.execute("ALTER TABLE runs ADD COLUMN web TEXT NOT NULL DEFAULT ''")  # a store before the web
+        yield Research(database, saver, knowledge, model, web)
     except sqlite3.Error as error:
         raise StoreError(
             f"store must be a file that can be read and written, and '{path}' cannot be: {error}. "
@@ -115,11 +126,18 @@ class Research:
     """The runs. `open_research` makes one."""
 
     def __init__(
-        self, database: sqlite3.Connection, saver: Any, knowledge: Knowledge | None, model: BaseChatModel | None
+        self,
+        database: sqlite3.Connection,
+        saver: Any,
+        knowledge: Knowledge | None,
+        model: BaseChatModel | None,
+        web: Web | None = None,
     ) -> None:
-        self.database, self.saver, self.knowledge, self.model = database, saver, knowledge, model
+        self.database, self.saver, self.knowledge, self.model, self.web = database, saver, knowledge, model, web
 
-    def begin(self, question: str, budget: Budget | None = None, *, model: str = "", knowledge: str = "") -> str:
+    def begin(
+        self, question: str, budget: Budget | None = None, *, model: str = "", knowledge: str = "", web: str = ""
+    ) -> str:
         """Write a run down, and give its id. Nothing is looked for before `run`.
 
         Args:
@@ -127,6 +145,7 @@ class Research:
             budget: the limits.
             model: the model's name, for whoever resumes.
             knowledge: where the knowledge base is, for whoever resumes.
+            web: where pages are searched and read, for whoever resumes; otherwise the name of what is open.
 
         Raises:
             UsageError: the question says nothing, or too much.
@@ -137,9 +156,10 @@ class Research:
         if len(asked) > LONGEST:
             raise UsageError(f"question must have at most {LONGEST:,} characters, got {len(asked):,}. Ask in parts.")
         id, now = uuid.uuid4().hex[:8], datetime.now(UTC).isoformat(timespec="seconds")
-        row = (id, asked, now, model, knowledge, json.dumps(asdict(budget or Budget())))
+        web = web or (self.web.name if self.web else "")
+        row = (id, asked, now, model, knowledge, json.dumps(asdict(budget or Budget())), web)
         with self.database:
-            self.database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+            self.database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return id
 
     def run(self, id: str, *, until: str = "") -> Iterator[Step]:
@@ -153,12 +173,8 @@ class Research:
             UnknownName: there is no such run.
             ModelUnavailable: the model does not answer. The run stays where it is.
         """
-        from groundup.systems.research.graph import Brain, build
-
-        assert self.knowledge is not None, "runs need a knowledge base"
-        assert self.model is not None, "runs need a model"
         run = self.find(id)
-        graph = build(Brain(self.knowledge, self.model), self.saver)
+        graph = self._graph(run.id)
         config = self._config(run.id)
         begun = bool(graph.get_state(config).values)
         if begun and not run.next:
@@ -178,10 +194,6 @@ class Research:
             UnknownName: there is no such run.
             UsageError: it is not planned yet, or has gone on; or the plan has no line, or too many.
         """
-        from groundup.systems.research.graph import Brain, build
-
-        assert self.knowledge is not None, "runs need a knowledge base"
-        assert self.model is not None, "runs need a model"
         run, state = self.find(id), self._state(self.find(id).id)
         if state is None or not state["trace"] or state["trace"][-1]["node"] != "plan":
             raise UsageError(f"plan must be changed when it is made and nothing is looked for; {run.next} comes next.")
@@ -192,7 +204,7 @@ class Research:
                 f"plan must have from 1 to {MOST_LINES} sub-questions, got {len(lines)}. One on each line."
             )
         step = {"node": "plan", "what": f"by a person: {' · '.join(lines)}", "seconds": 0.0}
-        graph = build(Brain(self.knowledge, self.model), self.saver)
+        graph = self._graph(run.id)
         graph.update_state(self._config(run.id), {"plan": lines, "trace": [step]}, as_node="plan")
 
     def planned(self, id: str) -> list[str]:
@@ -214,7 +226,43 @@ class Research:
             )
         state = self._state(run.id)
         assert state is not None
-        return make_report(run.id, run.begun, state)
+        return make_report(run.id, run.begun, state, run.web)
+
+    def replayed(self, id: str) -> Web:
+        """What a run read of the web, as a source for another run; nothing else is read.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
+        return Kept(self.database, self._held, self.find(id).id, None)
+
+    def open_page(self, citation: str, id: str = "") -> list[Part]:
+        """The text behind a citation of a page, as it was kept, with its surroundings.
+
+        Args:
+            citation: as a report gives it, `https://docs.example/jitter:120-260`.
+            id: the run that read the page; otherwise the newest that did.
+
+        Raises:
+            UnknownName: no run has read the page, or there is no such run.
+            UsageError: it is no place of the page.
+        """
+        match = PLACE.fullmatch(citation)
+        if match is None:
+            raise UsageError(
+                f"CITATION must be as a report gives it: 'https://docs.example/jitter:120-260', got '{citation}'."
+            )
+        page = kept_page(self.database, match["source"], self.find(id).id if id else "")
+        if page is None:
+            known = [row[0] for row in self.database.execute("SELECT DISTINCT address FROM pages")]
+            raise UnknownName("page that was read", match["source"], known, see="groundup research reports")
+        start, end = int(match["start"]), int(match["end"])
+        if not start < end <= len(page.text):
+            raise UsageError(
+                f"CITATION must be a place in the page, and {page.address} has none from {start} to {end} as it was "
+                f"read at {page.accessed}. Name the report that cites it with --report."
+            )
+        return around(page, start, end)
 
     def find(self, id: str) -> Run:
         """The run of this id, or of the one that begins with it.
@@ -230,11 +278,23 @@ class Research:
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
-        rows = self.database.execute("SELECT id, question, begun, model, knowledge FROM runs ORDER BY rowid DESC")
+        rows = self.database.execute("SELECT id, question, begun, model, knowledge, web FROM runs ORDER BY rowid DESC")
         return [
-            Run(id, question, begun, model, knowledge, self._next(id))
-            for id, question, begun, model, knowledge in rows.fetchall()
+            Run(id, question, begun, model, knowledge, web, self._next(id))
+            for id, question, begun, model, knowledge, web in rows.fetchall()
         ]
+
+    def _graph(self, id: str) -> Any:
+        from groundup.systems.research.graph import Brain, build
+
+        assert self.knowledge is not None or self.web is not None, "runs need a knowledge base, or the web"
+        assert self.model is not None, "runs need a model"
+        web = None if self.web is None else Kept(self.database, self._held, id, self.web)
+        return build(Brain(self.knowledge, self.model, web), self.saver)
+
+    def _held(self) -> AbstractContextManager[object]:
+        """Holds the file against the saver, which writes from threads of its own."""
+        return self.saver.lock
 
     def _next(self, id: str) -> str:
         state = self._state(id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from groundup.errors import UsageError
 
@@ -34,12 +34,14 @@ class Source(TypedDict):
 
     Attributes:
         question: the number of the sub-question that it was retrieved for.
-        document: the document's name.
+        document: the document's name, or the page's address.
         start: its first character in the document.
         end: behind its last.
         headings: what it stands under.
         text: what it says; paragraphs on one line each, and blanks where something was left out.
         sha256: of the text as it is stored.
+        title: of a page of the web.
+        accessed: when a page of the web was read, in UTC.
     """
 
     question: int
@@ -49,6 +51,8 @@ class Source(TypedDict):
     headings: str
     text: str
     sha256: str
+    title: NotRequired[str]
+    accessed: NotRequired[str]
 
 
 class Note(TypedDict):
@@ -86,7 +90,7 @@ class Part(TypedDict):
 
 
 class Step(TypedDict):
-    """What a node did."""
+    """What a node did, or as node `web`, which search or page could not be had and why."""
 
     node: str
     what: str
@@ -159,7 +163,7 @@ def used_up(state: State) -> str:
     """Which limit of its budget a run has reached, in words; empty where none."""
     budget, trace = state["budget"], state["trace"]
     used = {
-        "steps": len(trace),
+        "steps": sum(step["node"] != "web" for step in trace),
         "tokens": sum(cost["tokens_in"] + cost["tokens_out"] for cost in state["costs"]),
         "seconds": sum(step["seconds"] for step in trace),
     }
