@@ -23,6 +23,7 @@ from pathlib import Path
 from groundup.errors import MissingPackage
 
 MODULES = {
+    "google-re2": "re2",
     "langgraph-checkpoint-sqlite": "langgraph.checkpoint.sqlite",
     "markdown-it-py": "markdown_it",
     "pystemmer": "Stemmer",

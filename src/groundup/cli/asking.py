@@ -14,6 +14,7 @@ from groundup.cli.collecting import store_option
 from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
+from groundup.cli.reading import given_patterns, patterns_option
 from groundup.errors import UsageError
 from groundup.extras import need
 
@@ -50,6 +51,7 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 )
 @knowledge_option
 @store_option
+@patterns_option
 @json_option
 def ask_command(
     question: tuple[str, ...], model: str | None, since: str | None, knowledge: str | None, store: str, as_json: bool
@@ -115,7 +117,7 @@ def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, A
             "`groundup copilot ingest FILE` or `groundup copilot learn FOLDER`, or name it with --store or --knowledge."
         )
     return {
-        "store": stack.enter_context(open_store(store, reading=True)) if has_store else None,
+        "store": stack.enter_context(open_store(store, reading=True, patterns=given_patterns())) if has_store else None,
         "knowledge": open_knowledge(location, reading=True) if has_knowledge else None,
     }
 

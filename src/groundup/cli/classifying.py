@@ -14,7 +14,7 @@ import click
 from groundup.cli.collecting import store_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, print_json, progress, shown
-from groundup.cli.reading import SINCE, clock, iso, read_named
+from groundup.cli.reading import SINCE, clock, given_patterns, iso, patterns_option, read_named
 from groundup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def label_command(place: str, label: str | None, alike: bool, remove: bool, stor
 @click.option("--binary", is_flag=True, help="Take every label but normal as alert.")
 @click.option("--metric", default="f1", show_default=True, metavar="f1|precision|recall", help="The deciding metric.")
 @store_option
+@patterns_option
 @model_option
 @json_option
 def train_command(
@@ -122,7 +123,7 @@ def _examples(
         return list(read_examples(file, tagged=tagged, label=label, message=message, binary=binary)), file
     if tagged or label or message:
         raise UsageError("--tagged, --label and --message describe a FILE with labels, and no FILE is given. Give one.")
-    with open_store(store, reading=True) as opened:
+    with open_store(store, reading=True, patterns=given_patterns()) as opened:
         return examples_of(opened, binary=binary), f"the labels in {store}"
 
 
@@ -161,6 +162,7 @@ def _scores(scores: Scores) -> str:
 @click.command("classify", epilog="Example: groundup copilot classify checkout.log --top 10")
 @NAMES
 @store_option
+@patterns_option
 @model_option
 @SINCE
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Number of records to show.")
@@ -211,6 +213,7 @@ def _document(record: Record, prediction: Prediction) -> dict[str, Any]:
 @click.command("anomalies", epilog="Example: groundup copilot anomalies checkout --window 5m --since 1d")
 @NAMES
 @store_option
+@patterns_option
 @SINCE
 @click.option("--window", metavar="SPAN", help="Length of a window of time: 30s, 5m, 1h [a sixtieth of the log].")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Number of anomalies to show.")
@@ -278,6 +281,7 @@ def _description(anomaly: Anomaly) -> str:
 @click.command("features", epilog="Example: groundup copilot features checkout.log -o features.csv")
 @NAMES
 @store_option
+@patterns_option
 @SINCE
 @click.option("-o", "--output", default="-", metavar="FILE", help="The table [standard output].")
 def features_command(names: tuple[str, ...], store: str, since: str | None, output: str) -> int:

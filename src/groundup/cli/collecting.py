@@ -14,6 +14,7 @@ import click
 
 from groundup.cli.options import json_option, timezone_option
 from groundup.cli.output import console, count_of, print_json, progress, shown
+from groundup.cli.reading import given_patterns, patterns_option
 from groundup.errors import UsageError
 from groundup.systems.copilot.errors import CannotRead, ClusterError
 
@@ -40,6 +41,7 @@ def store_option(function: F) -> F:
 @store_option
 @click.option("--follow", is_flag=True, help="Store lines as they are written, until Ctrl-C.")
 @timezone_option
+@patterns_option
 @json_option
 def ingest_command(files: tuple[str, ...], store: str, follow: bool, zone: tzinfo | None, as_json: bool) -> int:
     """Store the new lines of log files, folders and pipes.
@@ -57,7 +59,7 @@ def ingest_command(files: tuple[str, ...], store: str, follow: bool, zone: tzinf
         def report(source: Source, lines: int) -> None:
             bar.update(task, advance=lines, description=f"Reading {shown(source.name)}")
 
-        with open_store(store) as opened:
+        with open_store(store, patterns=given_patterns()) as opened:
             done = ingest_files(opened, paths, report=report, stopped=stop.is_set, zone=zone)
             if "-" in files and not stop.is_set():
                 try:
@@ -87,7 +89,7 @@ def _again(
     state = state_of(paths)
     if state == done.state:
         return Ingested(waiting=done.waiting, state=state)
-    with open_store(store, wait=PATIENT) as opened:
+    with open_store(store, wait=PATIENT, patterns=given_patterns()) as opened:
         return ingest_files(opened, paths, report=report, stopped=stop.is_set, zone=zone)
 
 
@@ -143,6 +145,7 @@ class Every(click.ParamType):
     help="Go on until Ctrl-C, and store new lines this often [10s].",
 )
 @store_option
+@patterns_option
 @json_option
 def collect_command(
     namespace: str | None,
@@ -182,7 +185,7 @@ def collect_command(
         def once() -> Collected:
             return collect(
                 store, cluster, namespace=where, selector=selector, report=report, stopped=stop.is_set,
-                wait=PATIENT if follow else WAIT, streams=streams if follow else None,
+                wait=PATIENT if follow else WAIT, streams=streams if follow else None, patterns=given_patterns(),
             )  # fmt: skip
 
         try:
@@ -194,7 +197,7 @@ def collect_command(
                     if not error.passing:
                         raise
                     console(err=True).print(f"[yellow]{shown(str(error))} Going on.[/]")
-            done.lines += store_streamed(store, cluster, streams, report=report)
+            done.lines += store_streamed(store, cluster, streams, report=report, patterns=given_patterns())
         finally:
             streams.close()
     with open_store(store, reading=True) as opened:

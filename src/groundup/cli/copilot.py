@@ -15,7 +15,7 @@ from groundup.cli.collecting import collect_command, ingest_command, status_comm
 from groundup.cli.mine import SystemGroup
 from groundup.cli.options import json_option, timezone_option
 from groundup.cli.output import console, print_json, shown
-from groundup.cli.reading import SINCE, clock, complain, iso, read_files, read_named
+from groundup.cli.reading import SINCE, clock, complain, iso, patterns_option, read_files, read_named
 from groundup.cli.serving import demo_command, page_command, serve_command
 
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
@@ -56,6 +56,7 @@ for command in (
 @store_option
 @SINCE
 @timezone_option
+@patterns_option
 @json_option
 def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzinfo | None, as_json: bool) -> int:
     """Show at most 20 lines that hold the root cause.
@@ -106,6 +107,7 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzi
 @FILES
 @SINCE
 @click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="Number of templates to show.")
+@patterns_option
 @json_option
 def templates_command(files: tuple[str, ...], since: str | None, top: int, as_json: bool) -> int:
     """Show the templates behind the messages of log files.

@@ -18,10 +18,32 @@ from groundup.cli.output import console, progress, shown
 if TYPE_CHECKING:
     from groundup.systems.copilot import Record
     from groundup.systems.copilot.logs import Tally
+    from groundup.systems.copilot.patterns import Patterns
 
 SINCE = click.option(
     "--since", metavar="SPAN|TIME", help="Read from here on: 10m, 2h, 1d before the newest line, or a time."
 )
+PATTERNS = "groundup.patterns"
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        from groundup.systems.copilot.patterns import load_patterns
+
+        ctx.meta[PATTERNS] = load_patterns(value)
+
+
+patterns_option = click.option(
+    "--patterns", envvar="GROUNDUP_PATTERNS", metavar="FILE", expose_value=False, callback=_remember,
+    help="Formats and maskings of your own, in TOML [GROUNDUP_PATTERNS].",
+)  # fmt: skip
+
+
+def given_patterns() -> Patterns | None:
+    """The patterns that the command line names."""
+    return click.get_current_context().meta.get(PATTERNS)
+
+
 EVERY = 5_000  # records between two movements of the progress display
 
 
@@ -53,7 +75,9 @@ def _stored(command: str, names: tuple[str, ...], store: str, since: str | None,
             f"{command} takes one name of a stored log, got {len(names)}: {', '.join(names)}. "
             "Give one of them, or their namespace. Without a name, you get everything in the store."
         )
-    return stack.enter_context(open_store(store, reading=True)).records(names[0] if names else None, since)
+    return stack.enter_context(open_store(store, reading=True, patterns=given_patterns())).records(
+        names[0] if names else None, since
+    )
 
 
 def read_files(
@@ -68,7 +92,7 @@ def read_files(
     from groundup.systems.copilot.logs import after, moment, open_logs, parse
     from groundup.systems.copilot.times import DAY, extent
 
-    names = list(files)
+    names, patterns = list(files), given_patterns()
     paths = [_spooled(stack) if name == "-" and since else name for name in names]
     bar = stack.enter_context(progress(quiet=quiet))
     task = bar.add_task("Reading", total=None)
@@ -85,7 +109,7 @@ def read_files(
             try:
                 with open_logs(path) as lines:
                     lines.name = source
-                    for count, record in enumerate(parse(lines, source=source, zone=zone)):
+                    for count, record in enumerate(parse(lines, source=source, zone=zone, patterns=patterns)):
                         if count % EVERY == 0:
                             bar.update(task, advance=EVERY if count else 0, description=f"Reading {shown(source)}")
                         yield record

@@ -13,6 +13,7 @@ from groundup.cli.collecting import store_option
 from groundup.cli.knowledge import knowledge_option
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, shown
+from groundup.cli.reading import given_patterns, patterns_option
 from groundup.listening import LOOPBACK, url
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ PORT = click.IntRange(0, 65535)
 @click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API, or the next free port.")
 @click.option("--page-port", default=8601, show_default=True, type=PORT, help="Port of the page, on loopback.")
 @click.option("--page/--no-page", default=True, help="Serve the page beside the API.")
+@patterns_option
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds that a request may take.")
 @click.option("--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="Megabytes of a log file.")
 def serve_command(
@@ -61,7 +63,7 @@ def serve_command(
     settings = Settings(
         Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
         model=model, knowledge=knowledge or "", classifier=classifier, timeout=timeout,
-        upload_limit=upload_limit * MEGABYTE,
+        upload_limit=upload_limit * MEGABYTE, patterns=given_patterns(),
     )  # fmt: skip
     out = console()
     serve(

@@ -247,7 +247,8 @@ def retrieve(
 
     evidence = [] if store is None else why(store.records(since=since))
     gravest = sorted(evidence, key=lambda piece: -piece.score)
-    messages = [next(parse([piece.text])).message for piece in gravest[:2]]
+    patterns = None if store is None else store.patterns
+    messages = [next(parse([piece.text], patterns=patterns)).message for piece in gravest[:2]]
     gravest.sort(key=lambda piece: not _is_change(piece))  # no failure tells why; a change before the first one may
     evidence = [piece for piece in evidence if piece in gravest[:MOST_LINES]]  # as they came
     lines = [] if store is None else _lines(question, store, since, evidence)

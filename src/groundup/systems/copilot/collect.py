@@ -24,7 +24,7 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from typing import Any
 from groundup.secrets import hide
 from groundup.systems.copilot.cluster import SECOND, Cluster, Line, NoLog, microseconds
 from groundup.systems.copilot.errors import ClusterError
+from groundup.systems.copilot.patterns import Patterns
 from groundup.systems.copilot.store import Source, Store, open_store
 from groundup.systems.copilot.streams import Streams
 
@@ -111,6 +112,7 @@ def collect(
     stopped: Callable[[], bool] = lambda: False,
     wait: float = 5.0,
     streams: Streams | None = None,
+    patterns: Patterns | None = None,
 ) -> Collected:
     """Store what is new in a cluster's logs and events.
 
@@ -123,17 +125,23 @@ def collect(
         stopped: whether to stop after the batch.
         wait: seconds to wait for another process that holds the store.
         streams: what follows the logs between this round and the next one.
+        patterns: formats and maskings of one's own.
     """
-    return _Round(Path(path), cluster, report, stopped, wait, streams).run(namespace, selector)
+    return _Round(Path(path), cluster, report, stopped, wait, streams, patterns).run(namespace, selector)
 
 
 def store_streamed(
-    path: str | Path, cluster: Cluster, streams: Streams, *, report: Report = lambda source, lines: None
+    path: str | Path,
+    cluster: Cluster,
+    streams: Streams,
+    *,
+    report: Report = lambda source, lines: None,
+    patterns: Patterns | None = None,
 ) -> int:
     """Store what has come in the streams since the last round, and ask the cluster for nothing; says how many lines."""
-    last = _Round(Path(path), cluster, report, lambda: False, 5.0, streams)
+    last = _Round(Path(path), cluster, report, lambda: False, 5.0, streams, patterns)
     if streams.open:
-        with open_store(path, wait=last.wait) as store:
+        with last.open_store() as store:
             last.known = {source.key: source for source in store.sources()}
             last._streamed(store)
     return last.done.lines
@@ -142,13 +150,16 @@ def store_streamed(
 class _Round:
     def __init__(
         self, path: Path, cluster: Cluster, report: Report, stopped: Callable[[], bool], wait: float,
-        streams: Streams | None,
+        streams: Streams | None, patterns: Patterns | None,
     ) -> None:  # fmt: skip
         self.path, self.cluster, self.report, self.stopped, self.wait = path, cluster, report, stopped, wait
-        self.streams = streams
+        self.streams, self.patterns = streams, patterns
         self.done = Collected()
         self.known: dict[tuple[Any, ...], Source] = {}
         self.read: set[tuple[Any, ...]] = set()  # containers that have a log
+
+    def open_store(self) -> AbstractContextManager[Store]:
+        return open_store(self.path, wait=self.wait, patterns=self.patterns)
 
     def run(self, namespace: str | None, selector: str) -> Collected:
         pods = self.cluster.pods(namespace, selector)
@@ -158,7 +169,7 @@ class _Round:
             if error.passing:
                 raise
             events, self.done.notes["events"] = [], str(error)  # a role for logs alone is of use too
-        with open_store(self.path, wait=self.wait) as store:
+        with self.open_store() as store:
             self.known = {source.key: source for source in store.sources()}
             self._events(store, events, {pod["metadata"]["name"] for pod in pods} if selector else None)
             followed = self._streamed(store)
@@ -277,7 +288,7 @@ class _Round:
                     cursor |= {"since": next_since, "mark": _mark(batch, next_since)}
                 cursor |= {"finished": True} if ended and not log.note else {}
             if batch or cursor != source.cursor:
-                with open_store(self.path, wait=self.wait) as store:
+                with self.open_store() as store:
                     source = replace(store.known(source), cursor=source.cursor)
                     if seen is None:
                         seen = store.seen([source], since) if source.id else Counter()
@@ -313,7 +324,7 @@ class _Round:
         if not earlier or instance.run.started is None:
             return
         old = earlier[-1]
-        with open_store(self.path, wait=self.wait) as store:
+        with self.open_store() as store:
             suspects = store.last_lines(old, instance.run.started)
         if not suspects:
             return
@@ -324,7 +335,7 @@ class _Round:
             while count < len(suspects) and suspects[-1 - count] in written:
                 count += 1
             if count:
-                with open_store(self.path, wait=self.wait) as store:
+                with self.open_store() as store:
                     self.known[old.key] = store.append(store.known(old), [], times=[], cursor={}, redo=count)
                 self.done.lines -= count
 

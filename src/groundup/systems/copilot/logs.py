@@ -15,7 +15,7 @@ import io
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -27,6 +27,7 @@ from groundup.systems.copilot.content import PIECE, Opened, opened_as_text
 from groundup.systems.copilot.formats import FORMATS, after_time, plain
 from groundup.systems.copilot.joining import EXCEPTION, Trace
 from groundup.systems.copilot.parsed import Parsed
+from groundup.systems.copilot.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
 from groundup.systems.copilot.servers import columns_of, read_w3c
 from groundup.systems.copilot.structured import EVENT, is_export, read_export
 from groundup.systems.copilot.times import DAY, Naive, in_zone, latest_day, seconds
@@ -208,6 +209,7 @@ def parse(
     times: Iterator[float | None] | None = None,
     stored: bool = False,
     zone: tzinfo | None = None,
+    patterns: Patterns | None = None,
 ) -> Iterator[Record]:
     """The records of log lines in their order, with what belongs to them: exceptions, parts of a line, a message below.
 
@@ -217,9 +219,35 @@ def parse(
         times: for each line, when a container runtime received it. It is trusted rather than what the line says.
         stored: whether `times` are what was made of the lines when they were stored.
         zone: the zone of times that name none; UTC unless given.
+        patterns: formats and maskings of one's own (`patterns`).
     """
-    unwrap, order = Unwrapper(), list(FORMATS)
-    main = _Stream()
+    if patterns is None:
+        return _records(lines, source, times, stored, zone, Unwrapper(), list(FORMATS), MAY_WRAP, _Stream)
+    read, order = Reader(patterns), list(FORMATS)
+
+    def own(text: str) -> Parsed:
+        return read(text) or _parse(text, order)
+
+    records = _records(
+        lines, source, times, stored, zone, OwnUnwrapper(read=read), [own], Everything(),
+        lambda: _Stream(OwnTrace(read=read)),
+    )  # fmt: skip
+    return patterns.masked(records) if patterns.masks else records
+
+
+def _records(
+    lines: Iterable[str],
+    source: str,
+    times: Iterator[float | None] | None,
+    stored: bool,
+    zone: tzinfo | None,
+    unwrap: Unwrapper,
+    order: list[Any],
+    may_wrap: Container[str],
+    new_stream: Callable[[], _Stream],
+) -> Iterator[Record]:
+    """As `parse`; what takes wrappers off, the formats and the streams are given."""
+    main = new_stream()
     streams = {"": main}
     waiting: deque[tuple[Record, _Stream]] = deque()  # where there are several streams
     received: float | None = None
@@ -231,14 +259,14 @@ def parse(
                 _finish(main, order, received, zone)
             continue
         part, stream, time, service = False, main, None, None
-        if line[10:11] == "T" or line[0] in MAY_WRAP or line[:2] == "[p" or "\x1b" in line:
+        if line[10:11] == "T" or line[0] in may_wrap or line[:2] == "[p" or "\x1b" in line:
             text, time, service, name, part = unwrap(line)
             if received is not None and not stored:
                 time = received
             if name:
                 stream = streams.get(name)
                 if stream is None:
-                    stream = streams[name] = _Stream()
+                    stream = streams[name] = new_stream()
         else:
             text = line
             if received is not None and not stored:

@@ -21,6 +21,7 @@ from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_upload, open_content
 from groundup.systems.copilot.logs import MAX_LINE, Record, parse, span
 from groundup.systems.copilot.overview import Bar, Seen, StoredLine, newest_lines, seen_templates, timeline
+from groundup.systems.copilot.patterns import Patterns
 from groundup.systems.copilot.store import Source, Store, open_store
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Settings:
         upload_limit: bytes of a file that is sent, packed or not; unpacked it may have ten times as many.
         body_limit: bytes of any other body.
         timeout: seconds that a request may take.
+        patterns: formats and maskings of one's own.
     """
 
     store: Path
@@ -61,6 +63,7 @@ class Settings:
     upload_limit: int = 256 * MEGABYTE
     body_limit: int = 8 * MEGABYTE
     timeout: float = 60.0
+    patterns: Patterns | None = None
 
     def __post_init__(self) -> None:
         if self.timeout <= 0:
@@ -187,7 +190,9 @@ class Copilot:
             yield store
 
     def _open(self, deadline: Deadline, *, reading: bool) -> AbstractContextManager[Store]:
-        return open_store(self.settings.store, reading=reading, wait=max(0.1, deadline.left))
+        return open_store(
+            self.settings.store, reading=reading, wait=max(0.1, deadline.left), patterns=self.settings.patterns
+        )
 
     # ── what is asked ───────────────────────────────────────────────────────────────────────────────────────────────
     def status(self, deadline: Deadline) -> dict[str, Any]:
@@ -233,7 +238,9 @@ class Copilot:
     ) -> list[Evidence]:
         """The lines that hold the root cause, of what is stored or of the lines given."""
         if lines is not None:
-            return why(deadline.each(parse(hide_all(lines), source="lines")), most=most)
+            return why(
+                deadline.each(parse(hide_all(lines), source="lines", patterns=self.settings.patterns)), most=most
+            )
         with self.reading(deadline) as store:
             return why(self.records(store, name, since, deadline), most=most)
 
@@ -347,7 +354,7 @@ class Copilot:
         """What the records are taken for, of what is stored or of the lines given."""
         classifier = self.classifier
         if lines is not None:
-            records = list(deadline.each(parse(hide_all(lines), source="lines")))
+            records = list(deadline.each(parse(hide_all(lines), source="lines", patterns=self.settings.patterns)))
         else:
             with self.reading(deadline) as store:
                 records = list(self.records(store, name, since, deadline))

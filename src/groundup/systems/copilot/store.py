@@ -41,6 +41,8 @@ from groundup.systems.copilot.wrappers import Unwrapper
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from groundup.systems.copilot.patterns import Patterns
+
 WAIT = 5.0  # seconds that a process waits for another one to let go of the store
 CHUNK = 2_000  # lines that are read at once
 HELD = 2_000  # lines of several streams that are looked at again when lines follow them
@@ -122,13 +124,16 @@ MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_first, _second,
 
 
 @contextmanager
-def open_store(path: str | Path, *, reading: bool = False, wait: float = WAIT) -> Iterator[Store]:
+def open_store(
+    path: str | Path, *, reading: bool = False, wait: float = WAIT, patterns: Patterns | None = None
+) -> Iterator[Store]:
     """The store in a file, made where there is none (unless `reading`); closed in the end.
 
     Args:
         path: the file.
         reading: whether nothing will be written: several processes may read at a time.
         wait: seconds to wait for a process that holds it.
+        patterns: formats and maskings of one's own, for what is stored and for what is read.
     """
     path = Path(path)
     if reading and not path.exists():
@@ -145,7 +150,7 @@ def open_store(path: str | Path, *, reading: bool = False, wait: float = WAIT) -
             connection.close()
             connection = _connect(path, False, wait)
         _migrate(connection, version)
-        yield Store(path, connection)
+        yield Store(path, connection, patterns)
     except duckdb.Error as error:  # a full disk, most of all
         raise StoreError(
             f"store must be a file that can be read and written, and '{path}' could not be: {error}. "
@@ -244,9 +249,10 @@ class _Tail:
 class Store:
     """An open store. `open_store` makes one."""
 
-    def __init__(self, path: Path, connection: DuckDBPyConnection) -> None:
+    def __init__(self, path: Path, connection: DuckDBPyConnection, patterns: Patterns | None = None) -> None:
         self.path = path
         self.connection = connection
+        self.patterns = patterns
         self._tails: dict[int, _Tail] = {}
         self._miner: Miner | None = None
         self._mined: list[list[Any]] = []  # the templates as they are in the file
@@ -351,7 +357,7 @@ class Store:
         miner, changed, last = self.miner, [], (tail.record or first, math.nan)
         stream = parse(
             chain(tail.texts, texts),
-            times=None if received is None else chain(tail.times, received), zone=zone,
+            times=None if received is None else chain(tail.times, received), zone=zone, patterns=self.patterns,
         )  # fmt: skip
         for index, record in enumerate(stream):
             number = record.number
@@ -398,6 +404,11 @@ class Store:
             "changed": changed,
         }
 
+    @property
+    def _has_pods(self) -> bool:
+        formats = () if self.patterns is None else self.patterns.formats.values()
+        return any("pod" in pattern.groupindex for pattern in formats)
+
     def _tail(self, source: Source) -> _Tail:
         tail = self._tails.get(source.id)
         if tail is None:
@@ -411,7 +422,7 @@ class Store:
                 return tail
             # A file of several streams has several records that may go on.
             begin = row[1]
-            if row[0] and Unwrapper()(row[0]).stream:
+            if row[0] and (self._has_pods or Unwrapper()(row[0]).stream):
                 begin = _one(self.connection.execute(
                     f"SELECT min(record) FROM lines WHERE {where} AND position > $last - {WINDOW}", last
                 ))  # fmt: skip
@@ -567,7 +578,9 @@ class Store:
         for number, position, label, times, texts, template in rows:
             source = sources[number]
             received = (None if time is None else time / 1e6 for time in times)
-            for record in parse(texts, source=source.name, times=received, stored=source.kind != "container"):
+            for record in parse(
+                texts, source=source.name, times=received, stored=source.kind != "container", patterns=self.patterns
+            ):
                 record.number += position - 1
                 yield record, label, str(miner.template_of(template))
                 break
@@ -717,7 +730,9 @@ class Store:
             while True:
                 yield None if math.isnan(times[-1]) else times[-1]
 
-        stream = parse(texts(), source=source.name, times=received(), stored=source.kind != "container")
+        stream = parse(
+            texts(), source=source.name, times=received(), stored=source.kind != "container", patterns=self.patterns
+        )
         for record in stream if begin is None else after(stream, begin):
             record.number += first - 1
             yield record
