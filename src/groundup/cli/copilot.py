@@ -75,10 +75,11 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzi
         evidence = [] if first is None else why(chain([first], records))
     code = 3 if tally.damage else 0
     if as_json:
-        healthy = bool(tally.records) and not evidence and not code
-        read = {"records": tally.records, "lines": tally.lines, "timed": tally.timed, "levelled": tally.levelled}
-        pieces = [_document(vars_of(piece)) for piece in evidence]
-        print_json({"evidence": pieces, "nothing": healthy, "read": read, "unread": tally.damage}, ascii=True)
+        document = {
+            "evidence": [_document(vars_of(piece)) for piece in evidence], "nothing": tally.healthy(evidence),
+            "read": tally.counts, "unread": tally.damage,
+        }  # fmt: skip
+        print_json(document, ascii=True)
         return code
     out = console()
     for reason in tally.damage:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from groundup.systems.copilot import Record
     from groundup.systems.copilot.logs import Tally
     from groundup.systems.copilot.patterns import Patterns
+    from groundup.systems.copilot.store import Store
 
 SINCE = click.option(
     "--since", metavar="SPAN|TIME", help="Read from here on: 10m, 2h, 1d before the newest line, or a time."
@@ -53,8 +54,12 @@ def read_named(
 ) -> Iterator[Record]:  # fmt: skip
     """The records of files, or of what one name means in the store; open as long as the stack is."""
     if _is_stored(names, store):
-        records = _stored(command, names, store, since, stack)
-        return records if tally is None else tally.count(records)
+        opened, name = _stored(command, names, store, stack)
+        records = opened.records(name, since)
+        if tally is None:
+            return records
+        tally.damage += opened.unread(name)
+        return tally.count(records)
     return read_files(names, since, stack, quiet=quiet, tally=tally, zone=zone)
 
 
@@ -66,7 +71,7 @@ def _is_stored(names: tuple[str, ...], store: str) -> bool:
     return not names or given or Path(store).exists()
 
 
-def _stored(command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack) -> Iterator[Record]:
+def _stored(command: str, names: tuple[str, ...], store: str, stack: ExitStack) -> tuple[Store, str | None]:
     from groundup.errors import UsageError
     from groundup.systems.copilot.store import open_store
 
@@ -75,9 +80,8 @@ def _stored(command: str, names: tuple[str, ...], store: str, since: str | None,
             f"{command} takes one name of a stored log, got {len(names)}: {', '.join(names)}. "
             "Give one of them, or their namespace. Without a name, you get everything in the store."
         )
-    return stack.enter_context(open_store(store, reading=True, patterns=given_patterns())).records(
-        names[0] if names else None, since
-    )
+    opened = stack.enter_context(open_store(store, reading=True, patterns=given_patterns()))
+    return opened, names[0] if names else None
 
 
 def read_files(

@@ -18,7 +18,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from groundup.errors import StoreError, UsageError
-from groundup.systems.copilot import Source, open_store
+from groundup.systems.copilot import Source, ingest_files, open_store
 from groundup.systems.copilot.api import create_app
 from groundup.systems.copilot.demo import RUNBOOKS
 from groundup.systems.copilot.incident import Incident, generate
@@ -459,3 +459,52 @@ def test_a_source_of_pushed_lines_is_its_own(api: Api, tmp_path: Path):
     with open_store(tmp_path / "copilot.duckdb", reading=True) as store:
         assert [(one.kind, one.lines) for one in store.sources()] == [("upload", 1), ("pushed", 1)]
         assert store.known(Source("pushed", "app.log")).lines == 1
+
+
+# ── how much was read ───────────────────────────────────────────────────────────────────────────────────────────────
+NOTHING_READ = {"records": 0, "lines": 0, "timed": 0, "levelled": 0}
+
+
+def test_why_says_how_much_it_read_and_how_much_of_it_it_understood(api: Api):
+    client = api()
+    lines = [
+        "2026-03-02T10:00:00Z ERROR order lost",
+        "java.lang.Error: x",
+        "\tat a.B.c(B.java:1)",
+        "hello",
+        "INFO fine",
+    ]
+    read = {"records": 3, "lines": 5, "timed": 1, "levelled": 2}
+    assert client.post("/why", json={"lines": lines}).json()["read"] == read
+    send(client, "a.log", lines)
+    for body in ({}, {"name": "a.log"}):
+        answer = client.post("/why", json=body).json()
+        assert (answer["read"], answer["unread"]) == (read, [])
+    assert client.post("/why", json={"name": "a.log", "since": "1m", "most": 1}).json()["read"]["timed"] == 1
+
+
+def test_no_line_at_all_is_not_called_healthy(api: Api):
+    for body in ({}, {"lines": []}, {"since": "2h"}):
+        answer = api().post("/why", json=body).json()
+        assert answer == {"evidence": [], "nothing": False, "read": NOTHING_READ, "unread": []}
+
+
+def test_a_file_of_the_store_that_was_cut_is_never_called_healthy(api: Api, tmp_path: Path):
+    client, log = api(), tmp_path / "app.log.gz"
+    noise = random.Random(3)
+    lines = [f"2026-03-02T10:00:{i % 60:02}Z INFO served {noise.random()}" for i in range(2_000)]
+    whole = gzip.compress("\n".join(lines).encode())
+    log.write_bytes(whole[:-3000])
+    for _ in range(2):  # nothing is new the second time, and it is cut all the same
+        with open_store(tmp_path / "copilot.duckdb") as store:
+            assert "gzip data ends too early" in ingest_files(store, [str(log)]).unread[str(log)]
+    answer = client.post("/why", json={}).json()
+    assert not answer["nothing"]
+    assert not answer["evidence"]
+    assert answer["read"]["records"] > 100
+    assert "app.log.gz' the gzip data ends too early" in answer["unread"][0]
+    log.write_bytes(whole)
+    with open_store(tmp_path / "copilot.duckdb") as store:
+        ingest_files(store, [str(log)])
+    answer = client.post("/why", json={}).json()
+    assert (answer["nothing"], answer["unread"], answer["read"]["records"]) == (True, [], 2_000)

@@ -145,11 +145,22 @@ class EvidenceLine(BaseModel):
     score: float
 
 
+class Read(BaseModel):
+    """How much was read, and how much of it was understood."""
+
+    records: int
+    lines: int = Field(description="The lines that the records are of.")
+    timed: int = Field(description="How many records have a time.")
+    levelled: int = Field(description="How many records have a level.")
+
+
 class WhyAnswer(BaseModel):
     """At most twenty lines; none where nothing is wrong."""
 
     evidence: list[EvidenceLine]
-    nothing: bool = Field(description="Whether nothing in these logs tells of a failure.")
+    nothing: bool = Field(description="Whether all was read, there was something, and nothing tells of a failure.")
+    read: Read
+    unread: list[str] = Field(description="What was not read, or not to its end, in words.")
 
 
 class SourceStatus(BaseModel):
@@ -482,8 +493,11 @@ def create_app(settings: Settings) -> FastAPI:
     @app.post("/why", tags=["understand"])
     async def why(body: WhyRequest) -> WhyAnswer:
         """The lines that hold the root cause, without any language model."""
-        evidence = await run(copilot.why, body.name, body.since, body.lines, body.most)
-        return WhyAnswer(evidence=[EvidenceLine(**document(piece)) for piece in evidence], nothing=not evidence)
+        evidence, tally = await run(copilot.why, body.name, body.since, body.lines, body.most)
+        return WhyAnswer(
+            evidence=[EvidenceLine(**document(piece)) for piece in evidence], nothing=tally.healthy(evidence),
+            read=Read(**tally.counts), unread=tally.damage,
+        )  # fmt: skip
 
     @app.get("/timeline", tags=["understand"])
     async def timeline(

@@ -52,6 +52,7 @@ class Place:
         head_hash: their hash.
         tail_hash: the hash of the last bytes before `offset`.
         unended: how many bytes of a last line without its end are stored behind `offset`.
+        cut: why it was not read to its end, in words; empty where it was.
     """
 
     device: int = 0
@@ -63,6 +64,7 @@ class Place:
     head_hash: str = ""
     tail_hash: str = ""
     unended: int = 0
+    cut: str = ""
 
 
 @dataclass
@@ -216,6 +218,8 @@ class _Reader:
             place = place_of(source)
             known = (source.name, place.device, place.inode, place.size, place.changed)
             if known == (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns):
+                if place.cut:
+                    self.done.unread[source.name] = place.cut
                 return
         with open_content(path, whole=False) as content:
             source = self._recognised(path, content)
@@ -276,6 +280,7 @@ class _Reader:
             if redo:
                 place = replace(place, unended=0)
             if block.last:
+                place = replace(place, cut=_cut(source.name, content.damage) if content.damage else "")
                 whole = self.whole or content.packed or clock.time() - content.status.st_mtime > QUIET
                 if block.rest and whole and not place.unended:
                     lines += decode(block.rest, first=not place.offset)
@@ -468,6 +473,8 @@ def ingest_stream(
             source = store.append(source, lines, cursor={}, zone=zone)
             report(source, len(lines))
     unread = {STDIN: _cut(STDIN, damage)} if damage else {}
+    if damage and source.id:
+        source = store.append(source, [], cursor={"cut": unread[STDIN]})
     return Ingested(lines=source.lines, files=int(source.lines > 0), unread=unread)
 
 

@@ -15,7 +15,7 @@ import io
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -173,6 +173,15 @@ class Tally:
             self.timed += record.time is not None
             self.levelled += record.level is not None
             yield record
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers, as plain data."""
+        return {"records": self.records, "lines": self.lines, "timed": self.timed, "levelled": self.levelled}
+
+    def healthy(self, evidence: Sequence[object]) -> bool:
+        """Whether there was something, all of it was read, and nothing in it tells of a failure."""
+        return bool(self.records) and not evidence and not self.damage
 
     def __str__(self) -> str:
         """In words: `240 records of 268 lines were read, 240 with a time, 12 with a level`."""

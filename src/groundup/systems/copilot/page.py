@@ -136,12 +136,21 @@ def show_overview(client: Client, name: str | None, since: str | None) -> None:
         st.info("None of these lines has a time.")
     st.subheader("The root cause")
     answer = client.post("/why", name=name, since=since)
+    for reason in answer["unread"]:
+        st.warning(plain(reason))
+    read = answer["read"]
     if answer["nothing"]:
         st.success("Nothing in these logs tells of a failure.")
+    elif not answer["evidence"]:
+        st.info("Nothing in what was read tells of a failure." if read["records"] else "There is no line to look at.")
     for line in answer["evidence"]:
         reasons = plain("; ".join(line["reasons"]))
         st.markdown(f"**{plain(line['source'])}:{line['number']}** · {clock(line['time'])}  \n{reasons}")
         st.code(line["text"], language=None, wrap_lines=True)
+    st.caption(
+        f"{read['records']:,} records of {read['lines']:,} lines were read, {read['timed']:,} with a time, "
+        f"{read['levelled']:,} with a level."
+    )
     st.subheader("Anomalies")
     if not anomalies:
         st.success("Nothing in these logs is unusual.")

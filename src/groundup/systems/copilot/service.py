@@ -19,7 +19,7 @@ from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.secrets import hide_all
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_upload, open_content
-from groundup.systems.copilot.logs import MAX_LINE, Record, parse, span
+from groundup.systems.copilot.logs import MAX_LINE, Record, Tally, parse, span
 from groundup.systems.copilot.overview import Bar, Seen, StoredLine, newest_lines, seen_templates, timeline
 from groundup.systems.copilot.patterns import Patterns
 from groundup.systems.copilot.store import Source, Store, open_store
@@ -235,14 +235,16 @@ class Copilot:
 
     def why(
         self, name: str | None, since: str | None, lines: list[str] | None, most: int, deadline: Deadline
-    ) -> list[Evidence]:
-        """The lines that hold the root cause, of what is stored or of the lines given."""
+    ) -> tuple[list[Evidence], Tally]:
+        """The lines that hold the root cause, of what is stored or of the lines given; and how much was read."""
+        tally = Tally()
         if lines is not None:
-            return why(
-                deadline.each(parse(hide_all(lines), source="lines", patterns=self.settings.patterns)), most=most
-            )
+            records = parse(hide_all(lines), source="lines", patterns=self.settings.patterns)
+            return why(tally.count(deadline.each(records)), most=most), tally
         with self.reading(deadline) as store:
-            return why(self.records(store, name, since, deadline), most=most)
+            evidence = why(tally.count(self.records(store, name, since, deadline)), most=most)
+            tally.damage += store.unread(name)
+        return evidence, tally
 
     def timeline(self, name: str | None, since: str | None, bars: int, deadline: Deadline) -> list[Bar]:
         """Levels over time."""

@@ -283,6 +283,10 @@ class Store:
             )
         return sources
 
+    def unread(self, name: str | None = None) -> list[str]:
+        """What is missing of the sources that a name means, in words: files that were cut or damaged."""
+        return [cut for source in self.find(name) if (cut := source.cursor.get("cut"))]
+
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def append(
         self,
