@@ -8,8 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -20,9 +21,10 @@ from starlette.testclient import TestClient
 from groundup.errors import StoreError, UsageError
 from groundup.systems.copilot import Source, ingest_files, open_store
 from groundup.systems.copilot.api import create_app
+from groundup.systems.copilot.ask import retrieve
 from groundup.systems.copilot.demo import RUNBOOKS
 from groundup.systems.copilot.incident import Incident, generate
-from groundup.systems.copilot.service import Deadline, Settings, Turn
+from groundup.systems.copilot.service import Deadline, Settings, TooSlow, Turn, within
 
 HOST = "http://127.0.0.1:8600"
 Api = Callable[..., TestClient]
@@ -184,20 +186,38 @@ def test_a_model_that_fails_on_the_way_ends_the_answer_with_an_error(api: Api, i
     assert "model must be ollama:NAME" in error(wrong.post("/ask", json={"question": "Why?"}), 422)
 
 
+def trained(client: TestClient, **body: Any) -> dict[str, Any]:
+    """What came of a training."""
+    begun = client.post("/train", json=body)
+    assert begun.status_code == 202, begun.text
+    while True:
+        job = client.get(begun.headers["location"]).json()
+        if job["state"] not in ("running", "stopping"):
+            return job
+        time.sleep(0.05)
+
+
 def test_what_people_say_of_lines_trains_a_classifier_that_says_why(api: Api, incident: Incident):
     client = api()
     message = error(client.post("/classify", json={}), 409)
     assert "There must be a trained classifier, and there is none yet" in message
     for name, lines in incident.files.items():
         send(client, name, lines)
-    assert "examples must have two labels or more" in error(client.post("/train", json={}), 409)
+    failed = trained(client)
+    assert failed["state"] == "failed"
+    assert failed["result"] is None
+    assert failed["error"]["status"] == 409
+    assert "examples must have two labels or more" in failed["error"]["error"]
     for one in client.get("/templates").json():
         truth = "alert" if one["errors"] or "failed" in one["text"] else "normal"
         said = {"source": one["source"], "position": one["position"], "label": truth, "alike": True}
         assert client.post("/feedback", json=said).json()["records"] == one["count"]
     labels = client.get("/feedback").json()
     assert set(labels) == {"normal", "alert"}
-    report = client.post("/train", json={"metric": "recall"}).json()
+    job = trained(client, metric="recall")
+    assert (job["state"], job["error"]) == ("done", None)
+    assert job["step"] == job["steps"] > 10
+    report = job["result"]
     assert report["metric"] == "recall"
     assert 0 <= report["expected"]["recall"] <= 1
     stored = client.post("/classify", json={"name": "checkout.log"}).json()
@@ -397,6 +417,7 @@ SERVE = """
 import sys, uvicorn
 from pathlib import Path
 from groundup.systems.copilot.api import create_app
+from groundup.systems.copilot.ask import retrieve
 from groundup.systems.copilot.service import Settings
 uvicorn.run(create_app(Settings(Path(sys.argv[1]))), port=int(sys.argv[2]), log_level="critical")
 """
@@ -508,3 +529,121 @@ def test_a_file_of_the_store_that_was_cut_is_never_called_healthy(api: Api, tmp_
         ingest_files(store, [str(log)])
     answer = client.post("/why", json={}).json()
     assert (answer["nothing"], answer["unread"], answer["read"]["records"]) == (True, [], 2_000)
+
+
+# ── trainings and deadlines ─────────────────────────────────────────────────────────────────────────────────────────
+def ended(client: TestClient, job: int) -> dict[str, Any]:
+    """A training, once it is over."""
+    while (found := client.get(f"/train/{job}").json())["state"] in ("running", "stopping"):
+        time.sleep(0.01)
+    return found
+
+
+def test_a_training_tells_its_progress_goes_alone_and_can_be_stopped(api: Api, monkeypatch: pytest.MonkeyPatch):
+    client, steps, told = api(), threading.Semaphore(0), threading.Event()
+
+    def train(*_: Any, report: Callable[[str, int, int], None], **__: Any) -> Any:
+        for step in range(1_000):
+            report(f"Fold {step}", step, 1_000)
+            told.set()
+            assert steps.acquire(timeout=60)
+        raise AssertionError("it was not stopped")
+
+    monkeypatch.setattr("groundup.systems.copilot.classify.train", train)
+    answer = client.post("/train", json={})
+    assert (answer.status_code, answer.headers["location"]) == (202, "/train/1")
+    assert told.wait(60)
+    running = client.get("/train/1").json()
+    assert running == {
+        "job": 1, "state": "running", "doing": "Fold 0", "step": 0, "steps": 1_000, "result": None, "error": None,
+    }  # fmt: skip
+    assert "One training may run at a time, and /train/1 does" in error(client.post("/train", json={}), 409)
+    assert client.delete("/train/1").json()["state"] == "stopping"
+    steps.release()
+    assert ended(client, 1)["state"] == "stopped"
+    assert client.delete("/train/1").json()["state"] == "stopped", "what is over stays as it is"
+    assert "There must be a trained classifier" in error(client.post("/classify", json={}), 409)
+    assert "There is no training 7, or it is long over. POST /train" in error(client.get("/train/7"), 404)
+    assert error(client.delete("/train/7"), 404)
+    answer = client.put("/train/1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+
+
+def test_a_bug_in_a_training_is_reported_without_its_details(api: Api, monkeypatch: pytest.MonkeyPatch):
+    def train(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("groundup.systems.copilot.classify.train", train)
+    job = trained(api())
+    assert job["state"] == "failed"
+    assert job["error"] == {
+        "error": "This is a bug of the copilot's; its log says more. Please report it.", "status": 500,
+    }  # fmt: skip
+
+
+def test_only_the_newest_trainings_can_be_asked_for(api: Api):
+    client = api()
+    for _ in range(12):
+        trained(client)
+    assert client.get("/train/2").status_code == 404
+    assert client.get("/train/3").status_code == 200
+
+
+def test_ask_keeps_the_deadline_while_a_model_says_nothing(api: Api, monkeypatch: pytest.MonkeyPatch):
+    client, hangs = api(timeout=1.0), threading.Event()
+    send(client, "app.log", ["2026-03-14T13:00:00Z ERROR pool exhausted"])
+
+    def replied(*_: Any) -> Iterator[list[Any]]:
+        hangs.wait(60)
+        yield []
+
+    monkeypatch.setattr("groundup.systems.copilot.ask._replied", replied)
+    client.app.state.copilot.model  # type: ignore[attr-defined] # noqa: B018 - made before the clock runs
+    answer = client.post("/ask", json={"question": "Why?"})
+    hangs.set()
+    if answer.status_code == 504:  # the machine was too busy to find the sources in time
+        return
+    first, last = events(answer)
+    assert first["event"] == "retrieved"
+    assert (last["event"], last["status"]) == ("error", 504)
+    assert "An answer must come within 1 s, and the model takes longer" in last["error"]
+
+
+def test_what_is_slow_is_left_at_the_deadline_and_ends_with_its_reader():
+    hangs, over = threading.Event(), threading.Event()
+
+    def slow() -> Generator[int, None, None]:
+        try:
+            yield 1
+            hangs.wait(60)
+            yield 2
+            yield 3
+        finally:
+            over.set()
+
+    arriving = within(slow(), Deadline(0.5))
+    assert next(arriving) == 1
+    with pytest.raises(TooSlow, match=r"0\.5 s"):
+        next(arriving)
+    hangs.set()
+    assert over.wait(60), "its thread ends at the next event"
+    assert list(within((number for number in (1, 2)), Deadline(60))) == [1, 2]
+    with pytest.raises(StoreError, match="gone"):
+        list(within(failing(), Deadline(60)))
+
+
+def failing() -> Generator[int, None, None]:
+    """A generator that fails."""
+    yield 1
+    raise StoreError("gone")
+
+
+def test_looking_for_sources_ends_at_the_deadline(tmp_path: Path):
+    with open_store(tmp_path / "copilot.duckdb") as store:
+        store.append(Source("file", "a.log"), [f"INFO line {i}" for i in range(3_000)], cursor={})
+
+        def check() -> None:
+            raise TooSlow("1 s")
+
+        with pytest.raises(TooSlow):
+            retrieve("Why?", store=store, check=check)

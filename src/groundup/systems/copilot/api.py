@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import anyio
 from anyio import to_thread
 from fastapi import FastAPI, File, Query, Request, UploadFile
+from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
@@ -32,6 +33,7 @@ from groundup import __version__
 from groundup.errors import GroundupError, MissingPackage, ModelUnavailable, StoreError, UnknownName, UsageError
 from groundup.systems.copilot.errors import CannotRead
 from groundup.systems.copilot.guard import Guard, refusal
+from groundup.systems.copilot.jobs import Busy, Job
 from groundup.systems.copilot.logs import MAX_LINE, Record
 from groundup.systems.copilot.metrics import Metrics
 from groundup.systems.copilot.parsed import well_formed
@@ -53,6 +55,8 @@ T = TypeVar("T")
 NDJSON = "application/x-ndjson"
 SCRAPE = 2.0  # seconds that Prometheus is made to wait for the store
 GRACE = 5.0  # seconds beyond the deadline after which work that does not look at the clock is not waited for
+BUG = "This is a bug of the copilot's; its log says more. Please report it."
+EXPECTED = (GroundupError, Busy, NotThere, NotReady, TooSlow, TooLong)
 log = logging.getLogger("groundup.copilot")
 
 # ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
@@ -77,6 +81,7 @@ def _line(value: Any) -> Any:
 
 Line = Annotated[str, BeforeValidator(_line)]
 Whole = Annotated[int, BeforeValidator(_number)]
+JobNumber = Annotated[int, PathParam(ge=1, le=2**53, description="As POST /train gives it.")]
 
 
 class Sent(BaseModel):
@@ -341,6 +346,18 @@ class TrainingReport(BaseModel):
     worth_it: bool = Field(description="Whether more is to be expected of it than of a rule without any model.")
 
 
+class TrainingJob(BaseModel):
+    """A training: how far it is, and what came of it."""
+
+    job: int = Field(description="What it is asked for by: GET /train/{job}.")
+    state: Literal["running", "stopping", "done", "failed", "stopped"]
+    doing: str = Field(description="What it does, or did last.")
+    step: int = Field(description="How many steps are done.")
+    steps: int = Field(description="How many there are; 0 until that is known.")
+    result: TrainingReport | None = Field(description="Once it is done.")
+    error: Error | None = Field(description="Where it failed.")
+
+
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": what}
     for status, what in {
@@ -379,6 +396,11 @@ def answer_error(error: Exception) -> Response:
             return refusal(422, f"file must be a log, and it {error.reason}. {error.remedy}.")
         case TooLong():
             return refusal(413, str(error))
+        case Busy():
+            return refusal(
+                409,
+                f"One training may run at a time, and /train/{error} does. Ask for it there, or DELETE it to stop it.",
+            )
         case TooSlow():
             return refusal(
                 504, f"The request must be answered within {error}, and it takes longer. Name a pod, or give `since`. "
@@ -437,9 +459,11 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     _handle_errors(app)
 
-    async def run(work: Callable[..., T], *arguments: Any, seconds: float = settings.timeout) -> T:
+    async def run(
+        work: Callable[..., T], *arguments: Any, seconds: float = settings.timeout, deadline: Deadline | None = None
+    ) -> T:
         """Do it in a thread, within the deadline."""
-        deadline = Deadline(seconds)
+        deadline = deadline or Deadline(seconds)
         try:
             with anyio.fail_after(seconds + GRACE):
                 return await to_thread.run_sync(lambda: work(*arguments, deadline), abandon_on_cancel=True)
@@ -533,16 +557,21 @@ def create_app(settings: Settings) -> FastAPI:
         or `error`, where the model fails on the way.
         """
         deadline = Deadline(settings.timeout)
-        events = await run(copilot.ask, body.question, body.since)
+        events = await run(copilot.ask, body.question, body.since, deadline=deadline)
 
         def answer_lines() -> Iterator[str]:
             try:
                 for event in events:
-                    deadline.check()
                     if event.answer is not None:
                         metrics.answers.labels(str(event.answer.abstained).lower()).inc()
                     yield json.dumps(event_document(event)) + "\n"
-            except (GroundupError, TooSlow) as error:
+            except TooSlow:
+                slow = (
+                    f"An answer must come within {settings.timeout:g} s, and the model takes longer. What came before "
+                    "is all there is. Give `since`, or serve with a longer --timeout."
+                )
+                yield json.dumps({"event": "error", "error": slow, "status": 504}) + "\n"
+            except GroundupError as error:
                 refused = json.loads(bytes(answer_error(error).body))
                 yield json.dumps({"event": "error", **refused}) + "\n"
 
@@ -584,13 +613,44 @@ def create_app(settings: Settings) -> FastAPI:
         """How many records have which label."""
         return await run(copilot.labels)
 
-    @app.post("/train", tags=["learn"])
-    async def train(body: TrainRequest) -> TrainingReport:
-        """Train a classifier on the labels in the store, and use it from now on."""
-        report = await run(copilot.train, body.metric)
-        return TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
+    @app.post("/train", tags=["learn"], status_code=202)
+    async def train(body: TrainRequest, response: Response) -> TrainingJob:
+        """Begin to train a classifier on the labels in the store. Its address is in `Location`.
+
+        It is used once it is done. One training runs at a time.
+        """
+        job = copilot.train(body.metric)
+        response.headers["Location"] = f"/train/{job.number}"
+        return training_job(job)
+
+    @app.get("/train/{job}", tags=["learn"])
+    async def training(job: JobNumber) -> TrainingJob:
+        """How far a training is, and what came of it."""
+        return training_job(_known(copilot.jobs.get(job), job))
+
+    @app.delete("/train/{job}", tags=["learn"])
+    async def stop_training(job: JobNumber) -> TrainingJob:
+        """Stop a training at its next step; the classifier stays the one before. One that is over stays as it is."""
+        return training_job(_known(copilot.jobs.stop(job), job))
 
     return app
+
+
+def training_job(job: Job) -> TrainingJob:
+    """A training as an answer."""
+    report, error = job.result, job.error
+    result = None if report is None else TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
+    refused = refusal(500, BUG) if not isinstance(error, EXPECTED) else answer_error(error)
+    said = None if error is None else Error(**json.loads(bytes(refused.body)))
+    return TrainingJob(
+        job=job.number, state=job.state, doing=job.doing, step=job.step, steps=job.steps, result=result, error=said
+    )
+
+
+def _known(job: Job | None, number: int) -> Job:
+    if job is None:
+        raise NotThere(f"There is no training {number}, or it is long over. POST /train begins one.")
+    return job
 
 
 def event_document(event: Event) -> dict[str, Any]:
@@ -611,6 +671,11 @@ def predicted(record: Record, prediction: Prediction, count: int) -> Predicted:
     )  # fmt: skip
 
 
+def _is_at(route: Any, path: str) -> bool:
+    pattern = getattr(route, "path_regex", None)
+    return pattern is not None and pattern.match(path) is not None
+
+
 def _methods(route: Any) -> set[str]:
     return set(getattr(route, "methods", None) or ())
 
@@ -629,9 +694,7 @@ def _handle_errors(app: FastAPI) -> None:
         answer = refusal(error.status_code, message)
         answer.headers.update(error.headers or {})
         if error.status_code == 405:  # a path may have several routes, of which only one was looked at
-            methods = {
-                method for route in app.routes if getattr(route, "path", "") == path for method in _methods(route)
-            }
+            methods = {method for route in app.routes if _is_at(route, path) for method in _methods(route)}
             answer.headers["allow"] = ", ".join(sorted(methods))
         return answer
 
@@ -641,9 +704,9 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def bug(request: Request, error: Exception) -> Response:
         log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
-        return refusal(500, "This is a bug of the copilot's; its log says more. Please report it.")
+        return refusal(500, BUG)
 
-    for kind in (GroundupError, NotThere, NotReady, TooSlow, TooLong):
+    for kind in EXPECTED:
         app.add_exception_handler(kind, expected)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from groundup.llm.models import unavailable
 from groundup.llm.sources import EVIDENCE, LOG, TO_DO
 from groundup.secrets import hide
 from groundup.systems.copilot.evidence import CHANGE, why
-from groundup.systems.copilot.logs import parse
+from groundup.systems.copilot.logs import Record, parse
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
 MOST_LINES = 8  # of each kind: evidence, and lines that share words with the question
 MOST_PASSAGES = 5
+CHECKED = 1_000  # records between two calls of `check`
 STEPS = re.compile(rf"{TO_DO.pattern}|diagnos|troubleshoot", re.IGNORECASE)
 Kind = Literal["log", "document"]
 
@@ -168,8 +169,12 @@ def stream(
     knowledge: Knowledge | None = None,
     model: BaseChatModel,
     since: str | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Event]:
-    """As `ask`, telling what happens as it does: sentences come checked, as soon as the model has finished each."""
+    """As `ask`, telling what happens as it does: sentences come checked, as soon as the model has finished each.
+
+    `check` is called again and again on the way; what it raises ends the answer.
+    """
     from groundup.stack.retrieval.rag import Passage
 
     if not question.strip():
@@ -177,13 +182,13 @@ def stream(
     if store is None and knowledge is None:
         raise UsageError("ask needs a store or a knowledge base, got neither. Name one of them.")
     question = hide(" ".join(question.split()))
-    sources = retrieve(question, store=store, knowledge=knowledge, since=since)
+    sources = retrieve(question, store=store, knowledge=knowledge, since=since, check=check)
     yield Event("retrieved", tuple(source.citation(0, 0, len(source.text)).where for source in sources))
     passages = [Passage(source.text, source.about) for source in sources]
     grounder = Grounder(passages)
     cited = _Cited(sources)
     sentences: list[Sentence] = []
-    for whole in _replied(question, passages, model, grounder):
+    for whole in _replied(question, passages, model, grounder, check):
         for claim in whole:
             sentence, new = cited.take(claim)
             if sentence is not None:
@@ -193,7 +198,11 @@ def stream(
 
 
 def _replied(
-    question: str, passages: Sequence[Passage], model: BaseChatModel, grounder: Grounder
+    question: str,
+    passages: Sequence[Passage],
+    model: BaseChatModel,
+    grounder: Grounder,
+    check: Callable[[], None],
 ) -> Iterator[list[Grounded]]:
     """The model's reply as grounded sentences."""
     from langchain_core.output_parsers import StrOutputParser
@@ -205,13 +214,18 @@ def _replied(
         return prompt(asked, passages)  # as data, not by a template: braces in a log line must stay braces
 
     chain = RunnableLambda(messages) | model | StrOutputParser()
-    try:
-        for piece in chain.stream(question):
-            yield grounder.feed(piece)
-    except GroundupError:
-        raise
-    except Exception as error:  # every provider has its own
-        raise unavailable(model, error) from error
+    pieces = chain.stream(question)
+    while True:
+        check()
+        try:
+            piece = next(pieces, None)
+        except GroundupError:
+            raise
+        except Exception as error:  # every provider has its own
+            raise unavailable(model, error) from error
+        if piece is None:
+            break
+        yield grounder.feed(piece)
     yield grounder.close()
 
 
@@ -240,24 +254,38 @@ class _Cited:
 
 # ── retrieving ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def retrieve(
-    question: str, *, store: Store | None = None, knowledge: Knowledge | None = None, since: str | None = None
+    question: str,
+    *,
+    store: Store | None = None,
+    knowledge: Knowledge | None = None,
+    since: str | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Found]:
     """The sources for a question: evidence, log lines and runbooks, as far as a prompt has room for them."""
     from groundup.stack.retrieval.rag import Passage, assemble
 
-    evidence = [] if store is None else why(store.records(since=since))
+    evidence = [] if store is None else why(_checked(store.records(since=since), check))
+    check()
     gravest = sorted(evidence, key=lambda piece: -piece.score)
     patterns = None if store is None else store.patterns
     messages = [next(parse([piece.text], patterns=patterns)).message for piece in gravest[:2]]
     gravest.sort(key=lambda piece: not _is_change(piece))  # no failure tells why; a change before the first one may
     evidence = [piece for piece in evidence if piece in gravest[:MOST_LINES]]  # as they came
     lines = [] if store is None else _lines(question, store, since, evidence)
+    check()
     documents = [] if knowledge is None else _documents(question, knowledge, messages)
     # Some of all that there is first, so that all of it is in what there is room for.
     sources = [*lines[:MOST_LINES], *documents, *lines[MOST_LINES:]]
     passages = [Passage(source.text, source.about) for source in sources]
     held = {id(passage): source for passage, source in zip(passages, sources, strict=True)}
     return [held[id(passage)] for passage in assemble(passages, budget=BUDGET, length=lambda text: len(text) // 3)]
+
+
+def _checked(records: Iterator[Record], check: Callable[[], None]) -> Iterator[Record]:
+    for number, record in enumerate(records):
+        if number % CHECKED == 0:
+            check()
+        yield record
 
 
 def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Evidence]) -> list[Found]:

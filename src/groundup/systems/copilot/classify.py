@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -193,7 +194,10 @@ class Classifier:
         }  # fmt: skip
         path = Path(path)
         try:
-            path.write_text(json.dumps({**document, "sha256": _checksum(document)}, ensure_ascii=True), "ascii")
+            text = json.dumps({**document, "sha256": _checksum(document)}, ensure_ascii=True)
+            new = path.with_name(f".{path.name}.{os.getpid()}")  # nobody reads half a model
+            new.write_text(text, "ascii")
+            new.replace(path)
         except OSError as error:
             raise UsageError(
                 f"model must be a file that can be written, and '{path}' cannot be: {error.strerror}. Name another one."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
@@ -23,6 +24,7 @@ LEVELS = ("fatal", "error", "warn", "info", "debug", "trace", "none")
 COLOURS = ("#8b1e6b", "#d6373a", "#e69f00", "#4c8dd6", "#8fa3b8", "#b5c0cc", "#9a9a9a")
 SPANS = {"everything": None, "the last 15 minutes": "15m", "the last hour": "1h", "the last 6 hours": "6h",
          "the last day": "1d", "the last week": "7d"}  # fmt: skip
+LOOK = 0.5  # seconds between two looks at a training
 EVERY = 3.0  # seconds between two looks while the logs are followed
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@])")
 
@@ -272,8 +274,9 @@ def show_templates(client: Client, name: str | None, since: str | None) -> None:
 def show_predictions(client: Client, name: str | None, since: str | None) -> None:
     """What the classifier takes records for, and why; each can be confirmed or corrected."""
     if st.button("Train on what was labelled", help="Compares three models on templates that they never saw."):
-        with st.spinner("Training"):
-            report = client.post("/train")
+        report = trained(client)
+        if report is None:
+            return
         expected = report["expected"]
         st.success(
             f"{plain(report['chosen'])}, trained on {report['examples']:,} records of {report['templates']} templates. "
@@ -301,6 +304,21 @@ def show_predictions(client: Client, name: str | None, since: str | None) -> Non
                     "/feedback", source=prediction["source"], position=prediction["number"], label=label, alike=True
                 )  # fmt: skip
                 st.success(f"{done['records']:,} records are labelled {plain(label)}. Train again to use it.")
+
+
+def trained(client: Client) -> dict[str, Any] | None:
+    """Train, and show how far that is; None where it was stopped."""
+    job, bar = client.post("/train"), st.progress(0.0, "Training")
+    while job["state"] in ("running", "stopping"):
+        time.sleep(LOOK)
+        job = client.get(f"/train/{job['job']}")
+        bar.progress(job["step"] / max(1, job["steps"]), plain(job["doing"]))
+    bar.empty()
+    if job["error"] is not None:
+        raise Refused(job["error"]["status"], job["error"]["error"])
+    if job["result"] is None:
+        st.info("The training was stopped.")
+    return job["result"]
 
 
 # ── questions ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,19 +6,20 @@ fill it meanwhile. Readers go together; a writer goes alone.
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.secrets import hide_all
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_upload, open_content
+from groundup.systems.copilot.jobs import Job, Jobs, Progress
 from groundup.systems.copilot.logs import MAX_LINE, Record, Tally, parse, span
 from groundup.systems.copilot.overview import Bar, Seen, StoredLine, newest_lines, seen_templates, timeline
 from groundup.systems.copilot.patterns import Patterns
@@ -118,6 +119,45 @@ class Deadline:
             yield record
 
 
+T = TypeVar("T")
+
+
+def within(events: Generator[T, None, None], deadline: Deadline) -> Iterator[T]:
+    """What comes of a slow stream until the deadline; whatever it waits for then is not waited for.
+
+    The stream is read in a thread, which ends at its next event, or with the process.
+    """
+    arrived: queue.Queue[tuple[T] | BaseException | None] = queue.Queue()
+    left = threading.Event()
+
+    def read() -> None:
+        try:
+            for event in events:
+                if left.is_set():
+                    return
+                arrived.put((event,))
+            arrived.put(None)
+        except BaseException as error:
+            arrived.put(error)
+        finally:
+            events.close()
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while True:
+            try:
+                event = arrived.get(timeout=max(0.0, deadline.left))
+            except queue.Empty:
+                raise TooSlow(f"{deadline.seconds:g} s") from None
+            if event is None:
+                return
+            if isinstance(event, BaseException):
+                raise event
+            yield event[0]
+    finally:
+        left.set()
+
+
 class Turn:
     """Many readers, or one writer; a writer who waits goes before readers who come later."""
 
@@ -169,6 +209,7 @@ class Copilot:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._turn = Turn()
+        self.jobs = Jobs()
         self._loading = threading.Lock()
         self._model: BaseChatModel | None = None
         self._knowledge: tuple[Any, Knowledge | None] = (None, None)
@@ -270,10 +311,15 @@ class Copilot:
         with self.reading(deadline) as store:
             if since is not None and store.newest(store.sources()) is None:
                 since = None
-            events = stream(question, store=store, knowledge=knowledge, model=model, since=since)
+            events = stream(question, store=store, knowledge=knowledge, model=model, since=since, check=deadline.check)
             first = next(events)
         deadline.check()
-        return chain([first], events)
+
+        def every() -> Generator[Event, None, None]:
+            yield first
+            yield from events
+
+        return within(every(), deadline)
 
     def open(self, citation: str, deadline: Deadline) -> list[Part]:
         """What a citation stands for, in its place."""
@@ -332,19 +378,19 @@ class Copilot:
             rows = store.connection.execute("SELECT label, count(*) FROM feedback GROUP BY label ORDER BY label")
             return dict(rows.fetchall())
 
-    def train(self, metric: str, deadline: Deadline) -> Report:
-        """Train a classifier on the labels in the store, and use it from now on."""
+    def train(self, metric: str) -> Job:
+        """Begin to train a classifier on the labels in the store; it is used once that is done."""
+        return self.jobs.start(lambda progress: self._train(metric, progress))
+
+    def _train(self, metric: str, progress: Progress) -> Report:
         from groundup.systems.copilot.classify import train
         from groundup.systems.copilot.labels import examples_of
 
-        with self.reading(deadline) as store:
+        progress("Reading the labels", 0, 0)
+        with self.reading(Deadline(self.settings.timeout)) as store:
             examples = examples_of(store)
-
-        def report(what: str, done: int, total: int) -> None:
-            deadline.check()
-
         try:
-            trained = train(examples, metric=metric, source="the labels in the store", report=report)
+            trained = train(examples, metric=metric, source="the labels in the store", report=progress)
         except UsageError as error:
             raise NotReady(str(error)) from error
         trained.classifier.save(self._model_file)
