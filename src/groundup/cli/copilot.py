@@ -72,7 +72,7 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzi
     with ExitStack() as stack:
         records = read_named("why", names, store, since, stack, quiet=as_json, tally=tally, zone=zone)
         first = next(records, None)
-        evidence = [] if first is None else why(chain([first], records))
+        evidence = [] if first is None else why(chain([first], records), whole=lambda: not tally.damage)
     code = 3 if tally.damage else 0
     if as_json:
         document = {

@@ -95,6 +95,33 @@ def test_why_and_ingest_say_that_a_log_is_cut(groundup: Groundup, tmp_path: Path
     assert (ran.code, "the gzip data ends too early" in ran.err) == (3, True)
 
 
+def test_failures_that_come_evenly_are_routine_in_a_whole_log_and_shown_in_one_that_is_cut(
+    groundup: Groundup, tmp_path: Path
+) -> None:
+    rng, log = random.Random(5), tmp_path / "app.log.gz"
+    said = ["ERROR shop card {} declined" if rng.random() < 0.02 else "INFO shop order {} placed" for _ in range(6_000)]
+    lines = [
+        f"2026-03-02T{10 + i // 3600}:{i // 60 % 60:02}:{i % 60:02}Z {words.format(rng.random())}"
+        for i, words in enumerate(said)
+    ]
+    packed = gzip.compress("\n".join(lines).encode())
+    log.write_bytes(packed)
+    ran = groundup("copilot", "why", str(log))
+    assert (ran.code, "Nothing in these logs tells of a failure." in ran.out) == (0, True)
+    log.write_bytes(packed[: len(packed) * 3 // 4])
+    ran = groundup("copilot", "why", str(log))
+    assert ran.code == 3
+    assert "ERROR shop card" in ran.out
+    assert "app.log.gz' the gzip data ends too early" in ran.err
+    document = groundup("copilot", "why", str(log), "--json").json
+    assert 4_000 < document["read"]["records"] < 5_000
+    assert (document["nothing"], len(document["unread"])) == (False, 1)
+    store = str(tmp_path / "x.duckdb")
+    groundup("copilot", "ingest", str(log), "--store", store)
+    ran = groundup("copilot", "why", "--store", store)
+    assert (ran.code, "ERROR shop card" in ran.out, "ends too early" in ran.err) == (3, True, True)
+
+
 NO_TEXT = {
     "random": random.Random(1).randbytes(5_000),
     "small": b"a\x00b\n",

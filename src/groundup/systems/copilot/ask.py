@@ -264,7 +264,9 @@ def retrieve(
     """The sources for a question: evidence, log lines and runbooks, as far as a prompt has room for them."""
     from groundup.stack.retrieval.rag import Passage, assemble
 
-    evidence = [] if store is None else why(_checked(store.records(since=since), check))
+    evidence = []
+    if store is not None:
+        evidence = why(_checked(store.records(since=since), check), whole=lambda: not store.unread())
     check()
     gravest = sorted(evidence, key=lambda piece: -piece.score)
     patterns = None if store is None else store.patterns

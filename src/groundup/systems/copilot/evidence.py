@@ -17,7 +17,7 @@ import math
 import statistics
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 
@@ -126,13 +126,21 @@ class _Stream:
     end: float = -math.inf
 
 
-def why(records: Iterable[Record], *, most: int = MOST) -> list[Evidence]:
-    """The lines that hold the root cause, in the order of the log; an empty list when nothing is wrong."""
+def why(records: Iterable[Record], *, most: int = MOST, whole: Callable[[], bool] = lambda: True) -> list[Evidence]:
+    """The lines that hold the root cause, in the order of the log; an empty list when nothing is wrong.
+
+    Args:
+        records: what was logged.
+        most: how many lines at most.
+        whole: asked behind the last record: whether these are all. Where a log was cut, failures that come evenly are
+            shown too: nobody knows what they led to.
+    """
     if not 1 <= most <= MOST:
         raise UsageError(f"most must be from 1 to {MOST}, got {most}. More lines are a log again, not an answer.")
     stream = _gather(records)
     judged = [_judge(group, stream) for group in stream.groups.values()]
-    _excuse(judged, stream)
+    if whole():
+        _excuse(judged, stream)
     failing = [candidate for candidate in judged if candidate.failing]
     drifts, silent = list(_drifts(stream)), list(_silent(stream))
     if not failing and not drifts and not any(silence.regular for silence in silent):

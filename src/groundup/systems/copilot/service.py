@@ -283,8 +283,9 @@ class Copilot:
             records = parse(hide_all(lines), source="lines", patterns=self.settings.patterns)
             return why(tally.count(deadline.each(records)), most=most), tally
         with self.reading(deadline) as store:
-            evidence = why(tally.count(self.records(store, name, since, deadline)), most=most)
             tally.damage += store.unread(name)
+            records = tally.count(self.records(store, name, since, deadline))
+            evidence = why(records, most=most, whole=lambda: not tally.damage)
         return evidence, tally
 
     def timeline(self, name: str | None, since: str | None, bars: int, deadline: Deadline) -> list[Bar]:
