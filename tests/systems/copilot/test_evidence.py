@@ -242,6 +242,29 @@ def test_a_fifth_of_all_answers_that_becomes_slow_is_seen() -> None:
     assert found(few) == []
 
 
+def test_memory_that_only_ever_rises_leaks_and_other_counts_only_count() -> None:
+    def log(key: str) -> list[str]:
+        return [entry(i, "INFO", "cache", "collected", **{key: 120 + i // 8}) for i in range(3_000)]
+
+    (line, *_) = found(log("heap_mb"))
+    assert line.reasons[0].startswith("heap_mb rises to about")
+    assert found(log("goroutines"))
+    assert not found(log("cpu_seconds"))
+    assert not found([entry(i, "INFO", "cache", "collected", heap_mb=120 + i // 100) for i in range(3_000)])
+
+
+def test_a_message_that_goes_on_at_another_level_has_not_fallen_silent() -> None:
+    def log(after: str, message: str) -> list[str]:
+        beats = [entry(i, "INFO" if i < 2_000 else after, "lease", message) for i in range(0, 3_000, 10)]
+        return beats + [entry(i, "INFO", "lease", f"served {i}") for i in range(1, 3_000, 3)]
+
+    def silent(lines: list[str]) -> bool:
+        return any("never again" in reason for line in found(sorted(lines)) for reason in line.reasons)
+
+    assert not silent(log("WARN", "lease renewed"))
+    assert silent([line for line in log("GONE", "lease renewed") if "GONE" not in line])
+
+
 def test_what_rises_all_along_is_seen_and_what_counts_is_not() -> None:
     rng = random.Random(11)
     leaks = [f"GC({i}) Pause Young {900 + i // 3}M->{200 + i // 3 + rng.randint(0, 40)}M(2048M)" for i in range(3_000)]

@@ -354,8 +354,10 @@ def _drifts(stream: _Stream) -> Iterator[_Drift]:
     for group in stream.groups.values():
         for name, measured in group.series.items():
             series = measured.values
-            if len(series) < 60 or len(series) != group.count or all(a <= b for a, b in pairwise(series)):
-                continue  # too few, or a counter, which only counts
+            if len(series) < 60 or len(series) != group.count:
+                continue
+            if all(a <= b for a, b in pairwise(series)) and not signs.is_held(name):
+                continue  # a counter, which only counts; memory that is held should fall again
             size = len(series) // 20
             levels = [statistics.median(series[i * size : (i + 1) * size]) for i in range(20)]
             rise = _rise(series, levels) or _slope(levels) or _some_rise(series, size)
@@ -426,9 +428,17 @@ class _Silence:
 
 
 def _silent(stream: _Stream) -> Iterator[_Silence]:
-    """Groups that came steadily and then no more, while the log went on."""
+    """Groups that came steadily and then no more, at any level, while the log went on."""
+    last: dict[tuple[str | None, str], int] = {}
     for group in stream.groups.values():
-        if group.count < 30 or group.gravity.weight > MENTION:
+        said = (group.service, group.masked)
+        last[said] = max(last.get(said, 0), group.positions[-1])
+    for group in stream.groups.values():
+        if (
+            group.count < 30
+            or group.gravity.weight > MENTION
+            or last[group.service, group.masked] > group.positions[-1]
+        ):
             continue
         span = group.positions[-1] - group.positions[0]
         rest = stream.length - 1 - group.positions[-1]

@@ -153,6 +153,7 @@ _METRIC = re.compile(
     r"|cpu|rss|connections|queue|backlog|lag|pending|waiting|wait|depth|threads|goroutines|load|open_files|fds|size|rate|retries|temperature)(?:_|\b)|%",
     re.IGNORECASE,
 )
+_HELD = re.compile(r"(?:_|\b)(?:heap|rss|memory|mem|goroutines|open_files|fds)(?:_|\b)", re.IGNORECASE)
 _COUNTER = re.compile(r"timestamp|uptime", re.IGNORECASE)  # they rise, and tell of nothing
 _NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TIME_UNITS = {
@@ -177,6 +178,11 @@ _MEASURED = re.compile(
 def is_metric(name: str) -> bool:
     """Whether a field's name, or the words around a number, say that it measures something (and is no identifier)."""
     return _METRIC.search(_NAME.sub("_", name[:LOOK])) is not None and _COUNTER.search(name[:LOOK]) is None
+
+
+def is_held(name: str) -> bool:
+    """Whether a field's name says that it measures what a process holds: it falls again, unless it leaks."""
+    return _HELD.search(_NAME.sub("_", name[:LOOK])) is not None
 
 
 def quantity(text: str) -> tuple[float, str] | None:
