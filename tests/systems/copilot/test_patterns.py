@@ -76,9 +76,11 @@ def test_wrappers_are_taken_off_where_the_line_as_it_stands_fits_no_format(patte
     assert record.format == "shop"
 
 
-def test_a_line_that_fits_begins_a_record_even_where_it_looks_like_an_exceptions(patterns: Patterns) -> None:
-    lines = ["Traceback (most recent call last):", '  File "a.py", line 1', "#ValueError: x", "#1 called"]
-    assert [record.number for record in parse(lines, patterns=patterns)] == [1, 3, 4]
+def test_a_line_that_fits_begins_a_record_even_where_it_looks_like_an_exceptions() -> None:
+    lines = ["Traceback (most recent call last):", '  File "a.py", line 1', "ValueError: x", "shop.pool: full"]
+    own = load_from("[formats]\nx = '(?P<service>[A-Za-z.]+): (?P<message>.+)'")
+    assert [record.number for record in parse(lines)] == [1, 4]
+    assert [record.number for record in parse(lines, patterns=own)] == [1, 3, 4]
 
 
 def test_an_exception_stays_with_the_record_of_its_pod(patterns: Patterns) -> None:
