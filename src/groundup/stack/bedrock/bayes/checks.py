@@ -223,7 +223,7 @@ def test_shortest_interval_keeps_its_manners(rng):
 def test_metropolis_keeps_what_it_draws_from(rng):
     """Chains that begin in the distribution stay in it: waiting times keep their mean of 1 and their square of 2."""
     start = rng.exponential(size=(30_000, 1))
-    draws = metropolis(waiting, start, 3, 2.0, rng).draws
+    draws = metropolis(lambda x: waiting(x) + 50, start, 3, 2.0, rng).draws  # a constant does not matter
     for step, x in enumerate(draws, 1):
         assert_mean(x, 1.0, f"mean after step {step}")
         assert_mean(x**2, 2.0, f"square after step {step}")
@@ -322,13 +322,14 @@ def test_leapfrog_asks_for_few_gradients():
     asked: list[np.ndarray] = []
     leapfrog(lambda x: asked.append(x) or -x, np.ones(2), np.ones(2), 0.1, 10)
     assert len(asked) == 11, f"10 leaps asked for {len(asked)} gradients"
-    assert_unchanged(lambda q, p: leapfrog(downhill, q, p, 0.1, 3)[0], np.ones(2), np.ones(2))
+    for leaps in (1, 3):
+        assert_unchanged(lambda q, p, n=leaps: leapfrog(downhill, q, p, 0.1, n)[0], np.ones(2), np.ones(2))
 
 
 def test_hamiltonian_keeps_what_it_draws_from(rng):
     """Chains that begin in a normal distribution stay in it, though big leaps err: mean, square and fourth power."""
     start = rng.normal(size=(10_000, 2))
-    chain = hamiltonian(normal, downhill, start, 2, 1.4, 3, rng)
+    chain = hamiltonian(lambda x: normal(x) + 50, downhill, start, 3, 1.4, 3, rng)  # a constant does not matter
     for step, x in enumerate(chain.draws, 1):
         for power, mean in ((1, 0.0), (2, 1.0), (4, 3.0)):
             assert_mean(x**power, mean, f"power {power} after step {step}")
@@ -371,12 +372,14 @@ def test_samplers_keep_their_manners():
         assert_draws_from(lambda r, f=call: f(np.ones((3, 2)), r).draws)
         assert_unchanged(lambda x, f=call: f(x).draws, np.ones((3, 2)), own_result=True)
         assert_refuses_nonfinite(call, np.ones((3, 2)), "start")
+        assert_shape(call(np.ones((3, 2)), steps=1).draws, (1, 3, 2), "one step")
         assert_refuses_values(lambda n, f=call: f(np.ones((3, 2)), steps=n), "steps", 0, -1)
     assert_refuses(lambda: metropolis(waiting, [[-1.0]], 3, 1.0, unused()), "start", -np.inf)
     assert_refuses(lambda: hamiltonian(waiting, downhill, [[-1.0]], 3, 1.0, 2, unused()), "start", -np.inf)
     assert_refuses_values(lambda s: walk([1.0], scale=s), "scale", 0.0, -1.0, np.nan)
     assert_refuses_values(lambda s: motion([1.0], step_size=s), "step_size", 0.0, -1.0, np.nan)
     assert_refuses_values(lambda n: motion([1.0], leaps=n), "leaps", 0, -2)
+    assert_shape(motion([1.0], leaps=1).draws, (3, 1), "one leap")
 
 
 # --- what is given is right, too ------------------------------------------------------------------------------------

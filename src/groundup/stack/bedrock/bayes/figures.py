@@ -98,7 +98,16 @@ def valley(
     grid = np.linspace(-3.5, 3.5, 71)
     heights = np.exp(log_density(np.stack(np.meshgrid(grid, grid), axis=-1)))
     plot = go.Figure(
-        go.Contour(x=grid, y=grid, z=heights, contours_coloring="lines", line_width=1, ncontours=7, showscale=False)
+        go.Contour(
+            x=grid,
+            y=grid,
+            z=heights,
+            contours_coloring="lines",
+            line_width=1,
+            ncontours=7,
+            showscale=False,
+            colorscale=[[0, ORANGE], [1, ORANGE]],
+        )
     )
     x, y = np.vstack([start, chain.draws]).T
     plot.add_scatter(x=x, y=y, mode="lines+markers", line={"color": GREY, "width": 1}, marker_color=BLUE, name="draws")

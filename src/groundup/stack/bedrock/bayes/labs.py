@@ -35,7 +35,7 @@ class ABConfig:
     """
 
     seed: int = 0
-    experiments: int = 300
+    experiments: int = 200
     history: int = 200
     visitors: int = 200
     days: int = 10
