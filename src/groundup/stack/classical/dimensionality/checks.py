@@ -295,6 +295,8 @@ def test_descent_by_hand():
     for n_iter, place in ((0, 0), (1, -0.08), (2, -0.22), (3, -0.41)):
         end = descend(lambda Z: np.array([[1.0, -1.0]]), Y, n_iter, 0.1, 0.5)
         assert_close(end, [[place, -place]], f"after {n_iter} steps", atol=1e-12)
+    first = descend(lambda Z: np.ones((1, 2)), np.array([[2.0, -3.0]]), 1, 0.1, 0.5)
+    assert_close(first, [[1.92, -3.08]], "no step goes before the first, wherever it begins")
     assert_unchanged(lambda Z: descend(lambda A: 2 * A, Z, 3, 0.1, 0.5), np.ones((2, 2)))
 
 
