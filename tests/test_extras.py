@@ -107,7 +107,7 @@ def test_where_groundup_cannot_be_had_again_the_packages_themselves_are_named(
     origin: dict[str, object] | None, elsewhere: pytest.MonkeyPatch
 ) -> None:
     installed_from(elsewhere, origin)
-    assert extras.install_command("deep") == 'pip install "torch>=2.6"'
+    assert extras.install_command("deep") == 'pip install "pillow>=11.0" "torch>=2.6"'
     elsewhere.setitem(sys.modules, "numba", sys)
     command = extras.install_command("retrieval")
     assert command.startswith('pip install "chromadb>=')

@@ -35,15 +35,31 @@ class Other:
     def fit(self):
         return 1
 
+class Rule:
+    def step(self):
+        return self.update()
+
+class Plain(Rule):
+    def update(self):
+        return 1
+
+class Heavy(Rule):
+    def update(self):
+        return 2
+
 def given(x):
     return Net(x).fit()
 """
-WRITE = ("top", "base", "Net.__mul__", "Net.__pow__", "Net.fit", "Other.fit")
+WRITE = ("top", "base", "Net.__mul__", "Net.__pow__", "Net.fit", "Other.fit", "Plain.update", "Heavy.update")
 CHECKS = """
 def made(x):
     return base(x)
 
+BOTH = [base, top]
+
 def test_direct(): assert base(1) == 1
+def test_by_a_constant(): assert [f(1) for f in BOTH]
+def test_by_what_is_inherited(): assert Plain().step() == 1
 def test_the_last_one_counts(): assert top(base(1)) == 2
 def test_by_a_helper(): assert made(1) == 1
 def test_by_a_fixture(made): pass
@@ -72,12 +88,14 @@ def test_functions_that_call_each_other_stay_in_their_order() -> None:
         ("test_direct", "base"),
         ("test_the_last_one_counts", "top"),
         ("test_by_a_helper", "base"),
+        ("test_by_a_constant", "top"),
         ("test_by_a_fixture", "base"),
         ("test_a_method", "Net.fit"),
         ("test_of_two_classes", "Other.fit"),
         ("test_an_operator", "Net.__mul__"),
         ("test_several_operators", ""),
         ("test_through_the_reference", "Net.fit"),
+        ("test_by_what_is_inherited", "Plain.update"),
         ("test_of_nothing", ""),
     ],
 )

@@ -26,6 +26,7 @@ MODULES = {
     "google-re2": "re2",
     "langgraph-checkpoint-sqlite": "langgraph.checkpoint.sqlite",
     "markdown-it-py": "markdown_it",
+    "pillow": "PIL",
     "pystemmer": "Stemmer",
     "python-multipart": "python_multipart",
     "scikit-learn": "sklearn",

@@ -1,9 +1,9 @@
 """Which function each check is about, and in which order functions are worth mending.
 
 Both are read from the text: a check is about the last of the functions to write that it names, by itself or through a
-helper of the file of checks, where last is meant in the order in which the reference's functions build on each other.
-Where it names none, those count that are called by what it names of the reference. A check of several operators is
-about none of them.
+helper or a constant of the file of checks, where last is meant in the order in which the reference's functions build on
+each other. Where it names none, those count that are called by what it names of the reference. A check of several
+operators is about none of them.
 """
 
 from __future__ import annotations
@@ -81,16 +81,21 @@ def _kept(path: Path, stamp: int) -> str:
 @lru_cache(maxsize=256)
 def targets(checks: str, reference: str, write: tuple[str, ...]) -> dict[str, str]:
     """For each check, by its function's name, the function that it is about; empty where it names none."""
-    helpers = {node.name: node for node in parse(checks).body if isinstance(node, ast.FunctionDef)}
+    body = parse(checks).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    constants = {target.id: node for node in body if isinstance(node, ast.Assign) for target in _named(node)}
+    helpers = constants | functions
     given = {node.name: node for node in parse(reference).body if isinstance(node, Definition)}
     order = dependency_order(reference, write)
     about = {}
-    for name, node in helpers.items():
+    for name, node in functions.items():
         if name.startswith("test"):
             names = _reached([node], helpers)
             behind = [given[other] for other in names if other in given and other not in write]
             direct = _mentioned(write, names)
-            mentioned = direct or ([] if _operators(write, names) else _mentioned(write, _reached(behind, given)))
+            mentioned = direct or (
+                [] if _operators(write, names) else _mentioned(write, names | _reached(behind, given))
+            )
             about[name] = max(mentioned, key=order.index, default="")
     return about
 
@@ -117,7 +122,11 @@ def dependency_order(reference: str, write: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(order)
 
 
-def _reached(nodes: Sequence[Definition], others: Mapping[str, Definition]) -> Names:
+def _named(node: ast.Assign) -> list[ast.Name]:
+    return [target for target in node.targets if isinstance(target, ast.Name)]
+
+
+def _reached(nodes: Sequence[ast.stmt], others: Mapping[str, ast.stmt]) -> Names:
     """The names in definitions, and in those of their file that they name, directly or through others."""
     names: set[str] = set()
     waiting, visited = list(nodes), {id(node) for node in nodes}
