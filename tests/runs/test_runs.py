@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -67,6 +68,16 @@ def test_a_seed_gives_the_same_alone_and_after_others(workspace: Path, unit: Uni
     alone = run_lab(workspace, unit, "fit", preset="smoke", seeds=1, settings={"seed": "1"}, overlay={unit.id: MINE})
     assert both.results[0]["values"][1:] == alone.results[0]["values"]
     assert both.mine == alone.mine == ["bedrock/line"]
+
+
+def test_a_failure_on_a_stand_in_says_that_the_code_may_be_right(workspace: Path, unit: Unit) -> None:
+    failed = run_lab(workspace, unit, "fit", preset="smoke", seeds=1, settings={"learning_rate": "0"})
+    assert failed.verdict == "failed"
+    assert failed.caution == "", "its data is no stand-in"
+    for data in failed.data:
+        data["stand_in"] = True
+    assert failed.caution.startswith("The data is a stand-in, and the bars were set on the real data")
+    assert dataclasses.replace(failed, verdict="passed").caution == ""
 
 
 def test_a_run_can_end_as_soon_as_it_is_lost(workspace: Path, unit: Unit) -> None:

@@ -102,6 +102,8 @@ def print_run(report: RunReport) -> None:
         out.print(f"  {escape(report.message)}")
     for expectation in document["expectations"]:
         out.print(f"  {mark('passed' if expectation['passed'] else 'failed')} {escape(expectation['message'])}")
+    if report.caution:
+        out.print(f"  [yellow]{escape(report.caution)}[/]")
     for note in document.get("notes", []):
         out.print(f"  [dim]{escape(note)}[/]")
 

@@ -92,6 +92,16 @@ class RunReport:
         """Whether a number in it comes from a stand-in."""
         return any(data.get("stand_in") for data in self.data)
 
+    @property
+    def caution(self) -> str:
+        """What a failure on a stand-in does not say; empty for every other run."""
+        if self.verdict != "failed" or not self.stand_in:
+            return ""
+        return (
+            "The data is a stand-in, and the bars were set on the real data: your code may be right. "
+            "Run it again where the data can be fetched, or with GROUNDUP_DATA_MIRROR."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The run document."""
         return {**asdict(self), "stand_in": self.stand_in}
