@@ -211,7 +211,7 @@ def test_search_notices_a_changed_lesson(course: Course):
         ("devops copilot in three weeks", "track", "/tracks/devops"),
         ("kubernetes collector logs", "track", "/tracks/devops/D15"),
         ("cyber sentinel", "system", "/#systems"),
-        ("fuzzy sets", "planned", "/units/production/fuzzy"),
+        ("paged kv cache", "planned", "/units/production/llm_serving"),
     ],
 )
 def test_tracks_resources_and_systems_are_found(query: str, kind: str, address: str) -> None:

@@ -1,0 +1,1 @@
+"""Production: Serving, watching, validating and defending what was built."""

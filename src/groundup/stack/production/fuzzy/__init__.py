@@ -1,0 +1,43 @@
+"""Fuzzy logic: sets, rules, an exact centroid, and proofs of an engine's coverage, bounds and monotonicity."""
+
+from groundup.stack.production.fuzzy.fuzzy import (
+    Assessment,
+    Engine,
+    FuzzySet,
+    Rule,
+    Variable,
+    bounds,
+    combine,
+    extreme,
+    firing,
+    fuzzify,
+    gaps,
+    infer,
+    integrals,
+    outline,
+    partition,
+    risk_engine,
+    trapezoid,
+    worst_fall,
+)
+
+__all__ = [
+    "Assessment",
+    "Engine",
+    "FuzzySet",
+    "Rule",
+    "Variable",
+    "bounds",
+    "combine",
+    "extreme",
+    "firing",
+    "fuzzify",
+    "gaps",
+    "infer",
+    "integrals",
+    "outline",
+    "partition",
+    "risk_engine",
+    "trapezoid",
+    "worst_fall",
+]
