@@ -1,0 +1,41 @@
+"""Versioning: content-addressed versions of data, in DVC's format, that are switched without losing changes."""
+
+from groundup.stack.production.versioning.versioning import (
+    CHUNK,
+    STAGED,
+    Conflict,
+    Damaged,
+    Dataset,
+    Listing,
+    Plan,
+    Store,
+    checkout,
+    decode_listing,
+    encode_listing,
+    hash_file,
+    hash_folder,
+    list_folder,
+    plan,
+    read_chunks,
+    stage,
+)
+
+__all__ = [
+    "CHUNK",
+    "STAGED",
+    "Conflict",
+    "Damaged",
+    "Dataset",
+    "Listing",
+    "Plan",
+    "Store",
+    "checkout",
+    "decode_listing",
+    "encode_listing",
+    "hash_file",
+    "hash_folder",
+    "list_folder",
+    "plan",
+    "read_chunks",
+    "stage",
+]
