@@ -206,7 +206,7 @@ def test_a_runtime_that_is_not_installed_is_no_fault_of_the_submission(
 def test_a_fresh_process_ends_with_its_caller(tmp_path: Path):
     """The learner's code hangs, and the caller is killed: nothing is left."""
     program = (
-        "from groundup.course.grader import Grader\nfrom tests.grader.submissions import CTYPES, *\n"
+        "from groundup.course.grader import Grader\nfrom tests.grader.submissions import *\n"
         'source = inside(\'open("started", "w").close()\\nwhile True: pass\')\n'
         "Grader(start_method='fresh').grade(load_unit(SUMS), source)\n"
     )
