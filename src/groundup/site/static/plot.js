@@ -36,6 +36,7 @@ export function plotly() {
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function themed(layout) {
+  const above = (layout.annotations ?? []).some((note) => note.yref === "paper" && note.y >= 1); // a headline
   const axis = { gridcolor: color("--rule"), zerolinecolor: color("--strong-rule"), linecolor: color("--strong-rule") };
   const merged = {
     ...layout,
@@ -45,7 +46,7 @@ export function themed(layout) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...layout.font, color: color("--text"), family: "system-ui, sans-serif", size: 13 },
     hoverlabel: { bgcolor: color("--panel"), bordercolor: color("--strong-rule"), font: { color: color("--text") } },
-    margin: { l: 56, r: 16, t: 16, b: 48, ...layout.margin },
+    margin: { l: 56, r: 16, t: above ? 40 : 16, b: 48, ...layout.margin },
   };
   for (const key of new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((k) => /^[xy]axis\d*$/.test(k))])) {
     merged[key] = { ...axis, automargin: true, ...layout[key] };
