@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from groundup.course.catalogue import STACK
 from groundup.course.unit import Unit, load_unit
+from groundup.files import replace_file
 
 if TYPE_CHECKING:
     from groundup.course.verify import UnitReport
@@ -217,12 +217,7 @@ def keep(unit: Unit, report: UnitReport, files: dict[str, str]) -> Path | None:
         gate=gate(),
     )
     path = unit.folder / FILE
-    half = path.with_name(f".{FILE}.{os.getpid()}")
-    try:
-        half.write_text(json.dumps(asdict(proof), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+    replace_file(path, json.dumps(asdict(proof), indent=2, ensure_ascii=False) + "\n")
     return path
 
 

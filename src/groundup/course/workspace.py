@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from groundup.errors import WorkspaceError
+from groundup.files import replace_file
 
 STATE = ".groundup"
 IGNORED = f"""\
@@ -160,16 +160,6 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, sees the old one or the new one whole. Raises WorkspaceError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.replace(file.name, path)
-        except OSError:
-            os.unlink(file.name)
-            raise
+        replace_file(path, text, mode=0o600)
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
@@ -17,6 +16,7 @@ from groundup.data import cache_folder
 from groundup.embedding.weights import MODELS, files
 from groundup.errors import UnknownName
 from groundup.extras import need
+from groundup.files import replace_file
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -156,7 +156,8 @@ def _session(model: str, weights: Path) -> InferenceSession:
 
     converted = build(load_file(weights))
     try:
-        _write(cached, converted)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(cached, converted, mode=0o600)
     except OSError:
         pass  # a cache that cannot be written makes the next start slower, nothing else
     return _started(converted)
@@ -169,19 +170,6 @@ def _started(model: str | bytes) -> InferenceSession:
     options.intra_op_num_threads = 1  # whole batches run beside each other instead: no waiting for the slowest part
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write in one step, so that nobody ever reads half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

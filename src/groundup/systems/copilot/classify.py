@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import UsageError
 from groundup.extras import need
+from groundup.files import replace_file
 from groundup.masking import Masker
 from groundup.systems.copilot.features import CONCEPTS, FIXED, LEVELS, Table, Vocabulary, tabulate
 from groundup.systems.copilot.labels import NORMAL, Example
@@ -194,10 +194,7 @@ class Classifier:
         }  # fmt: skip
         path = Path(path)
         try:
-            text = json.dumps({**document, "sha256": _checksum(document)}, ensure_ascii=True)
-            new = path.with_name(f".{path.name}.{os.getpid()}")  # nobody reads half a model
-            new.write_text(text, "ascii")
-            new.replace(path)
+            replace_file(path, json.dumps({**document, "sha256": _checksum(document)}, ensure_ascii=True))
         except OSError as error:
             raise UsageError(
                 f"model must be a file that can be written, and '{path}' cannot be: {error.strerror}. Name another one."

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.errors import StoreError
+from groundup.files import replace_file
 
 FORMAT = 1
 TENSORS, DOCUMENT = "tensors.safetensors", "checkpoint.json"
@@ -50,18 +51,11 @@ def digest(content: bytes | str) -> str:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that it is there whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
+        replace_file(path, content)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}. Give another run folder.") from error
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Any], document: Mapping[str, Any]) -> Path:
