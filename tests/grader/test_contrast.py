@@ -7,16 +7,10 @@ from groundup.course.grader.contrast import contrast
 from groundup.course.grader.observe import Observation, digest
 
 
-def seen(result: object, argument: object = 0, name: str = "f") -> Observation:
+def seen(result: object, *arguments: object, name: str = "f") -> Observation:
     modules = frozenset[str]()
-    calls = [(name, digest(result, modules), digest([argument], modules))]
+    calls = [(name, digest(result, modules), digest(list(arguments), modules))]
     return Observation("failed", "", [calls, []], {name})
-
-
-def called(result: object, *arguments: object) -> Observation:
-    modules = frozenset[str]()
-    calls = [("f", digest(result, modules), digest(list(arguments), modules))]
-    return Observation("failed", "", [calls, []], {"f"})
 
 
 ONES = np.ones((3, 2))
@@ -64,9 +58,9 @@ PLACES = {
 @pytest.mark.parametrize("fact", PLACES)
 def test_what_the_wrong_places_have_in_common_is_said(fact: str) -> None:
     mine, right, *given = PLACES[fact]
-    assert contrast(called(mine, *given), called(right, *given), "f") == fact
+    assert contrast(seen(mine, *given), seen(right, *given), "f") == fact
     everywhere = np.ones(len(mine), bool) if given[0].dtype == bool else np.arange(4.0)
-    assert "where" not in contrast(called(mine, everywhere), called(right, everywhere), "f")
+    assert "where" not in contrast(seen(mine, everywhere), seen(right, everywhere), "f")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,10 @@ _LOWERED = str.maketrans("0123456789+−=()aehijklmnoprstuvx", "₀₁₂₃₄�
 _APART = frozenset("=<>≤≥≈≠≡∝∼→←↦⇒⇔∈∉⊂⊆∪∩±·×⋅⊙∘∧∨≪≫∣+−")
 _OVER = {"¯": "\u0304", "‾": "\u0304", "^": "\u0302", "~": "\u0303", "˙": "\u0307", "→": "\u20d7"}
 _OPEN = frozenset("([{,|‖∥⌊⌈/")
+_LARGE = frozenset("∑∏∫")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_AFTER_WORD = re.compile(rf"{_WORD.pattern}[₀-ₜ]*$|_\w+$")
+_SINGLE = re.compile(r"[\d.,]+|[^\W\d]\w*|[^\W\d_][₀-ₜⁿⁱᵀ⁰-⁹¹²³]*|\w+\([^()]*\)")
 
 
 def one_line(text: str) -> str:
@@ -91,17 +95,10 @@ def _row(parts: Sequence[Element]) -> str:
     return line
 
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
-_LARGE = frozenset("∑∏∫")
-
-
 def _runs_together(line: str, text: str) -> bool:
     """Whether a name of several letters would touch its neighbour."""
-    after = re.search(r"[^\W\d_]{2,}[₀-ₜ]*$|_\w+$", line) and (text[0].isalnum() or text[0] in "‖√")
-    return bool(after) or (_WORD.match(text) is not None and line[-1:].isalnum())
-
-
-_SINGLE = re.compile(r"[\d.,]+|[^\W\d]\w*|[^\W\d_][₀-ₜⁿⁱᵀ⁰-⁹¹²³]*|\w+\([^()]*\)")
+    after = _AFTER_WORD.search(line) is not None and (text[0].isalnum() or text[0] in "‖√")
+    return after or (_WORD.match(text) is not None and line[-1:].isalnum())
 
 
 def _bound(*parts: Element) -> str:

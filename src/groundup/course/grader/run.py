@@ -74,7 +74,8 @@ class Run:
             self.deadline = time.monotonic() + self.request["limits"]["seconds"]
         elif event["kind"] == "done":
             self.deadline = time.monotonic() + BUSY * self.request["diagnosis_seconds"] + 1.0
-            if any(event["kind"] == "result" and event["outcome"] == "failed" for event in self.events):
+            failed = any(event["kind"] == "result" and event["outcome"] == "failed" for event in self.events)
+            if failed and self.request["diagnosis_seconds"]:
                 self._on_results({"events": self.events, "ending": {"kind": "end", "line": None}})
         elif event["kind"] == "end":
             self.finished = True

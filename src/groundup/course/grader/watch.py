@@ -275,8 +275,11 @@ class Watch:
         """Whether it is no function, or the submission's own, or made from a text, as `namedtuple` makes them."""
         if not isinstance(owner, types.FunctionType):
             return True
-        path = owner.__code__.co_filename
-        return path == self._mine or path[:1] == "<"
+        return self._may_be_mine(owner.__code__)
+
+    def _may_be_mine(self, code: types.CodeType) -> bool:
+        """Whether code is the submission's, or was made from a text."""
+        return code.co_filename == self._mine or code.co_filename[:1] == "<"
 
     # Names put together at run time
 
@@ -290,8 +293,7 @@ class Watch:
             line = self._line(frame)
             if line is None:
                 return
-            path = frame.f_code.co_filename
-            mine = path == self._mine or path[:1] == "<"
+            mine = self._may_be_mine(frame.f_code)
             for name in map(str.__str__, names):
                 why = refusal(name, rules, packages)
                 if why and (mine or _root(name) not in FOREIGN):

@@ -18,6 +18,7 @@ from typing import Any
 import streamlit as st
 
 from groundup.systems.copilot.client import Client, Refused
+from groundup.systems.copilot.logs import Tally
 
 API = "http://127.0.0.1:8600"
 LEVELS = ("fatal", "error", "warn", "info", "debug", "trace", "none")
@@ -149,10 +150,7 @@ def show_overview(client: Client, name: str | None, since: str | None) -> None:
         reasons = plain("; ".join(line["reasons"]))
         st.markdown(f"**{plain(line['source'])}:{line['number']}** · {clock(line['time'])}  \n{reasons}")
         st.code(line["text"], language=None, wrap_lines=True)
-    st.caption(
-        f"{read['records']:,} records of {read['lines']:,} lines were read, {read['timed']:,} with a time, "
-        f"{read['levelled']:,} with a level."
-    )
+    st.caption(f"{Tally(**read)}.")
     st.subheader("Anomalies")
     if not anomalies:
         st.success("Nothing in these logs is unusual.")

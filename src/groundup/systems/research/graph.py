@@ -67,9 +67,7 @@ class Brain:
     def retrieve(self, state: State) -> Found:
         """Passages for the sub-question at hand, of documents, of the web, of both, or of none."""
         at, wider = state["at"], state["round"] > 0
-        where = choose(
-            query(state["plan"], at), documents=self.knowledge is not None, web=self.web is not None
-        )  # fmt: skip
+        where = choose(query(state["plan"], at), documents=self.knowledge is not None, web=self.web is not None)
         found: list[Source] = []
         left_out: list[LeftOut] = []
         failed: list[str] = []

@@ -23,9 +23,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 LONGEST = 2_000  # characters of an address
 PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_UNICAST = ipaddress.IPv6Network(
-    "2000::/3"
-)  # all that is routed; multicast, local and IPv4-compatible ones are outside
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is routed: no multicast, local or IPv4-compatible ones
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # carries an IPv4 address, which a relay would connect to
 _WITHIN = (  # what `is_global` of some Pythons lets through
     ipaddress.IPv4Network("192.0.0.0/24"),  # Oracle's metadata, among others
