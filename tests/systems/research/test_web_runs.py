@@ -15,6 +15,7 @@ from groundup.data import load
 from groundup.errors import UnknownName, UsageError, WebUnavailable
 from groundup.systems.research import Report, Research, open_research, open_web, to_bibtex, to_html, to_markdown
 from groundup.systems.research.demo import DOCUMENTS
+from groundup.systems.research.export import remarks
 from groundup.systems.research.graph import Brain
 from groundup.systems.research.planning import choose
 from groundup.systems.research.web import Web
@@ -202,6 +203,16 @@ def test_a_search_server_that_is_down_is_one_line_and_the_documents_answer(opene
         report = done(research, "What is a token bucket?")
     assert lines_of(report, "web") == ["search: searxng must answer, and does not: there is no answer (refused)"]
     assert {citation.document for citation in report.citations} == {"documents/rate-limiting.md"}
+
+
+def test_a_report_says_what_was_not_read_so_that_silence_is_no_answer(opened: Opened, web: Web) -> None:
+    with opened(web=Counted(web, down=True), knowledge=None) as research:
+        report = done(research, "What is a lease?")
+    assert report.abstained
+    told = ["search: searxng must answer, and does not: there is no answer (refused)"]
+    assert remarks(report) == [("Not read", told)]
+    assert "## Not read" in to_markdown(report)
+    assert "does not: there is no answer (refused)" in to_html(report)
 
 
 def test_a_page_that_is_refused_or_empty_is_one_line_and_the_others_answer(opened: Opened, web: Web) -> None:

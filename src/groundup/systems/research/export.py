@@ -48,6 +48,8 @@ def remarks(report: Report) -> list[tuple[str, list[str]]]:
     told: list[tuple[str, list[str]]] = []
     if report.gaps and (not report.abstained or len(report.plan) > 1):
         told.append(("Nothing was found on", list(report.gaps)))
+    if failed := dict.fromkeys(step["what"] for step in report.trace if step["node"] == "web"):
+        told.append(("Not read", list(failed)))
     if report.stopped:
         told.append(("Stopped early", [f"The budget of {report.stopped} was used up."]))
     if report.unsupported:
