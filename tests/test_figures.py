@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,18 @@ def test_a_figure_that_takes_too_long_is_stopped(unit: Unit):
             impatient.draw(unit, "trouble", {"how": "sleep"})
         impatient.seconds = 120  # what is asked next must be drawn, however busy the machine is
         assert impatient.draw(unit, "trouble")["data"] == []
+
+
+def test_the_process_outlives_the_thread_that_asked_first(unit: Unit):
+    with FigureWorker() as worker:
+        asker = threading.Thread(target=worker.draw, args=(unit, "centres"))
+        asker.start()
+        asker.join()
+        assert worker._process is not None
+        pid = worker._process.pid
+        time.sleep(0.5)  # a signal would have come by now
+        assert numbers(worker.draw(unit, "centres", {"count": 11})) == "mean 5"
+        assert worker._process.pid == pid
 
 
 def test_closing_ends_the_process(unit: Unit):

@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,9 @@ class FigureWorker:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._answers = queue.Queue()
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "groundup.course.figureprocess"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            threading.Thread(target=_forward, args=(self._process, self._answers), daemon=True).start()
+            started: Future[subprocess.Popen[bytes]] = Future()
+            threading.Thread(target=_start, args=(started, self._answers), daemon=True).start()
+            self._process = started.result()
         return self._process
 
     def _end(self) -> None:
@@ -150,8 +147,23 @@ class FigureWorker:
                 pass
 
 
-def _forward(process: subprocess.Popen[bytes], answers: queue.Queue[bytes]) -> None:
-    """Pass the child's lines on, and an empty one when it has ended."""
+def _start(started: Future[subprocess.Popen[bytes]], answers: queue.Queue[bytes]) -> None:
+    """Start the child, pass its lines on, and an empty one when it has ended.
+
+    The child dies with the thread that started it (`die_with_parent`): a server's threads end when they have nothing to
+    do, this one when the child does.
+    """
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "groundup.course.figureprocess"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except BaseException as error:
+        started.set_exception(error)
+        return
+    started.set_result(process)
     assert process.stdout is not None
     with process.stdout:
         for line in process.stdout:
