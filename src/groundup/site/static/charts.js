@@ -21,7 +21,7 @@ async function draw(figure) {
     if (!response.ok) throw new Error(made.error);
     if (!place.classList.contains("js-plotly-plot")) place.replaceChildren();
     figure.made = made;
-    await Plotly.react(place, made.data, themed(made.layout ?? {}), config);
+    await Plotly.react(place, made.data, themed(made.layout ?? {}, place.clientWidth), config);
   } catch (error) {
     if (mine !== figure.turn) return;
     window.Plotly?.purge(place);
@@ -84,6 +84,8 @@ for (const figure of document.querySelectorAll(".explorable")) {
 
 document.addEventListener("theme", async () => {
   for (const figure of document.querySelectorAll(".explorable")) {
-    if (figure.made) (await plotly()).react(figure.querySelector(".chart"), figure.made.data, themed(figure.made.layout ?? {}), config);
+    const place = figure.querySelector(".chart");
+    const layout = () => themed(figure.made.layout ?? {}, place.clientWidth);
+    if (figure.made) (await plotly()).react(place, figure.made.data, layout(), config);
   }
 });

@@ -35,18 +35,37 @@ export function plotly() {
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export function themed(layout) {
-  const above = (layout.annotations ?? []).some((note) => note.yref === "paper" && note.y >= 1); // a headline
+function lines(text, room) {
+  if (text.length < room) return [text];
+  const found = [""];
+  for (const word of text.split(" ")) {
+    if (found.at(-1) && found.at(-1).length + word.length >= room) found.push("");
+    found.push(`${found.pop()} ${word}`.trim());
+  }
+  return found;
+}
+
+// The layout in the page's colours; a headline in as many lines as it needs in a chart of this width.
+export function themed(layout, width = Infinity) {
+  let above = 0;
+  const annotations = (layout.annotations ?? []).map((note) => {
+    if (note.yref !== "paper" || note.y < 1) return note;
+    const headline = note.x === 0.5 && note.yshift; // as `groundup.drawing.headline` writes it
+    const parts = headline ? lines(note.text, (width - 72) / 8) : [note.text];
+    above = Math.max(above, parts.length);
+    return headline ? { ...note, text: parts.join("<br>"), yanchor: "bottom", yshift: 12 } : note;
+  });
   const axis = { gridcolor: color("--rule"), zerolinecolor: color("--strong-rule"), linecolor: color("--strong-rule") };
   const merged = {
     ...layout,
+    annotations,
     autosize: true,
     width: undefined,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...layout.font, color: color("--text"), family: "system-ui, sans-serif", size: 13 },
     hoverlabel: { bgcolor: color("--panel"), bordercolor: color("--strong-rule"), font: { color: color("--text") } },
-    margin: { l: 56, r: 16, t: above ? 40 : 16, b: 48, ...layout.margin },
+    margin: { l: 56, r: 16, t: 16 + (above ? 4 + 20 * above : 0), b: 48, ...layout.margin },
   };
   for (const key of new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((k) => /^[xy]axis\d*$/.test(k))])) {
     merged[key] = { ...axis, automargin: true, ...layout[key] };

@@ -115,7 +115,7 @@ if (live) {
   if (curves.size) paint();
   for (const kept of document.querySelectorAll("[data-kept]")) {
     const made = JSON.parse(kept.dataset.kept);
-    const draw = async () => (await plotly()).react(kept, made.data, themed(made.layout ?? {}), config);
+    const draw = async () => (await plotly()).react(kept, made.data, themed(made.layout ?? {}, kept.clientWidth), config);
     draw();
     document.addEventListener("theme", draw);
   }
