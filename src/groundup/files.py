@@ -26,3 +26,12 @@ def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """A value that changes when the file is written; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

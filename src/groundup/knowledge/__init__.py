@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from groundup.knowledge.base import Knowledge, Learned, Passage, default_location, open_knowledge
 from groundup.knowledge.places import Part, is_place, open_place, unwrapped
+from groundup.knowledge.reopened import Reopened
 
 __all__ = [
-    "Knowledge", "Learned", "Part", "Passage", "default_location", "is_place", "open_knowledge", "open_place",
-    "unwrapped",
+    "Knowledge", "Learned", "Part", "Passage", "Reopened", "default_location", "is_place", "open_knowledge",
+    "open_place", "unwrapped",
 ]  # fmt: skip

@@ -229,6 +229,10 @@ class Knowledge:
         """What is noted of every chunk."""
         return self.collection.get(include=["metadatas"])["metadatas"]
 
+    def documents(self) -> dict[str, int]:
+        """The documents by name, and how many chunks each has."""
+        return dict(sorted(Counter(entry["source"] for entry in self._noted()).items()))
+
     def _folders(self) -> dict[str, str]:
         """The folders behind the names that sources begin with."""
         return {entry["base"]: entry["folder"] for entry in self._noted() if "base" in entry}

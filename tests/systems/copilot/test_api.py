@@ -18,13 +18,14 @@ from urllib.request import urlopen
 import pytest
 from starlette.testclient import TestClient
 
+from groundup.api.work import Deadline, TooSlow, within
 from groundup.errors import StoreError, UsageError
 from groundup.systems.copilot import Source, ingest_files, open_store
 from groundup.systems.copilot.api import create_app
 from groundup.systems.copilot.ask import retrieve
 from groundup.systems.copilot.demo import RUNBOOKS
 from groundup.systems.copilot.incident import Incident, generate
-from groundup.systems.copilot.service import Deadline, Settings, TooSlow, Turn, within
+from groundup.systems.copilot.service import Settings, Turn
 
 HOST = "http://127.0.0.1:8600"
 Api = Callable[..., TestClient]

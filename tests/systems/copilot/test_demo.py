@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from groundup.api.client import Client, Refused
 from groundup.errors import MissingPackage, UsageError
 from groundup.listening import bind
 from groundup.systems.copilot import open_store
 from groundup.systems.copilot.classify import Classifier
-from groundup.systems.copilot.client import Client, Refused
 from groundup.systems.copilot.demo import OF_EACH, RUNBOOKS, demo
 from groundup.systems.copilot.incident import generate
 from groundup.systems.copilot.service import Settings
@@ -105,9 +105,9 @@ def test_serve_takes_the_next_port_and_ends_by_sigterm(tmp_path: Path):
         address = re.findall(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
         assert server.stdout.readline() == "Ctrl-C ends it.\n"
         assert address != f"http://127.0.0.1:{port}"
-        assert answered(Client(address, "s3cret"))["lines"] == 0
+        assert answered(Client(address, "s3cret", start="it"))["lines"] == 0
         with pytest.raises(Refused, match="Authorization must be 'Bearer TOKEN'"):
-            Client(address).get("/status")
+            Client(address, start="it").get("/status")
         server.send_signal(signal.SIGTERM)
         assert server.wait(120) == 0
         server.stdout.close()
@@ -137,4 +137,4 @@ def test_an_api_that_does_not_answer_is_said(tmp_path: Path):
     with bind("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     with pytest.raises(Refused, match="The API must answer at .*, and it does not.*groundup copilot serve"):
-        Client(f"http://127.0.0.1:{port}").get("/status")
+        Client(f"http://127.0.0.1:{port}", start="it").get("/status")

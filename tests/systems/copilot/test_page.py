@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -15,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from groundup.api.page import plain
+from groundup.api.serving import page_command
 from groundup.systems.copilot import ingest_files, open_store
 from groundup.systems.copilot.demo import RUNBOOKS, label
 from groundup.systems.copilot.incident import Incident, generate
-from groundup.systems.copilot.page import plain
-from groundup.systems.copilot.serving import page_command
+from groundup.systems.copilot.serving import PAGE
+from tests.systems.served import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -49,26 +50,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with open_store(store) as opened:
         ingest_files(opened, [str(path) for path in incident.write(folder / "logs")])
         label(incident, opened)
-    run = [sys.executable, "-m", "groundup", "copilot"]
-    environment = {key: value for key, value in os.environ.items() if key != "GROUNDUP_TOKEN"}
-    subprocess.run([*run, "learn", str(RUNBOOKS), "--store", str(store)], check=True, capture_output=True)
-    serve = subprocess.Popen(
-        [*run, "serve", "--store", str(store), "--port", "0", "--page-port", "0"], stdout=subprocess.PIPE, text=True,
-        env=environment,
-    )  # fmt: skip
-    assert serve.stdout is not None
-    said = ""
-    while "Ctrl-C" not in said:
-        line = serve.stdout.readline()
-        assert line, f"it ended: {said}"
-        said += line
-    api, page = re.findall(r"http://127\.0\.0\.1:\d+", said)[0], re.findall(r"http://127\.0\.0\.1:\d+", said)[-1]
-    yield Running(page, api, folder, incident)
-    serve.terminate()
-    assert serve.wait(30) in (0, -15)
-    serve.stdout.close()
-    with pytest.raises(OSError, match="refused"):  # the page's process is gone with it
-        socket.create_connection(("127.0.0.1", int(page.rsplit(":", 1)[1])), timeout=5)
+    learn = [sys.executable, "-m", "groundup", "copilot", "learn", str(RUNBOOKS), "--store", str(store)]
+    subprocess.run(learn, check=True, capture_output=True)
+    with served("copilot", "--store", str(store)) as (api, page):
+        yield Running(page, api, folder, incident)
 
 
 @pytest.fixture
@@ -167,7 +152,7 @@ class TestInABrowser:
 
 
 def test_streamlit_is_told_to_tell_nobody_and_to_stay_on_loopback():
-    command = page_command("127.0.0.1", 8601)
+    command = page_command(PAGE, "127.0.0.1", 8601)
     for option in ("--browser.gatherUsageStats=false", "--server.address=127.0.0.1", "--server.headless=true"):
         assert option in command
 

@@ -22,30 +22,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import anyio
 from anyio import to_thread
-from fastapi import FastAPI, File, Query, Request, UploadFile
+from fastapi import FastAPI, File, Query, UploadFile
 from fastapi import Path as PathParam
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
-from starlette.exceptions import HTTPException
 
 from groundup import __version__
-from groundup.errors import GroundupError, MissingPackage, ModelUnavailable, StoreError, UnknownName, UsageError
+from groundup.api.errors import Error, Errors, failures
+from groundup.api.guard import Guard, refusal
+from groundup.api.work import Deadline, NotThere, TooSlow
+from groundup.errors import GroundupError, StoreError
 from groundup.systems.copilot.errors import CannotRead
-from groundup.systems.copilot.guard import Guard, refusal
 from groundup.systems.copilot.jobs import Busy, Job
 from groundup.systems.copilot.logs import MAX_LINE, Record
-from groundup.systems.copilot.metrics import Metrics
+from groundup.systems.copilot.metrics import CopilotMetrics
 from groundup.systems.copilot.parsed import well_formed
-from groundup.systems.copilot.service import (
-    Copilot,
-    Deadline,
-    NotReady,
-    NotThere,
-    Settings,
-    TooLong,
-    TooSlow,
-)  # fmt: skip
+from groundup.systems.copilot.service import Copilot, Settings
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.ask import Event
@@ -55,8 +47,6 @@ T = TypeVar("T")
 NDJSON = "application/x-ndjson"
 SCRAPE = 2.0  # seconds that Prometheus is made to wait for the store
 GRACE = 5.0  # seconds beyond the deadline after which work that does not look at the clock is not waited for
-BUG = "This is a bug of the copilot's; its log says more. Please report it."
-EXPECTED = (GroundupError, Busy, NotThere, NotReady, TooSlow, TooLong)
 log = logging.getLogger("groundup.copilot")
 
 # ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
@@ -88,13 +78,6 @@ class Sent(BaseModel):
     """A body; what it does not know, it refuses."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Error(BaseModel):
-    """What went wrong: the parameter, the rule, the value and the next step in words; the status once more."""
-
-    error: str
-    status: int
 
 
 class Health(BaseModel):
@@ -358,76 +341,31 @@ class TrainingJob(BaseModel):
     error: Error | None = Field(description="Where it failed.")
 
 
-FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error, "description": what}
-    for status, what in {
-        400: "The body cannot be read.",
-        401: "The token is missing or wrong.",
-        403: "The request comes from a page of another origin.",
-        404: "There is no such pod, file or path.",
-        405: "The path does not take this method.",
-        409: "What is stored does not allow it: there is no trained classifier, for example.",
-        413: "The body is too long.",
-        415: "The body is of another kind than the path takes.",
-        421: "The Host header is not one that the API answers to.",
-        422: "A parameter breaks its rule.",
-        503: "The store or a model is not to be had now; try again.",
-        504: "The request took longer than it may.",
-    }.items()
-}
+FAILURES = failures(
+    _404="There is no such pod, file or path.",
+    _409="What is stored does not allow it: there is no trained classifier, for example.",
+)
 
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def answer_error(error: Exception) -> Response:
-    """An expected error as an answer."""
-    match error:
-        case UnknownName():
-            hint = (
-                f"Did you mean {' or '.join(error.nearest)}?" if error.nearest else "GET /status lists what there is."
-            )
-            return refusal(404, f"There is no {error.kind} called '{error.name[:200]}'. {hint}")
-        case NotThere():
-            return refusal(404, str(error))
-        case NotReady():
-            return refusal(409, str(error))
-        case UsageError():
-            return refusal(422, str(error))
-        case CannotRead():
-            return refusal(422, f"file must be a log, and it {error.reason}. {error.remedy}.")
-        case TooLong():
-            return refusal(413, str(error))
-        case Busy():
-            return refusal(
-                409,
-                f"One training may run at a time, and /train/{error} does. Ask for it there, or DELETE it to stop it.",
-            )
-        case TooSlow():
-            return refusal(
-                504, f"The request must be answered within {error}, and it takes longer. Name a pod, or give `since`. "
-                "What was stored of an upload so far is kept: send it again, and it goes on there.",
-            )  # fmt: skip
-        case StoreError() | ModelUnavailable() | MissingPackage():
-            return refusal(503, str(error))
-        case _:
-            return refusal(500, str(error))
+def _cannot_read(error: CannotRead) -> Response:
+    return refusal(422, f"file must be a log, and it {error.reason}. {error.remedy}.")
 
 
-def invalid(error: RequestValidationError) -> Response:
-    """The first parameter that breaks its rule."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    if first["type"] == "json_invalid":
-        return refusal(422, f"The body must be JSON, and it is not: {first['ctx']['error']}.")
-    if isinstance(first.get("input"), bytes):
-        return refusal(422, "The body must be JSON, and its Content-Type does not say so. Send application/json.")
-    given = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
-    return refusal(422, f"{where}: {first['msg']}{given}. GET /openapi.json describes it.")
+def _busy(error: Busy) -> Response:
+    return refusal(
+        409, f"One training may run at a time, and /train/{error} does. Ask for it there, or DELETE it to stop it."
+    )
 
 
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode("utf-8", "replace").decode()
-    return f"'{text[:100]}…'" if len(text) > 100 else f"'{text}'"
+def _too_slow(error: TooSlow) -> Response:
+    return refusal(
+        504, f"The request must be answered within {error}, and it takes longer. Name a pod, or give `since`. "
+        "What was stored of an upload so far is kept: send it again, and it goes on there.",
+    )  # fmt: skip
+
+
+ERRORS = Errors("the copilot", listed="GET /status", own={CannotRead: _cannot_read, Busy: _busy, TooSlow: _too_slow})
 
 
 def iso(time: float | None) -> str | None:
@@ -447,7 +385,7 @@ TIMES = ("time", "begin", "start", "end", "first", "last")
 # ── the application ─────────────────────────────────────────────────────────────────────────────────────────────────
 def create_app(settings: Settings) -> FastAPI:
     """The API on a store."""
-    copilot, metrics = Copilot(settings), Metrics()
+    copilot, metrics = Copilot(settings), CopilotMetrics()
     app = FastAPI(
         title="groundup copilot", version=__version__, docs_url=None, redoc_url=None,
         description="From a cluster's logs to a cited answer.", responses=FAILURES,
@@ -457,7 +395,7 @@ def create_app(settings: Settings) -> FastAPI:
         Guard, token=settings.token, hosts=settings.hosts, metrics=metrics,
         limit=lambda path: settings.upload_limit if path == "/ingest" else settings.body_limit,
     )  # fmt: skip
-    _handle_errors(app)
+    ERRORS.install(app)
 
     async def run(
         work: Callable[..., T], *arguments: Any, seconds: float = settings.timeout, deadline: Deadline | None = None
@@ -572,8 +510,7 @@ def create_app(settings: Settings) -> FastAPI:
                 )
                 yield json.dumps({"event": "error", "error": slow, "status": 504}) + "\n"
             except GroundupError as error:
-                refused = json.loads(bytes(answer_error(error).body))
-                yield json.dumps({"event": "error", **refused}) + "\n"
+                yield json.dumps({"event": "error", **ERRORS.document(error)}) + "\n"
 
         return StreamingResponse(answer_lines(), media_type=NDJSON)
 
@@ -640,8 +577,7 @@ def training_job(job: Job) -> TrainingJob:
     """A training as an answer."""
     report, error = job.result, job.error
     result = None if report is None else TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
-    refused = refusal(500, BUG) if not isinstance(error, EXPECTED) else answer_error(error)
-    said = None if error is None else Error(**json.loads(bytes(refused.body)))
+    said = None if error is None else Error(**ERRORS.document(error))
     return TrainingJob(
         job=job.number, state=job.state, doing=job.doing, step=job.step, steps=job.steps, result=result, error=said
     )
@@ -669,45 +605,3 @@ def predicted(record: Record, prediction: Prediction, count: int) -> Predicted:
         source=record.source, number=record.number, time=iso(record.time), text=record.text, label=prediction.label,
         probability=prediction.probability, reasons=list(prediction.reasons), count=count,
     )  # fmt: skip
-
-
-def _is_at(route: Any, path: str) -> bool:
-    pattern = getattr(route, "path_regex", None)
-    return pattern is not None and pattern.match(path) is not None
-
-
-def _methods(route: Any) -> set[str]:
-    return set(getattr(route, "methods", None) or ())
-
-
-def _handle_errors(app: FastAPI) -> None:
-    async def expected(_: Request, error: Exception) -> Response:
-        return answer_error(error)
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        path, message = request.url.path[:200], str(error.detail)
-        if error.status_code == 404:
-            message = f"There is no path {path}. GET /openapi.json lists them."
-        elif error.status_code == 405:
-            message = f"{path} does not take {request.method[:20]}. GET /openapi.json says what it takes."
-        answer = refusal(error.status_code, message)
-        answer.headers.update(error.headers or {})
-        if error.status_code == 405:  # a path may have several routes, of which only one was looked at
-            methods = {method for route in app.routes if _is_at(route, path) for method in _methods(route)}
-            answer.headers["allow"] = ", ".join(sorted(methods))
-        return answer
-
-    async def validation(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return invalid(error)
-
-    async def bug(request: Request, error: Exception) -> Response:
-        log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
-        return refusal(500, BUG)
-
-    for kind in EXPECTED:
-        app.add_exception_handler(kind, expected)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(Exception, bug)

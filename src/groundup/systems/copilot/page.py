@@ -7,17 +7,15 @@ draw a picture from another machine or pose as a part of the page.
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
-from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import streamlit as st
 
-from groundup.systems.copilot.client import Client, Refused
+from groundup.api.client import Client, Refused
+from groundup.api.page import connected, guarded, plain
 from groundup.systems.copilot.logs import Tally
 
 API = "http://127.0.0.1:8600"
@@ -27,12 +25,6 @@ SPANS = {"everything": None, "the last 15 minutes": "15m", "the last hour": "1h"
          "the last day": "1d", "the last week": "7d"}  # fmt: skip
 LOOK = 0.5  # seconds between two looks at a training
 EVERY = 3.0  # seconds between two looks while the logs are followed
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@])")
-
-
-def plain(text: str) -> str:
-    """Text for a place that reads Markdown: nothing in it is read as that, and lines stay one."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def clock(time: str | None) -> str:
@@ -42,17 +34,7 @@ def clock(time: str | None) -> str:
 
 def main() -> None:
     """Draw the page."""
-    st.set_page_config("groundup copilot", "🔎", layout="wide")
-    client = Client(os.environ.get("GROUNDUP_API", API), st.session_state.get("token") or token_of_this_machine())
-    st.header("groundup copilot")
-    try:
-        status = client.get("/status")
-    except Refused as refused:
-        if refused.status == 401:
-            ask_for_token()
-        else:
-            st.error(plain(str(refused)))
-        st.stop()
+    client, status = connected("groundup copilot", "🔎", api=API, start="groundup copilot serve", probe="/status")
     name, since = sidebar(client, status)
     if not status["lines"]:
         st.info("There are no logs yet. Upload a file on the left, or fill the store with `groundup copilot collect`.")
@@ -69,29 +51,6 @@ def main() -> None:
         if tab.open:  # the others ask the API for nothing
             with tab:
                 guarded(show)
-
-
-def token_of_this_machine() -> str:
-    """The API's token, where the page was given it: it is then for the people of this machine only."""
-    return os.environ.get("GROUNDUP_TOKEN", "")
-
-
-def guarded(show: Callable[[], None]) -> None:
-    """Draw a part of the page; what the API refuses is said in its place."""
-    try:
-        with st.spinner("Asking the API"):
-            show()
-    except Refused as refused:
-        st.warning(plain(str(refused)))
-
-
-def ask_for_token() -> None:
-    """The form that stands before everything where the API wants a token that the page was not given."""
-    with st.form("token_form"):
-        st.text_input("Token of the API", type="password", key="token")
-        st.form_submit_button("Enter")
-    if st.session_state.get("token"):
-        st.error("The API does not accept this token.")
 
 
 # ── the sidebar: which logs ─────────────────────────────────────────────────────────────────────────────────────────

@@ -6,16 +6,17 @@ fill it meanwhile. Readers go together; a writer goes alone.
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from groundup.api.work import Deadline, NotReady, NotThere, TooLong, within
 from groundup.errors import StoreError, UnknownName, UsageError
+from groundup.files import stamp
+from groundup.knowledge import Knowledge, Reopened, default_location
 from groundup.secrets import hide_all
 from groundup.systems.copilot.evidence import Evidence, why
 from groundup.systems.copilot.files import ingest_upload, open_content
@@ -28,14 +29,11 @@ from groundup.systems.copilot.store import Source, Store, open_store
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
-    from groundup.knowledge import Knowledge
     from groundup.systems.copilot.anomalies import Anomaly
     from groundup.systems.copilot.ask import Event, Part
     from groundup.systems.copilot.classify import Classifier, Prediction, Report
 
-REFRESH = 60.0  # seconds after which a knowledge base on a server is opened again
 MEGABYTE = 1 << 20
-CHECKED = 1_000  # records between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -72,90 +70,6 @@ class Settings:
         for name in ("upload_limit", "body_limit"):
             if getattr(self, name) < 1000:
                 raise UsageError(f"{name} must be 1,000 bytes or more, got {getattr(self, name)}.")
-
-
-class TooSlow(Exception):
-    """A request that took longer than it may."""
-
-
-class NotReady(Exception):
-    """What is stored does not allow what is asked for: there is no classifier, or too little to train one."""
-
-
-class NotThere(Exception):
-    """A line or citation that is asked for and is not stored."""
-
-
-class TooLong(Exception):
-    """A file that unpacks to more than may be sent."""
-
-
-class Deadline:
-    """The moment at which a request is given up."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.until = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left."""
-        return self.until - time.monotonic()
-
-    def passed(self) -> bool:
-        """Whether it has passed."""
-        return self.left <= 0
-
-    def check(self) -> None:
-        """Raise TooSlow where it has passed."""
-        if self.passed():
-            raise TooSlow(f"{self.seconds:g} s")
-
-    def each(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The records, as long as there is time."""
-        for number, record in enumerate(records):
-            if number % CHECKED == 0:
-                self.check()
-            yield record
-
-
-T = TypeVar("T")
-
-
-def within(events: Generator[T, None, None], deadline: Deadline) -> Iterator[T]:
-    """What comes of a slow stream until the deadline; whatever it waits for then is not waited for.
-
-    The stream is read in a thread, which ends at its next event, or with the process.
-    """
-    arrived: queue.Queue[tuple[T] | BaseException | None] = queue.Queue()
-    left = threading.Event()
-
-    def read() -> None:
-        try:
-            for event in events:
-                if left.is_set():
-                    return
-                arrived.put((event,))
-            arrived.put(None)
-        except BaseException as error:
-            arrived.put(error)
-        finally:
-            events.close()
-
-    threading.Thread(target=read, daemon=True).start()
-    try:
-        while True:
-            try:
-                event = arrived.get(timeout=max(0.0, deadline.left))
-            except queue.Empty:
-                raise TooSlow(f"{deadline.seconds:g} s") from None
-            if event is None:
-                return
-            if isinstance(event, BaseException):
-                raise event
-            yield event[0]
-    finally:
-        left.set()
 
 
 class Turn:
@@ -212,7 +126,7 @@ class Copilot:
         self.jobs = Jobs()
         self._loading = threading.Lock()
         self._model: BaseChatModel | None = None
-        self._knowledge: tuple[Any, Knowledge | None] = (None, None)
+        self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
         self._classifier: tuple[Any, Classifier | None] = (None, None)
         with open_store(settings.store):  # made where there is none, and brought up to date
             pass
@@ -347,18 +261,8 @@ class Copilot:
 
     @property
     def knowledge(self) -> Knowledge | None:
-        """The knowledge base, opened again after it has learnt; None where there is none."""
-        from groundup.knowledge import default_location, open_knowledge
-
-        location = self.settings.knowledge or default_location(self.settings.store)
-        remote = location.startswith(("http://", "https://"))
-        stamp = int(time.monotonic() / REFRESH) if remote else _stamp(Path(location) / "chroma.sqlite3")
-        with self._loading:
-            if stamp is None:
-                return None
-            if self._knowledge[0] != stamp:
-                self._knowledge = (stamp, open_knowledge(location, reading=True))
-            return self._knowledge[1]
+        """The knowledge base as it is now; None where there is none."""
+        return self._knowledge.now()
 
     # ── labels and predictions ──────────────────────────────────────────────────────────────────────────────────────
     def label(self, source: str, position: int, label: str | None, alike: bool, deadline: Deadline) -> int:
@@ -418,15 +322,15 @@ class Copilot:
         """The classifier, read again after it was trained."""
         from groundup.systems.copilot.classify import Classifier
 
-        stamp = _stamp(self._model_file)
+        written = stamp(self._model_file)
         with self._loading:
-            if stamp is None:
+            if written is None:
                 raise NotReady(
                     "There must be a trained classifier, and there is none yet. Label some lines (POST /feedback), "
                     "then train (POST /train, or `groundup copilot train`)."
                 )
-            if self._classifier[0] != stamp:
-                self._classifier = (stamp, Classifier.load(self._model_file))
+            if self._classifier[0] != written:
+                self._classifier = (written, Classifier.load(self._model_file))
             model = self._classifier[1]
             assert model is not None
             return model
@@ -442,15 +346,6 @@ class Copilot:
                 raise
             except UsageError as error:  # a window that is too short for these logs
                 raise NotReady(str(error)) from error
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes when a file is written; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def unpacks_to(path: Path, most: int, deadline: Deadline) -> bool:

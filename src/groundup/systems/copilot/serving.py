@@ -1,24 +1,14 @@
-"""Running the API and the page: ports, the page's process, and an end that takes both away."""
+"""The copilot's API and page, served."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
-from groundup.errors import CannotServe, UsageError
+from groundup.api import serving
 from groundup.extras import need
-from groundup.listening import LOOPBACK, bind, url
 from groundup.systems.copilot.service import Settings
 
-PATIENCE = 60.0  # seconds that the page may take to start
 PAGE = Path(__file__).with_name("page.py")
 
 
@@ -28,122 +18,20 @@ def need_packages() -> None:
 
 
 def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:
-    """Serve the API, and beside it on loopback the page, until Ctrl-C.
-
-    Args:
-        settings: of the API.
-        host: the address that the API listens on.
-        port: its port, or the next free one where that is taken; 0 for any.
-        page_port: the page's, the same; None for no page.
-        say: called with what a person should know.
-    """
+    """Serve the API and its page until Ctrl-C; the rest as `groundup.api.serving.serve` has it."""
     need_packages()
-    import uvicorn
 
-    from groundup.systems.copilot.api import create_app
+    def make() -> serving.ASGIApp:
+        from groundup.systems.copilot.api import create_app
 
-    if host not in LOOPBACK and not settings.token:
-        raise UsageError(
-            f"host must be loopback where no token is asked for, got '{host}': whoever reaches it could read the logs. "
-            "Set GROUNDUP_TOKEN to a secret of your own, or leave --host out."
-        )
-    listening = bind(host, port)
-    address = url(host, listening.getsockname()[1])
-    app = create_app(settings)
-    with page(address, settings.token, page_port) as page_address:
-        say(f"API   {address}   (described by {address}/openapi.json)")
-        if page_address:
-            say(f"Page  {page_address}")
-        say("Ctrl-C ends both." if page_address else "Ctrl-C ends it.")
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
-        )
-        with _ended_by_sigterm(), suppress(KeyboardInterrupt):  # which uvicorn raises again once it has stopped
-            uvicorn.Server(config).run(sockets=[listening])
+        return create_app(settings)
 
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Make SIGTERM end the block as Ctrl-C does, so that the page's process is taken away then, too."""
-
-    def asked(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, asked)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def page(api: str, token: str, port: int | None) -> Iterator[str | None]:
-    """The page on loopback in a process of its own, which ends with the block; None for no port."""
-    if port is None:
-        yield None
-        return
-    with bind("127.0.0.1", port) as free:
-        number = free.getsockname()[1]
-    process = subprocess.Popen(
-        page_command("127.0.0.1", number), env=page_environment(api, token), stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    address = url("127.0.0.1", number)
-    try:
-        _wait(process, address)
-        yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def page_command(host: str, port: int) -> list[str]:
-    """How the page is started: it tells nobody that it runs, opens no browser and watches no files."""
-    options = {
-        "server.address": host,
-        "server.port": str(port),
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "server.maxUploadSize": "256",
-        "browser.gatherUsageStats": "false",
-        "browser.serverAddress": "localhost" if host in LOOPBACK else host,
-        "client.toolbarMode": "minimal",
-        "client.showErrorDetails": "none",
-        "logger.level": "warning",
-    }
-    given = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(PAGE), *given]
-
-
-def page_environment(api: str, token: str) -> dict[str, str]:
-    """The page's environment; without a token, people are asked for it."""
-    environment = {**os.environ, "GROUNDUP_API": api, "GROUNDUP_TOKEN": token}
-    if not token:
-        del environment["GROUNDUP_TOKEN"]
-    return environment
+    serving.serve(
+        make, PAGE, token=settings.token, shows="the logs", host=host, port=port, page_port=page_port, say=say
+    )
 
 
 def serve_page(api: str, *, host: str, port: int) -> None:
-    """Serve the page alone, in place of this process. Beyond loopback people are asked for the API's token."""
+    """Serve the page alone, in place of this process."""
     need_packages()
-    token = os.environ.get("GROUNDUP_TOKEN", "") if host in LOOPBACK else ""
-    command = page_command(host, port)
-    os.execve(command[0], command, page_environment(api, token))
-
-
-def _wait(process: subprocess.Popen[bytes], address: str) -> None:
-    """Return once the page answers."""
-    opener, deadline = build_opener(ProxyHandler({})), time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise CannotServe(f"The page must start, and Streamlit ended with code {process.returncode} (see above).")
-        try:
-            with opener.open(f"{address}/_stcore/health", timeout=2):
-                return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    raise CannotServe(f"The page must start within {PATIENCE:g} s, and it did not. Try again, or use --no-page.")
+    serving.serve_page(PAGE, api, host=host, port=port)

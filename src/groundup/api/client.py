@@ -12,7 +12,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from groundup.errors import GroundupError
 
-PATIENCE = 130.0  # seconds; the API gives up before
+PATIENCE = 130.0  # seconds
+JSON = "application/json"
 
 
 class Refused(GroundupError):
@@ -24,16 +25,31 @@ class Refused(GroundupError):
 
 
 class Client:
-    """An API at an address, asked with a token where there is one."""
+    """An API at an address, asked with a token where there is one.
 
-    def __init__(self, address: str, token: str = "") -> None:
-        self.address, self.token = address.rstrip("/"), token
+    Args:
+        address: the API's.
+        token: the bearer token; empty for none.
+        start: the command that starts the API, for whoever finds it does not answer.
+        patience: seconds that it may be silent; more than it allows itself.
+    """
+
+    def __init__(self, address: str, token: str = "", *, start: str, patience: float = PATIENCE) -> None:
+        self.address, self.token, self.start, self.patience = address.rstrip("/"), token, start, patience
         self._opener = build_opener(ProxyHandler({}))  # the API is near: no proxy of the environment stands between
 
     def get(self, path: str, **query: Any) -> Any:
         """Ask for something; what is None is left out."""
+        return json.loads(self.text(path, **query))
+
+    def text(self, path: str, **query: Any) -> str:
+        """Ask for something that is no JSON."""
         given = urlencode({key: value for key, value in query.items() if value is not None})
-        return json.loads(b"".join(self._send(f"{path}?{given}" if given else path, None, "")))
+        return b"".join(self._send(f"{path}?{given}" if given else path, None, "")).decode()
+
+    def put(self, path: str, **body: Any) -> Any:
+        """Put JSON in the place of what is there."""
+        return json.loads(b"".join(self._send(path, json.dumps(body).encode(), JSON, method="PUT")))
 
     def post(self, path: str, **body: Any) -> Any:
         """Send JSON."""
@@ -41,22 +57,23 @@ class Client:
 
     def stream(self, path: str, **body: Any) -> Iterator[bytes]:
         """Send JSON; the lines of the answer as they come."""
-        return self._send(path, json.dumps(body).encode(), "application/json")
+        return self._send(path, json.dumps(body).encode(), JSON)
 
     def upload(self, name: str, data: bytes) -> Any:
-        """Send a log file."""
+        """Send a file to `/ingest`."""
         mark = secrets.token_hex(16)
         quoted = name.replace("\\", "_").replace('"', "_").replace("\r", "_").replace("\n", "_")
         head = f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\n\r\n'
         body = head.encode() + data + f"\r\n--{mark}--\r\n".encode()
         return json.loads(b"".join(self._send("/ingest", body, f"multipart/form-data; boundary={mark}")))
 
-    def _send(self, path: str, body: bytes | None, kind: str) -> Iterator[bytes]:
+    def _send(self, path: str, body: bytes | None, kind: str, method: str | None = None) -> Iterator[bytes]:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if body is not None:
             headers["Content-Type"] = kind
         try:
-            with self._opener.open(Request(self.address + path, body, headers), timeout=PATIENCE) as answer:
+            request = Request(self.address + path, body, headers, method=method)
+            with self._opener.open(request, timeout=self.patience) as answer:
                 yield from answer
         except HTTPError as error:
             with error:
@@ -65,7 +82,7 @@ class Client:
             reason = getattr(error, "reason", error)
             raise Refused(
                 0,
-                f"The API must answer at {self.address}, and it does not: {reason}. Start it: groundup copilot serve.",
+                f"The API must answer at {self.address}, and it does not: {reason}. Start it: {self.start}.",
             ) from error
 
 

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.metrics import Metrics
+    from groundup.api.metrics import Metrics
 
 OPEN = ("/healthz",)  # for the kubelet and load balancers, which have no token
 
