@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +15,21 @@ from groundup.cli.mine import SystemGroup
 from groundup.cli.options import json_option
 from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
 from groundup.errors import GroundupError, UsageError
+from groundup.listening import LOOPBACK, url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from groundup.knowledge import Knowledge
     from groundup.systems.research import Report, Research
+    from groundup.systems.research.costs import Costs, Prices
     from groundup.systems.research.state import Step
     from groundup.systems.research.web import Web
 
 F = TypeVar("F", bound=Callable[..., Any])
+PORT = click.IntRange(0, 65535)
 REPLAY = "run:"  # before the id of a report whose pages are read again
+ESTIMATED = "[dim]Tokens are estimated, four characters each, where a model does not count them.[/]"
 FORMATS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".bib": "bibtex"}
 
 
@@ -52,6 +57,13 @@ def web_option(function: F) -> F:
         help="Look in the web too: searxng, brave, tavily, duckduckgo, a FOLDER of recorded pages, or run:ID for what "
         "another report read.",
     )(function)  # fmt: skip
+
+
+def prices_option(function: F) -> F:
+    """`--prices FILE`."""
+    return click.option(
+        "--prices", envvar="GROUNDUP_PRICES", metavar="FILE", help="What tokens cost, as TOML [GROUNDUP_PRICES]."
+    )(function)
 
 
 def output_option(function: F) -> F:
@@ -260,17 +272,21 @@ def open_command(citation: str, report: str, knowledge: str | None, store: str, 
 @click.option(
     "--folder", default="research-demo", show_default=True, metavar="DIR", help="The folder of the demo. It is kept."
 )
+@click.option("--serve/--no-serve", "serving", default=True, help="Serve the API and the page at the end.")
+@click.option("--port", default=8610, show_default=True, type=PORT, help="Port of the API, or the next free port.")
 @json_option
-def demo_command(folder: str, as_json: bool) -> int:
+def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     """Show the assistant on eight documents of our own.
 
     It learns them and answers three questions: one that needs two documents, one that none of them answers, and one
-    whose document also gives orders to a model. The first run fetches the sentence model (84 MB); all else is offline.
+    whose document also gives orders to a model. Then it serves the API and the page. The first run fetches the sentence
+    model (84 MB); all else is offline.
     """
     from dataclasses import asdict
 
-    from groundup.systems.research.demo import demo
-    from groundup.systems.research.runs import need_packages
+    from groundup.systems.research.demo import KNOWLEDGE, STORE, demo
+    from groundup.systems.research.service import Settings
+    from groundup.systems.research.serving import need_packages, serve
 
     need_packages()
     out, reports = console(), []
@@ -287,10 +303,21 @@ def demo_command(folder: str, as_json: bool) -> int:
             _say(step.report)
     if as_json:
         print_json({"folder": folder, "reports": [asdict(report) for report in reports]}, ascii=True)
-        return 0
-    out.print()
-    _say_costs(reports)
-    out.print(f"\nEverything is in {shown(folder)}. The commands above work there, and `open` opens citations.")
+    else:
+        out.print()
+        _say_costs(reports)
+        out.print(f"\nEverything is in {shown(folder)}. The commands above work there, and `open` opens citations.")
+    if serving:
+        out = console(err=True)
+        out.print()
+        settings = Settings(
+            Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK,
+            knowledge=str(Path(folder) / KNOWLEDGE), model="embedded",
+        )  # fmt: skip
+        serve(
+            settings, host="127.0.0.1", port=port, page_port=port and port + 1,
+            say=lambda text: out.print(escape(text)),
+        )  # fmt: skip
     return 0
 
 
@@ -332,6 +359,96 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
         table.add_row(row.what, *("" if f is None else f"{f:,.0f}" if f >= 100 else f"{f:.3g}" for f in figures))
     console().print(table)
     return 0
+
+
+@research_command.command("costs", epilog="Example: groundup research costs --prices prices.toml")
+@store_option
+@click.option("--report", default="", metavar="ID", help="Of one report; otherwise of all.")
+@prices_option
+@json_option
+def costs_command(store: str, report: str, prices: str | None, as_json: bool) -> int:
+    """Show what the calls of models took: tokens, seconds, and money.
+
+    Money needs --prices, a TOML file with what a million tokens of each model cost: `in` for what it reads, `out` for
+    what it writes and, where they cost something else, `cached` for what the provider had read before.
+    """
+    from dataclasses import asdict
+
+    from groundup.systems.research import open_research
+    from groundup.systems.research.costs import costs
+
+    given = _prices(prices)
+    with open_research(store, reading=True) as research:
+        table = costs(research, given, report=report)
+    if as_json:
+        print_json({"store": store, **asdict(table)}, ascii=True)
+        return 0
+    _say_cost_table(table)
+    return 0
+
+
+@research_command.command("serve", epilog="Example: groundup research serve --web searxng --port 8610")
+@store_option
+@knowledge_option
+@model_option
+@web_option
+@prices_option
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address of the API; beyond loopback, set GROUNDUP_TOKEN."
+)
+@click.option("--port", default=8610, show_default=True, type=PORT, help="Port of the API, or the next free port.")
+@click.option("--page-port", default=8611, show_default=True, type=PORT, help="Port of the page, on loopback.")
+@click.option("--page/--no-page", default=True, help="Serve the page beside the API.")
+@click.option("--seconds", default=600.0, show_default=True, help="Seconds of work that a report may ask for at most.")
+def serve_command(
+    store: str,
+    knowledge: str | None,
+    model: str | None,
+    web: str,
+    prices: str | None,
+    host: str,
+    port: int,
+    page_port: int,
+    page: bool,
+    seconds: float,
+) -> None:
+    """Serve the API and the page until Ctrl-C.
+
+    The page asks, shows the plan, each step and the report with its sources beside it. With a secret in GROUNDUP_TOKEN,
+    the API answers only requests that send it (`Authorization: Bearer …`). Reports that are under way when the server
+    ends are kept as far as they came.
+    """
+    from groundup.systems.research.service import Settings
+    from groundup.systems.research.serving import need_packages, serve
+
+    need_packages()
+    if web.startswith(REPLAY):
+        raise UsageError(
+            f"web must be a server or a folder here, got '{web}'. `groundup research ask` replays a report."
+        )
+    settings = Settings(
+        Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
+        model=model or "", knowledge=knowledge or "", web=web, seconds=seconds, prices=_prices(prices),
+    )  # fmt: skip
+    out = console()
+    serve(
+        settings, host=host, port=port, page_port=page_port if page else None, say=lambda text: out.print(escape(text))
+    )
+
+
+@research_command.command("page", epilog="Example: groundup research page --api http://research:8610 --host 0.0.0.0")
+@click.option("--api", envvar="GROUNDUP_API", default="http://127.0.0.1:8610", show_default=True, help="The API.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8611, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+def page_command(api: str, host: str, port: int) -> None:
+    """Serve the page alone, for an API that runs elsewhere.
+
+    On loopback the page uses GROUNDUP_TOKEN. On any other address it asks people for the API's token.
+    """
+    from groundup.systems.research.serving import serve_page
+
+    console().print(escape(f"Page  {url(host, port)}   (API {api}; Ctrl-C ends it)"))
+    serve_page(api, host=host, port=port)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -411,6 +528,12 @@ def _resumable(id: str) -> Iterator[None]:
     except (KeyboardInterrupt, GroundupError):
         click.echo(f"Report {id} is kept as far as it came: `groundup research resume {id}` goes on.", err=True)
         raise
+
+
+def _prices(path: str | None) -> Prices | None:
+    from groundup.systems.research.costs import read_prices
+
+    return None if path is None else read_prices(path)
 
 
 def _format(output: str | None) -> str:
@@ -504,4 +627,41 @@ def _say_costs(reports: Iterable[Report]) -> None:
         )
     console().print(table)
     if estimated:
-        console().print("[dim]Tokens are estimated, four characters each, where a model does not count them.[/]")
+        console().print(ESTIMATED)
+
+
+def _say_cost_table(costs: Costs) -> None:
+    """A row for each model and purpose of each report, then their sum."""
+    from rich.table import Table
+
+    if not costs.rows:
+        console().print("No model was called yet. Ask: groundup research ask QUESTION")
+        return
+    priced = [row.money for row in costs.rows if row.money is not None]
+    table = Table(title="Costs", title_justify="left", show_footer=True)
+    sums = {
+        "calls": sum(row.calls for row in costs.rows),
+        "tokens in": sum(row.tokens_in for row in costs.rows),
+        "cached": sum(row.cached for row in costs.rows),
+        "tokens out": sum(row.tokens_out for row in costs.rows),
+        "seconds": sum(row.seconds for row in costs.rows),
+    }
+    for name in ("report", "purpose", "model"):
+        table.add_column(name, "all" if name == "report" else "")
+    for name, total in sums.items():
+        table.add_column(name, f"{total:,.1f}" if name == "seconds" else f"{total:,}", justify="right")
+    if costs.currency:
+        table.add_column(costs.currency, f"{sum(priced):,.4f}" if priced else "", justify="right")
+    for row in costs.rows:
+        figures = [
+            f"{row.calls:,}",
+            f"{row.tokens_in:,}",
+            f"{row.cached:,}",
+            f"{row.tokens_out:,}",
+            f"{row.seconds:,.1f}",
+        ]
+        money = [] if not costs.currency else ["no price" if row.money is None else f"{row.money:,.4f}"]
+        table.add_row(row.report, shown(row.purpose), shown(row.model), *figures, *money)
+    console().print(table)
+    if not all(row.counted for row in costs.rows):
+        console().print(ESTIMATED)

@@ -17,7 +17,7 @@ class Scripted(BaseChatModel):
 
     script: Callable[[str, str], str]
     sent: list[str] = []  # noqa: RUF012  # a field of the model
-    usage: dict[str, int] | None = None
+    usage: dict[str, Any] | None = None
 
     @property
     def _llm_type(self) -> str:

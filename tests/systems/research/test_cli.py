@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shown(folder: Path) -> Ran:
     """What `groundup research demo` prints; it must need no network."""
-    command = [sys.executable, "-m", "groundup", "research", "demo", "--folder", str(folder)]
+    command = [sys.executable, "-m", "groundup", "research", "demo", "--no-serve", "--folder", str(folder)]
     nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "GROUNDUP_LLM": ""}
     ran = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **nowhere}, timeout=280, check=False

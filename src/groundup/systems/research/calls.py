@@ -48,6 +48,8 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
         counted=counted,
         seconds=time.perf_counter() - begin,
     )
+    if cached := (usage.get("input_token_details") or {}).get("cache_read"):
+        cost["cached"] = int(cached)
     return _THINKING.sub("", text).strip(), cost
 
 

@@ -26,7 +26,7 @@ from groundup.extras import need
 from groundup.knowledge.places import PLACE
 from groundup.secrets import hide
 from groundup.systems.research.report import Report, make_report
-from groundup.systems.research.state import Budget, State, Step, initial
+from groundup.systems.research.state import Budget, Cost, State, Step, initial
 from groundup.systems.research.web.pages import around
 from groundup.systems.research.web.recorded import TABLES, Kept, kept_page
 
@@ -179,8 +179,7 @@ class Research:
         begun = bool(graph.get_state(config).values)
         if begun and not run.next:
             return
-        (budget,) = self.database.execute("SELECT budget FROM runs WHERE id = ?", (run.id,)).fetchone()
-        first = None if begun else initial(run.question, json.loads(budget))
+        first = None if begun else initial(run.question, asdict(self.budget(run.id)))
         stop = [until] if until else None
         for changes in graph.stream(first, config, stream_mode="updates", durability="sync", interrupt_after=stop):
             for node, update in changes.items():
@@ -196,7 +195,8 @@ class Research:
         """
         run, state = self.find(id), self._state(self.find(id).id)
         if state is None or not state["trace"] or state["trace"][-1]["node"] != "plan":
-            raise UsageError(f"plan must be changed when it is made and nothing is looked for; {run.next} comes next.")
+            step = f"{run.next} comes next" if run.next else "the report is done"
+            raise UsageError(f"plan must be changed when it is made and nothing is looked for, and {step}.")
         lines = [hide(" ".join(line.split())) for line in plan]
         lines = list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line))))
         if not 1 <= len(lines) <= MOST_LINES:
@@ -206,6 +206,16 @@ class Research:
         step = {"node": "plan", "what": f"by a person: {' · '.join(lines)}", "seconds": 0.0}
         graph = self._graph(run.id)
         graph.update_state(self._config(run.id), {"plan": lines, "trace": [step]}, as_node="plan")
+
+    def budget(self, id: str) -> Budget:
+        """The limits of a run."""
+        (budget,) = self.database.execute("SELECT budget FROM runs WHERE id = ?", (self.find(id).id,)).fetchone()
+        return Budget(**json.loads(budget))
+
+    def costs(self, id: str) -> list[Cost]:
+        """Each call of a model so far."""
+        state = self._state(self.find(id).id)
+        return state["costs"] if state else []
 
     def planned(self, id: str) -> list[str]:
         """The sub-questions of a run; none before it has a plan."""
@@ -270,15 +280,19 @@ class Research:
         Raises:
             UnknownName: there is none, or more than one.
         """
-        runs = self.runs()
-        matching = [run for run in runs if id and run.id.startswith(id)]
-        if len(matching) != 1:
-            raise UnknownName("report", id, [run.id for run in runs], see="groundup research reports")
-        return matching[0]
+        begins = self._runs("WHERE substr(id, 1, length(?)) = ?", (id, id)) if id else []
+        if len(begins) != 1:
+            known = [row[0] for row in self.database.execute("SELECT id FROM runs ORDER BY rowid DESC")]
+            raise UnknownName("report", id, known, see="groundup research reports")
+        return begins[0]
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
-        rows = self.database.execute("SELECT id, question, begun, model, knowledge, web FROM runs ORDER BY rowid DESC")
+        return self._runs("", ())
+
+    def _runs(self, which: str, values: tuple[str, ...]) -> list[Run]:
+        columns = "id, question, begun, model, knowledge, web"
+        rows = self.database.execute(f"SELECT {columns} FROM runs {which} ORDER BY rowid DESC", values)
         return [
             Run(id, question, begun, model, knowledge, web, self._next(id))
             for id, question, begun, model, knowledge, web in rows.fetchall()

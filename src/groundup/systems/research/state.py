@@ -98,11 +98,15 @@ class Step(TypedDict):
 
 
 class Cost(TypedDict):
-    """What a call of a model took; `counted` is whether the model said so, or the tokens are estimated."""
+    """What a call of a model took; `counted` is whether the model said so, or the tokens are estimated.
+
+    `cached` are the tokens of `tokens_in` that came from the provider's cache, where it says so.
+    """
 
     purpose: str
     model: str
     tokens_in: int
+    cached: NotRequired[int]
     tokens_out: int
     counted: bool
     seconds: float

@@ -1,0 +1,380 @@
+"""The research assistant over HTTP.
+
+    uvicorn.run(create_app(Settings(Path("research.sqlite"))))
+
+Every error has one shape, `{"error": "…", "status": 422}`; what a run does is streamed as lines of JSON. No request
+names a path of the server. FastAPI (the extra `research`) is imported here, so import this module when an API is
+started, not before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Annotated, Any, Literal, TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import FastAPI, Query
+from fastapi import Path as PathParam
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from prometheus_client import Counter
+from pydantic import BaseModel, ConfigDict, Field
+
+from groundup import __version__
+from groundup.api.errors import Errors, failures
+from groundup.api.guard import Guard, refusal
+from groundup.api.metrics import Metrics
+from groundup.api.work import Deadline, TooSlow
+from groundup.errors import WebUnavailable
+from groundup.systems.research.runs import LONGEST, MOST_LINES
+from groundup.systems.research.service import (
+    EXPORTS,
+    Assistant,
+    Crowded,
+    Event,
+    Format,
+    Running,
+    Settings,
+    document,
+)
+from groundup.systems.research.state import Budget
+
+T = TypeVar("T")
+NDJSON = "application/x-ndjson"
+KINDS = {"markdown": "text/markdown", "html": "text/html", "bibtex": "application/x-bibtex"}
+Id = Annotated[str, PathParam(pattern=r"^[0-9a-f]{1,8}$", description="A report's id, or the beginning of it.")]
+
+
+# ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
+class Sent(BaseModel):
+    """A body; what it does not know, it refuses."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Question(Sent):
+    """What to find out, and how much may be used for it."""
+
+    question: str = Field(min_length=1, max_length=LONGEST, pattern=r"\w", examples=["What is full jitter?"])
+    stop_at_plan: bool = Field(False, description="End with the plan, which may then be changed, and `resume`d.")
+    steps: int = Field(60, ge=1, le=1000, description="Steps before the report is written.")
+    tokens: int = Field(60_000, ge=1, le=10_000_000, description="Tokens of the model, in and out.")
+    seconds: float = Field(600.0, gt=0, le=86_400, description="Seconds of work.", strict=False)
+
+
+class Plan(Sent):
+    """The sub-questions of a report."""
+
+    plan: list[Annotated[str, Field(max_length=LONGEST)]] = Field(
+        max_length=MOST_LINES, examples=[["What is full jitter?"]], description="In the order in which they are asked."
+    )
+
+
+class Place(Sent):
+    """A citation of a report."""
+
+    where: str = Field(max_length=2000, description="As the report gives it.", examples=["notes/retries.md:120-260"])
+    report: str = Field("", pattern=r"^[0-9a-f]{0,8}$", description="The report that cites a page of the web.")
+
+
+class Health(BaseModel):
+    """That the API runs."""
+
+    status: str = Field(examples=["ok"])
+    version: str
+
+
+class Run(BaseModel):
+    """A report as it was asked for, and where it stands."""
+
+    id: str
+    question: str
+    begun: str
+    model: str
+    web: str = Field(description="Where pages are searched; empty for documents alone.")
+    next: str = Field(description="The step that comes now; empty where it is done.")
+
+
+class CitedSpan(BaseModel):
+    """A span of a document or page."""
+
+    number: int
+    document: str
+    start: int
+    end: int
+    headings: str
+    quote: str
+    title: str
+    accessed: str
+    where: str = Field(description="What opens it: POST /open.")
+
+
+class ReportLine(BaseModel):
+    """A sentence and its citations."""
+
+    text: str
+    citations: list[int]
+
+
+class ReportPart(BaseModel):
+    """A heading, perhaps empty, and sentences."""
+
+    heading: str
+    lines: list[ReportLine]
+
+
+class Order(BaseModel):
+    """A place in a source that gives orders to a model: no model saw it."""
+
+    document: str
+    start: int
+    end: int
+    text: str
+
+
+class StepDone(BaseModel):
+    """What a step did."""
+
+    node: str
+    what: str
+    seconds: float
+
+
+class Call(BaseModel):
+    """What a call of a model took."""
+
+    purpose: str
+    model: str
+    tokens_in: int
+    cached: int = 0
+    tokens_out: int
+    counted: bool
+    seconds: float
+
+
+class ReportDocument(BaseModel):
+    """A report: each sentence stands in its sources."""
+
+    id: str
+    question: str
+    begun: str
+    plan: list[str]
+    parts: list[ReportPart]
+    citations: list[CitedSpan]
+    gaps: list[str]
+    unsupported: list[str] = Field(description="Sentences of the model that stand nowhere: no part has them.")
+    left_out: list[Order]
+    stopped: str
+    written: bool
+    trace: list[StepDone]
+    costs: list[Call]
+    web: str
+    abstained: bool
+
+
+class OpenedPart(BaseModel):
+    """A stretch of a source, and whether it is what was cited."""
+
+    where: str
+    text: str
+    cited: bool
+
+
+class Learnt(BaseModel):
+    """A document of the knowledge base."""
+
+    document: str
+    chunks: int
+
+
+class CostRow(BaseModel):
+    """The calls of one model for one purpose of one report."""
+
+    report: str
+    begun: str
+    purpose: str
+    model: str
+    calls: int
+    tokens_in: int
+    cached: int
+    tokens_out: int
+    counted: bool
+    seconds: float
+    money: float | None
+
+
+class CostTable(BaseModel):
+    """What the calls of models took."""
+
+    currency: str = Field(description="Of `money`; empty where no prices were given.")
+    rows: list[CostRow]
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _running(error: Running) -> Response:
+    return refusal(409, f"Report {error} goes on for somebody else now. GET /reports says where it stands.")
+
+
+def _crowded(error: Crowded) -> Response:
+    return refusal(503, f"At most {error} reports may be made at once, and so many are. Try again in a while.")
+
+
+def _too_slow(error: TooSlow) -> Response:
+    return refusal(
+        504, f"It must be done within {error}, and it takes longer. A report is kept as far as it came: POST "
+        "/reports/ID/resume goes on with it.",
+    )  # fmt: skip
+
+
+def _no_web(error: WebUnavailable) -> Response:
+    return refusal(503, str(error))
+
+
+ERRORS = Errors(
+    "the research assistant", listed="GET /reports",
+    own={Running: _running, Crowded: _crowded, TooSlow: _too_slow, WebUnavailable: _no_web},
+)  # fmt: skip
+FAILURES = failures(_404="There is no such report, place or path.", _409="The report is not at that step.")
+
+
+# ── the application ─────────────────────────────────────────────────────────────────────────────────────────────────
+def create_app(settings: Settings) -> FastAPI:
+    """The API on a file of runs."""
+    assistant, metrics = Assistant(settings), Metrics("research")
+    reports = Counter(
+        metrics.named("reports"), "Reports that were finished.", ("abstained",), registry=metrics.registry
+    )
+    tokens = Counter(metrics.named("tokens"), "Tokens of models.", ("direction",), registry=metrics.registry)
+    app = FastAPI(
+        title="groundup research", version=__version__, docs_url=None, redoc_url=None,
+        description="From documents, the web and a question to a report in which every sentence has its place.",
+        responses=FAILURES,
+    )  # fmt: skip
+    app.state.assistant = assistant
+    app.add_middleware(
+        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics, limit=lambda path: settings.body_limit
+    )
+    ERRORS.install(app)
+
+    async def run(work: Callable[..., T], *arguments: Any) -> T:
+        """Do it in a thread, within the deadline."""
+        deadline = Deadline(settings.timeout)
+        try:
+            with anyio.fail_after(settings.timeout):
+                return await to_thread.run_sync(lambda: work(*arguments, deadline), abandon_on_cancel=True)
+        except TimeoutError as error:
+            raise TooSlow(f"{settings.timeout:g} s") from error
+
+    async def streamed(id: str, until: Literal["", "plan"]) -> StreamingResponse:
+        """What a run does, as lines of JSON; refused with a status where it cannot even begin."""
+        events = assistant.run(id, until=until)
+        first = await to_thread.run_sync(lambda: next(events))
+
+        def lines() -> Iterator[str]:
+            try:
+                for event in chain([first], events):
+                    if event.report is not None:
+                        reports.labels(str(event.report.abstained).lower()).inc()
+                        for cost in event.report.costs:
+                            tokens.labels("in").inc(cost["tokens_in"])
+                            tokens.labels("out").inc(cost["tokens_out"])
+                    yield json.dumps(event_document(event)) + "\n"
+            except Exception as error:  # the status is sent already
+                if not isinstance(error, ERRORS.expected):
+                    ERRORS.log.exception("report %s failed", id, exc_info=error)
+                yield json.dumps({"event": "error", **ERRORS.document(error)}) + "\n"
+
+        return StreamingResponse(lines(), media_type=NDJSON)
+
+    @app.get("/healthz", tags=["operation"])
+    async def healthz() -> Health:
+        """Whether the API runs. Needs no token."""
+        return Health(status="ok", version=__version__)
+
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+    async def prometheus() -> PlainTextResponse:
+        """Counters for Prometheus."""
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    stream: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
+
+    @app.post("/research", tags=["research"], response_class=StreamingResponse, responses=stream)
+    async def research(body: Question) -> StreamingResponse:
+        """Find out, and tell each step as it is done, as lines of JSON.
+
+        First `begun` with the report's id, then each `step`, at last the `report` (or the `plan`, where that was asked
+        for); or `error`. Whoever hangs up ends the run at its next step, and `resume` goes on.
+        """
+        budget = Budget(body.steps, body.tokens, body.seconds)
+        id = await run(lambda deadline: assistant.begin(body.question, budget))
+        return await streamed(id, "plan" if body.stop_at_plan else "")
+
+    @app.post("/reports/{id}/resume", tags=["research"], response_class=StreamingResponse, responses=stream)
+    async def resume(id: Id) -> StreamingResponse:
+        """Go on with a report, from the step that was stopped; as POST /research tells it."""
+        return await streamed(id, "")
+
+    @app.put("/reports/{id}/plan", tags=["research"])
+    async def replan(id: Id, body: Plan) -> Plan:
+        """Change the plan, before anything is looked for."""
+        return Plan(plan=await run(assistant.replan, id, body.plan))
+
+    @app.get("/reports", tags=["reports"])
+    async def every() -> list[Run]:
+        """All reports, the newest first."""
+        return [
+            Run(id=r.id, question=r.question, begun=r.begun, model=r.model, web=r.web, next=r.next)
+            for r in await run(assistant.runs)
+        ]
+
+    @app.get("/reports/{id}", tags=["reports"])
+    async def report(id: Id) -> ReportDocument:
+        """A report that is done."""
+        return ReportDocument(**document(await run(assistant.report, id)))
+
+    @app.get("/reports/{id}/plan", tags=["reports"])
+    async def plan(id: Id) -> Plan:
+        """The sub-questions; none before they are made."""
+        return Plan(plan=await run(assistant.plan, id))
+
+    texts = {kind: {"schema": {"type": "string"}} for kind in KINDS.values()}
+
+    @app.get("/reports/{id}/export", tags=["reports"], response_class=Response, responses={200: {"content": texts}})
+    async def export(id: Id, format: Annotated[Format, Query(description="The format.")] = "markdown") -> Response:
+        """A report as Markdown, as a page without scripts, or its sources as BibTeX."""
+        text = EXPORTS[format](await run(assistant.report, id))
+        return Response(
+            text, media_type=f"{KINDS[format]}; charset=utf-8",
+            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )  # fmt: skip
+
+    @app.post("/open", tags=["reports"])
+    async def open_citation(body: Place) -> list[OpenedPart]:
+        """The text behind a citation, between its neighbours. A page of the web is shown as it was read."""
+        return [OpenedPart(**dataclasses.asdict(part)) for part in await run(assistant.open, body.where, body.report)]
+
+    @app.get("/sources", tags=["operation"])
+    async def sources() -> list[Learnt]:
+        """The documents that are learnt."""
+        return [Learnt(document=name, chunks=chunks) for name, chunks in (await run(assistant.sources)).items()]
+
+    @app.get("/costs", tags=["operation"])
+    async def spent() -> CostTable:
+        """What the calls of models took: tokens, seconds, and money where prices are given."""
+        return CostTable(**dataclasses.asdict(await run(assistant.costs)))
+
+    return app
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """An event of a run as plain data."""
+    if event.step is not None:
+        return {"event": "step", **event.step}
+    if event.plan is not None:
+        return {"event": "plan", "id": event.id, "plan": list(event.plan)}
+    if event.report is not None:
+        return {"event": "report", **document(event.report)}
+    return {"event": "begun", "id": event.id}

@@ -1,0 +1,261 @@
+"""What the research API does, without HTTP: runs, each in its turn, on a store that is opened for each request.
+
+A run goes on only while somebody reads what it does. Whoever leaves, leaves a run that `resume` goes on with.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from groundup.api.work import Deadline, NotReady, NotThere, within
+from groundup.errors import UnknownName, UsageError
+from groundup.knowledge import Knowledge, Part, Reopened, default_location, open_place
+from groundup.systems.research.costs import Costs, Prices, costs
+from groundup.systems.research.export import to_bibtex, to_html, to_markdown
+from groundup.systems.research.report import Report
+from groundup.systems.research.runs import Research, Run, open_research
+from groundup.systems.research.state import Budget, Step
+from groundup.systems.research.web import Web, open_web
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import BaseChatModel
+
+MEGABYTE = 1 << 20
+GRACE = 30.0  # seconds beyond a run's own budget, which is looked at between two steps only
+RUNS = 4  # at once
+EXPORTS = {"markdown": to_markdown, "html": to_html, "bibtex": to_bibtex}
+Format = Literal["markdown", "html", "bibtex"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an API is started with.
+
+    Attributes:
+        store: the file of runs and reports.
+        token: the bearer token that is asked for; empty for none.
+        hosts: host names under which it answers; empty for all.
+        model: the chat model (`groundup.llm.chat_model`); empty for `GROUNDUP_LLM`, or the embedded answerer.
+        knowledge: where the knowledge base is: a folder or a URL; empty for the one beside the store.
+        web: where pages are searched and read (`open_web`); empty for documents alone.
+        body_limit: bytes of a body.
+        timeout: seconds that a request may take which runs nothing.
+        seconds: seconds that a run may ask for at most.
+        prices: what tokens cost.
+    """
+
+    store: Path
+    token: str = ""
+    hosts: tuple[str, ...] = ()
+    model: str = ""
+    knowledge: str = ""
+    web: str = ""
+    body_limit: int = MEGABYTE
+    timeout: float = 60.0
+    seconds: float = 600.0
+    prices: Prices | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "seconds"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be more than 0 seconds, got {getattr(self, name):g}. For example: 60.")
+
+
+class Running(Exception):
+    """The run of this id goes on for somebody else already."""
+
+
+class Crowded(Exception):
+    """So many runs go on that no other one may begin."""
+
+
+class Event(NamedTuple):
+    """What happens in a run: exactly one of `step`, `plan`, `report`, or none where it begins."""
+
+    id: str
+    step: Step | None = None
+    plan: tuple[str, ...] | None = None
+    report: Report | None = None
+
+
+class Assistant:
+    """What the API can do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
+        self._lock = threading.Lock()
+        self._going: set[str] = set()
+        with open_research(settings.store):  # made where there is none, and brought up to date
+            pass
+
+    # ── with what ───────────────────────────────────────────────────────────────────────────────────────────────────
+    @cached_property
+    def model(self) -> BaseChatModel:
+        """The chat model, made when it is first needed."""
+        from groundup.llm import chat_model
+
+        return chat_model(self.settings.model or None)
+
+    @cached_property
+    def web(self) -> Web | None:
+        """Where pages are searched and read."""
+        return open_web(self.settings.web) if self.settings.web else None
+
+    @property
+    def knowledge(self) -> Knowledge | None:
+        """The knowledge base as it is now; None where it holds nothing, or there is none."""
+        knowledge = self._knowledge.now()
+        return knowledge if knowledge is not None and len(knowledge) else None
+
+    # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    def begin(self, question: str, budget: Budget) -> str:
+        """Write a run down, and give its id.
+
+        Raises:
+            UsageError: the question says nothing or too much, or the budget is more than may be asked for.
+            NotReady: there is nothing to look in.
+        """
+        if budget.seconds > self.settings.seconds:
+            most = f"{self.settings.seconds:g}"
+            raise UsageError(f"seconds must be at most {most} here, got {budget.seconds:g}. Leave it out, or ask less.")
+        knowledge = self.knowledge
+        if knowledge is None and self.web is None:
+            raise NotReady(
+                "There must be documents or the web to look in, and there is neither. Fill the knowledge base: "
+                "groundup research learn FOLDER. Or serve with --web."
+            )
+        with open_research(self.settings.store, knowledge=knowledge, web=self.web) as research:
+            where = self._knowledge.location if knowledge is not None else ""
+            return research.begin(question, budget, model=self.settings.model, knowledge=where)
+
+    def run(self, id: str, *, until: Literal["", "plan"] = "") -> Iterator[Event]:
+        """Go on with a run, and tell what happens; at once that it begins, at last the plan or the report.
+
+        Raises:
+            UnknownName: there is no such run.
+            Running: it goes on for somebody else.
+            Crowded: too many runs go on.
+            TooSlow: it takes longer than its budget and the grace; it stays where it is.
+        """
+        with self._reading() as research:
+            run = research.find(id)
+            seconds = research.budget(run.id).seconds
+        events = within(self._events(run, until), Deadline(seconds + GRACE))
+        yield next(events)  # the run is taken, or refused, before there is a stream
+        yield from events
+
+    def _events(self, run: Run, until: Literal["", "plan"]) -> Generator[Event, None, None]:
+        with self._taken(run.id):
+            yield Event(run.id)
+            web = self.web
+            knowledge = self.knowledge
+            if knowledge is None and web is None and run.next:
+                raise NotReady("There must be documents or the web to look in, and there is neither any more.")
+            with open_research(
+                self.settings.store, knowledge=knowledge, model=self.model, web=web, reading=True
+            ) as research:
+                for step in research.run(run.id, until=until):
+                    yield Event(run.id, step=step)
+                if research.find(run.id).next:
+                    yield Event(run.id, plan=tuple(research.planned(run.id)))
+                else:
+                    yield Event(run.id, report=research.report(run.id))
+
+    @contextmanager
+    def _taken(self, id: str) -> Iterator[None]:
+        with self._lock:
+            if id in self._going:
+                raise Running(id)
+            if len(self._going) >= RUNS:
+                raise Crowded(str(RUNS))
+            self._going.add(id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._going.discard(id)
+
+    def replan(self, id: str, plan: list[str], deadline: Deadline) -> list[str]:
+        """Put a person's sub-questions in the place of those planned; the plan as it is then."""
+        with self._reading() as research:
+            run = research.find(id)
+            with self._taken(run.id):
+                research.knowledge, research.web, research.model = self.knowledge, self.web, self.model
+                try:
+                    research.replan(run.id, plan)
+                except UsageError as error:
+                    raise (error if run.next == "retrieve" else NotReady(str(error))) from error
+                return research.planned(run.id)
+
+    # ── what is stored ──────────────────────────────────────────────────────────────────────────────────────────────
+    @contextmanager
+    def _reading(self) -> Iterator[Research]:
+        with open_research(self.settings.store) as research:
+            yield research
+
+    def runs(self, deadline: Deadline) -> list[Run]:
+        """All runs, the newest first."""
+        with self._reading() as research:
+            return research.runs()
+
+    def report(self, id: str, deadline: Deadline) -> Report:
+        """A report that is done.
+
+        Raises:
+            UnknownName: there is no such run.
+            NotReady: it is not done.
+        """
+        with self._reading() as research:
+            run = research.find(id)
+            if run.next:
+                raise NotReady(
+                    f"Report {run.id} must be done, and {run.next} comes next. POST /reports/{run.id}/resume goes on."
+                )
+            return research.report(run.id)
+
+    def plan(self, id: str, deadline: Deadline) -> list[str]:
+        """The sub-questions of a run; none before it has a plan."""
+        with self._reading() as research:
+            return research.planned(research.find(id).id)
+
+    def open(self, citation: str, report: str, deadline: Deadline) -> list[Part]:
+        """The text behind a citation, with its surroundings."""
+        try:
+            if citation.startswith(("http://", "https://")):
+                with self._reading() as research:
+                    return research.open_page(citation, report)
+            knowledge = self.knowledge
+            if knowledge is None:
+                raise NotThere("There is no document to open: the knowledge base holds nothing any more.")
+            return open_place(citation, knowledge)
+        except UnknownName:
+            raise
+        except UsageError as error:
+            raise NotThere(str(error)) from error
+
+    def sources(self, deadline: Deadline) -> dict[str, int]:
+        """The documents that are learnt, and how many chunks each has."""
+        knowledge = self.knowledge
+        return {} if knowledge is None else knowledge.documents()
+
+    def costs(self, deadline: Deadline) -> Costs:
+        """What the calls of models took."""
+        with self._reading() as research:
+            return costs(research, self.settings.prices)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """A report as plain data, with what opens each of its citations."""
+    data = asdict(report)
+    for citation, made in zip(data["citations"], report.citations, strict=True):
+        citation["where"] = made.where
+    for cost in data["costs"]:
+        cost.setdefault("cached", 0)  # a report from before it was kept
+    return {**data, "abstained": report.abstained}
