@@ -152,6 +152,19 @@ def test_the_whole_of_cifar_is_read_plane_by_plane(tmp_path: Path) -> None:
 
 
 @needs_mirror
+def test_the_pictures_of_programs_have_their_known_numbers() -> None:
+    programs = load("malware_images")
+    assert (programs["pixels"].shape, int(programs["malware"].sum())) == ((99, 64, 64), 49)
+    assert (programs["size"].min(), len(np.unique(programs["pixels"], axis=0))) == (2784, 99)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_file_that_only_a_mirror_has_is_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GROUNDUP_OFFLINE")
+    assert "only a mirror has it" in load("malware_images").provenance.label
+
+
+@needs_mirror
 def test_the_houses_have_their_known_numbers() -> None:
     ames, california = load("ames_housing"), load("california_housing")
     assert (len(ames), ames["SalePrice"].min(), ames["SalePrice"].max()) == (2930, 12_789, 755_000)

@@ -119,6 +119,8 @@ def _passed_over(entry: Entry, what: str) -> str:
 
 def _download(entry: Entry, target: Path) -> str | None:
     """Download to `target`; None when it is there, otherwise why it could not be had."""
+    if not entry.url:
+        return "it has no address of its own, only a mirror has it"
     if not _reachable(entry.url):
         return f"no connection to {urllib.parse.urlsplit(entry.url).hostname}"
     import pooch

@@ -279,6 +279,30 @@ def cifar10() -> Columns:
     return {"pixels": pixels.clip(0, 255).astype(np.uint8), "label": label, "test": np.arange(rows) >= 5000}
 
 
+def malware_images() -> Columns:
+    """Programs as bands: code, text, tables, gaps, data and noise, of which malware, often packed, has more."""
+    rng = np.random.default_rng(2014)
+    rows = 600
+    malware = rng.permutation(np.arange(rows) % 2 == 0)
+    pixels = np.empty((rows, 64, 64))
+    for row in range(rows):
+        starts = np.flatnonzero(rng.random(64) < 0.06)
+        for top, bottom in zip([0, *starts], [*starts, 64], strict=True):
+            shape, noisy = (bottom - top, 64), rng.random() < (0.7 if malware[row] else 0.1)
+            kind = 0 if noisy else int(rng.integers(1, 6))
+            level, spread = rng.uniform(50, 190), rng.uniform(5, 40)
+            band = rng.normal(
+                (125, level, level, level, level / 2, level)[kind], (45, 70, 15, 10, 1, spread)[kind], shape
+            )
+            if kind == 3:
+                band += 60 * np.sign(np.sin(np.arange(64) * rng.uniform(0.5, 2.5)))
+            elif kind == 5:
+                band += rng.uniform(-60, 90, (shape[0], 1))
+            pixels[row, top:bottom] = band
+    size = np.round(np.exp(rng.normal(10.8, 0.7, rows))).astype(int)
+    return {"pixels": pixels.clip(0, 255).astype(np.uint8), "malware": malware, "size": size}
+
+
 def cranfield() -> Columns:
     """1,400 documents and 225 questions, as many as in the real collection."""
     return _test_collection(1400, 225, seed=1967)

@@ -198,6 +198,16 @@ def _cifar10_sample(path: Path) -> Columns:
     }
 
 
+def malware_images(path: Path) -> Columns:
+    """`pixels` of shape (n, 64, 64), uint8, `malware`, a bool, and `size` of the program in bytes."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {
+            "pixels": arrays["x"],
+            "malware": arrays["y"].astype(bool),
+            "size": arrays["size"].astype(int),
+        }
+
+
 def cranfield(path: Path) -> Columns:
     """Documents, questions and judgements; a `gain` from 4, a complete answer, to 1, of minimal interest.
 

@@ -18,7 +18,7 @@ class Entry:
         licence: as far as the source states one.
         citation: whom to cite.
         file: path in the cache and in the mirror folder; empty for data that is synthetic by definition.
-        url: the canonical address.
+        url: the canonical address; empty where the file was made of others, and only a mirror has it.
         sha256: SHA-256 of the file.
         size: bytes of the file.
         stand_in: what is generated in its place when it can be had from nowhere.
@@ -195,6 +195,16 @@ _ENTRIES = (
         stand_in="6,000 pictures of stripes, whose direction and colour follow the class, in noise.",
         sample="cifar10/cifar10_7k_jpg.zip",
         sample_sha256="f20f0eab0bedac227a7b6a300321f32ee2c7c91e868828d2419211d1ccd1100c",
+    ),
+    Entry(
+        "malware_images",
+        "99 Windows programs, 49 of them malware: their bytes as 64 × 64 grey pixels, and their size.",
+        licence="MIT (the repository); no byte of a program is left in a picture",
+        citation="SuperCowPowers, data_hacking (2014); Nataraj et al., Malware Images, VizSec (2011).",
+        file="malware_images/pe_byteplots_64.npz",
+        sha256="7ccd7b936c67f9171f80a20169329b66bd6d07aaa1ac3021d087a5b9417faf6e",
+        size=337_671,
+        stand_in="600 pictures of bands in six textures; malware has more of noise.",
     ),
     Entry(
         "cranfield",
