@@ -165,6 +165,24 @@ def test_a_file_that_only_a_mirror_has_is_never_fetched(monkeypatch: pytest.Monk
 
 
 @needs_mirror
+def test_the_hard_hats_have_their_boxes() -> None:
+    train, valid = load("hard_hat_train"), load("hard_hat_valid")
+    assert train["pixels"].shape == (300, 160, 160, 3)
+    assert valid["pixels"].shape == (204, 160, 160, 3)
+    assert np.bincount(train["label"]).tolist() == [424, 135, 291, 863]
+    assert np.bincount(valid["label"]).tolist() == [315, 74, 207, 599]
+    for part in (train, valid):
+        assert (part["box"][:, 2:] > part["box"][:, :2]).all()
+        assert part["box"].min() > -1e-6
+        assert part["box"].max() < 1 + 1e-6
+
+
+def test_a_line_of_hard_hats_is_a_box_or_a_polygon() -> None:
+    assert readers._outer_box([0.5, 0.25, 0.5, 0.125]) == (0.25, 0.1875, 0.75, 0.3125)
+    assert readers._outer_box([0.5, 0.25, 0.75, 0.5, 0.25, 0.375]) == (0.25, 0.25, 0.75, 0.5)
+
+
+@needs_mirror
 def test_the_houses_have_their_known_numbers() -> None:
     ames, california = load("ames_housing"), load("california_housing")
     assert (len(ames), ames["SalePrice"].min(), ames["SalePrice"].max()) == (2930, 12_789, 755_000)

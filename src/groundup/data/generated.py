@@ -303,6 +303,34 @@ def malware_images() -> Columns:
     return {"pixels": pixels.clip(0, 255).astype(np.uint8), "malware": malware, "size": size}
 
 
+def hard_hat(pictures: int, seed: int) -> Columns:
+    """Figures before noise, two to six a picture: a blue or green body, and a head, yellow with a hat, dark without."""
+    rng = np.random.default_rng(seed)
+    colours = np.array([[230, 200, 40], [60, 60, 160], [90, 60, 40]])
+    pixels = rng.normal(120, 25, (pictures, 160, 160, 3))
+    boxes, labels, rows = [], [], []
+    for row in range(pictures):
+        for _ in range(rng.integers(2, 7)):
+            height = int(rng.integers(40, 110))
+            width = height // 3
+            left, top = rng.integers(0, 160 - width), rng.integers(0, 160 - height)
+            head, kind = height // 5, rng.choice(3, p=[0.5, 0.15, 0.35])
+            inset = (width - head) // 2
+            pixels[row, top : top + height, left : left + width] = (40, *rng.integers(80, 160, 2))
+            pixels[row, top : top + head, left + inset : left + inset + head] = colours[kind]
+            boxes += [(left, top, left + width, top + height)]
+            boxes += [(left + inset, top, left + inset + head, top + head)]
+            labels += [3, kind]
+            rows += [row, row]
+    noisy = pixels + rng.normal(0, 10, pixels.shape)
+    return {
+        "box": np.array(boxes) / 160,
+        "label": np.array(labels),
+        "picture": np.array(rows),
+        "pixels": noisy.clip(0, 255).astype(np.uint8),
+    }
+
+
 def cranfield() -> Columns:
     """1,400 documents and 225 questions, as many as in the real collection."""
     return _test_collection(1400, 225, seed=1967)

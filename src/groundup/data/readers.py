@@ -93,6 +93,10 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 """The classes of CIFAR-10; a label is a place in this list."""
 
 
+HARD_HAT = ("hard_hat", "no_hard_hat", "no_head_wear", "person")
+"""The classes of the hard hats; a label is a place in this list. The first three are heads."""
+
+
 def titanic(path: Path) -> Columns:
     """The passenger table: `TITANIC` names the columns."""
     return _table(path, TITANIC)
@@ -206,6 +210,45 @@ def malware_images(path: Path) -> Columns:
             "malware": arrays["y"].astype(bool),
             "size": arrays["size"].astype(int),
         }
+
+
+def hard_hat(path: Path) -> Columns:
+    """Two tables in one: boxes, and the photographs that they are in, `pixels` of shape (n, 160, 160, 3), uint8.
+
+    A `box` is left, top, right, bottom as shares of the picture; it has a `label` and its `picture`, a row of the other
+    table. Some outlines in the files are polygons: the box is the smallest around one.
+    """
+    import io
+    import zipfile
+
+    from PIL import Image
+
+    pixels, boxes, labels, rows = [], [], [], []
+    with zipfile.ZipFile(path) as archive:
+        for row, name in enumerate(sorted(name for name in archive.namelist() if name.endswith(".jpg"))):
+            image = Image.open(io.BytesIO(archive.read(name)))
+            image.draft("RGB", (160, 160))  # the JPEG decoder itself reduces, by a power of 2
+            pixels.append(np.asarray(image.convert("RGB").resize((160, 160), Image.Resampling.BOX)))
+            lines = archive.read(name.replace("/images/", "/labels/").removesuffix("jpg") + "txt").decode()
+            for label, *numbers in (line.split() for line in lines.splitlines()):
+                boxes.append(_outer_box([float(number) for number in numbers]))
+                labels.append(int(label))
+                rows.append(row)
+    return {
+        "box": np.array(boxes),
+        "label": np.array(labels),
+        "picture": np.array(rows),
+        "pixels": np.stack(pixels),
+    }
+
+
+def _outer_box(numbers: list[float]) -> tuple[float, float, float, float]:
+    """From four numbers, centre and size, or from the x and y of a polygon's corners."""
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    xs, ys = numbers[::2], numbers[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def cranfield(path: Path) -> Columns:

@@ -69,6 +69,11 @@ _LOGHUB = (
     ("OpenSSH", False, "c0996a11545f4b94b435993760afa441a9e373f7bfc9e787afdb8e62f65acb4f", 357_677),
     ("Thunderbird", True, "c62196d8a3449de765501bbf58c2093452e9d1add439053301d29fdad8a06809", 446_333),
 )
+# Part, pictures, SHA-256, bytes.
+_HARD_HAT = (
+    ("train", 300, "f49b8bb49914422a6bdbdcd630f41d06a5782ae488f232e688b3c3e8de7b9050", 17_343_174),
+    ("valid", 204, "e7dd4764863ee6929132385c84378d50acd0ceb4b73d1cad8dbc1f9741a4759a", 11_902_881),
+)
 _ENTRIES = (
     Entry(
         "titanic",
@@ -195,6 +200,23 @@ _ENTRIES = (
         stand_in="6,000 pictures of stripes, whose direction and colour follow the class, in noise.",
         sample="cifar10/cifar10_7k_jpg.zip",
         sample_sha256="f20f0eab0bedac227a7b6a300321f32ee2c7c91e868828d2419211d1ccd1100c",
+    ),
+    *(
+        Entry(
+            f"hard_hat_{part}",
+            f"{pictures} photographs of building sites, reduced to 160 × 160 pixels, with boxes of heads and persons.",
+            licence="CC BY 4.0",
+            citation="Especialización IA, hard_hat_detection, version 2, Roboflow Universe.",
+            file=f"hard_hat/{part}.zip",
+            # A folder of files, which this address does not serve: a mirror holds it as a zip file.
+            url=_github(
+                "Especializacion-IA/yolov8-hard-hat_test", "20c5ba627e40d001462e4728269f78f6159e6bb1", f"dataset/{part}"
+            ),
+            sha256=sha256,
+            size=size,
+            stand_in=f"{pictures} pictures of coloured figures before noise: a body, and a head with a hat or without.",
+        )
+        for part, pictures, sha256, size in _HARD_HAT
     ),
     Entry(
         "malware_images",
