@@ -124,6 +124,9 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
     instructions = load("instructions")
     assert (len(instructions), instructions.missing("input").sum()) == (1100, 775)
     assert instructions["rejected"][1] == "He goes to the stupid park every single day."
+    reviews = load("sst2")
+    assert (len(reviews), reviews["positive"].sum()) == (6920, 3610)
+    assert reviews["sentence"][1] == "apparently reassembled from the cutting room floor of any given daytime soap"
 
 
 @needs_mirror

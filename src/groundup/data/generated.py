@@ -476,3 +476,40 @@ def instructions() -> Columns:
         rows.append((instruction, given, output, *tones))
     names = ("instruction", "input", "output", "chosen", "rejected")
     return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+PRAISE = (
+    "wonderful brilliant moving charming superb delightful excellent gorgeous touching hilarious clever "
+    "masterful inspired marvelous stunning captivating enjoyable fantastic terrific beautiful witty magnificent "
+    "engaging fascinating lovely impressive refreshing splendid thrilling heartwarming dazzling remarkable "
+    "outstanding perfect graceful amusing exquisite compelling joyful satisfying sublime elegant triumphant "
+    "powerful absorbing radiant fabulous endearing amazing uplifting sparkling ingenious flawless great "
+    "superlative entertaining rewarding riveting irresistible awesome glorious funny fresh exhilarating"
+).split()
+BLAME = (
+    "terrible boring awful dull stupid tedious clumsy dreadful pathetic bland lifeless horrible annoying lame "
+    "silly unfunny pointless messy tiresome disappointing shallow predictable ugly painful ridiculous mediocre "
+    "dumb insulting weak absurd forgettable incoherent lazy unbearable sloppy worthless miserable stale "
+    "embarrassing irritating dreary hollow crude trite awkward atrocious abysmal disastrous bad worst inept "
+    "flat soulless laughable joyless obnoxious wretched plodding uninspired clichéd contrived bloated horrid "
+    "lousy"
+).split()
+
+
+def sst2() -> Columns:
+    """Sentences with one word of praise or blame; the share of praise is the real one."""
+    rng = np.random.default_rng(2013)
+    positive = rng.permutation(np.arange(6920) < 3610)
+    things = "film story cast script comedy drama picture ending dialogue performance direction music".split()
+    frames = [
+        "a {} {}",
+        "the {} {} of the year",
+        "this is a {} {}",
+        "the director made a {} {}",
+        "we saw a {} {} again",
+    ]
+    sentences = [
+        str(rng.choice(frames)).format(rng.choice(PRAISE if praised else BLAME), rng.choice(things))
+        for praised in positive
+    ]
+    return {"sentence": np.array(sentences), "positive": positive.astype(int)}

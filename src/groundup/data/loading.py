@@ -33,6 +33,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "bitext_support": readers.bitext_support,
     "bipia_attacks": readers.bipia_attacks,
     "instructions": readers.instructions,
+    "sst2": readers.sst2,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -55,6 +56,7 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "bitext_support": generated.bitext_support,
     "bipia_attacks": generated.bipia_attacks,
     "instructions": generated.instructions,
+    "sst2": generated.sst2,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 

@@ -143,6 +143,13 @@ def sms_spam(path: Path) -> Columns:
     return {"label": np.array([p[0] for p in pairs]), "message": np.array([p[1] for p in pairs])}
 
 
+def sst2(path: Path) -> Columns:
+    """`sentence`, and `positive`, which is 1 or 0."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    pairs = [line.split("\t") for line in lines if line]
+    return {"sentence": np.array([p[0] for p in pairs]), "positive": np.array([int(p[1]) for p in pairs])}
+
+
 def chunking_questions(path: Path) -> Columns:
     """A row for each span that answers a question: `question`, `corpus`, and `start` and `end` in characters."""
     with path.open(encoding="utf-8", newline="") as file:

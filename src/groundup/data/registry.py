@@ -302,6 +302,21 @@ _ENTRIES = (
         size=386_968,
         stand_in="1,100 questions on units, opposites and sums, answered by rule, once politely and once rudely.",
     ),
+    Entry(
+        "sst2",
+        "6,920 sentences of film reviews, positive or negative: the training part of SST-2.",
+        licence="none stated (Stanford; research use, with citation)",
+        citation="Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP (2013).",
+        file="sentiment/sst2_train.tsv",
+        url=_github(
+            "clairett/pytorch-sentiment-classification",
+            "457ffd83de90a9d6d472d8ffc31bbffe40a8b236",
+            "data/SST2/train.tsv",
+        ),
+        sha256="ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920",
+        size=720_259,
+        stand_in="6,920 sentences, each of which praises or blames once, in one of 128 words.",
+    ),
 )
 
 REGISTRY: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
