@@ -29,6 +29,7 @@ MODULES = {
     "pillow": "PIL",
     "pystemmer": "Stemmer",
     "python-multipart": "python_multipart",
+    "pyyaml": "yaml",
     "scikit-learn": "sklearn",
     "xgboost-cpu": "xgboost",
 }
