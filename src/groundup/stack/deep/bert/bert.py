@@ -233,7 +233,7 @@ def mask_tokens(
         ValueError: `share` is not a probability.
     """
     _check_share(share)
-    candidate = ~torch.isin(tokens, torch.tensor(special, dtype=tokens.dtype))
+    candidate = ~torch.isin(tokens, torch.tensor(special))
     chosen = torch.from_numpy(rng.random(tokens.shape) < share) & candidate
     fate = torch.from_numpy(rng.random(tokens.shape))
     drawn = torch.from_numpy(rng.integers(vocabulary, size=tokens.shape))

@@ -255,7 +255,9 @@ def test_masked_loss_by_hand():
     """True words with probability 1/2 and 1/4 at the two chosen places cost (log 2 + log 4) / 2."""
     logits = torch.log(torch.tensor([[[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.25, 0.5, 0.25]]]))
     chosen = torch.tensor([[True, False, True]])
-    assert_close(masked_loss(logits, torch.tensor([[0, 0, 2]]), chosen), 1.5 * math.log(2), rtol=1e-6)
+    tokens = torch.tensor([[0, 0, 2]])
+    assert_close(masked_loss(logits, tokens, chosen), 1.5 * math.log(2), "two places", rtol=1e-6)
+    assert_close(masked_loss(logits[:, :2], tokens[:, :2], chosen[:, :2]), math.log(2), "a single place", rtol=1e-6)
 
 
 def test_masked_loss_is_pytorchs(rng):
@@ -304,6 +306,7 @@ def test_best_span_by_hand():
     """Start 2 (score 4) and end 3 (score 3) make 7, and no answer makes 1 + 1: a gain of 5."""
     legal = torch.tensor([False, True, True, True])
     span = answer(scores(1, 0, 4, 2), scores(1, 6, 1, 3), legal)
+    assert [type(each) for each in span] == [int, int, float], f"plain numbers, not {span}"
     assert span == (2, 3, 5.0), f"{span}: end 1 is higher, but lies before start 2"
 
 
@@ -335,6 +338,7 @@ def test_best_span_says_when_there_is_no_answer():
     legal = torch.tensor([False, True, True])
     starts, ends = scores(2, 1, 0), scores(3, 0, 1)  # the best span makes 2, no answer makes 5
     assert best_span(starts, ends, legal) is None, "no answer is better by 3"
+    assert best_span(scores(0.5, 1, 0), scores(2, 0, 1), legal) is None, "no answer is better by a half"
     assert best_span(starts, ends, legal, margin=2.9) is None, "3 is more than 2.9"
     assert answer(starts, ends, legal, margin=3.0) == (1, 2, -3.0), "3 is not more than 3"
     assert answer(scores(1, 1, 0), scores(1, 0, 1), legal) == (1, 2, 0.0), "a tie without a margin"

@@ -1,0 +1,41 @@
+"""Attacks on pictures and prompts, bounds, and suites that count which attacks came through."""
+
+from groundup.stack.production.adversarial.adversarial import (
+    MUTATIONS,
+    Attack,
+    Outcome,
+    Rate,
+    Robustness,
+    certified,
+    fgsm,
+    interval_bounds,
+    mutate,
+    pgd,
+    project,
+    random_start,
+    robustness,
+    run_suite,
+    steepest,
+    success_rates,
+    train,
+)
+
+__all__ = [
+    "MUTATIONS",
+    "Attack",
+    "Outcome",
+    "Rate",
+    "Robustness",
+    "certified",
+    "fgsm",
+    "interval_bounds",
+    "mutate",
+    "pgd",
+    "project",
+    "random_start",
+    "robustness",
+    "run_suite",
+    "steepest",
+    "success_rates",
+    "train",
+]
