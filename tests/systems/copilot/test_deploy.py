@@ -10,19 +10,14 @@ from typing import Any
 
 import click
 import yaml
-from kubernetes import client
 
 from groundup.cli.copilot import copilot_command
 from groundup.systems.copilot.cluster import connect
 from groundup.systems.copilot.collect import collect
 from tests.systems.copilot.apiserver import START, Container, event, serve
+from tests.systems.manifests import KINDS, misfits
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-KINDS = {
-    "Namespace": "V1Namespace", "ServiceAccount": "V1ServiceAccount", "Secret": "V1Secret", "Service": "V1Service",
-    "ClusterRole": "V1ClusterRole", "ClusterRoleBinding": "V1ClusterRoleBinding", "Deployment": "V1Deployment",
-    "PersistentVolumeClaim": "V1PersistentVolumeClaim", "NetworkPolicy": "V1NetworkPolicy",
-}  # fmt: skip
 
 
 def manifests() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -33,28 +28,6 @@ def manifests() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def only(kind: str) -> dict[str, Any]:
     (found,) = [one for _, one in manifests() if one["kind"] == kind]
-    return found
-
-
-def misfits(value: Any, kind: str, where: str) -> list[str]:
-    """What in a document is not in the schema of Kubernetes, as its official client has it."""
-    if (listed := re.fullmatch(r"(?:list|List)\[(.+)\]", kind)) is not None:
-        if not isinstance(value, list):
-            return [f"{where} must be a list"]
-        return [one for i, item in enumerate(value) for one in misfits(item, listed[1], f"{where}[{i}]")]
-    if (named := re.fullmatch(r"(?:dict|Dict)[\[(]str, (.+)[\])]", kind)) is not None:
-        if not isinstance(value, dict):
-            return [f"{where} must be a mapping"]
-        return [one for key, item in value.items() for one in misfits(item, named[1], f"{where}.{key}")]
-    if not hasattr(client, kind):
-        plain = {"str": str, "int": int, "bool": bool, "object": object}.get(kind, (str, int))
-        return [] if isinstance(value, plain) else [f"{where} must be of type {kind}, and is {value!r}"]
-    model: Any = getattr(client, kind)
-    names = {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
-    found = [f"{where}.{key} is unknown" for key in value if key not in names]
-    for key, item in value.items():
-        if key in names:
-            found += misfits(item, names[key], f"{where}.{key}")
     return found
 
 
@@ -166,5 +139,5 @@ def test_the_image_is_made_of_files_that_are_there():
         *sources, _ = line.split()
         for source in sources:
             assert (DEPLOY.parent / source).exists(), source
-    assert "--extra copilot" in text
+    assert re.search("^ARG SYSTEM=copilot$", text, re.MULTILINE)
     assert "USER 10001" in text
