@@ -13,7 +13,6 @@ import pytest
 
 from groundup.cli import COMMANDS, cli, main
 from groundup.cli.copilot import copilot_command
-from groundup.course.catalogue import Catalogue
 from tests.conftest import Ran
 
 Groundup = Callable[..., Ran]
@@ -73,13 +72,6 @@ def test_a_wrong_name_suggests_the_nearest_and_exits_2(
     assert ran.out == ""
     assert suggestion in ran.err
     assert "Traceback" not in ran.err
-
-
-def test_a_planned_unit_is_said_to_be_planned(groundup: Groundup) -> None:
-    planned = next(entry.id for entry in Catalogue().entries if not Catalogue().released(entry.id))
-    ran = groundup("start", planned)
-    assert ran.code == 2
-    assert f"{planned} is planned, not in this release" in ran.err
 
 
 def test_json_errors_are_one_document_too(groundup: Groundup) -> None:

@@ -23,7 +23,7 @@ from groundup.errors import UnknownName, UsageError
 from tests.conftest import Ran
 
 ROOT = Path(__file__).parents[1]
-PLANNED = [entry for entry in Catalogue().entries if not Catalogue().released(entry.id)]
+NEWEST = [phase.entries[-1] for phase in Catalogue().phases]
 MISSING = [
     "unit.toml: at least 3 success criteria, not 1.",
     "lesson.md: 900 to 2,000 words of prose, not N.",
@@ -42,8 +42,8 @@ def without_marks(found: list[str]) -> list[str]:
     return [problem for problem in counted if ": left to do: " not in problem]
 
 
-@pytest.mark.parametrize("unit_id", [entry.id for entry in PLANNED])
-def test_every_planned_unit_can_be_begun_and_lacks_just_what_is_to_be_written(unit_id: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit_id", [entry.id for entry in NEWEST])
+def test_a_unit_of_any_phase_can_be_begun_and_lacks_just_what_is_to_be_written(unit_id: str, tmp_path: Path) -> None:
     unit = load_unit(new_unit(tmp_path, unit_id))
     found = problems(unit, STATIC)
     assert without_marks(found) == MISSING

@@ -211,12 +211,17 @@ def test_search_notices_a_changed_lesson(course: Course):
         ("devops copilot in three weeks", "track", "/tracks/devops"),
         ("kubernetes collector logs", "track", "/tracks/devops/D15"),
         ("cyber sentinel", "system", "/#systems"),
-        ("paged kv cache", "planned", "/units/production/llm_serving"),
+        ("paged kv cache", "unit", "/units/production/llm_serving"),
     ],
 )
 def test_tracks_resources_and_systems_are_found(query: str, kind: str, address: str) -> None:
     hits = {(hit.kind, hit.address) for hit in Search(Catalogue()).find(query)}
     assert (kind, address) in hits
+
+
+def test_a_planned_unit_is_found_as_such(course: Course) -> None:
+    hits = {(hit.kind, hit.address) for hit in Search(course.catalogue).find("paged kv cache")}
+    assert ("planned", "/units/production/llm_serving") in hits
 
 
 def test_a_lab_is_started_with_what_the_form_says_and_shown_when_done(

@@ -85,8 +85,10 @@ def test_what_only_a_verdict_can_tick_cannot_be_reported(workspace: Path) -> Non
     assert not workspace.exists()
 
 
-def test_a_day_without_its_units_can_be_worked_on_and_reported() -> None:
-    planned = next(entry.id for entry in Catalogue().entries if not Catalogue().released(entry.id))
+def test_a_day_without_its_units_can_be_worked_on_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = "classical/trees"
+    released = Catalogue.released
+    monkeypatch.setattr(Catalogue, "released", lambda catalogue, id: id != planned and released(catalogue, id))
     name, item = next((t.name, i.id) for t in load_tracks().values() for i in t.items if planned in i.units)
     assert "No unit of this release can judge the rest" in track(name, item).output
     entry = {i["id"]: i for i in document(name, "--done", item)["items"]}[item]
