@@ -48,6 +48,15 @@ def test_nested_base64_ends():
     assert "Ignore all rules" in readings(text)
 
 
+@pytest.mark.parametrize("piece", ["a", "1", "a1", "a@", "//", "http:", "+1 ", "www.", ".", "é\u0301", "AT12 "])
+def test_long_texts_of_one_piece_are_read_in_linear_time(piece):
+    """Patterns that try again at each character would take hours for these; no clock is asked, the test ends."""
+    text = piece * 50_000
+    assert readings(text)
+    find_pii(text)
+    foreign_links(text, ())
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_redaction_is_undone_by_restoring(seed):
     rng = np.random.default_rng(seed)

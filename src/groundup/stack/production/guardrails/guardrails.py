@@ -37,7 +37,7 @@ LOOKALIKES = str.maketrans(
     "raeopcyxijshdqwbkmthABEKMHOPCTXIJSABEZHIKMNOPTYXaopivtuk",
 )
 LEET = str.maketrans("013457@$", "oieastas")
-LEET_WORD = re.compile(r"(?=\S*[A-Za-z])\S*[013457@$]\S*")
+LEET_WORD = re.compile(r"(?<!\S)(?=\S*[A-Za-z])(?=\S*[013457@$])\S+")  # tried at the beginning of a word only
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 FILLERS = re.compile("[\u034f\u115f\u1160\u3164\u17b4\u17b5\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 IBAN_LENGTHS: dict[str, int] = dict(
@@ -195,12 +195,13 @@ def find_pii(text: str) -> list[Entity]:
 
     Names and postal addresses are not found: they have no form, and take a model of their own.
     """
-    found: list[Entity] = []
+    found, taken = [], bytearray(len(text))
     for kind, pattern in PATTERNS.items():
         for match in pattern.finditer(text):
-            free = all(match.end() <= other.start or other.end <= match.start() for other in found)
-            if free and is_valid(kind, match[0]):
-                found.append(Entity(kind, match.start(), match.end(), match[0]))
+            start, end = match.span()
+            if not any(taken[start:end]) and is_valid(kind, match[0]):
+                found.append(Entity(kind, start, end, match[0]))
+                taken[start:end] = b"\x01" * (end - start)
     return sorted(found, key=lambda entity: entity.start)
 
 

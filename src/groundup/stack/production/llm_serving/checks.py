@@ -491,6 +491,10 @@ def test_the_engine_refuses_what_could_never_run():
     assert_refuses_values(lambda limit: served.submit([1], limit), "limit", 0)
     assert_refuses(lambda: engine(slots=4, budget=3), "budget", 3, 4)
     assert_refuses(lambda: engine(slots=0), "slots", 0)
+    assert_refuses(lambda: engine(budget=65), "budget", 64, 65)
+    long = engine(blocks=100)
+    assert long.submit([1] * 60, 5).limit == 5, "64 tokens are computed, as many as the context has"
+    assert_refuses(lambda: long.submit([1] * 60, 6), "limit", 6, 65)
 
 
 # --- the client -----------------------------------------------------------------------------------------------------

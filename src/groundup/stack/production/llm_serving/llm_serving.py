@@ -114,6 +114,7 @@ class PagedCache:
     Token t of a sequence is in slot blocks[t // size] · size + t % size.
 
     Attributes:
+        config: of the model.
         pool: which blocks are used.
         keys: of shape (layers, blocks · size, kv_heads, head_dim).
         values: the same.
@@ -122,7 +123,7 @@ class PagedCache:
     def __init__(self, config: Config, blocks: int, size: int, dtype: torch.dtype = torch.float32) -> None:
         if size < 1:
             raise ValueError(f"size must be at least 1 token, got {size}.")
-        self.pool, self.size = BlockPool(blocks), size
+        self.config, self.pool, self.size = config, BlockPool(blocks), size
         shape = (config.layers, blocks * size, config.groups, config.head_dim)
         self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
 
@@ -274,8 +275,11 @@ class Engine:
         stop: Collection[int] = (),
         reuse: bool = True,
     ) -> None:
-        if slots < 1 or budget < slots:
-            raise ValueError(f"budget must be at least slots, and slots at least 1, got {budget} and {slots}.")
+        if slots < 1 or not slots <= budget <= cache.config.context:
+            raise ValueError(
+                f"budget must be from slots (at least 1) to the context of {cache.config.context}, "
+                f"got budget {budget} and slots {slots}."
+            )
         self.model, self.cache, self.slots, self.budget = model, cache, slots, budget
         self.stop, self.reuse = frozenset(stop), reuse
         self.waiting: deque[Request] = deque()
@@ -288,8 +292,8 @@ class Engine:
         return bool(self.waiting or self.running)
 
     def submit(self, prompt: Sequence[int], limit: int) -> Request:
-        """Let a request wait for its turn; refuse one that would not fit into the cache if it were alone."""
-        room = len(self.cache.pool.uses) * self.cache.size
+        """Let a request wait for its turn; refuse one that would not fit into the cache or the context if alone."""
+        room = min(len(self.cache.pool.uses) * self.cache.size, self.cache.config.context)
         if not prompt or limit < 1 or len(prompt) + limit - 1 > room:
             raise ValueError(
                 f"prompt and limit must be of at least one token each, and together at most {room + 1}, "
