@@ -118,7 +118,7 @@ def point_in_time(view: FeatureView, entities: ArrayLike, times: ArrayLike, know
     # 3. Step back over rows that nobody could know yet.
     while True:
         mine = (at >= 0) & (view.entities[order[at]] == asked)
-        unknown = mine & (view.created[order[at]] > moments) if known == "then" else np.zeros(len(at), dtype=bool)
+        unknown = mine & (view.created[order[at]] > moments) & (known == "then")
         if not unknown.any():
             break
         at[unknown] -= 1
@@ -160,7 +160,7 @@ def latest(views: Sequence[FeatureView], entities: ArrayLike) -> dict[str, NDArr
 
 
 class Entry(NamedTuple):
-    """What the online store holds of an entity."""
+    """What the online store holds of an entity: two times and the values, in Python's numbers."""
 
     event: int
     created: int
@@ -238,11 +238,11 @@ class OnlineStore:
         kept = 0
         for at in np.flatnonzero(fresh):
             values = tuple(float(view.values[name][at]) for name in self.features)
-            kept += self.write(_key(view.entities[at]), Entry(int(view.events[at]), int(view.created[at]), values))
+            kept += self.write(view.entities[at], Entry(int(view.events[at]), int(view.created[at]), values))
         self.watermark = now
         return kept
 
-    def read(self, entities: ArrayLike, now: int) -> dict[str, NDArray[np.float64]]:
+    def read(self, entities: Sequence[Hashable] | NDArray, now: int) -> dict[str, NDArray[np.float64]]:
         """The features of entities at a moment.
 
         Args:
@@ -252,10 +252,9 @@ class OnlineStore:
         Returns:
             For each feature, in the store's order, float64 of shape (n_asked,); NaN where there is nothing to serve.
         """
-        asked = np.asarray(entities)
-        table = np.full((len(asked), len(self.features)), np.nan)
-        for at, entity in enumerate(asked):
-            entry = self.entries.get(_key(entity))
+        table = np.full((len(entities), len(self.features)), np.nan)
+        for at, entity in enumerate(entities):
+            entry = self.entries.get(entity)
             if entry is not None and (self.ttl is None or entry.event >= now - self.ttl):
                 table[at] = entry.values
         return {name: table[:, column] for column, name in enumerate(self.features)}
@@ -302,17 +301,12 @@ def skew(offline: Mapping[str, ArrayLike], online: Mapping[str, ArrayLike], tole
     _check_columns(offline, online, tolerance)
     result = {}
     for name in offline:
-        left, right = np.asarray(offline[name], dtype=float), np.asarray(online[name], dtype=float)
+        left, right = np.array([offline[name], online[name]], dtype=float)
         no_left, no_right = np.isnan(left), np.isnan(right)
         with np.errstate(invalid="ignore"):  # infinity minus infinity
             apart = (left != right) & ~(np.abs(left - right) <= tolerance) & ~no_left & ~no_right
         result[name] = Skew(*(float(part.mean()) for part in (~no_left & no_right, no_left & ~no_right, apart)))
     return result
-
-
-def _key(entity: object) -> Hashable:
-    """An entity as a key: NumPy's numbers and texts as Python's."""
-    return entity.item() if isinstance(entity, np.generic) else entity  # type: ignore[return-value]
 
 
 def _check_ttl(ttl: int | None) -> None:

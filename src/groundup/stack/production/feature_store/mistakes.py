@@ -12,7 +12,6 @@ from groundup.stack.production.feature_store.feature_store import (
     Skew,
     _check_asked,
     _check_columns,
-    _key,
 )
 
 
@@ -102,7 +101,7 @@ def serves_what_is_too_old():
 
 @mistake(
     "OnlineStore.read",
-    edit=("np.full((len(asked), len(self.features)), np.nan)", "np.zeros((len(asked), len(self.features)))"),
+    edit=("np.full((len(entities), len(self.features)), np.nan)", "np.zeros((len(entities), len(self.features)))"),
 )
 def serves_zero_for_nothing():
     """You serve 0 where there is no value. Training has NaN there: 0 is a value, and often a good one."""
@@ -140,10 +139,10 @@ def by_bisection(view, entities, times, known="then"):
     rows = {}
     triples = zip(view.events.tolist(), view.created.tolist(), range(len(view.events)), strict=True)
     for event, created, at in sorted(triples):
-        rows.setdefault(_key(view.entities[at]), []).append((event, created, at))
+        rows.setdefault(view.entities[at], []).append((event, created, at))
     places = []
     for entity, moment in zip(asked, moments.tolist(), strict=True):
-        mine = rows.get(_key(entity), [])
+        mine = rows.get(entity, [])
         last = bisect_right(mine, moment, key=lambda row: row[0]) - 1
         while last >= 0 and known == "then" and mine[last][1] > moment:
             last -= 1
@@ -163,7 +162,7 @@ def row_by_row(self, view, now, overlap=0):
         if moment > now or (self.watermark is not None and moment <= self.watermark - overlap):
             continue
         values = tuple(float(view.values[name][at]) for name in self.features)
-        if self.write(_key(view.entities[at]), Entry(int(view.events[at]), int(view.created[at]), values)):
+        if self.write(view.entities[at], Entry(int(view.events[at]), int(view.created[at]), values)):
             kept += 1
     self.watermark = now
     return kept

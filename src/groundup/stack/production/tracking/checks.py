@@ -131,6 +131,7 @@ def test_log_metric_makes_folders_for_a_name(run):
     """The name val/loss is a file in a folder, as in MLflow; one that leads out of the run is refused."""
     run.log_metric("val/loss", 0.5)
     run.log_metric("val/loss", 0.25, 1)
+    run.log_metric("test/digits/loss", 0.125)
     same((run.folder / "metrics" / "val" / "loss").read_bytes(), b"1700 0.5 0\n1700 0.25 1\n", "the file")
     for name in ("../auc", "/auc", "a//b", "", "a\nb"):
         assert_refuses(lambda name=name: run.log_metric(name, 0.5), "name")
@@ -416,6 +417,11 @@ def test_a_dead_run_is_reaped_and_resumed(tracker):
     run.set_tag("process", "1 0.5")
     same(tracker.reap(lambda process: process == mine), [run.id], "runs reaped")
     same((run.record().status, run.record().end, alive.record().status), ("KILLED", 5000, "RUNNING"), "the ends")
+    same(
+        read_metric(str(run.folder / "metrics" / "auc")),
+        [Point(5000, 0.5, 1)],
+        "points before the resume, by a text path",
+    )
     tracker.resume(run.id).log_metric("auc", 0.75, 2, when=7000)
     same(run.history("auc"), [Point(5000, 0.5, 1), Point(7000, 0.75, 2)], "points after the resume")
     same((run.record().status, run.record().end, run.record().metrics["auc"]), ("RUNNING", None, 0.75), "the record")
