@@ -540,6 +540,21 @@ def test_drain_gives_up_after_its_grace():
     same(ended, [9.0], "when the model was cancelled")
 
 
+def test_drain_goes_on_by_itself():
+    """It closes at the call, and gives up those who are late, though nobody awaits it."""
+
+    async def main():
+        batcher = Batcher(Tens(takes=9.0), max_delay=0.0)
+        caller = batcher.submit(1)
+        await asyncio.sleep(1.0)
+        drain = batcher.drain(2.0)
+        closed = batcher.closed
+        await asyncio.sleep(3.0)
+        return closed, drain.done(), type(caller.exception())
+
+    same(run(main()), (True, True, Unavailable), "closed at the call, over 3 s later, and what the caller gets")
+
+
 def test_drain_with_nobody_ends_at_once():
     """Without callers there is nothing to wait for, whether it has ever worked or not."""
 

@@ -218,8 +218,9 @@ class Batcher:
     def drain(self, grace: float) -> asyncio.Future[int]:
         """Take nothing more from now on, and answer all who were accepted; await how many had to be given up.
 
-        Those that wait go at once. Whoever has no answer after `grace` seconds gets Unavailable, to be tried again
-        after a second. Then the worker is cancelled: nobody waits for a model that hangs.
+        It is a task, which goes on whether somebody awaits it or not. Those that wait go at once. Whoever has no answer
+        after `grace` seconds gets Unavailable, to be tried again after a second. Then the worker is cancelled: nobody
+        waits for a model that hangs.
         """
         self.closed = True
         self.changed.set()
