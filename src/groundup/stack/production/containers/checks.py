@@ -26,6 +26,7 @@ from groundup.stack.production.containers import (
     digest,
     ignored,
     interpolate,
+    key_of,
     merge,
     pack,
     parse,
@@ -92,6 +93,8 @@ def test_a_line_goes_on():
         [("a  b", 2), ("c", 6)],
         "lone backslashes, and a tab",
     )
+    blanks = parse(head + "RUN a \\\n \t \n b\n  \nRUN c\n \\\n")
+    same([i.text for i in blanks], ["a", "a  b", "c"], "lines of blanks, and a last one that only goes on")
     same([i.text for i in parse(head + "RUN echo # no comment")], ["a", "echo # no comment"], "a # in a line")
 
 
@@ -199,6 +202,7 @@ def test_what_a_container_runs():
         ("", "a", False),
         ("#a b", "#a", False),
         ("!a", "a", False),
+        ("/ . ! ./", "a", False),
     ],
 )
 def test_ignored_as_docker_does(patterns, path, result):
@@ -276,6 +280,8 @@ def test_copy_all_depends_on_all():
     one = "FROM a\nADD src/*.py README.md /x/\nRUN b"
     same(rebuilt(one, after={**FILES, "requirements.txt": b"new"}), [], "a file that no pattern finds")
     same(rebuilt(one, after={**FILES, "src/app.py": b"new"}), [1, 2], "a file that a pattern finds")
+    named = "FROM a\nLABEL src x\nUSER README.md\nRUN b"
+    same(rebuilt(named, after={**FILES, "src/app.py": b"new", "README.md": b"new"}), [], "names that are not copied")
     same(sources(["src/m*", "README.md", "/x"], FILES), ["README.md", "src/model.py"], "the files of two words")
 
 
@@ -295,6 +301,8 @@ def test_variables_count_where_they_are_used():
     same(cache_keys(parse("FROM a\nCMD $X"), {})[1] == cache_keys(parse('FROM a\nCMD ""'), {})[1], False, "CMD's own")
     hidden = "FROM a\nENV V=1\nARG V=2\nUSER $V"
     same(rebuilt(hidden, arguments={}, now={"V": "3"}), [], "ENV goes before ARG in a text")
+    keys = cache_keys(parse("FROM a\nENV V=1\nENV W=2\nUSER $V$W"), {})
+    same(keys[3], key_of(keys[2], ["USER", "12"]), "two ENVs")
     spaced = cache_keys(parse('FROM a\nENV V="x y" W=z\nCOPY src /$W'), FILES)[2]
     same(
         spaced != cache_keys(parse('FROM a\nENV V="x y" W=z\nCOPY src /'), FILES)[2],
@@ -399,6 +407,9 @@ def test_a_node_takes_its_place():
     same(apply(lower, {"a": file("3")}), {"a": file("3"), "c": file("2")}, "a file over a folder")
     same(apply(lower, {"c": closed, "c/d": file("4")})["c/d"], file("4"), "a folder over a file")
     same(apply(lower, {"c/d/e": file("5")}), {**lower, "c": FOLDER, "c/d": FOLDER, "c/d/e": file("5")}, "folders above")
+    both = {"a": file("1"), "a/b": file("2")}
+    for layer in (both, dict(reversed(both.items()))):
+        same(apply({}, layer), {"a": FOLDER, "a/b": file("2")}, "a file and what is below it, in one layer")
     same(apply({}, {"a": Node("link", b"b")}), {"a": Node("link", b"b")}, "a link")
     same(apply({}, {"c": closed, "c/d": file("6")}), {"c": closed, "c/d": file("6")}, "a folder's own mode is kept")
 
@@ -527,8 +538,28 @@ def test_a_circle_is_named():
     assert_refuses(lambda: start_times({"a": service("a")}, {}), "a → a")
     turned = {"x": service("b"), "a": service("b"), "b": service("a")}
     assert_refuses(lambda: start_times(turned, {}), "a → b → a")
+    assert_refuses(lambda: start_times({"z": service("b"), "b": service("z")}, {}), "z → b → z")
     diamond = {"a": service("b", "c"), "b": service("d"), "c": service("d"), "d": service()}
     same(start_times(diamond, {}), dict.fromkeys("abcd", 0.0), "two ways to one service are no circle")
+
+
+class Counting(dict):
+    """Counts how often something is looked up."""
+
+    looked = 0
+
+    def __getitem__(self, name):
+        """Count."""
+        self.looked += 1
+        return super().__getitem__(name)
+
+
+def test_dependencies_are_followed_once():
+    """Of fourteen rows of two services, each needs both of the next: the ways are many, the services 28."""
+    rows = [service(f"a{k + 1}", f"b{k + 1}") for k in range(13)] + [service()]
+    services = Counting({f"{side}{k}": body for k, body in enumerate(rows) for side in "ab"})
+    same(start_times(services, {}), dict.fromkeys(services, 0.0), "the starts")
+    assert services.looked < 50 * len(services), f"{services.looked} times a service was looked up"
 
 
 def test_dependencies_that_cannot_be():

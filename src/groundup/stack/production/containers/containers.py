@@ -199,7 +199,7 @@ def ignored(patterns: Iterable[str], path: str) -> bool:
     result = False
     for line in patterns:
         pattern = line.strip()
-        if not pattern or pattern.startswith("#"):
+        if pattern.startswith("#"):
             continue
         back = pattern.startswith("!")
         cleaned = "/".join(part for part in pattern[back:].strip().split("/") if part not in {"", "."})
@@ -356,8 +356,8 @@ def apply(lower: Mapping[str, Node], layer: Mapping[str, Node]) -> Tree:
 
     First its whiteouts hide what the lower tree has: `.wh.name` the path beside it and all below, `.wh..wh..opq` all in
     its folder, but not the folder. They hide nothing of their own layer, and are not in the result. Then each of its
-    nodes takes its place. If it is no folder, or takes the place of none, what was at its path goes, with all below.
-    A folder above it that is missing, or is none in the result, becomes one, of mode 0o755.
+    nodes takes its place, in the order of their paths. If it is no folder, all below its path goes. A folder above it
+    that is missing, or is none in the tree, becomes one, of mode 0o755.
 
     Raises:
         ValueError: a path in the layer is absolute, or has an empty part, `.` or `..` in it.
@@ -377,7 +377,7 @@ def apply(lower: Mapping[str, Node], layer: Mapping[str, Node]) -> Tree:
         for above in _above(path):
             if above not in tree or tree[above].kind != "dir":
                 tree[above] = Node("dir", mode=0o755)
-        if layer[path].kind != "dir" or tree.get(path, layer[path]).kind != "dir":
+        if layer[path].kind != "dir":
             _remove(tree, path)
         tree[path] = layer[path]
     return tree
@@ -538,7 +538,8 @@ def start_times(services: Mapping[str, Mapping[str, Any]], runs: Mapping[str, Ru
     A service starts as soon as what it depends on is fulfilled; without any it starts at 0. `depends_on` is a list of
     names, each to be started, or a mapping from names to a mapping with a `condition`: "service_started", which is
     fulfilled when the other starts, "service_healthy", when it is healthy, or "service_completed_successfully", when it
-    has ended with code 0; with any other code never. A service that ends before it is healthy is never healthy.
+    has ended with code 0; with any other code never. A service that ends before it is healthy is never healthy. However
+    many depend on a service, its own dependencies are followed once.
 
     Args:
         services: the services of a compose file.

@@ -117,7 +117,7 @@ def knows_no_opaque_folder():
     """You take `.wh..wh..opq` for the whiteout of a file. It hides everything in its folder."""
 
 
-@mistake("apply", edit=('if layer[path].kind != "dir" or tree.get(path, layer[path]).kind != "dir":', "if True:"))
+@mistake("apply", edit=('if layer[path].kind != "dir":', "if True:"))
 def empties_a_folder():
     """You remove what was in a folder when the layer has the folder itself. Only its attributes are replaced."""
 
