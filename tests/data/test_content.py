@@ -161,6 +161,14 @@ def test_the_pictures_of_programs_have_their_known_numbers() -> None:
     assert (programs["size"].min(), len(np.unique(programs["pixels"], axis=0))) == (2784, 99)
 
 
+@needs_mirror
+def test_the_micrographs_have_their_known_numbers() -> None:
+    cells = load("nuclei")
+    assert cells["pixels"].shape == (360, 128, 128, 3)
+    assert cells["picture"].max() == 89
+    assert (cells["nucleus"] > 0).mean() == pytest.approx(0.141, abs=5e-4)
+
+
 @pytest.mark.usefixtures("stand_in")
 def test_a_file_that_only_a_mirror_has_is_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GROUNDUP_OFFLINE")

@@ -331,6 +331,26 @@ def hard_hat(pictures: int, seed: int) -> Columns:
     }
 
 
+def nuclei() -> Columns:
+    """Ellipses in noise on 150 pictures of four tiles; one picture in eight is bright, with dark nuclei."""
+    rng = np.random.default_rng(2018)
+    y, x = np.mgrid[-16:16, -16:16]
+    pixels, nucleus = np.empty((600, 128, 128, 3), np.uint8), np.zeros((600, 128, 128), np.int32)
+    for row in range(600):
+        picture = row // 4
+        dark = picture % 8 != 0
+        number = 0
+        for top, left in rng.integers(0, 96, (int(rng.integers(0, 24)), 2)):
+            angle, (long, short) = rng.uniform(0, np.pi), rng.uniform(3, 8, 2)
+            along, aside = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+            number += 1
+            nucleus[row, top : top + 32, left : left + 32][(along / long) ** 2 + (aside / short) ** 2 < 1] = number
+        level = np.where(nucleus[row] > 0, *((60, 15) if dark else (120, 200)))
+        noise = rng.normal(level + rng.normal(0, 5), 10 if dark else 20)
+        pixels[row] = noise[..., None].clip(0, 255)
+    return {"pixels": pixels, "nucleus": nucleus, "picture": np.arange(600) // 4}
+
+
 def cranfield() -> Columns:
     """1,400 documents and 225 questions, as many as in the real collection."""
     return _test_collection(1400, 225, seed=1967)

@@ -258,6 +258,28 @@ def _outer_box(numbers: list[float]) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
+def nuclei(path: Path) -> Columns:
+    """`pixels` of shape (n, 128, 128, 3), uint8, `nucleus`, a number for each pixel, and the `picture` of each tile.
+
+    In `nucleus` 0 is none, and each nucleus of a picture has a number of its own. A picture is four tiles in a row: the
+    upper two, then the lower two, of its first 256 rows and columns.
+    """
+    import io
+    import zipfile
+
+    from PIL import Image
+
+    def tiles(data: bytes) -> list[np.ndarray]:
+        window = np.asarray(Image.open(io.BytesIO(data)))[:256, :256]
+        return [window[top : top + 128, left : left + 128] for top in (0, 128) for left in (0, 128)]
+
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name.removeprefix("images/") for name in archive.namelist() if name.startswith("images/"))
+        pixels = np.stack([tile for name in names for tile in tiles(archive.read(f"images/{name}"))])
+        nucleus = np.stack([tile for name in names for tile in tiles(archive.read(f"labels/{name}"))])
+    return {"pixels": pixels[..., :3], "nucleus": nucleus.astype(np.int32), "picture": np.arange(len(pixels)) // 4}
+
+
 def cranfield(path: Path) -> Columns:
     """Documents, questions and judgements; a `gain` from 4, a complete answer, to 1, of minimal interest.
 

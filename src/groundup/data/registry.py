@@ -229,6 +229,16 @@ _ENTRIES = (
         stand_in="600 pictures of bands in six textures; malware has more of noise.",
     ),
     Entry(
+        "nuclei",
+        "90 micrographs of cells, as 360 tiles of 128 × 128 pixels, each with a map that numbers its nuclei.",
+        licence="CC0 (the corrections state none)",
+        citation="Caicedo et al., Nucleus segmentation across imaging experiments, Nature Methods 16 (2019).",
+        file="nuclei/dsb2018_stage1_90.zip",
+        sha256="730a533126cf81e57d8737a83e5e324242d85d5e1e07c8f8405d1203cec934f7",
+        size=5_778_155,
+        stand_in="600 tiles of noisy ellipses, bright on dark or dark on bright.",
+    ),
+    Entry(
         "cranfield",
         "1,400 abstracts on aerodynamics, 225 questions, and which abstracts answer them, in four degrees.",
         licence="none of its own (a public test collection; the repository is under MIT)",
