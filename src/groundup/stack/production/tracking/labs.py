@@ -134,7 +134,7 @@ def sweep(config: SweepConfig, record: Recorder) -> None:
         record.baseline("ends known", np.mean([end == "FINISHED" for end in happened.values()]), "all are finished")
         record.result("ends known", np.mean([one.status == happened[one.id] for one in runs]))
         registry = Registry(tracker)
-        for one in tracker.search("attributes.status = 'FINISHED'", "digits"):
+        for one in tracker.search("attributes.status = 'FINISHED' and tags.best != ''", "digits"):
             run = tracker.run(one.id)
             version = registry.register("digits", run, one.tags["best"])
             problem = registry.promote("digits", version, "kept accuracy", margin=0.002, mode=config.mode)
