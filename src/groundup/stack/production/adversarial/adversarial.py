@@ -104,11 +104,10 @@ def pgd(
     Raises:
         ValueError: norm, budget or steps are not allowed, or a picture has entries beyond 0 and 1.
     """
-    _check_ball(budget, norm)
     _check_attack(inputs, steps)
     length = 2.5 * budget / max(steps, 1) if step is None else step
     change = torch.zeros_like(inputs) if rng is None else random_start(inputs, budget, norm, rng)
-    worst, highest = inputs, torch.full((len(inputs),), -math.inf, dtype=inputs.dtype)
+    worst, highest = inputs, torch.full((len(inputs),), -math.inf)
     for _ in range(steps + 1):
         point = (inputs + project(change, budget, norm)).clamp(0, 1).detach().requires_grad_()
         losses = nn.functional.cross_entropy(model(point), labels, reduction="none")

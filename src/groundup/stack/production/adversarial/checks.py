@@ -75,6 +75,8 @@ def test_project_onto_the_ball_by_hand():
     change = numbers([3.0, 4.0], [0.3, 0.4], [0.0, 0.0], [-6.0, -8.0])
     assert_close(project(change, 1.0, "2"), [[0.6, 0.8], [0.3, 0.4], [0.0, 0.0], [-0.6, -0.8]])
     assert_close(project(change, 0.0, "2"), np.zeros((4, 2)), "with a budget of 0 nothing may change")
+    small = 1e-4 * project(change, 1.0, "2")
+    assert_close(project(1e-4 * change, 1e-4, "2"), small, "and so in a ten thousandth of that size", atol=1e-9)
 
 
 @pytest.mark.parametrize("norm", ["inf", "2"])
@@ -194,6 +196,9 @@ def test_pgd_starts_at_random(norm, rng):
     sizes = torch.linalg.vector_norm(found - x, math.inf if norm == "inf" else 2, dim=1)
     assert 0.1 < float(sizes.max()) <= 0.2 + 1e-9, f"the farthest start is {float(sizes.max()):.3f} away"
     assert_draws_from(lambda rng: pgd(linear(1.0, 1.0, 1.0), x, labels, 0.2, norm=norm, steps=0, rng=rng).numpy())
+    if norm == "inf":
+        found = pgd(linear(1.0, 1.0, 1.0), x, labels, 0.2, steps=1, rng=rng)
+        assert_close(found, x - 0.2, "one step of 2.5 budgets reaches the far side from any start")
 
 
 def test_pgd_leaves_all_as_it_was(rng):

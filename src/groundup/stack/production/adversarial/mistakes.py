@@ -34,7 +34,7 @@ def shares_one_ball():
 
 @mistake("project", edit=(".clamp(min=1e-12)", ""))
 def divides_by_no_change():
-    """You divide by the length of a row of zeros: 0 times infinity is NaN, and spreads."""
+    """You divide by the length of a row of zeros. With a budget of 0 that is 0 / 0, a NaN, which spreads."""
 
 
 @mistake("pgd", edit=("-losses if targeted else losses", "losses"))
