@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
     from groundup.systems.research import Report, Research
     from groundup.systems.research.costs import Costs, Prices
+    from groundup.systems.research.planning import Routing
+    from groundup.systems.research.routing.training import Judgement
     from groundup.systems.research.state import Step
     from groundup.systems.research.web import Web
 
@@ -56,6 +58,14 @@ def web_option(function: F) -> F:
         "--web", default="", metavar="WHERE",
         help="Look in the web too: searxng, brave, tavily, duckduckgo, a FOLDER of recorded pages, or run:ID for what "
         "another report read.",
+    )(function)  # fmt: skip
+
+
+def router_option(function: F) -> F:
+    """`--router ROUTER`."""
+    return click.option(
+        "--router", default="trained", show_default=True, type=click.Choice(["trained", "rules"]),
+        help="What decides between documents and the web.",
     )(function)  # fmt: skip
 
 
@@ -108,6 +118,7 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @model_option
 @knowledge_option
 @web_option
+@router_option
 @store_option
 @click.option("--steps", default=60, show_default=True, help="Steps before the report is written.")
 @click.option("--tokens", default=60_000, show_default=True, help="Tokens of the model, in and out.")
@@ -120,6 +131,7 @@ def ask_command(
     model: str | None,
     knowledge: str | None,
     web: str,
+    router: Routing,
     store: str,
     steps: int,
     tokens: int,
@@ -148,7 +160,7 @@ def ask_command(
         location = ""  # the web alone
     base = _filled(location) if location else None
     with _opened_for(web, store) as research:
-        research.knowledge, research.model = base, chat
+        research.knowledge, research.model, research.router = base, chat, router
         id = research.begin(
             " ".join(question), budget, model=model or "", knowledge=location and _absolute(location),
             web=_whole_name(research, web),
@@ -165,11 +177,19 @@ def ask_command(
 @model_option
 @knowledge_option
 @web_option
+@router_option
 @store_option
 @output_option
 @json_option
 def resume_command(
-    id: str, model: str | None, knowledge: str | None, web: str, store: str, output: str | None, as_json: bool
+    id: str,
+    model: str | None,
+    knowledge: str | None,
+    web: str,
+    router: Routing,
+    store: str,
+    output: str | None,
+    as_json: bool,
 ) -> int:
     """Go on with a report that was stopped, from the step that was stopped.
 
@@ -180,7 +200,7 @@ def resume_command(
     from groundup.systems.research import open_research
 
     kind = _format(output)
-    with open_research(store, reading=True) as research:
+    with open_research(store, router=router, reading=True) as research:
         run = research.find(id)
         if run.next:
             research.web = _web(research, web or run.web)
@@ -330,7 +350,8 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
     The first passage that is found, and silence, are measured beside. Then sentences with one thing changed are held to
-    what they were made from: how many are refused.
+    what they were made from: how many are refused. Last, the trained router is measured on its held-out questions,
+    beside the word rules and the majority class.
     """
     from dataclasses import asdict
 
@@ -338,6 +359,7 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
 
     from groundup.llm import chat_model
     from groundup.systems.research.evaluate import evaluate
+    from groundup.systems.research.routing.training import held_out
     from groundup.systems.research.runs import need_packages
 
     need_packages()
@@ -347,8 +369,10 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
             chat_model(model), questions=questions, seed=seed,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
+    routing = held_out()
     if as_json:
-        print_json({"data": provenance, "rows": [asdict(row) for row in rows]}, ascii=True)
+        table_of = {"rows": [asdict(row) for row in rows], "router": asdict(routing)}
+        print_json({"data": provenance, **table_of}, ascii=True)
         return 0
     table = Table(title=f"SQuAD 2.0 dev, {shown(provenance)}", title_justify="left")
     table.add_column("measured")
@@ -358,6 +382,7 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
         figures = (row.ours, row.first, row.silent)
         table.add_row(row.what, *("" if f is None else f"{f:,.0f}" if f >= 100 else f"{f:.3g}" for f in figures))
     console().print(table)
+    _say_routing(routing)
     return 0
 
 
@@ -628,6 +653,37 @@ def _say_costs(reports: Iterable[Report]) -> None:
     console().print(table)
     if estimated:
         console().print(ESTIMATED)
+
+
+def _say_routing(judgement: Judgement) -> None:
+    """How often a question is looked for where its label says, then what was taken for what."""
+    from rich.table import Table
+
+    from groundup.systems.research.routing.training import PLACES
+
+    questions = judgement.ways[0].questions
+    table = Table(title=f"Where is looked, {questions} held-out questions of ours", title_justify="left")
+    table.add_column("chosen by")
+    for name in ("right", "95 % interval", "own, sent to the web", "not looked for", "calibration error"):
+        table.add_column(name, justify="right")
+    for way in judgement.ways:
+        error = "" if way.calibration_error is None else f"{way.calibration_error:.3f}"
+        share, interval = f"{way.right / questions:.2f}", f"{way.low:.2f} to {way.high:.2f}"
+        table.add_row(way.way, share, interval, f"{way.sent}", f"{way.silent}", error)
+    console().print(table)
+    console().print(
+        f"The router alone is confident of {judgement.confident}, and right in {judgement.confident_right} of them. "
+        f"With the rules it gets {judgement.gained} right that the rules alone do not, and {judgement.lost} wrong that "
+        "they get right."
+    )
+    for way in judgement.ways[1:]:
+        confusion = Table(title=f"{way.way}: label below, choice beside", title_justify="left")
+        confusion.add_column("")
+        for place in PLACES:
+            confusion.add_column(place, justify="right")
+        for place, counts in zip(PLACES, way.confusion, strict=True):
+            confusion.add_row(place, *map(str, counts))
+        console().print(confusion)
 
 
 def _say_cost_table(costs: Costs) -> None:

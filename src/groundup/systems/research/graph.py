@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from groundup.stack.retrieval.rag import prompt
 from groundup.systems.research.calls import call, only_quotes
 from groundup.systems.research.finding import read, retrieve, retrieve_web
-from groundup.systems.research.planning import PLANNER, Kind, choose, classify, plan, query, read_plan
+from groundup.systems.research.planning import PLANNER, Kind, Routing, Where, choose, classify, plan, query, read_plan
 from groundup.systems.research.state import LeftOut, Source, State, Step, count_of, used_up
 from groundup.systems.research.verifying import stands
 from groundup.systems.research.writing import as_passages, disagreements, outline, verify
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     from groundup.knowledge import Knowledge
+    from groundup.systems.research.routing import Router
     from groundup.systems.research.web import Web
 
 ROUNDS = 2  # in which a sub-question is looked for
@@ -40,10 +42,13 @@ class Brain:
         knowledge: the documents; None for the web alone.
         model: reads, and plans and writes unless it only quotes.
         web: where pages are searched and read; None for documents alone.
+        router: what decides between the two, where there are both: the trained router before the rules, or the rules.
     """
 
-    def __init__(self, knowledge: Knowledge | None, model: BaseChatModel, web: Web | None = None) -> None:
-        self.knowledge, self.model, self.web = knowledge, model, web
+    def __init__(
+        self, knowledge: Knowledge | None, model: BaseChatModel, web: Web | None = None, router: Routing = "trained"
+    ) -> None:
+        self.knowledge, self.model, self.web, self.router = knowledge, model, web, router
 
     def classify(self, state: State) -> Found:
         """What kind of question it is."""
@@ -67,7 +72,7 @@ class Brain:
     def retrieve(self, state: State) -> Found:
         """Passages for the sub-question at hand, of documents, of the web, of both, or of none."""
         at, wider = state["at"], state["round"] > 0
-        where = choose(query(state["plan"], at), documents=self.knowledge is not None, web=self.web is not None)
+        where = self._where(query(state["plan"], at), wider=wider)
         found: list[Source] = []
         left_out: list[LeftOut] = []
         failed: list[str] = []
@@ -87,6 +92,26 @@ class Brain:
             what += f"; {count_of(len(orders), 'order')} to models left out"
         lines = [Step(node="web", what=line, seconds=0.0) for line in failed]
         return what, {"sources": sources, "left_out": orders, "trace": lines}
+
+    def _where(self, looked_up: str, *, wider: bool) -> Where:
+        """Where is looked. What was not found in the web alone is looked for by the rules, which may add documents.
+
+        The other way round nothing is added: what the router takes for one's own stays away from search servers.
+        """
+        documents, web = self.knowledge is not None, self.web is not None
+        trained = self.router == "trained"
+        where = choose(looked_up, documents=documents, web=web, route=self._route if trained else None)
+        return choose(looked_up, documents=documents, web=web) if wider and where == "web" else where
+
+    def _route(self, looked_up: str) -> Where | None:
+        """Where the trained router says; it is read when it is first asked."""
+        return self._trained.where(looked_up)
+
+    @cached_property
+    def _trained(self) -> Router:
+        from groundup.systems.research.routing import Router
+
+        return Router.load(self._embedder())
 
     def _embedder(self) -> Any:
         from groundup.embedding import load

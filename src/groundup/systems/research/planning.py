@@ -8,12 +8,14 @@ that shares a word with what was asked, because sub-questions are shown in the r
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from groundup.stack.retrieval.rag import terms
 
 Kind = Literal["single", "several", "comparison"]
 Where = Literal["documents", "web", "both", "none"]
+Routing = Literal["trained", "rules"]  # what decides where is looked
 MOST = 5  # sub-questions
 LONGEST = 200  # characters of one
 
@@ -77,21 +79,26 @@ _CHANGING = re.compile(
     r"|\b20[2-9]\d\b",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(rf"\?\W*$|^\W*{_ASKING}\b", re.IGNORECASE)
 
 
-def choose(looked_up: str, *, documents: bool, web: bool) -> Where:
-    """Where a sub-question is looked for, by rules; the first that fits decides.
+def choose(looked_up: str, *, documents: bool, web: bool, route: Callable[[str], Where | None] | None = None) -> Where:
+    """Where a sub-question is looked for; the first rule that fits decides.
 
     1. It has no word to look up: nowhere.
     2. There are only documents, or only the web: there.
     3. It asks of what is one's own ("our", "my", "these notes"): documents, so that it is not sent to a search server.
-    4. It asks of what changes ("latest", "price", a year since 2020): the web.
-    5. Otherwise both.
+       No model is asked first, and none can overrule this.
+    4. The trained router is confident: where it says. Its "none" counts only for what is no question: a needless
+       search costs less than a question that is left unanswered.
+    5. It asks of what changes ("latest", "price", a year since 2020): the web.
+    6. Otherwise both.
 
     Args:
         looked_up: the sub-question, as it is looked up (`query`).
         documents: whether there are documents.
         web: whether there is the web.
+        route: the trained router (`Router.where`), which gives None where it is not confident; None for rules alone.
     """
     if not terms(looked_up) or not (documents or web):
         return "none"
@@ -99,6 +106,8 @@ def choose(looked_up: str, *, documents: bool, web: bool) -> Where:
         return "documents" if documents else "web"
     if _OWN.search(looked_up):
         return "documents"
+    if route is not None and (where := route(looked_up)) and (where != "none" or not _QUESTION.search(looked_up)):
+        return where
     return "web" if _CHANGING.search(looked_up) else "both"
 
 

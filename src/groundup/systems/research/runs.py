@@ -19,12 +19,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
 from groundup.knowledge.places import PLACE
 from groundup.secrets import hide
+from groundup.systems.research.planning import Routing
 from groundup.systems.research.report import Report, make_report
 from groundup.systems.research.state import Budget, Cost, State, Step, initial
 from groundup.systems.research.web.pages import around
@@ -78,6 +79,7 @@ def open_research(
     knowledge: Knowledge | None = None,
     model: BaseChatModel | None = None,
     web: Web | None = None,
+    router: Routing = "trained",
     reading: bool = False,
 ) -> Iterator[Research]:
     """The runs in a file, which is made if it is not there, unless `reading`.
@@ -87,16 +89,22 @@ def open_research(
         knowledge: the documents; needed to `run`, unless there is the web.
         model: what reads and writes; needed to `run`.
         web: where pages are searched and read.
+        router: what decides whether a sub-question is one for the documents or for the web, where there are both:
+            "trained", or "rules" alone.
         reading: whether the file must be there.
 
     Raises:
-        UsageError: `reading`, and there is no such file.
+        UsageError: `reading`, and there is no such file; or `router` is none.
         StoreError: it cannot be opened, or is no file of ours.
         MissingPackage: LangGraph is not installed.
     """
     need_packages()
     from langgraph.checkpoint.sqlite import SqliteSaver
 
+    if router not in get_args(Routing):
+        raise UsageError(
+            f"router must be {' or '.join(get_args(Routing))}, got {router!r}. Leave it out for the first."
+        )
     if reading and not Path(path).is_file():
         raise UsageError(
             f"store must be a file that exists, and '{path}' does not. Begin with `groundup research ask`."
@@ -111,7 +119,7 @@ def open_research(
             database.executescript(TABLES)
             if "web" not in {column[1] for column in database.execute("PRAGMA table_info(runs)")}:
                 database.execute("ALTER TABLE runs ADD COLUMN web TEXT NOT NULL DEFAULT ''")  # a store before the web
-        yield Research(database, saver, knowledge, model, web)
+        yield Research(database, saver, knowledge, model, web, router)
     except sqlite3.Error as error:
         raise StoreError(
             f"store must be a file that can be read and written, and '{path}' cannot be: {error}. "
@@ -132,8 +140,10 @@ class Research:
         knowledge: Knowledge | None,
         model: BaseChatModel | None,
         web: Web | None = None,
+        router: Routing = "trained",
     ) -> None:
         self.database, self.saver, self.knowledge, self.model, self.web = database, saver, knowledge, model, web
+        self.router: Routing = router
 
     def begin(
         self, question: str, budget: Budget | None = None, *, model: str = "", knowledge: str = "", web: str = ""
@@ -304,7 +314,7 @@ class Research:
         assert self.knowledge is not None or self.web is not None, "runs need a knowledge base, or the web"
         assert self.model is not None, "runs need a model"
         web = None if self.web is None else Kept(self.database, self._held, id, self.web)
-        return build(Brain(self.knowledge, self.model, web), self.saver)
+        return build(Brain(self.knowledge, self.model, web, self.router), self.saver)
 
     def _held(self) -> AbstractContextManager[object]:
         """Holds the file against the saver, which writes from threads of its own."""

@@ -1,0 +1,34 @@
+"""Train the router again, judge it on the held-out half, and write both down: `python -m …research.routing`."""
+
+from __future__ import annotations
+
+import sys
+
+from groundup.embedding import load
+from groundup.errors import GroundupError
+from groundup.systems.research.routing.router import WEIGHTS, Router
+from groundup.systems.research.routing.training import judge, read_questions, train, write
+
+
+def main() -> int:
+    """Train, judge and write."""
+    try:
+        questions, embedder = read_questions(), load()
+        trained = train([question for question in questions if question.half == "train"], embedder)
+        judgement = judge(
+            Router(trained.weights, embedder), [question for question in questions if question.half == "held-out"]
+        )
+        write(trained, judgement)
+    except GroundupError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    print(f"l2 {trained.l2}, temperature {trained.weights.temperature:.3f}, threshold {trained.weights.threshold:.3f}")
+    print(f"Topics that were left out: {trained.accuracy:.3f} right, confident of {trained.confident:.3f}.")
+    for way in judgement.ways:
+        print(f"Held out, {way.way}: {way.right} of {way.questions} right.")
+    print(f"Written to {WEIGHTS}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
