@@ -42,7 +42,7 @@ SEE = {
     "deep": (3000, ""),
     "generative": (1, "with the extra `deep`, `groundup llm`"),
     "mlflow": (122, "the runs of labs in MLflow"),
-    "research": (196, "`groundup research`"),
+    "research": (290, "`groundup research`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),
 }
