@@ -135,7 +135,7 @@ class Assistant:
             where = self._knowledge.location if knowledge is not None else ""
             return research.begin(question, budget, model=self.settings.model, knowledge=where)
 
-    def run(self, id: str, *, until: Literal["", "plan"] = "") -> Iterator[Event]:
+    def run(self, id: str, *, until: Literal["", "plan"] = "") -> Generator[Event, None, None]:
         """Go on with a run, and tell what happens; at once that it begins, at last the plan or the report.
 
         Raises:
