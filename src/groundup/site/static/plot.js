@@ -55,10 +55,13 @@ export function themed(layout, width = Infinity) {
     above = Math.max(above, parts.length);
     return headline ? { ...note, text: parts.join("<br>"), yanchor: "bottom", yshift: 12 } : note;
   });
+  const below = layout.legend?.orientation === "h" && layout.legend.y < 0; // as `groundup.drawing.LEGEND_BELOW` says it
   const axis = { gridcolor: color("--rule"), zerolinecolor: color("--strong-rule"), linecolor: color("--strong-rule") };
   const merged = {
     ...layout,
     annotations,
+    // At the bottom of the picture, whatever room tick labels and title take: Plotly reserves its own.
+    legend: below ? { ...layout.legend, yref: "container", y: 0, yanchor: "bottom" } : layout.legend,
     autosize: true,
     width: undefined,
     paper_bgcolor: "rgba(0,0,0,0)",
