@@ -81,3 +81,10 @@ def test_nothing_is_said_of_another_function_and_of_no_calls() -> None:
     assert contrast(seen(ONES, name="g"), seen(2 * ONES, name="g"), "f") == ""
     assert contrast(seen(ONES, name="g"), seen(2 * ONES), "f") == ""
     assert contrast(Observation("failed", ""), seen(ONES), "f") == ""
+
+
+def test_a_class_is_told_from_its_objects() -> None:
+    torch = pytest.importorskip("torch")
+    for kind in (torch.nn.Linear, torch.Tensor, np.ndarray, dict):
+        assert digest(kind, frozenset()) == ("class", kind.__qualname__)
+    assert digest([torch.nn.Linear], frozenset({"torch.nn"}))[1] == [("class", "Linear")]

@@ -93,6 +93,8 @@ def digest(value: Any, modules: frozenset[str], depth: int = DEPTH, seen: frozen
         return ("plain", value if not isinstance(value, np.bool_) else bool(value))
     if isinstance(value, int | float | complex | np.number):
         return ("number", value)
+    if isinstance(value, type):  # a class has the methods of a tensor or a network, and none of the values
+        return ("class", value.__qualname__)
     if isinstance(value, np.ndarray):
         return (
             ("array", value.dtype.str, value.shape, value.copy()) if value.dtype != object else ("objects", len(value))
