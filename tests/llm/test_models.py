@@ -47,7 +47,8 @@ def test_another_server_is_never_sent_the_key_of_openai(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("gpt-4", "model must be ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME or embedded, got 'gpt-4'. Give"),
+        ("gpt-4", "model must be ollama:NAME, openai:NAME, local:smollm2, local:FILE.gguf, http://HOST:PORT/v1#NAME or "
+         "embedded, got 'gpt-4'. Give"),
         ("ollama:", "model must name what to run, and 'ollama:' does not. For example: ollama:llama3.2"),
         ("openai:gpt-4.1", "model 'openai:gpt-4.1' needs a key, and OPENAI_API_KEY is not set. Set it, or use ollama"),
         ("http://localhost:8000/v1", "model must name what to run behind a #, and 'http://localhost:8000/v1' does"),

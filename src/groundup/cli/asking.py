@@ -44,7 +44,8 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @click.option(
     "--model",
     metavar="MODEL",
-    help="Chat model: ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME or embedded [GROUNDUP_LLM, or embedded].",
+    help="Chat model: ollama:NAME, openai:NAME, local:smollm2, local:FILE.gguf, http://HOST:PORT/v1#NAME or embedded "
+    "[GROUNDUP_LLM, or embedded].",
 )
 @click.option(
     "--since", metavar="SPAN|TIME", help="Read logs from here on: 10m, 2h, 1d before the newest line, or a time."

@@ -48,7 +48,8 @@ def model_option(function: F) -> F:
     return click.option(
         "--model",
         metavar="MODEL",
-        help="Chat model: ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME or embedded [GROUNDUP_LLM, or embedded].",
+        help="Chat model: ollama:NAME, openai:NAME, local:smollm2, local:FILE.gguf, http://HOST:PORT/v1#NAME or "
+        "embedded [GROUNDUP_LLM, or embedded].",
     )(function)
 
 

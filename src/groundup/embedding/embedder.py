@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundup.data import cache_folder
-from groundup.embedding.weights import MODELS, files
 from groundup.errors import UnknownName
 from groundup.extras import need
 from groundup.files import replace_file
+from groundup.weights import packaged, weights_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+MODELS = packaged("embedding")
+"""The models that `load` knows."""
 TOKENS_IN_A_BATCH = 512  # measured: more of them fall out of the processor's cache
 DIMENSION = 384
 
@@ -122,7 +124,7 @@ def load(model: str = "all-MiniLM-L6-v2", *, threads: int | None = None) -> Embe
     need(f"The embedding model '{model}'", "onnxruntime", "tokenizers", "onnx", "safetensors")
     from tokenizers import Tokenizer
 
-    there = files(model)
+    there = weights_of(model)
     session = _session(model, there["model.safetensors"])
     tokenizer = Tokenizer.from_file(str(there["tokenizer.json"]))
     tokenizer.no_truncation()

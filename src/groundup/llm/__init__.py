@@ -1,6 +1,6 @@
 """Chat models behind one name, and answers of any of them held to their sources by code.
 
-    model = chat_model("ollama:llama3.2")         # or openai:NAME, http://host:8000/v1#NAME; "embedded" needs none
+    model = chat_model("ollama:llama3.2")         # or openai:NAME, local:smollm2 …; "embedded" needs none
     for sentence in ground(reply, passages):      # each with its place in a passage, or None
         print(sentence.text, sentence.span)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 PATIENCE = 120.0  # seconds that a model may take to answer
-FORMS = "ollama:NAME, openai:NAME, http://HOST:PORT/v1#NAME or embedded"
+FORMS = "ollama:NAME, openai:NAME, local:smollm2, local:FILE.gguf, http://HOST:PORT/v1#NAME or embedded"
 
 
 def chat_model(spec: str | None = None) -> BaseChatModel:
@@ -26,6 +26,8 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
     | `embedded`                  | our extractive answerer: no network, no key, and never a word of its own         |
     | `ollama:NAME`               | NAME on the Ollama server of `OLLAMA_HOST`, or of this machine                   |
     | `openai:NAME`               | NAME at OpenAI, with the key in `OPENAI_API_KEY`                                 |
+    | `local:smollm2`             | SmolLM2-135M-Instruct in this process, by llama.cpp: real, small, and weak       |
+    | `local:FILE.gguf`           | a file of yours, the same                                                        |
     | `http://HOST:PORT/v1#NAME`  | NAME on any server that speaks OpenAI's protocol; its key in `GROUNDUP_LLM_KEY`  |
 
     Args:
@@ -44,10 +46,15 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
     if spec.startswith(("http://", "https://")):
         return _compatible(spec)
     provider, _, name = spec.partition(":")
-    if provider not in ("ollama", "openai"):
+    if provider not in ("ollama", "openai", "local"):
         raise UsageError(f"model must be {FORMS}, got '{spec}'. Give it as --model, or in GROUNDUP_LLM.")
     if not name:
         raise UsageError(f"model must name what to run, and '{spec}' does not. For example: {EXAMPLE[provider]}")
+    if provider == "local":
+        _import("langchain_core")
+        from groundup.llm.local import open_local
+
+        return open_local(name)
     if provider == "ollama":
         return _import("langchain_ollama").ChatOllama(model=name, temperature=0, client_kwargs={"timeout": PATIENCE})
     if not os.environ.get("OPENAI_API_KEY"):
@@ -65,7 +72,7 @@ def unavailable(model: BaseChatModel, error: Exception) -> ModelUnavailable:
     )
 
 
-EXAMPLE = {"ollama": "ollama:llama3.2", "openai": "openai:gpt-4.1-mini"}
+EXAMPLE = {"ollama": "ollama:llama3.2", "openai": "openai:gpt-4.1-mini", "local": "local:smollm2"}
 
 
 def _compatible(spec: str) -> BaseChatModel:

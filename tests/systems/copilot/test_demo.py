@@ -137,4 +137,4 @@ def test_an_api_that_does_not_answer_is_said(tmp_path: Path):
     with bind("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     with pytest.raises(Refused, match="The API must answer at .*, and it does not.*groundup copilot serve"):
-        Client(f"http://127.0.0.1:{port}", start="it").get("/status")
+        Client(f"http://127.0.0.1:{port}", start="groundup copilot serve").get("/status")

