@@ -9,7 +9,7 @@ import pytest
 from groundup.data import load
 from groundup.knowledge import Knowledge, open_knowledge
 from groundup.systems.research import Report
-from groundup.systems.research.demo import DOCUMENTS
+from groundup.systems.research.demo import DOCUMENTS, QUESTIONS
 from tests.systems.research.conftest import Opened
 from tests.systems.research.models import Scripted, saying
 from tests.systems.research.test_runs import done, texts
@@ -127,3 +127,19 @@ def test_real_attacks_in_documents_are_not_obeyed(opened: Opened, tmp_path: Path
         report = done(research, "When does a token of kind 3 expire?")
     assert "A token of kind 3 expires after 5 hours." in texts(report)
     assert all_stand(report, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_a_real_and_weak_model_writes_stands_in_the_sources_or_is_left_out(opened: Opened) -> None:
+    """SmolLM2-135M invents much; none of it may be in a report."""
+    pytest.importorskip("xllamacpp")
+    from groundup.llm.local import open_local
+
+    model = open_local("smollm2")
+    with opened(model) as research:
+        reports = [done(research, question) for question in (QUESTION, *QUESTIONS)]
+    assert all(map(all_stand, reports))
+    assert sum(cost["tokens_out"] for report in reports for cost in report.costs) > 0
+    assert all(cost["counted"] and cost["model"] == "smollm2" for report in reports for cost in report.costs)
+    assert reports[2].abstained, "none of the documents says how a vector database is sharded"
