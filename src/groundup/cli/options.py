@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 KEY = "groundup.workspace"
+PORT = click.IntRange(0, 65535)
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -119,3 +120,57 @@ def timezone_option(function: F) -> F:
         "--timezone", "zone", type=Zone(), metavar="ZONE",
         help="The zone of times that name none: Europe/Berlin, +02:00 [UTC]. Stored lines have theirs already.",
     )(function)  # fmt: skip
+
+
+def port_option(port: int) -> Callable[[F], F]:
+    """`--port`, of an API."""
+    return click.option(
+        "--port", default=port, show_default=True, type=PORT, help="Port of the API, or the next free port."
+    )
+
+
+def serving_options(port: int) -> Callable[[F], F]:
+    """`--host`, `--port`, `--page-port` and `--page`: where a system's API listens, and its page on the next port."""
+    options = (
+        click.option(
+            "--host", default="127.0.0.1", show_default=True,
+            help="Address of the API; beyond loopback, set GROUNDUP_TOKEN.",
+        ),
+        port_option(port),
+        click.option(
+            "--page-port", default=port + 1, show_default=True, type=PORT, help="Port of the page, on loopback."
+        ),
+        click.option("--page/--no-page", default=True, help="Serve the page beside the API."),
+    )  # fmt: skip
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def page_command(system: str, port: int, serve_page: Callable[..., None]) -> click.Command:
+    """`groundup SYSTEM page`, which ends in `serve_page(api, host=…, port=…)`."""
+
+    @click.command("page", epilog=f"Example: groundup {system} page --api http://{system}:{port} --host 0.0.0.0")
+    @click.option(
+        "--api", envvar="GROUNDUP_API", default=f"http://127.0.0.1:{port}", show_default=True, help="The API."
+    )
+    @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+    @click.option(
+        "--port", default=port + 1, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
+    )
+    def command(api: str, host: str, port: int) -> None:
+        """Serve the page alone, for an API that runs elsewhere.
+
+        On loopback the page uses GROUNDUP_TOKEN. On any other address it asks people for the API's token.
+        """
+        from groundup.cli.output import console, escape
+        from groundup.listening import url
+
+        console().print(escape(f"Page  {url(host, port)}   (API {api}; Ctrl-C ends it)"))
+        serve_page(api, host=host, port=port)
+
+    return command

@@ -12,10 +12,10 @@ import click
 
 from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.mine import SystemGroup
-from groundup.cli.options import json_option
+from groundup.cli.options import json_option, page_command, port_option, serving_options
 from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
 from groundup.errors import GroundupError, UsageError
-from groundup.listening import LOOPBACK, url
+from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from groundup.systems.research.web import Web
 
 F = TypeVar("F", bound=Callable[..., Any])
-PORT = click.IntRange(0, 65535)
+PORT = 8610
 REPLAY = "run:"  # before the id of a report whose pages are read again
 ESTIMATED = "[dim]Tokens are estimated, four characters each, where a model does not count them.[/]"
 FORMATS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".bib": "bibtex"}
@@ -294,7 +294,7 @@ def open_command(citation: str, report: str, knowledge: str | None, store: str, 
     "--folder", default="research-demo", show_default=True, metavar="DIR", help="The folder of the demo. It is kept."
 )
 @click.option("--serve/--no-serve", "serving", default=True, help="Serve the API and the page at the end.")
-@click.option("--port", default=8610, show_default=True, type=PORT, help="Port of the API, or the next free port.")
+@port_option(PORT)
 @json_option
 def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     """Show the assistant on eight documents of our own.
@@ -418,19 +418,16 @@ def costs_command(store: str, report: str, prices: str | None, as_json: bool) ->
 @knowledge_option
 @model_option
 @web_option
+@router_option
 @prices_option
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address of the API; beyond loopback, set GROUNDUP_TOKEN."
-)
-@click.option("--port", default=8610, show_default=True, type=PORT, help="Port of the API, or the next free port.")
-@click.option("--page-port", default=8611, show_default=True, type=PORT, help="Port of the page, on loopback.")
-@click.option("--page/--no-page", default=True, help="Serve the page beside the API.")
+@serving_options(PORT)
 @click.option("--seconds", default=600.0, show_default=True, help="Seconds of work that a report may ask for at most.")
 def serve_command(
     store: str,
     knowledge: str | None,
     model: str | None,
     web: str,
+    router: Routing,
     prices: str | None,
     host: str,
     port: int,
@@ -454,7 +451,8 @@ def serve_command(
         )
     settings = Settings(
         Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
-        model=model or "", knowledge=knowledge or "", web=web, seconds=seconds, prices=_prices(prices),
+        model=model or "", knowledge=knowledge or "", web=web, router=router, seconds=seconds,
+        prices=_prices(prices),
     )  # fmt: skip
     out = console()
     serve(
@@ -462,19 +460,13 @@ def serve_command(
     )
 
 
-@research_command.command("page", epilog="Example: groundup research page --api http://research:8610 --host 0.0.0.0")
-@click.option("--api", envvar="GROUNDUP_API", default="http://127.0.0.1:8610", show_default=True, help="The API.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8611, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-def page_command(api: str, host: str, port: int) -> None:
-    """Serve the page alone, for an API that runs elsewhere.
-
-    On loopback the page uses GROUNDUP_TOKEN. On any other address it asks people for the API's token.
-    """
+def _serve_page(api: str, *, host: str, port: int) -> None:
     from groundup.systems.research.serving import serve_page
 
-    console().print(escape(f"Page  {url(host, port)}   (API {api}; Ctrl-C ends it)"))
     serve_page(api, host=host, port=port)
+
+
+research_command.add_command(page_command("research", PORT, _serve_page))
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from groundup.cli import options
 from groundup.cli.asking import closing_lines, sentence_line
 from groundup.cli.collecting import store_option
 from groundup.cli.knowledge import knowledge_option
-from groundup.cli.options import json_option
+from groundup.cli.options import json_option, port_option, serving_options
 from groundup.cli.output import console, escape, print_json, shown
 from groundup.cli.reading import given_patterns, patterns_option
-from groundup.listening import LOOPBACK, url
+from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from groundup.systems.copilot.demo import Step
 
-PORT = click.IntRange(0, 65535)
+PORT = 8600
 
 
 @click.command("serve", epilog="Example: groundup copilot serve --store copilot.duckdb --port 8600")
@@ -30,12 +31,7 @@ PORT = click.IntRange(0, 65535)
     "--classifier", envvar="GROUNDUP_MODEL", default="", metavar="FILE",
     help="The trained classifier [GROUNDUP_MODEL, or beside the store].",
 )  # fmt: skip
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address of the API; beyond loopback, set GROUNDUP_TOKEN."
-)
-@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API, or the next free port.")
-@click.option("--page-port", default=8601, show_default=True, type=PORT, help="Port of the page, on loopback.")
-@click.option("--page/--no-page", default=True, help="Serve the page beside the API.")
+@serving_options(PORT)
 @patterns_option
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds that a request may take.")
 @click.option("--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="Megabytes of a log file.")
@@ -71,19 +67,13 @@ def serve_command(
     )
 
 
-@click.command("page", epilog="Example: groundup copilot page --api http://copilot:8600 --host 0.0.0.0")
-@click.option("--api", envvar="GROUNDUP_API", default="http://127.0.0.1:8600", show_default=True, help="The API.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8601, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-def page_command(api: str, host: str, port: int) -> None:
-    """Serve the page alone, for an API that runs elsewhere.
-
-    On loopback the page uses GROUNDUP_TOKEN. On any other address it asks people for the API's token.
-    """
+def _serve_page(api: str, *, host: str, port: int) -> None:
     from groundup.systems.copilot.serving import serve_page
 
-    console().print(escape(f"Page  {url(host, port)}   (API {api}; Ctrl-C ends it)"))
     serve_page(api, host=host, port=port)
+
+
+page_command = options.page_command("copilot", PORT, _serve_page)
 
 
 @click.command("demo", epilog="Example: groundup copilot demo --no-serve")
@@ -91,7 +81,7 @@ def page_command(api: str, host: str, port: int) -> None:
     "--folder", default="copilot-demo", show_default=True, metavar="DIR", help="The folder of the demo. It is kept."
 )
 @click.option("--serve/--no-serve", "serving", default=True, help="Serve the API and the page at the end.")
-@click.option("--port", default=8600, show_default=True, type=PORT, help="Port of the API, or the next free port.")
+@port_option(PORT)
 @json_option
 def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
     """Show the copilot on a synthetic incident.

@@ -18,6 +18,7 @@ from groundup.errors import UnknownName, UsageError
 from groundup.knowledge import Knowledge, Part, Reopened, default_location, open_place
 from groundup.systems.research.costs import Costs, Prices, costs
 from groundup.systems.research.export import to_bibtex, to_html, to_markdown
+from groundup.systems.research.planning import Routing
 from groundup.systems.research.report import Report
 from groundup.systems.research.runs import Research, Run, open_research
 from groundup.systems.research.state import Budget, Step
@@ -44,6 +45,7 @@ class Settings:
         model: the chat model (`groundup.llm.chat_model`); empty for `GROUNDUP_LLM`, or the embedded answerer.
         knowledge: where the knowledge base is: a folder or a URL; empty for the one beside the store.
         web: where pages are searched and read (`open_web`); empty for documents alone.
+        router: what decides between the two, where there are both.
         body_limit: bytes of a body.
         timeout: seconds that a request may take which runs nothing.
         seconds: seconds that a run may ask for at most.
@@ -56,6 +58,7 @@ class Settings:
     model: str = ""
     knowledge: str = ""
     web: str = ""
+    router: Routing = "trained"
     body_limit: int = MEGABYTE
     timeout: float = 60.0
     seconds: float = 600.0
@@ -159,7 +162,12 @@ class Assistant:
             if knowledge is None and web is None and run.next:
                 raise NotReady("There must be documents or the web to look in, and there is neither any more.")
             with open_research(
-                self.settings.store, knowledge=knowledge, model=self.model, web=web, reading=True
+                self.settings.store,
+                knowledge=knowledge,
+                model=self.model,
+                web=web,
+                router=self.settings.router,
+                reading=True,
             ) as research:
                 for step in research.run(run.id, until=until):
                     yield Event(run.id, step=step)
