@@ -26,6 +26,8 @@ MODULES = {
     "google-re2": "re2",
     "langgraph-checkpoint-sqlite": "langgraph.checkpoint.sqlite",
     "markdown-it-py": "markdown_it",
+    "opentelemetry-exporter-otlp-proto-grpc": "opentelemetry.exporter.otlp.proto.grpc",
+    "opentelemetry-sdk": "opentelemetry.sdk",
     "pillow": "PIL",
     "pystemmer": "Stemmer",
     "python-multipart": "python_multipart",

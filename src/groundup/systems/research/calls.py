@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from groundup.errors import GroundupError
 from groundup.llm.models import unavailable
 from groundup.systems.research.state import Cost
+from groundup.systems.research.tracing import spanned
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -29,7 +30,25 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
     Raises:
         ModelUnavailable: it does not answer.
     """
-    begin = time.perf_counter()
+    begin, name = time.perf_counter(), _name(model)
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": model._llm_type,
+        "gen_ai.request.model": name,
+        "groundup.purpose": purpose,
+    }
+    with spanned(f"chat {name}", attributes) as span:
+        cost, text = _called(model, messages, purpose, name, begin)
+        span.set_attribute("gen_ai.usage.input_tokens", cost["tokens_in"])
+        span.set_attribute("gen_ai.usage.output_tokens", cost["tokens_out"])
+        if "cached" in cost:
+            span.set_attribute("gen_ai.usage.cache_read.input_tokens", cost["cached"])
+    return _THINKING.sub("", text).strip(), cost
+
+
+def _called(
+    model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str, name: str, begin: float
+) -> tuple[Cost, str]:
     try:
         reply = model.invoke(list(messages))
     except GroundupError:
@@ -42,7 +61,7 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
     sent = sum(len(message["content"]) for message in messages)
     cost = Cost(
         purpose=purpose,
-        model=_name(model),
+        model=name,
         tokens_in=int(usage["input_tokens"]) if counted else sent // CHARACTERS,
         tokens_out=int(usage["output_tokens"]) if counted else len(text) // CHARACTERS,
         counted=counted,
@@ -50,7 +69,7 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
     )
     if cached := (usage.get("input_token_details") or {}).get("cache_read"):
         cost["cached"] = int(cached)
-    return _THINKING.sub("", text).strip(), cost
+    return cost, text
 
 
 def _name(model: BaseChatModel) -> str:

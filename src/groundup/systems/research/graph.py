@@ -19,6 +19,7 @@ from groundup.systems.research.calls import call, only_quotes
 from groundup.systems.research.finding import read, retrieve, retrieve_web
 from groundup.systems.research.planning import PLANNER, Kind, Routing, Where, choose, classify, plan, query, read_plan
 from groundup.systems.research.state import LeftOut, Source, State, Step, count_of, used_up
+from groundup.systems.research.tracing import spanned
 from groundup.systems.research.verifying import stands
 from groundup.systems.research.writing import as_passages, disagreements, outline, verify
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
+    from opentelemetry.context import Context
 
     from groundup.knowledge import Knowledge
     from groundup.systems.research.routing import Router
@@ -49,6 +51,7 @@ class Brain:
         self, knowledge: Knowledge | None, model: BaseChatModel, web: Web | None = None, router: Routing = "trained"
     ) -> None:
         self.knowledge, self.model, self.web, self.router = knowledge, model, web, router
+        self.span: Context | None = None  # of the run that its steps are a part of
 
     def classify(self, state: State) -> Found:
         """What kind of question it is."""
@@ -192,7 +195,7 @@ def build(brain: Brain, checkpointer: BaseCheckpointSaver[Any]) -> CompiledState
 
     graph = StateGraph(State)
     for name in NODES:
-        node: Any = traced(name, getattr(brain, name))
+        node: Any = traced(name, getattr(brain, name), brain)
         graph.add_node(name, node)
     for source, target in (
         (START, "classify"), ("classify", "plan"), ("plan", "retrieve"), ("retrieve", "read"), ("read", "cover"),
@@ -203,12 +206,13 @@ def build(brain: Brain, checkpointer: BaseCheckpointSaver[Any]) -> CompiledState
     return graph.compile(checkpointer=checkpointer)
 
 
-def traced(name: str, node: Callable[[State], Found]) -> Callable[[State], dict[str, Any]]:
+def traced(name: str, node: Callable[[State], Found], brain: Brain) -> Callable[[State], dict[str, Any]]:
     """The node, with what it did in the trace."""
 
     def run(state: State) -> dict[str, Any]:
         begin = time.perf_counter()
-        what, changes = node(state)
+        with spanned(name, {"groundup.step": name}, brain.span):
+            what, changes = node(state)
         step = {"node": name, "what": what, "seconds": time.perf_counter() - begin}
         return {**changes, "trace": [*changes.get("trace", []), step]}
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
     from groundup.knowledge import Knowledge, Part
+    from groundup.systems.research.graph import Brain
     from groundup.systems.research.web import Web
 
 LONGEST = 1_000  # characters of a question
@@ -69,7 +70,10 @@ class Run:
 
 def need_packages() -> None:
     """Raise MissingPackage, which says how to install them, where packages that research needs are not installed."""
-    need("Research", "chromadb", "langchain_core", "langgraph", "langgraph.checkpoint.sqlite", "numba", "Stemmer")
+    need(
+        "Research", "chromadb", "langchain_core", "langgraph", "langgraph.checkpoint.sqlite", "numba",
+        "opentelemetry.sdk", "Stemmer",
+    )  # fmt: skip
 
 
 @contextmanager
@@ -183,18 +187,22 @@ class Research:
             UnknownName: there is no such run.
             ModelUnavailable: the model does not answer. The run stays where it is.
         """
+        from groundup.systems.research.graph import build
+        from groundup.systems.research.tracing import traced_run
+
         run = self.find(id)
-        graph = self._graph(run.id)
-        config = self._config(run.id)
+        brain = self._brain(run.id)
+        graph, config = build(brain, self.saver), self._config(run.id)
         begun = bool(graph.get_state(config).values)
         if begun and not run.next:
             return
         first = None if begun else initial(run.question, asdict(self.budget(run.id)))
         stop = [until] if until else None
-        for changes in graph.stream(first, config, stream_mode="updates", durability="sync", interrupt_after=stop):
-            for node, update in changes.items():
-                if node != "__interrupt__":
-                    yield from update["trace"]
+        with traced_run(run.id) as brain.span:
+            for changes in graph.stream(first, config, stream_mode="updates", durability="sync", interrupt_after=stop):
+                for node, update in changes.items():
+                    if node != "__interrupt__":
+                        yield from update["trace"]
 
     def replan(self, id: str, plan: Sequence[str]) -> None:
         """Put a person's sub-questions in the place of those planned; before anything is looked for.
@@ -214,7 +222,9 @@ class Research:
                 f"plan must have from 1 to {MOST_LINES} sub-questions, got {len(lines)}. One on each line."
             )
         step = {"node": "plan", "what": f"by a person: {' · '.join(lines)}", "seconds": 0.0}
-        graph = self._graph(run.id)
+        from groundup.systems.research.graph import build
+
+        graph = build(self._brain(run.id), self.saver)
         graph.update_state(self._config(run.id), {"plan": lines, "trace": [step]}, as_node="plan")
 
     def budget(self, id: str) -> Budget:
@@ -308,13 +318,13 @@ class Research:
             for id, question, begun, model, knowledge, web in rows.fetchall()
         ]
 
-    def _graph(self, id: str) -> Any:
-        from groundup.systems.research.graph import Brain, build
+    def _brain(self, id: str) -> Brain:
+        from groundup.systems.research.graph import Brain
 
         assert self.knowledge is not None or self.web is not None, "runs need a knowledge base, or the web"
         assert self.model is not None, "runs need a model"
         web = None if self.web is None else Kept(self.database, self._held, id, self.web)
-        return build(Brain(self.knowledge, self.model, web, self.router), self.saver)
+        return Brain(self.knowledge, self.model, web, self.router)
 
     def _held(self) -> AbstractContextManager[object]:
         """Holds the file against the saver, which writes from threads of its own."""
