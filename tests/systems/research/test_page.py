@@ -105,6 +105,8 @@ class TestInABrowser:
 
     @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 380), ("dark", 380)])
     def test_it_fits_a_phone_and_follows_the_theme(self, browser: Browser, address: str, scheme: str, width: int):
+        from playwright.sync_api import expect
+
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         look = {"width": width, "height": 1000}
         with browser.new_context(viewport=look, color_scheme=scheme) as context:  # type: ignore[arg-type]
@@ -116,7 +118,7 @@ class TestInABrowser:
             page.get_by_text("Working").wait_for(state="hidden")
             page.get_by_role("heading", name="Sources").wait_for()
             if width > 600:  # on a phone the sidebar is folded
-                assert page.locator("[data-testid=stRadio] input").first.is_checked(), "the new report is shown"
+                expect(page.locator("[data-testid=stRadio] input").first).to_be_checked(timeout=SLOW)
             page.screenshot(path=str(SCREENSHOTS / f"research-{scheme}-{width}.png"), full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             colour = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")

@@ -62,8 +62,12 @@ def sidebar(client: Client, reports: list[dict[str, Any]]) -> dict[str, Any] | N
         by_id = {report["id"]: report for report in reports}
         chosen = st.radio(
             "Report", ids, key="chosen", label_visibility="collapsed",
-            format_func=lambda id: f"{plain(by_id[id]['question'][:80])}{'' if not by_id[id]['next'] else ' …'}",
-            captions=[f"{report['begun'][:16].replace('T', ' ')}Z" for report in reports],
+            # With the id: of two labels that are the same, Streamlit would choose the other one.
+            format_func=lambda id: f"{plain(by_id[id]['question'][:80])} · {id}",
+            captions=[
+                f"{report['begun'][:16].replace('T', ' ')}Z{' · not done' if report['next'] else ''}"
+                for report in reports
+            ],
         )  # fmt: skip
         return by_id.get(chosen)
 
