@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 CHECKED = 1_000  # items between two looks at the clock
@@ -55,6 +55,22 @@ class Deadline:
             if number % CHECKED == 0:
                 self.check()
             yield item
+
+
+async def in_thread(work: Callable[[], T], seconds: float, *, grace: float = 0.0) -> T:
+    """What work comes to, done in a thread, which is not waited for beyond so many seconds and the grace.
+
+    Raises:
+        TooSlow: it takes longer.
+    """
+    import anyio
+    from anyio import to_thread
+
+    try:
+        with anyio.fail_after(seconds + grace):
+            return await to_thread.run_sync(work, abandon_on_cancel=True)
+    except TimeoutError as error:
+        raise TooSlow(f"{seconds:g} s") from error
 
 
 def within(events: Generator[T, None, None], deadline: Deadline) -> Iterator[T]:

@@ -162,10 +162,7 @@ def ask_command(
     base = _filled(location) if location else None
     with _opened_for(web, store) as research:
         research.knowledge, research.model, research.router = base, chat, router
-        id = research.begin(
-            " ".join(question), budget, model=model or "", knowledge=location and _absolute(location),
-            web=_whole_name(research, web),
-        )  # fmt: skip
+        id = research.begin(" ".join(question), budget, model=model or "", knowledge=location)
         if edit:
             _edited(research, id)
         report = _finished(research, id, quiet=as_json)
@@ -501,20 +498,6 @@ def _web(research: Research, name: str) -> Web | None:
     if not name:
         return None
     return research.replayed(name.removeprefix(REPLAY)) if name.startswith(REPLAY) else open_web(name)
-
-
-def _whole_name(research: Research, web: str) -> str:
-    """The name of the web for a `resume` from another folder."""
-    from groundup.systems.research.web import SERVERS
-
-    if web.startswith(REPLAY):
-        return f"{REPLAY}{research.find(web.removeprefix(REPLAY)).id}"
-    return web if web in ("", *SERVERS) else _absolute(web)
-
-
-def _absolute(location: str) -> str:
-    """Where a knowledge base is, for a `resume` from another folder."""
-    return location if location.startswith(("http://", "https://")) else str(Path(location).resolve())
 
 
 def _edited(research: Research, id: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from groundup.errors import UsageError
 from groundup.knowledge import Knowledge
 from groundup.systems.research.api import create_app
 from groundup.systems.research.costs import read_prices
@@ -190,3 +191,22 @@ def test_with_a_token_only_health_is_open(started: Any):
     assert client.get("/healthz").json()["status"] == "ok"
     assert "Authorization must be" in error(client.get("/reports"), 401)
     assert client.get("/reports", headers={"Authorization": "Bearer s3cret"}).status_code == 200
+
+
+def test_a_model_or_a_web_that_is_none_is_refused_before_anything_is_served(started: Any, tmp_path: Path):
+    with pytest.raises(UsageError, match="model must be local:smollm2 or local:FILE.gguf"):
+        started(model="local:none.gguf")
+    with pytest.raises(UsageError, match="web must be searxng, brave"):
+        started(web="nosuch")
+    assert not (tmp_path / "research.sqlite").exists(), "no store is left of it"
+
+
+def test_a_report_is_gone_on_with_from_another_folder(
+    location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Any
+):
+    monkeypatch.chdir(location.parent)
+    client = started(knowledge=location.name)
+    events(client.post("/research", json={"question": QUESTION, "stop_at_plan": True}))
+    with open_research(tmp_path / "research.sqlite", reading=True) as research:
+        (run,) = research.runs()
+    assert run.knowledge == str(location.resolve())

@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import anyio
 from anyio import to_thread
 from fastapi import FastAPI, File, Query, UploadFile
 from fastapi import Path as PathParam
@@ -30,7 +29,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from groundup import __version__
 from groundup.api.errors import Error, Errors, failures
 from groundup.api.guard import Guard, refusal
-from groundup.api.work import Deadline, NotThere, TooSlow
+from groundup.api.work import Deadline, NotThere, TooSlow, in_thread
 from groundup.errors import GroundupError, StoreError
 from groundup.systems.copilot.errors import CannotRead
 from groundup.systems.copilot.jobs import Busy, Job
@@ -402,11 +401,7 @@ def create_app(settings: Settings) -> FastAPI:
     ) -> T:
         """Do it in a thread, within the deadline."""
         deadline = deadline or Deadline(seconds)
-        try:
-            with anyio.fail_after(seconds + GRACE):
-                return await to_thread.run_sync(lambda: work(*arguments, deadline), abandon_on_cancel=True)
-        except TimeoutError as error:
-            raise TooSlow(f"{seconds:g} s") from error
+        return await in_thread(lambda: work(*arguments, deadline), seconds, grace=GRACE)
 
     @app.get("/healthz", tags=["operation"])
     async def healthz() -> Health:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Annotated, Any, Literal, TypeVar
 
-import anyio
 from anyio import to_thread
 from fastapi import FastAPI, Query
 from fastapi import Path as PathParam
@@ -27,7 +26,7 @@ from groundup import __version__
 from groundup.api.errors import Errors, failures
 from groundup.api.guard import Guard, refusal
 from groundup.api.metrics import Metrics
-from groundup.api.work import Deadline, TooSlow
+from groundup.api.work import TooSlow, in_thread
 from groundup.errors import WebUnavailable
 from groundup.systems.research.runs import LONGEST, MOST_LINES
 from groundup.systems.research.service import (
@@ -261,12 +260,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     async def run(work: Callable[..., T], *arguments: Any) -> T:
         """Do it in a thread, within the deadline."""
-        deadline = Deadline(settings.timeout)
-        try:
-            with anyio.fail_after(settings.timeout):
-                return await to_thread.run_sync(lambda: work(*arguments, deadline), abandon_on_cancel=True)
-        except TimeoutError as error:
-            raise TooSlow(f"{settings.timeout:g} s") from error
+        return await in_thread(lambda: work(*arguments), settings.timeout)
 
     async def streamed(id: str, until: Literal["", "plan"]) -> StreamingResponse:
         """What a run does, as lines of JSON; refused with a status where it cannot even begin."""
@@ -309,7 +303,7 @@ def create_app(settings: Settings) -> FastAPI:
         for); or `error`. Whoever hangs up ends the run at its next step, and `resume` goes on.
         """
         budget = Budget(body.steps, body.tokens, body.seconds)
-        id = await run(lambda deadline: assistant.begin(body.question, budget))
+        id = await run(assistant.begin, body.question, budget)
         return await streamed(id, "plan" if body.stop_at_plan else "")
 
     @app.post("/reports/{id}/resume", tags=["research"], response_class=StreamingResponse, responses=stream)

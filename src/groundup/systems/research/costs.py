@@ -19,7 +19,7 @@ from groundup.systems.research.runs import Research
 from groundup.systems.research.state import Cost
 
 MILLION = 1_000_000
-EXAMPLE = '[models."gpt-oss:20b"]\nin = 0.5\nout = 1.5'
+EXAMPLE = 'models."gpt-oss:20b" = {in = 0.5, out = 1.5}'
 
 
 @dataclass(frozen=True)

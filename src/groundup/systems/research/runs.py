@@ -158,7 +158,7 @@ class Research:
             question: what is asked; secrets in it are hidden.
             budget: the limits.
             model: the model's name, for whoever resumes.
-            knowledge: where the knowledge base is, for whoever resumes.
+            knowledge: where the knowledge base is, for whoever resumes, from whichever folder.
             web: where pages are searched and read, for whoever resumes; otherwise the name of what is open.
 
         Raises:
@@ -171,6 +171,8 @@ class Research:
             raise UsageError(f"question must have at most {LONGEST:,} characters, got {len(asked):,}. Ask in parts.")
         id, now = uuid.uuid4().hex[:8], datetime.now(UTC).isoformat(timespec="seconds")
         web = web or (self.web.name if self.web else "")
+        if knowledge and not knowledge.startswith(("http://", "https://")):
+            knowledge = str(Path(knowledge).resolve())
         row = (id, asked, now, model, knowledge, json.dumps(asdict(budget or Budget())), web)
         with self.database:
             self.database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)

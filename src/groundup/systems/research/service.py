@@ -9,7 +9,6 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -22,10 +21,10 @@ from groundup.systems.research.planning import Routing
 from groundup.systems.research.report import Report
 from groundup.systems.research.runs import Research, Run, open_research
 from groundup.systems.research.state import Budget, Step
-from groundup.systems.research.web import Web, open_web
+from groundup.systems.research.web import open_web
 
 if TYPE_CHECKING:
-    from langchain_core.language_models.chat_models import BaseChatModel
+    pass
 
 MEGABYTE = 1 << 20
 GRACE = 30.0  # seconds beyond a run's own budget, which is looked at between two steps only
@@ -88,28 +87,24 @@ class Event(NamedTuple):
 
 
 class Assistant:
-    """What the API can do."""
+    """What the API can do.
+
+    Raises:
+        UsageError: the model or the web is none that there is.
+        StoreError: the store cannot be opened.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        from groundup.llm import chat_model
+
         self.settings = settings
+        self.model = chat_model(settings.model or None)
+        self.web = open_web(settings.web) if settings.web else None
         self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
         self._lock = threading.Lock()
         self._going: set[str] = set()
         with open_research(settings.store):  # made where there is none, and brought up to date
             pass
-
-    # ── with what ───────────────────────────────────────────────────────────────────────────────────────────────────
-    @cached_property
-    def model(self) -> BaseChatModel:
-        """The chat model, made when it is first needed."""
-        from groundup.llm import chat_model
-
-        return chat_model(self.settings.model or None)
-
-    @cached_property
-    def web(self) -> Web | None:
-        """Where pages are searched and read."""
-        return open_web(self.settings.web) if self.settings.web else None
 
     @property
     def knowledge(self) -> Knowledge | None:
@@ -157,15 +152,14 @@ class Assistant:
     def _events(self, run: Run, until: Literal["", "plan"]) -> Generator[Event, None, None]:
         with self._taken(run.id):
             yield Event(run.id)
-            web = self.web
             knowledge = self.knowledge
-            if knowledge is None and web is None and run.next:
+            if knowledge is None and self.web is None and run.next:
                 raise NotReady("There must be documents or the web to look in, and there is neither any more.")
             with open_research(
                 self.settings.store,
                 knowledge=knowledge,
                 model=self.model,
-                web=web,
+                web=self.web,
                 router=self.settings.router,
                 reading=True,
             ) as research:
@@ -190,7 +184,7 @@ class Assistant:
             with self._lock:
                 self._going.discard(id)
 
-    def replan(self, id: str, plan: list[str], deadline: Deadline) -> list[str]:
+    def replan(self, id: str, plan: list[str]) -> list[str]:
         """Put a person's sub-questions in the place of those planned; the plan as it is then."""
         with self._reading() as research:
             run = research.find(id)
@@ -208,12 +202,12 @@ class Assistant:
         with open_research(self.settings.store) as research:
             yield research
 
-    def runs(self, deadline: Deadline) -> list[Run]:
+    def runs(self) -> list[Run]:
         """All runs, the newest first."""
         with self._reading() as research:
             return research.runs()
 
-    def report(self, id: str, deadline: Deadline) -> Report:
+    def report(self, id: str) -> Report:
         """A report that is done.
 
         Raises:
@@ -228,12 +222,12 @@ class Assistant:
                 )
             return research.report(run.id)
 
-    def plan(self, id: str, deadline: Deadline) -> list[str]:
+    def plan(self, id: str) -> list[str]:
         """The sub-questions of a run; none before it has a plan."""
         with self._reading() as research:
             return research.planned(research.find(id).id)
 
-    def open(self, citation: str, report: str, deadline: Deadline) -> list[Part]:
+    def open(self, citation: str, report: str) -> list[Part]:
         """The text behind a citation, with its surroundings."""
         try:
             if citation.startswith(("http://", "https://")):
@@ -248,12 +242,12 @@ class Assistant:
         except UsageError as error:
             raise NotThere(str(error)) from error
 
-    def sources(self, deadline: Deadline) -> dict[str, int]:
+    def sources(self) -> dict[str, int]:
         """The documents that are learnt, and how many chunks each has."""
         knowledge = self.knowledge
         return {} if knowledge is None else knowledge.documents()
 
-    def costs(self, deadline: Deadline) -> Costs:
+    def costs(self) -> Costs:
         """What the calls of models took."""
         with self._reading() as research:
             return costs(research, self.settings.prices)

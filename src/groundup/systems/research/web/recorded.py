@@ -36,7 +36,7 @@ class Folder:
     """A recorded folder. Its search is by words; its pages are read as fetched ones are."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.name = folder, str(folder)
+        self.folder, self.name = folder, str(folder.resolve())
         try:
             entries = json.loads((folder / LIST).read_text(encoding="utf-8"))
             self._files = {checked(entry["address"]): (str(entry["file"]), str(entry["accessed"])) for entry in entries}
