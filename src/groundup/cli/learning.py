@@ -32,7 +32,7 @@ THEN = 5
 
 
 @click.command("map", epilog="Example: groundup map --all")
-@click.option("show_all", "--all", is_flag=True, help="List the planned units, too.")
+@click.option("show_all", "--all", is_flag=True, help="List what is planned, too.")
 @json_option
 @workspace_option
 def map_command(show_all: bool, as_json: bool) -> None:
@@ -48,7 +48,7 @@ def map_command(show_all: bool, as_json: bool) -> None:
         passed = sum(states[e.id].status == "passed" for e in released)
         planned = len(phase.entries) - len(released)
         counts = f"{passed} of {len(released)} passed" if released else "none in this release"
-        out.print(f"\n[bold]{phase.title}[/]  {counts}, {planned} planned")
+        out.print(f"\n[bold]{phase.title}[/]  {counts}{f', {planned} planned' if planned else ''}")
         for entry in phase.entries if show_all else released:
             status = states[entry.id].status
             title = f"[dim]{entry.title}[/]" if status == "planned" else entry.title
@@ -61,7 +61,7 @@ def map_command(show_all: bool, as_json: bool) -> None:
         if system.see or show_all:
             out.print(f"  {system.title:<22} {system.see or '[dim]planned[/]'}")
     if not show_all:
-        out.print("\n[dim]`groundup map --all` lists the planned units. `groundup next` names the next step.[/]")
+        out.print("\n[dim]`groundup map --all` lists what is planned, too. `groundup next` names the next step.[/]")
 
 
 def proof_of(course: Course, unit_id: str) -> Proof | None:
