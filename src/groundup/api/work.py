@@ -66,11 +66,9 @@ async def in_thread(work: Callable[[], T], seconds: float, *, grace: float = 0.0
     import anyio
     from anyio import to_thread
 
-    try:
-        with anyio.fail_after(seconds + grace):
-            return await to_thread.run_sync(work, abandon_on_cancel=True)
-    except TimeoutError as error:
-        raise TooSlow(f"{seconds:g} s") from error
+    with anyio.move_on_after(seconds + grace):
+        return await to_thread.run_sync(work, abandon_on_cancel=True)
+    raise TooSlow(f"{seconds:g} s")  # and not what a TimeoutError of the work's own becomes
 
 
 def within(events: Generator[T, None, None], deadline: Deadline) -> Iterator[T]:
