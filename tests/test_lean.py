@@ -152,7 +152,8 @@ def test_what_is_missing_is_one_line_with_the_command_that_installs_it(lean: Lea
         (
             "research",
             ("research", "demo"),
-            "Research needs chromadb, langchain-core, langgraph, langgraph-checkpoint-sqlite, numba and pystemmer",
+            "Research needs chromadb, langchain-core, langgraph, langgraph-checkpoint-sqlite, numba, "
+            "opentelemetry-sdk and pystemmer",
         ),
     ):
         if arguments[0] == "check":
