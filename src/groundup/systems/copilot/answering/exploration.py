@@ -26,8 +26,7 @@ from datetime import UTC, datetime
 import numpy as np
 import plotly.graph_objects as go
 
-from groundup.systems.copilot.finding import anomalies
-from groundup.systems.copilot import open_store, why
+from groundup.systems.copilot import anomalies, open_store, why
 from groundup.systems.copilot.classifying.features import CONCEPTS, describe, tabulate
 
 STORE = {store}
