@@ -132,6 +132,9 @@ def start_command(unit: str, reset: bool) -> None:
         console().print(
             f"Your file was there already and is unchanged: {path}\n`--reset` begins again and keeps a copy."
         )
+    open_below = [below for below in course.catalogue.stands_on(chosen_unit.id) if not course.has_passed(below)]
+    if written and open_below:
+        console().print(f"Its lesson stands on {', '.join(open_below)}, which you have not passed yet.")
     if chosen_unit.lacks:
         console().print(f"[bold]Before you check it:[/] {escape(chosen_unit.lacks)}", soft_wrap=True)
     console().print(

@@ -315,7 +315,8 @@ class Course:
         if mine and source is None:
             raise UsageError(f"You have no file for {unit.id} yet. `groundup start {unit.name}` writes it.")
         looked = bool(self.ledger.events(kinds=["solution"], unit=unit.id))
-        return notebook(unit, source, reveal=looked or self.has_passed(unit.id))
+        known = looked or self.has_passed(unit.id)
+        return notebook(unit, source, reveal=known, stands_on=self.catalogue.stands_on(unit.id))
 
     # Labs and figures
 

@@ -77,7 +77,7 @@ def unit_state(unit: Unit, workspace: Workspace, record: UnitRecord | None) -> U
 
 
 def next_up(catalogue: Catalogue, states: Mapping[str, UnitState], road: Sequence[str] = ()) -> list[Entry]:
-    """The units to work on next: begun ones first, then new ones whose needs have passed, then the others.
+    """The units to work on next: begun ones first, then new ones that stand on units that have passed, then others.
 
     Among equals those of `road` come first, in its order: the units of the track that the learner follows.
     """
@@ -85,8 +85,7 @@ def next_up(catalogue: Catalogue, states: Mapping[str, UnitState], road: Sequenc
 
     def rank(entry: Entry) -> tuple[int, int, int]:
         status = states[entry.id].status
-        needs = catalogue.units[entry.id].needs
-        ready = all(states[need].status == "passed" for need in needs if need in states)
+        ready = all(states[below].status == "passed" for below in catalogue.stands_on(entry.id))
         begun = {"failed": 0, "started": 1, "stale": 2}.get(status, 3)
         return begun, 0 if ready else 1, places.get(entry.id, len(places))
 

@@ -29,6 +29,7 @@ def unit_page(site: Site, request: Request) -> Response:
     unit = catalogue.unit(unit_id)
     lesson = site.lessons.page(unit)
     titles = {e.id: e.title for e in catalogue.entries}
+    states = site.standing.states()
     return site.page(
         request,
         "unit.html",
@@ -36,6 +37,7 @@ def unit_page(site: Site, request: Request) -> Response:
         phase=phase,
         proven=standing(unit),
         titles=titles,
+        stands_on=[states[below] for below in catalogue.stands_on(unit_id)],
         lacks=unit.lacks,
         lesson=Markup(place_figures(lesson, lambda name: _explorable(site, unit, name))),
         headings=lesson.headings,
