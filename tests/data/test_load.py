@@ -208,7 +208,7 @@ def test_wrong_names_suggest_the_nearest(server: type[Server]) -> None:
         load("titanic")["age"]
     with pytest.raises(UnknownName, match=r"called 'zzz'. `load\('titanic'\)\.columns` lists them"):
         load("titanic")["zzz"]
-    with pytest.raises(UsageError, match=r"no option 'row'. Options: rows, noise, seed"):
+    with pytest.raises(UsageError, match=r"no option 'row'. The options are rows, noise, seed"):
         load("moons", row=3)
     with pytest.raises(UsageError, match=r"takes no options, but received rows. Leave them out"):
         load("titanic", rows=3)
