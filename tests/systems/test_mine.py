@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from groundup.cli.mine import units_that_ran
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
 from groundup.course.learner.workspace import Workspace
 from groundup.course.material.catalogue import Catalogue

@@ -83,7 +83,7 @@ def _again(
     zone: tzinfo | None,
 ) -> Ingested:
     """Read the files again; open the store only if there are new lines."""
-    from groundup.systems.copilot.files import Ingested, ingest_files, state_of
+    from groundup.systems.copilot.sources.files import Ingested, ingest_files, state_of
     from groundup.systems.copilot.store import open_store
 
     state = state_of(paths)

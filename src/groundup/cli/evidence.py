@@ -192,7 +192,7 @@ def git(catalogue: Catalogue, *arguments: str) -> str:
 
 def print_stale(units: list[Unit], as_json: bool) -> int:
     """Print the units with stale proofs; 1 if there is one."""
-    from groundup.course import proof
+    from groundup.course.author import proof
 
     standings = [proof.standing(unit) for unit in units]
     stale = sum(state.stale for state in standings)
@@ -225,8 +225,8 @@ def print_stale(units: list[Unit], as_json: bool) -> int:
 @click.option("--stack", type=click.Path(file_okay=False), help="The stack folder to write to [the built-in one].")
 def new_unit_command(unit: str, title: str | None, stack: str | None) -> None:
     """Write the skeleton of a new UNIT (PHASE/UNIT): a small, whole unit with every file."""
-    from groundup.course.catalogue import STACK
-    from groundup.course.new_unit import new_unit
+    from groundup.course.author.new_unit import new_unit
+    from groundup.course.material.catalogue import STACK
 
     folder = new_unit(Path(stack) if stack else STACK, unit, title)
     where = f" --stack {stack}" if stack else ""

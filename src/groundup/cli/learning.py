@@ -1,7 +1,5 @@
 """The learner's daily commands: map, next, start, check, hint, solution, status."""
 
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 from collections import Counter
@@ -66,7 +64,7 @@ def map_command(show_all: bool, as_json: bool) -> None:
 
 def proof_of(course: Course, unit_id: str) -> Proof | None:
     """The valid proof of a unit, or None."""
-    from groundup.course.proof import standing
+    from groundup.course.author.proof import standing
 
     if unit_id not in course.catalogue.units:
         return None

@@ -60,7 +60,7 @@ class UnitName(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Units of this release whose id or name begins with the typed text."""
-        from groundup.course.catalogue import Catalogue
+        from groundup.course.material.catalogue import Catalogue
 
         catalogue = Catalogue()
         names = [entry for entry in catalogue.entries if catalogue.released(entry.id)]

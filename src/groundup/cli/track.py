@@ -98,7 +98,7 @@ def report(
 
 def list_tracks(followed: Progress | None, catalogue: Catalogue, as_json: bool) -> None:
     """Every track, with a mark at the followed one, and the number of items that this release can judge."""
-    from groundup.course.tracks import load_tracks, provable
+    from groundup.course.material.tracks import load_tracks, provable
 
     tracks = load_tracks().values()
     chosen = followed.track.name if followed else None

@@ -84,8 +84,8 @@ def run(site: Site, request: Request) -> Response:
 
 def compare(site: Site, request: Request) -> Response:
     """Several runs side by side: settings and results."""
-    from groundup.course.runs import compare as side_by_side
-    from groundup.course.runs import load_run
+    from groundup.course.learner.runs import compare as side_by_side
+    from groundup.course.learner.runs import load_run
 
     ids = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 2 <= len(ids) <= MOST_COMPARED:
