@@ -312,7 +312,7 @@ def test_the_command_writes_the_file_and_never_overwrites_it(
     Path("vectors.ipynb").write_text("work")
     again = groundup("notebook", "vectors")
     assert again.code == 2
-    assert "vectors.ipynb is there already. --force overwrites it, -o FILE writes another." in again.err
+    assert "vectors.ipynb exists. Overwrite it with --force, or write another with -o FILE." in again.err
     assert Path("vectors.ipynb").read_text() == "work"
     assert groundup("notebook", "vectors", "--force").code == 0
     assert Path("vectors.ipynb").read_text() != "work"
@@ -321,7 +321,7 @@ def test_the_command_writes_the_file_and_never_overwrites_it(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "vectors.txt"], "The file must end in .ipynb, not 'vectors.txt'."),
+        (["-o", "vectors.txt"], "output must end in .ipynb, got 'vectors.txt'. For example: -o vectors.ipynb"),
         (["-o", "nowhere/vectors.ipynb"], "nowhere/vectors.ipynb cannot be written: No such file or directory."),
         (["--mine"], "You have no file for bedrock/vectors yet. `groundup start vectors` writes it."),
     ],

@@ -262,8 +262,8 @@ def test_the_command_chooses_units_by_phase_and_by_what_changed(groundup: Callab
     assert [one["unit"] for one in ran.json["units"]] == [one.id for one in UNITS.values() if one.phase == phase]
     for arguments, message in [
         (["--phase", "bedrok"], "There is no phase called 'bedrok'. Did you mean bedrock?"),
-        (["vectors", "--phase", phase], "UNITS, --phase and --since each choose the units: give one of them."),
-        (["--since", "HEAD", "--stack", str(unit.folder.parent.parent)], "--since asks git what has changed, and"),
+        (["vectors", "--phase", phase], "UNITS, --phase and --since each choose the units. Give one of them."),
+        (["--since", "HEAD", "--stack", str(unit.folder.parent.parent)], "--since needs git's changes, and"),
     ]:
         ran = groundup("verify", "--stale", *arguments)
         assert ran.code == 2

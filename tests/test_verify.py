@@ -207,7 +207,7 @@ def test_the_command_goes_on_to_the_next_unit_and_says_that_it_wrote_no_proof(
     assert ran.code == 1
     assert "bedrock/vectors: FAILED" in ran.out
     assert "bedrock/autograd: FAILED" in ran.out
-    assert ran.out.count("proof.json is as it was: --quick leaves things out") == 2
+    assert ran.out.count("proof.json is unchanged: --quick leaves parts out") == 2
     assert not list(tmp_path.rglob("proof.json"))
 
 

@@ -50,7 +50,11 @@ def test_moons_follow_their_seed_and_their_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"rows": 1}, "rows must be at least 2, not 1"), ({"noise": -1}, "must not be negative")]
+    ("options", "message"),
+    [
+        ({"rows": 1}, "rows must be at least 2, one for each half circle, not 1"),
+        ({"noise": -1}, "must not be negative"),
+    ],
 )
 def test_moons_refuse_what_makes_no_sense(options: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):

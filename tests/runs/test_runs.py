@@ -172,7 +172,7 @@ def test_wrong_requests_are_refused_before_anything_is_kept(workspace: Path, uni
         run_lab(workspace, unit, "fit", seeds=0)
     with pytest.raises(ConfigError, match="'seed' must not be negative, not -1"):
         run_lab(workspace, unit, "fit", settings={"seed": "-1"})
-    with pytest.raises(ConfigError, match="settings of the lab 'fit' are refused: epochs must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="lab 'fit' refuses its settings: epochs must be at least 1, not 0"):
         run_lab(workspace, unit, "fit", settings={"epochs": "0"})
     assert list_runs(workspace) == []
 

@@ -38,7 +38,7 @@ class Provenance:
 
     @property
     def label(self) -> str:
-        """What is printed beside every number computed from the data."""
+        """The words printed beside every number computed from the data."""
         if self.stand_in:
             return f"STAND-IN: generated, not the real data ({self.note})"
         if self.source == "generated":
@@ -76,7 +76,8 @@ class Dataset:
 
     def __getitem__(self, column: str) -> np.ndarray:
         if column not in self.columns:
-            raise UnknownName(f"column in '{self.provenance.name}'", column, self.columns, see="docs/data.md")
+            name = self.provenance.name
+            raise UnknownName(f"column in '{name}'", column, self.columns, see=f"load('{name}').columns")
         return self.columns[column]
 
     def __contains__(self, column: object) -> bool:

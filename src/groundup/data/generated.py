@@ -26,9 +26,9 @@ def moons(rows: int = 1000, noise: float = 0.2, seed: int = 0) -> Columns:
         `x` and `y`, the coordinates, and `label`, 0 for the upper and 1 for the lower moon.
     """
     if rows < 2:
-        raise UsageError(f"moons: rows must be at least 2, not {rows}.")
+        raise UsageError(f"load('moons'): rows must be at least 2, one for each half circle, not {rows}.")
     if noise < 0:
-        raise UsageError(f"moons: noise must not be negative, not {noise}.")
+        raise UsageError(f"load('moons'): noise must not be negative, not {noise}. Choose 0 for none.")
     rng = np.random.default_rng(seed)
     upper = np.linspace(0, np.pi, rows // 2)
     lower = np.linspace(0, np.pi, rows - rows // 2)
@@ -242,12 +242,12 @@ def chunking_text(corpus: str) -> str:
 
 def chunking_questions() -> Columns:
     """For every fact of every text, what was done; the answer is the sentence of the fact."""
-    found = [(corpus, match) for corpus in CHUNKING_TEXTS for match in _FACT.finditer(chunking_text(corpus))]
+    facts = [(corpus, match) for corpus in CHUNKING_TEXTS for match in _FACT.finditer(chunking_text(corpus))]
     return {
-        "question": np.array([f"What did the {fact[1]} of {fact[2]} do?" for _, fact in found]),
-        "corpus": np.array([corpus for corpus, _ in found]),
-        "start": np.array([fact.start() for _, fact in found]),
-        "end": np.array([fact.end() for _, fact in found]),
+        "question": np.array([f"What did the {fact[1]} of {fact[2]} do?" for _, fact in facts]),
+        "corpus": np.array([corpus for corpus, _ in facts]),
+        "start": np.array([fact.start() for _, fact in facts]),
+        "end": np.array([fact.end() for _, fact in facts]),
     }
 
 
@@ -378,13 +378,13 @@ def _test_collection(documents: int, questions: int, seed: int, topics: int = 40
         from_topic = rng.random(length) < 0.2
         drawn = np.where(from_topic, rng.choice(own[topic, :40], length), rng.choice(words, length))
         texts.append(" ".join([*drawn, *rng.choice(own[topic, 40:].reshape(4, 5)[aspect], 2, replace=False)]))
-    asked = rng.choice(about, questions)
+    targets = rng.choice(about, questions)
     queries = []
-    for one in asked:
-        topic_words, aspect_words = own[one // 4, :40], own[one // 4, 40:].reshape(4, 5)[one % 4]
+    for target in targets:
+        topic_words, aspect_words = own[target // 4, :40], own[target // 4, 40:].reshape(4, 5)[target % 4]
         drawn = [*rng.choice(topic_words, 3), *rng.choice(aspect_words, 1), *rng.choice(words, 3)]
         queries.append(" ".join(drawn))
-    by_query, by_document = np.nonzero(asked[:, None] == about)
+    by_query, by_document = np.nonzero(targets[:, None] == about)
     return {
         "text": np.array(texts),
         "query": np.array(queries),
@@ -406,7 +406,7 @@ def squad2() -> Columns:
     texts, questions, paragraphs, answers = [], [], [], []
     for row in range(300):
         of_sentence = rng.choice(words, (5, 12), replace=False)
-        texts.append(" ".join(" ".join(said).capitalize() + "." for said in of_sentence))
+        texts.append(" ".join(" ".join(sentence).capitalize() + "." for sentence in of_sentence))
         for number in range(4):
             about = int(rng.integers(5))
             places = rng.choice(12, 4, replace=False)

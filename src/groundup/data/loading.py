@@ -70,13 +70,13 @@ def load(name: str, **options: Any) -> Dataset:
     and `GROUNDUP_OFFLINE` (do not try to download).
 
     Args:
-        name: a name in `REGISTRY`; `docs/data.md` lists them with their columns.
-        options: for data that is synthetic by definition, what to generate: `load("moons", rows=500, noise=0.1)`.
+        name: a name in `REGISTRY`; `docs/data.md` lists them.
+        options: parameters of data that is synthetic by definition: `load("moons", rows=500, noise=0.1)`.
 
     Raises:
         UnknownName: there is no such dataset.
         UsageError: an option that the dataset does not have.
-        DataUnavailable: what was downloaded has the wrong checksum, or the cache cannot be written.
+        DataUnavailable: the download has the wrong checksum, or the cache cannot be written.
     """
     if name not in REGISTRY:
         raise UnknownName("dataset", name, REGISTRY, see="docs/data.md")
@@ -90,7 +90,7 @@ def load(name: str, **options: Any) -> Dataset:
 
 @contextmanager
 def watch() -> Iterator[list[Provenance]]:
-    """Collect the provenance of everything that is loaded meanwhile in this thread."""
+    """Collect the provenance of every dataset that this thread loads in the block."""
     loaded: list[Provenance] = []
     token = _watchers.set((*_watchers.get(), loaded))
     try:
@@ -105,22 +105,24 @@ def _generate(entry: Entry, options: dict[str, Any]) -> Dataset:
     known = inspect.signature(_GENERATORS[entry.name]).parameters
     for option in options:
         if option not in known:
-            raise UsageError(f"load('{entry.name}'): there is no option '{option}'. There are {', '.join(known)}.")
+            raise UsageError(
+                f"load('{entry.name}'): there is no option '{option}'. The options are {', '.join(known)}."
+            )
     return Dataset(Provenance(entry.name, "generated", licence=entry.licence), _GENERATORS[entry.name](**options))
 
 
 def _read(entry: Entry, options: dict[str, Any]) -> Dataset:
     if options:
-        raise UsageError(f"load('{entry.name}') takes no options, but was given {', '.join(options)}.")
-    found = find(entry)
-    if isinstance(found, NotFound):
-        why = f"{found.reason}. {entry.stand_in[:1].upper()}{entry.stand_in[1:]}".rstrip(".")
+        raise UsageError(f"load('{entry.name}') takes no options, but received {', '.join(options)}. Leave them out.")
+    file = find(entry)
+    if isinstance(file, NotFound):
+        why = f"{file.reason}. {entry.stand_in[:1].upper()}{entry.stand_in[1:]}".rstrip(".")
         provenance = Provenance(
             entry.name, "generated", entry.url, licence="none needed (generated)", stand_in=True, note=why
         )
         return _dataset(provenance, _GENERATORS[entry.name](), None)
-    provenance = Provenance(entry.name, found.source, entry.url, found.sha256, entry.licence, note=found.note)
-    return _dataset(provenance, _READERS[entry.name](found.path), found.path)
+    provenance = Provenance(entry.name, file.source, entry.url, file.sha256, entry.licence, note=file.note)
+    return _dataset(provenance, _READERS[entry.name](file.path), file.path)
 
 
 def _dataset(provenance: Provenance, content: Any, path: Any) -> Dataset:

@@ -13,17 +13,17 @@ class Entry:
     """One dataset.
 
     Attributes:
-        name: what `load` is called with.
+        name: the argument of `load`.
         what: one sentence.
         licence: as far as the source states one.
-        citation: whom to cite.
+        citation: the work to cite.
         file: path in the cache and in the mirror folder; empty for data that is synthetic by definition.
         url: the canonical address; empty where the file was made of others, and only a mirror has it.
         sha256: SHA-256 of the file.
         size: bytes of the file.
-        stand_in: what is generated in its place when it can be had from nowhere.
-        sample: path in the cache and in the mirror folder of a smaller file with part of the data, which is read where
-            the whole is not there yet.
+        stand_in: the data generated in its place when no source has the file.
+        sample: path, in the cache and in the mirror folder, of a smaller file with part of the data. It is read while
+            the whole is missing.
         sample_sha256: its SHA-256.
     """
 

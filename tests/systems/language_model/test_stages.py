@@ -291,7 +291,7 @@ def test_commands_say_what_is_done_and_print_their_tables(trained, tmp_path, cap
     with pytest.raises(SystemExit) as ended:
         main(["llm", "report", str(tmp_path / "no")])
     assert ended.value.code == 3
-    assert "pretrain is done already; --again starts it anew" in said.err
+    assert "pretrain is done; --again starts it anew" in said.err
     with pytest.raises(SystemExit) as ended:
         main(["llm", "chat", str(trained.path), "--stage", "nf4", "--say", "What is 3 plus 1?", "--seed", "1"])
     assert ended.value.code == 0
@@ -314,7 +314,7 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(run, monkeypatch
         main(["llm", "pretrain", str(run.path)])
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert f"The checkpoint of step 2 is kept. Go on with: groundup llm pretrain {run.path}" in said
+    assert f"The checkpoint of step 2 is kept. Continue with: groundup llm pretrain {run.path}" in said
     assert load(run.path / "pretrain" / "step-00000002").step == 2
 
 

@@ -221,7 +221,7 @@ def serve(speaker: Speaker, *, host: str, port: int, token: str, max_tokens: int
 
     if host not in LOOPBACK and not token:
         raise UsageError(
-            f"host must be loopback where no token is asked for, got '{host}'. Set GROUNDUP_TOKEN to a secret of your "
+            f"host must be loopback without a token, got '{host}'. Set GROUNDUP_TOKEN to a secret of your "
             "own, or leave --host out."
         )
     listening = bind(host, port)

@@ -89,8 +89,8 @@ def evaluate(
             (documents / f"paragraph-{number}.txt").write_text(text, encoding="utf-8")
         knowledge = open_knowledge(Path(folder, "kb"))
         knowledge.learn([documents])
-        asked = list(_asked(drawn, knowledge, model, Path(folder, "research.sqlite"), report))
-        rows = [*_answers(asked), *_citations(asked, documents), *_takes(asked)]
+        cases = list(_asked(drawn, knowledge, model, Path(folder, "research.sqlite"), report))
+        rows = [*_answers(cases), *_citations(cases, documents), *_takes(cases)]
     return data.provenance.label, [*rows, *nearly(list(texts.values()), seed)]
 
 
@@ -159,9 +159,9 @@ def _answers(asked: Sequence[Asked]) -> Iterator[Row]:
         0.0,
     )
     for kind in KINDS:
-        told = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
+        labels = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
         yield Row(
-            f"{told.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
+            f"{labels.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
             _mean([case.report.abstained for case in of[kind]]), 0.0, 1.0,
         )  # fmt: skip
 

@@ -78,9 +78,9 @@ def ask(client: Client) -> None:
     with st.form("ask"):
         question = st.text_area("Question", placeholder="How do a token bucket and a leaky bucket differ?", height=80)
         left, right = st.columns([1, 3])
-        asked = left.form_submit_button("Find out", width="stretch")
+        submitted = left.form_submit_button("Find out", width="stretch")
         edit = right.checkbox("Show me the plan first", help="You can change it before anything is read.")
-    if asked and question.strip():
+    if submitted and question.strip():
         follow(client, "/research", question=question, stop_at_plan=edit)
 
 

@@ -119,16 +119,19 @@ def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
             )
     # 1. The penalty: that of the least log loss on topics that were left out.
     scores = {l2: _left_out_scores(vectors, labels, topics, l2) for l2 in PENALTIES}
-    losses = {l2: _log_loss(found, labels) for l2, found in scores.items()}
+    losses = {l2: _log_loss(left_out, labels) for l2, left_out in scores.items()}
     l2 = min(losses, key=lambda penalty: losses[penalty])
     # 2. The temperature: that of the least log loss on the same scores.
-    found = scores[l2]
+    left_out = scores[l2]
     fit: Any = minimize_scalar(
-        lambda log: _log_loss(found / np.exp(log), labels), bounds=(-4, 4), method="bounded", options={"xatol": 1e-10}
+        lambda log: _log_loss(left_out / np.exp(log), labels),
+        bounds=(-4, 4),
+        method="bounded",
+        options={"xatol": 1e-10},
     )
     temperature = float(np.exp(fit.x))
     # 3. The threshold: the lowest probability above which enough is right, on the same scores.
-    probability, right = _confidence(found / temperature, labels)
+    probability, right = _confidence(left_out / temperature, labels)
     threshold = lowest_threshold(probability, right, TARGET)
     # 4. The weights: of all questions.
     model = _softmax_regression(l2).fit(vectors, labels)

@@ -49,10 +49,10 @@ class Engine:
         """
         cut = " ".join(query.split()[:WORDS])[:LONGEST]
         try:
-            found = ENGINES[self.name](cut, k)
+            reply = ENGINES[self.name](cut, k)
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # of a reply in another form
             raise WebUnavailable(f"{self.name} replies what is no list of pages ({type(error).__name__})") from error
-        hits = {hit.address: hit for hit in found if hit.address.startswith(("http://", "https://"))}
+        hits = {hit.address: hit for hit in reply if hit.address.startswith(("http://", "https://"))}
         return list(hits.values())[:k]
 
     def page(self, address: str) -> Page:
@@ -67,8 +67,10 @@ class Engine:
 
 
 def _searxng(query: str, k: int) -> list[Hit]:
-    asked = urlencode({"q": query, "format": "json"})
-    reply = _json("searxng", f"{searxng_address()}/search?{asked}", {403: "search.formats in its settings lacks json"})
+    parameters = urlencode({"q": query, "format": "json"})
+    reply = _json(
+        "searxng", f"{searxng_address()}/search?{parameters}", {403: "search.formats in its settings lacks json"}
+    )
     return [_hit(entry) for entry in reply["results"]]
 
 
@@ -89,8 +91,8 @@ def searxng_address() -> str:
 
 
 def _brave(query: str, k: int) -> list[Hit]:
-    asked = urlencode({"q": query, "count": min(k, 20)})
-    reply = _json("brave", f"{BRAVE}?{asked}", headers={"X-Subscription-Token": _key("BRAVE_API_KEY")})
+    parameters = urlencode({"q": query, "count": min(k, 20)})
+    reply = _json("brave", f"{BRAVE}?{parameters}", headers={"X-Subscription-Token": _key("BRAVE_API_KEY")})
     return [_hit(entry) for entry in reply.get("web", {}).get("results", [])]  # no `web` where nothing is found
 
 
