@@ -313,16 +313,16 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     need_packages()
     out, reports = console(), []
     for step in demo(Path(folder)):
-        if step.report is not None:
-            reports.append(step.report)
+        if step.answer is not None:
+            reports.append(step.answer)
         if as_json:
             continue
         out.print(f"\n[bold]{shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]")
         for line in step.found:
             out.print(shown(line))
-        if step.report is not None:
-            _say_trace(step.report)
-            _say(step.report)
+        if step.answer is not None:
+            _say_trace(step.answer)
+            _say(step.answer)
     if as_json:
         print_json({"folder": folder, "reports": [asdict(report) for report in reports]}, ascii=True)
     else:

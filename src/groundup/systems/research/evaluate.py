@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from groundup.errors import UsageError
+from groundup.demo import writing
 from groundup.knowledge import Knowledge, open_knowledge
 from groundup.stack.retrieval.rag import f1, sentences, terms, words
 from groundup.systems.research.graph import PROMPTS
@@ -125,13 +125,8 @@ def _place(folder: Path | None) -> Iterator[Path]:
         with TemporaryDirectory() as temporary:
             yield Path(temporary)
         return
-    try:
+    with writing(folder):
         yield folder
-    except OSError as error:
-        raise UsageError(
-            f"folder must be one that can be written, and '{folder}' cannot be: {error.strerror or error}. "
-            "Free some space, or name another one with --folder; what was done before is kept."
-        ) from error
 
 
 def _drawn(data: Any, questions: int, seed: int) -> tuple[dict[int, str], list[tuple[str, str, tuple[str, ...], int]]]:
