@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 from benchmarks.measure import Figure
-from groundup.course.catalogue import Catalogue
+from groundup.course.material.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
+from groundup.course.material.catalogue import Catalogue
 from groundup.errors import UsageError
 from tests.site.sample import write_sample_stack
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.course.lessons import (
+from groundup.course.material.lessons import (
     Box,
     Code,
     Explorable,
@@ -20,7 +20,7 @@ from groundup.course.lessons import (
     split,
     words,
 )
-from groundup.course.unit import load_unit
+from groundup.course.material.unit import load_unit
 from groundup.errors import ConfigError, UnknownName, UsageError
 from tests.sample import sample_unit
 

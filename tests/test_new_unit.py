@@ -12,13 +12,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from groundup.course.catalogue import Catalogue
+from groundup.course.author.new_unit import new_unit
+from groundup.course.author.rules import RUNNING, STATIC, problems
+from groundup.course.author.verify import verify_unit
 from groundup.course.grader import Grader
-from groundup.course.new_unit import new_unit
-from groundup.course.notebook import notebook
-from groundup.course.rules import RUNNING, STATIC, problems
-from groundup.course.unit import load_unit
-from groundup.course.verify import verify_unit
+from groundup.course.learner.notebook import notebook
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.unit import load_unit
 from groundup.errors import UnknownName, UsageError
 from tests.conftest import Ran
 

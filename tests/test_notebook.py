@@ -14,14 +14,14 @@ import nbformat
 import pytest
 
 from groundup import jupyter
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.exercise import write_exercise
-from groundup.course.lessons import Include, read_lesson
-from groundup.course.notebook import notebook
-from groundup.course.source import Function, docstring_of, main_function, parse
-from groundup.course.unit import Unit, load_unit
-from groundup.course.workspace import Workspace
+from groundup.course.learner.notebook import notebook
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.exercise import write_exercise
+from groundup.course.material.lessons import Include, read_lesson
+from groundup.course.material.source import Function, docstring_of, main_function, parse
+from groundup.course.material.unit import Unit, load_unit
 from groundup.errors import UsageError
 from tests.conftest import Ran
 from tests.sample import SAMPLE, sample_unit

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
-from groundup.course.exercise import splice
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.exercise import splice
 from tests.conftest import Ran
 
 ROOT = Path(__file__).parents[1]

@@ -1,9 +1,9 @@
 """What the demos of systems share: their steps, each with the command that does the same, and the folder of all.
 
-    def steps(folder: Path) -> Iterator[Step[Report]]:
-        begin = time.perf_counter()
-        ...
-        yield Step("Learn", "groundup research learn documents", ("8 documents.",), time.perf_counter() - begin)
+def steps(folder: Path) -> Iterator[Step[Report]]:
+    begin = time.perf_counter()
+    ...
+    yield Step("Learn", "groundup research learn documents", ("8 documents.",), time.perf_counter() - begin)
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.exercise import write_exercise
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit
+from groundup.course.material.exercise import write_exercise
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict
 from tests.grader.submissions import CTYPES, LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by, line_of, place, some
 
@@ -290,7 +290,7 @@ def test_exceptions_of_every_kind_fail_a_check(grader: Grader, unit: Unit):
 
 
 def test_a_submission_that_writes_nothing_has_not_been_attempted(grader: Grader, unit: Unit):
-    from groundup.course.exercise import write_exercise
+    from groundup.course.material.exercise import write_exercise
 
     verdict = grader.grade(unit, write_exercise(unit))
     assert verdict.verdict == "not_attempted"

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from groundup.course.grader import Grader, limits
-from groundup.course.unit import Limits, load_unit
+from groundup.course.material.unit import Limits, load_unit
 from groundup.course.verdict import Verdict
 from groundup.errors import CannotJudge
 from tests.grader.submissions import CTYPES, HEADS, RIGHT, SUMS, WRONG, below, inside, place

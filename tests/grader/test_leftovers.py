@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from groundup.course.grader import Grader, pool, remove_folder
-from groundup.course.unit import Unit
+from groundup.course.material.unit import Unit
 from tests.grader.submissions import CTYPES, LINUX, assert_refused, below, inside, some
 
 pytestmark = LINUX

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course.grader import Grader
-from groundup.course.unit import load_unit
+from groundup.course.material.unit import load_unit
 from tests.sample import sample_unit
 
 UNIT = sample_unit()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 from tests.grader.submissions import LINUX, MEANS, STACK, SUMS, assert_refused, inside, some
 
 pytestmark = LINUX

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
+from groundup.course.material.catalogue import Catalogue
 from groundup.site.search import Search
 from tests.site.test_pages import UNIT, act
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from groundup.course import proof
+from groundup.course.author import proof
+from groundup.course.author.verify import Trial, UnitReport
 from groundup.course.course import Course
-from groundup.course.tracks import load_tracks
-from groundup.course.verify import Trial, UnitReport
+from groundup.course.material.tracks import load_tracks
 from groundup.site import lessons
 from tests.site.conftest import HOST
 from tests.site.test_security import page_token

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.ledger import Ledger
+from groundup.course.learner.ledger import Ledger
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
-from groundup.course.workspace import Workspace
 from groundup.site import create_app
 from groundup.site.standing import Standing
 from tests.site.conftest import HOST

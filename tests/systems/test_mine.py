@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from groundup.cli.mine import told
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.course.verdict import Verdict, sha256_text
-from groundup.course.workspace import Workspace
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from groundup.cli import cli
-from groundup.course.catalogue import Catalogue
-from groundup.course.tracks import load_tracks
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.tracks import load_tracks
 from groundup.errors import UnknownName, UsageError
 
 

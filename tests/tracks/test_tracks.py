@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from groundup.course.roadmaps import Track, load_tracks
-from groundup.course.tracks import (
+from groundup.course.material.roadmaps import Track, load_tracks
+from groundup.course.material.tracks import (
     Choice,
     choose,
     chosen_track,

@@ -19,7 +19,7 @@ from groundup.errors import UsageError
 from groundup.extras import need
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.ask import Answer, Sentence
+    from groundup.systems.copilot.answering.ask import Answer, Sentence
 
 
 @click.command("learn", epilog="Example: groundup copilot learn runbooks docs/oncall.pdf")
@@ -66,7 +66,7 @@ def ask_command(
     from dataclasses import asdict
 
     from groundup.llm import chat_model
-    from groundup.systems.copilot.ask import stream
+    from groundup.systems.copilot.answering.ask import stream
 
     need("A question", "duckdb", "langchain_core")  # the store's package too, so that the extra named has everything
     chat, answer, out = chat_model(model), None, console()
@@ -135,7 +135,7 @@ def open_command(citation: str, knowledge: str | None, store: str, as_json: bool
     """
     from dataclasses import asdict
 
-    from groundup.systems.copilot.ask import open_citation
+    from groundup.systems.copilot.answering.ask import open_citation
 
     with ExitStack() as stack:
         parts = open_citation(citation, **_sources(store, knowledge, stack))

@@ -18,10 +18,10 @@ from groundup.cli.reading import SINCE, clock, given_patterns, iso, patterns_opt
 from groundup.errors import UsageError
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.anomalies import Anomaly
-    from groundup.systems.copilot.classify import Prediction, Report, Scores
-    from groundup.systems.copilot.labels import Example
-    from groundup.systems.copilot.logs import Record
+    from groundup.systems.copilot.classifying.classify import Prediction, Report, Scores
+    from groundup.systems.copilot.classifying.labels import Example
+    from groundup.systems.copilot.finding.anomalies import Anomaly
+    from groundup.systems.copilot.reading.logs import Record
 
 F = TypeVar("F", bound=Callable[..., Any])
 NAMES = click.argument("names", nargs=-1, metavar="[POD|FILE]…")
@@ -48,7 +48,7 @@ def label_command(place: str, label: str | None, alike: bool, remove: bool, stor
     `groundup copilot train` learns from the labels. SOURCE:LINE is the place that `why` and `classify` show: a file,
     namespace/pod/container or #number of a source, and the line.
     """
-    from groundup.systems.copilot.labels import plain_label
+    from groundup.systems.copilot.classifying.labels import plain_label
     from groundup.systems.copilot.store import open_store
 
     name, _, line = place.rpartition(":")
@@ -94,7 +94,7 @@ def train_command(
     The records are those of FILE (.csv, JSON lines, or --tagged), or those labelled in the store. A decision tree, a
     random forest and XGBoost are compared on templates that they never saw. The best model is saved.
     """
-    from groundup.systems.copilot.classify import train
+    from groundup.systems.copilot.classifying.classify import train
 
     with ExitStack() as stack:
         examples, source = _examples(file, tagged, label, message, binary, store)
@@ -116,7 +116,7 @@ def train_command(
 def _examples(
     file: str | None, tagged: bool, label: str | None, message: str | None, binary: bool, store: str
 ) -> tuple[list[Example], str]:
-    from groundup.systems.copilot.labels import examples_of, read_examples
+    from groundup.systems.copilot.classifying.labels import examples_of, read_examples
     from groundup.systems.copilot.store import open_store
 
     if file is not None:
@@ -173,7 +173,7 @@ def classify_command(names: tuple[str, ...], store: str, model: str, since: str 
     The records come from files (- for standard input) or from the store. The most likely record comes first; of records
     that differ in values only, one is shown. --json gives all records.
     """
-    from groundup.systems.copilot.classify import Classifier, kinds
+    from groundup.systems.copilot.classifying.classify import Classifier, kinds
 
     classifier = Classifier.load(model)
     with ExitStack() as stack:
@@ -226,7 +226,7 @@ def anomalies_command(
     The logs come from files (- for standard input) or from the store. Each service's windows of time are compared with
     the windows before them, the first ones with all others.
     """
-    from groundup.systems.copilot.anomalies import anomalies
+    from groundup.systems.copilot.finding.anomalies import anomalies
 
     with ExitStack() as stack:
         seen = _Seen(read_named("anomalies", names, store, since, stack, quiet=as_json))
@@ -293,7 +293,7 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
     import csv
 
     from groundup.masking import Masker
-    from groundup.systems.copilot.features import describe_all
+    from groundup.systems.copilot.classifying.features import describe_all
     from groundup.terminal import visible
 
     mask = Masker()
@@ -326,7 +326,7 @@ def notebook_command(output: str, force: bool, store: str) -> int:
 
     The notebook shows levels, templates, features and anomalies.
     """
-    from groundup.systems.copilot.exploration import write_notebook
+    from groundup.systems.copilot.answering.exploration import write_notebook
 
     write_notebook(store, output, force=force)
     console().print(f"Wrote {shown(output)}")

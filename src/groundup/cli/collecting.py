@@ -19,8 +19,8 @@ from groundup.errors import UsageError
 from groundup.systems.copilot.errors import CannotRead, ClusterError
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.collect import Collected
-    from groundup.systems.copilot.files import Ingested
+    from groundup.systems.copilot.sources.collect import Collected
+    from groundup.systems.copilot.sources.files import Ingested
     from groundup.systems.copilot.store import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,7 +49,7 @@ def ingest_command(files: tuple[str, ...], store: str, follow: bool, zone: tzinf
     - is standard input. Stored lines are not stored again. Files may be packed, rotated and still growing. Secrets are
     masked before anything is stored. Exit code 3: something was not read, or not to its end.
     """
-    from groundup.systems.copilot.files import ingest_files, ingest_stream
+    from groundup.systems.copilot.sources.files import ingest_files, ingest_stream
     from groundup.systems.copilot.store import open_store
 
     paths = [name for name in files if name != "-"]
@@ -83,7 +83,7 @@ def _again(
     zone: tzinfo | None,
 ) -> Ingested:
     """Look at the files again, with the store open only as long as there is something to write."""
-    from groundup.systems.copilot.files import Ingested, ingest_files, state_of
+    from groundup.systems.copilot.sources.files import Ingested, ingest_files, state_of
     from groundup.systems.copilot.store import open_store
 
     state = state_of(paths)
@@ -121,7 +121,7 @@ class Every(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read a span such as 10s or 1m."""
-        from groundup.systems.copilot.logs import span
+        from groundup.systems.copilot.reading.logs import span
 
         seconds = value if isinstance(value, float) else span(str(value))
         if seconds is None or seconds < 1:
@@ -164,10 +164,10 @@ def collect_command(
     stored again. The cluster is sent `get` and `list` requests only. With --follow, logs are read while they are
     written, and stored every ten seconds. Secrets are masked before anything is stored.
     """
-    from groundup.systems.copilot.cluster import connect
-    from groundup.systems.copilot.collect import collect, store_streamed
+    from groundup.systems.copilot.sources.cluster import connect
+    from groundup.systems.copilot.sources.collect import collect, store_streamed
+    from groundup.systems.copilot.sources.streams import Streams
     from groundup.systems.copilot.store import WAIT, open_store
-    from groundup.systems.copilot.streams import Streams
 
     if namespace and all_namespaces:
         raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Give one of them.")

@@ -65,8 +65,8 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzi
     from one pod (its name or the beginning of it, namespace/pod, or an ingested file), or from everything in the store.
     Every format is recognised, packed or not. Exit code 3: something was not read, or not to its end.
     """
-    from groundup.systems.copilot.evidence import why
-    from groundup.systems.copilot.logs import Tally
+    from groundup.systems.copilot.finding.evidence import why
+    from groundup.systems.copilot.reading.logs import Tally
 
     tally = Tally()
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def templates_command(files: tuple[str, ...], since: str | None, top: int, as_js
     The most frequent template comes first. A FILE may be - for standard input. --json gives all templates, each with
     some of its messages.
     """
-    from groundup.systems.copilot.templates import Miner
+    from groundup.systems.copilot.finding.templates import Miner
 
     miner, lines = Miner(), 0
     with ExitStack() as stack:

@@ -17,7 +17,7 @@ import click
 
 from groundup.cli.options import json_option, open_course, workspace_option
 from groundup.cli.output import console, escape, mark, print_json
-from groundup.course.catalogue import Catalogue
+from groundup.course.material.catalogue import Catalogue
 from groundup.extras import extras, install_command
 
 

@@ -11,8 +11,8 @@ from groundup.cli.options import UNIT, json_option, open_course, workspace_optio
 from groundup.cli.output import console, escape, mark, print_json, progress
 
 if TYPE_CHECKING:
-    from groundup.course.catalogue import Catalogue
-    from groundup.course.unit import Unit
+    from groundup.course.material.catalogue import Catalogue
+    from groundup.course.material.unit import Unit
 
 
 @click.command("replay", epilog="Example: groundup replay --json")
@@ -98,7 +98,7 @@ def verify_command(
 
     What was found about a unit that passes is kept in its folder, in proof.json.
     """
-    from groundup.course.catalogue import Catalogue
+    from groundup.course.material.catalogue import Catalogue
 
     if sum(map(bool, (units, phase, since))) > 1:
         raise click.UsageError("UNITS, --phase and --since each choose the units: give one of them.")
@@ -106,9 +106,9 @@ def verify_command(
     chosen = chosen_units(catalogue, units, phase, since)
     if stale:
         return print_stale(chosen, as_json)
-    from groundup.course import proof
+    from groundup.course.author import proof
+    from groundup.course.author.verify import verify_unit
     from groundup.course.grader import Grader
-    from groundup.course.verify import verify_unit
 
     reports, disagreements = [], {}
     with Grader(workers=2) as grader, progress(quiet=as_json) as bar:
@@ -151,7 +151,7 @@ def chosen_units(catalogue: Catalogue, units: tuple[str, ...], phase: str | None
         raise UnknownName("phase", phase, [known.name for known in catalogue.phases])
     everything = list(catalogue.units.values())
     if since is not None:
-        from groundup.course import proof
+        from groundup.course.author import proof
 
         standings = [proof.standing(unit) for unit in everything]
         ids = proof.to_prove(standings, changed_since(catalogue, since), git(catalogue, "rev-parse", "HEAD"))
@@ -186,7 +186,7 @@ def git(catalogue: Catalogue, *arguments: str) -> str:
 
 def print_stale(units: list[Unit], as_json: bool) -> int:
     """Say how the units stand with their proofs; 1 where a unit is to be verified again."""
-    from groundup.course import proof
+    from groundup.course.author import proof
 
     standings = [proof.standing(unit) for unit in units]
     stale = sum(state.stale for state in standings)
@@ -221,8 +221,8 @@ def print_stale(units: list[Unit], as_json: bool) -> int:
 )
 def new_unit_command(unit: str, title: str | None, stack: str | None) -> None:
     """Write the skeleton of a new UNIT (PHASE/UNIT): a small whole one, with every file that a unit has."""
-    from groundup.course.catalogue import STACK
-    from groundup.course.new_unit import new_unit
+    from groundup.course.author.new_unit import new_unit
+    from groundup.course.material.catalogue import STACK
 
     folder = new_unit(Path(stack) if stack else STACK, unit, title)
     where = f" --stack {stack}" if stack else ""

@@ -14,7 +14,7 @@ from groundup.cli.output import console, escape, mark, print_json, progress, sty
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from groundup.course.runs import RunReport
+    from groundup.course.learner.runs import RunReport
 
 
 @click.command("run", epilog="Example: groundup run logistic_regression --preset smoke --set learning_rate=0.1")
@@ -117,7 +117,7 @@ def print_run(report: RunReport) -> None:
 @workspace_option
 def figure_command(figure: str, settings: tuple[tuple[str, str], ...], output: str) -> None:
     """Draw a figure of a unit to a file."""
-    from groundup.course.figures import parse_parameters, to_file
+    from groundup.course.learner.figures import parse_parameters, to_file
 
     course = open_course()
     unit_name, slash, name = figure.rpartition("/")

@@ -19,11 +19,11 @@ from groundup.cli.output import console, escape, mark, print_json, progress, sty
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from groundup.course.author.proof import Proof
     from groundup.course.course import Course
-    from groundup.course.progress import UnitState
-    from groundup.course.proof import Proof
-    from groundup.course.targets import Group
-    from groundup.course.unit import Unit
+    from groundup.course.learner.progress import UnitState
+    from groundup.course.material.targets import Group
+    from groundup.course.material.unit import Unit
     from groundup.course.verdict import CheckResult, Verdict
 
 
@@ -66,7 +66,7 @@ def map_command(show_all: bool, as_json: bool) -> None:
 
 def proof_of(course: Course, unit_id: str) -> Proof | None:
     """The proof of a unit, where it has one that holds."""
-    from groundup.course.proof import standing
+    from groundup.course.author.proof import standing
 
     if unit_id not in course.catalogue.units:
         return None
@@ -183,7 +183,7 @@ def choose_function(unit: Unit, function: str) -> str:
 
 def has_passed(course: Course, verdict: Verdict, function: str) -> bool:
     """Whether every check of one function passed."""
-    from groundup.course.targets import groups
+    from groundup.course.material.targets import groups
 
     about = [group for group in groups(course.catalogue.unit(verdict.unit), verdict) if group.function == function]
     return verdict.verdict in ("passed", "failed") and all(len(group.passed) == group.count for group in about)
@@ -191,7 +191,7 @@ def has_passed(course: Course, verdict: Verdict, function: str) -> bool:
 
 def by_function(course: Course, verdict: Verdict) -> list[dict[str, Any]]:
     """The names of the checks of each function, in the order in which the functions build on each other."""
-    from groundup.course.targets import groups
+    from groundup.course.material.targets import groups
 
     return [
         {
@@ -260,7 +260,7 @@ def print_verdict(course: Course, verdict: Verdict, function: str | None = None)
         verdict: the verdict.
         function: the function whose failing checks are all shown, instead.
     """
-    from groundup.course.targets import groups
+    from groundup.course.material.targets import groups
 
     out = console()
     out.print(

@@ -13,7 +13,7 @@ from groundup.cli.output import console, escape
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from groundup.course.catalogue import Catalogue
+    from groundup.course.material.catalogue import Catalogue
 
 
 class SystemGroup(click.Group):

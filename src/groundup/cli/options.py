@@ -42,7 +42,7 @@ def json_option(function: F) -> F:
 def open_course() -> Course:
     """The course of the workspace that the command line means; closed when the command ends."""
     from groundup.course.course import Course
-    from groundup.course.workspace import Workspace
+    from groundup.course.learner.workspace import Workspace
 
     ctx = click.get_current_context()
     course = Course(Workspace.find(ctx.meta.get(KEY)))
@@ -60,7 +60,7 @@ class UnitName(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Units of this release whose id or name begins with what was typed."""
-        from groundup.course.catalogue import Catalogue
+        from groundup.course.material.catalogue import Catalogue
 
         catalogue = Catalogue()
         names = [entry for entry in catalogue.entries if catalogue.released(entry.id)]

@@ -17,8 +17,8 @@ from groundup.cli.output import console, progress, shown
 
 if TYPE_CHECKING:
     from groundup.systems.copilot import Record
-    from groundup.systems.copilot.logs import Tally
-    from groundup.systems.copilot.patterns import Patterns
+    from groundup.systems.copilot.reading.logs import Tally
+    from groundup.systems.copilot.reading.patterns import Patterns
     from groundup.systems.copilot.store import Store
 
 SINCE = click.option(
@@ -29,7 +29,7 @@ PATTERNS = "groundup.patterns"
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value:
-        from groundup.systems.copilot.patterns import load_patterns
+        from groundup.systems.copilot.reading.patterns import load_patterns
 
         ctx.meta[PATTERNS] = load_patterns(value)
 
@@ -93,8 +93,8 @@ def read_files(
     `tally` is told how much was read and what was not. Without it, what cannot be read is an error.
     """
     from groundup.systems.copilot.errors import CannotRead
-    from groundup.systems.copilot.logs import after, moment, open_logs, parse
-    from groundup.systems.copilot.times import DAY, extent
+    from groundup.systems.copilot.reading.logs import after, moment, open_logs, parse
+    from groundup.systems.copilot.reading.times import DAY, extent
 
     names, patterns = list(files), given_patterns()
     paths = [_spooled(stack) if name == "-" and since else name for name in names]

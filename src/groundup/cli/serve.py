@@ -22,7 +22,7 @@ from groundup.cli.options import workspace_option
 def serve_command(ctx: click.Context, host: str = "127.0.0.1", port: int = 4400, browser: bool = True) -> None:
     """Open the site of your workspace. Saving an exercise checks it at once."""
     from groundup.cli.options import KEY
-    from groundup.course.workspace import Workspace
+    from groundup.course.learner.workspace import Workspace
 
     # By name, as any ASGI server would be given it: neither face of the course depends on the other.
     site = import_module("groundup.site")

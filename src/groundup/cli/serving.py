@@ -19,6 +19,7 @@ from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from groundup.demo import Step
+    from groundup.systems.copilot.answering.ask import Answer
 
 PORT = 8600
 
@@ -52,8 +53,8 @@ def serve_command(
     With a secret in GROUNDUP_TOKEN, the API answers only requests that send it (`Authorization: Bearer …`).
     `collect --follow` and `ingest --follow` may fill the store meanwhile.
     """
-    from groundup.systems.copilot.service import MEGABYTE, Settings
-    from groundup.systems.copilot.serving import need_packages, serve
+    from groundup.systems.copilot.serving.service import MEGABYTE, Settings
+    from groundup.systems.copilot.serving.serving import need_packages, serve
 
     need_packages()
     settings = Settings(
@@ -68,7 +69,7 @@ def serve_command(
 
 
 def _serve_page(api: str, *, host: str, port: int) -> None:
-    from groundup.systems.copilot.serving import serve_page
+    from groundup.systems.copilot.serving.serving import serve_page
 
     serve_page(api, host=host, port=port)
 
@@ -91,8 +92,8 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
     serves the API and the page. The first run fetches the sentence model (84 MB); all else is offline.
     """
     from groundup.systems.copilot.demo import STORE, demo
-    from groundup.systems.copilot.service import Settings
-    from groundup.systems.copilot.serving import need_packages, serve
+    from groundup.systems.copilot.serving.service import Settings
+    from groundup.systems.copilot.serving.serving import need_packages, serve
 
     need_packages()
     out, steps = console(), []

@@ -11,7 +11,7 @@ from groundup.cli.options import json_option, open_course, workspace_option
 from groundup.cli.output import console, escape, print_json
 
 if TYPE_CHECKING:
-    from groundup.course.review import ReviewCard
+    from groundup.course.learner.review import ReviewCard
 
 
 @click.command("review", epilog="Example: groundup review --interview")
@@ -24,7 +24,7 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
 
     Enter turns a card, 1 to 4 rates it, q ends the review.
     """
-    from groundup.course.formulas import one_line
+    from groundup.course.material.formulas import one_line
 
     course = open_course()
     review = course.review(everything=everything)
@@ -88,7 +88,7 @@ def journal_command(day: str, edit: bool) -> None:
 
     A new page begins with the day's reflection questions.
     """
-    from groundup.course.journal import parse_day
+    from groundup.course.learner.journal import parse_day
 
     course = open_course()
     on = parse_day(day)

@@ -12,10 +12,10 @@ from groundup.cli.output import console, escape, print_json
 from groundup.errors import UsageError
 
 if TYPE_CHECKING:
-    from groundup.course.catalogue import Catalogue
     from groundup.course.course import Course
-    from groundup.course.roadmaps import Resource
-    from groundup.course.tracks import ItemProgress, Progress, WeekGoals
+    from groundup.course.material.catalogue import Catalogue
+    from groundup.course.material.roadmaps import Resource
+    from groundup.course.material.tracks import ItemProgress, Progress, WeekGoals
 
 SIGNS = {"done": "[green]✓[/]", "reported": "[cyan]☑[/]", "partly": "[yellow]◐[/]", "open": "·"}
 LEGEND = "✓ by evidence  ☑ by your own report  ◐ partly  · open  (unit) not in this release: report it with --done ITEM"
@@ -49,8 +49,8 @@ def track_command(
 
     A track is shown with planned against actual dates. With --start, you follow the track.
     """
-    from groundup.course.journal import parse_day
-    from groundup.course.tracks import load_track
+    from groundup.course.learner.journal import parse_day
+    from groundup.course.material.tracks import load_track
 
     course = open_course()
     if start is not None or hours is not None:
@@ -96,7 +96,7 @@ def report(
 
 def list_tracks(followed: Progress | None, catalogue: Catalogue, as_json: bool) -> None:
     """Every track, with the one that is followed marked, and how much of each this release can judge."""
-    from groundup.course.tracks import load_tracks, provable
+    from groundup.course.material.tracks import load_tracks, provable
 
     tracks = load_tracks().values()
     chosen = followed.track.name if followed else None
@@ -144,7 +144,7 @@ def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
         for item in section.items:
             out.print(line(entries[item.id]))
     if followed or week is not None:
-        from groundup.course.tracks import weekly_goals
+        from groundup.course.material.tracks import weekly_goals
 
         number = min(max(progress.week, 1), progress.weeks) if week is None else week
         show_goals(weekly_goals(progress, number), track.name)

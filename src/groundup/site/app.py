@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from groundup.course.course import Course
-from groundup.course.targets import groups
+from groundup.course.material.targets import groups
 from groundup.errors import CannotJudge, GroundupError, MissingPackage, UnknownName, UsageError, WorkspaceError
 from groundup.site.assets import Assets
 from groundup.site.checks import Checks, summary

@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from groundup.course.course import Course
-from groundup.course.unit import LabInfo, Unit
+from groundup.course.material.unit import LabInfo, Unit
 from groundup.errors import GroundupError, UnknownName, UsageError
 from groundup.site.live import Channel
 

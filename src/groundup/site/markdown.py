@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
-from groundup.course.lessons import ADMONITIONS, DIRECTIVE, grammar, mathml
-from groundup.course.lessons import headings as all_headings
+from groundup.course.material.lessons import ADMONITIONS, DIRECTIVE, grammar, mathml
+from groundup.course.material.lessons import headings as all_headings
 from groundup.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import re
 from functools import cache
 from pathlib import Path
 
-import groundup.course
+import groundup.course.material
 
-SOURCE = Path(groundup.course.__file__).with_name("mathematics.md")
+SOURCE = Path(groundup.course.material.__file__).with_name("mathematics.md")
 TERMS = {
     "sum": r"summation sign|sum sign",
     "logarithm": r"logarithms?|natural log",

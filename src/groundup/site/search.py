@@ -9,9 +9,9 @@ from functools import cached_property
 from html import escape
 from itertools import islice
 
-from groundup.course.catalogue import Catalogue, Entry
-from groundup.course.roadmaps import Item, Section, Track
-from groundup.course.tracks import load_tracks
+from groundup.course.material.catalogue import Catalogue, Entry
+from groundup.course.material.roadmaps import Item, Section, Track
+from groundup.course.material.tracks import load_tracks
 
 LONGEST, MOST = 200, 30
 AROUND = 90

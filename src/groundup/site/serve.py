@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import uvicorn
 
 from groundup.course.course import Course
-from groundup.course.workspace import Workspace
+from groundup.course.learner.workspace import Workspace
 from groundup.listening import LOOPBACK, bind, url
 from groundup.site.app import Site, create_app
 

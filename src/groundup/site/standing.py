@@ -8,13 +8,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from groundup.course.catalogue import Entry
 from groundup.course.course import Course
-from groundup.course.progress import UnitState, next_up
+from groundup.course.learner.progress import UnitState, next_up
+from groundup.course.material.catalogue import Entry
 
 if TYPE_CHECKING:
-    from groundup.course.review import Review
-    from groundup.course.tracks import Progress
+    from groundup.course.learner.review import Review
+    from groundup.course.material.tracks import Progress
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from groundup.course.catalogue import Catalogue
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.course.verdict import sha256_text
-from groundup.course.workspace import Workspace
 from groundup.errors import WorkspaceError
 from groundup.site.checks import Checks
 

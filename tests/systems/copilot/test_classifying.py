@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from groundup.systems.copilot.classify import train
-from groundup.systems.copilot.labels import read_examples
+from groundup.systems.copilot.classifying.classify import train
+from groundup.systems.copilot.classifying.labels import read_examples
 from tests.conftest import Ran
 from tests.systems.copilot.incidents import INCIDENTS, entry
 from tests.systems.copilot.labelled import tagged

@@ -18,11 +18,11 @@ from groundup.api.client import Client, Refused
 from groundup.errors import MissingPackage, UsageError
 from groundup.listening import bind
 from groundup.systems.copilot import open_store
-from groundup.systems.copilot.classify import Classifier
+from groundup.systems.copilot.classifying.classify import Classifier
 from groundup.systems.copilot.demo import OF_EACH, RUNBOOKS, demo
 from groundup.systems.copilot.incident import generate
-from groundup.systems.copilot.service import Settings
-from groundup.systems.copilot.serving import need_packages, serve
+from groundup.systems.copilot.serving.service import Settings
+from groundup.systems.copilot.serving.serving import need_packages, serve
 from tests.conftest import Ran
 
 

@@ -24,7 +24,7 @@ from groundup.course.grader.forbidden import first_use
 from groundup.course.grader.judgement import finished, joined, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label, packages, rules
 from groundup.course.grader.run import OnResults
-from groundup.course.unit import Runtime, Unit, need_packages
+from groundup.course.material.unit import Runtime, Unit, need_packages
 from groundup.course.verdict import Verdict
 from groundup.errors import CannotJudge
 

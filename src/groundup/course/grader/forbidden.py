@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from groundup.course.grader.names import dotted_names
-from groundup.course.source import parse
+from groundup.course.material.source import parse
 
 STACK = "groundup.stack"
 RUNNER = 'The checks are run with it. Keep tests of your own in another file, or under `if __name__ == "__main__":`.'

@@ -9,8 +9,8 @@ from typing import Any
 
 from groundup.course.grader.request import label
 from groundup.course.grader.run import BROKEN, STUCK
-from groundup.course.source import is_stub, main_function, parse
-from groundup.course.unit import Unit
+from groundup.course.material.source import is_stub, main_function, parse
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Outcome, Verdict, sha256_text
 
 # How Windows says that a process was ended for touching memory that is not there, or for a stack that is too deep.

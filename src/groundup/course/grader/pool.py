@@ -16,7 +16,7 @@ from typing import Any
 from groundup.course.grader.limits import scrubbed_environment
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import OnResults
-from groundup.course.unit import Runtime
+from groundup.course.material.unit import Runtime
 from groundup.errors import CannotJudge
 
 MARGIN_SECONDS = 10.0

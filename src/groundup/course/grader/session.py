@@ -34,7 +34,7 @@ from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import STUCK
 from groundup.course.grader.substitute import Substituter
-from groundup.course.source import Function, definitions, is_stub
+from groundup.course.material.source import Function, definitions, is_stub
 
 # Plugins of pytest that a verdict has no use for.
 OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise logging setuponly setupplan debugging

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from groundup.course.source import main_function
+from groundup.course.material.source import main_function
 
 PACKAGE = "groundup.stack."
 

@@ -28,7 +28,7 @@ from groundup.course.grader import limits, supervisor
 from groundup.course.grader.channel import Emit, emitter
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import BROKEN
-from groundup.course.source import imported_modules
+from groundup.course.material.source import imported_modules
 
 NEEDED = """numpy numpy.testing numpy.random pytest hypothesis hypothesis.extra.numpy hypothesis.strategies jaxtyping
 groundup.checking groundup.course.grader.session groundup.course.grader.diagnosis groundup.stack unittest.mock

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.unit import Unit
+from groundup.course.material.unit import Unit
 from groundup.errors import UsageError
 from groundup.site.app import Site, back
 

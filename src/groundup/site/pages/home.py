@@ -6,7 +6,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.catalogue import Entry
+from groundup.course.material.catalogue import Entry
 from groundup.site.app import Site
 from groundup.site.mathematics import SOURCE
 

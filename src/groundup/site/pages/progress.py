@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.ledger import KINDS, Event
+from groundup.course.learner.ledger import KINDS, Event
 from groundup.site.app import Site
 
 RECENT = 30

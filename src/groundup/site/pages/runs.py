@@ -65,7 +65,7 @@ def stop(site: Site, request: Request) -> Response:
 
 def runs(site: Site, request: Request) -> Response:
     """The recorded runs, newest first."""
-    from groundup.course.runs import list_runs
+    from groundup.course.learner.runs import list_runs
 
     found = list_runs(site.course.workspace.root, limit=MOST_LISTED)
     titles = _titles(site)
@@ -74,7 +74,7 @@ def runs(site: Site, request: Request) -> Response:
 
 def run(site: Site, request: Request) -> Response:
     """One recorded run."""
-    from groundup.course.runs import curves, load_figure, load_run
+    from groundup.course.learner.runs import curves, load_figure, load_run
 
     root, run_id = site.course.workspace.root, request.path_params["run"]
     report = load_run(root, run_id)
@@ -84,8 +84,8 @@ def run(site: Site, request: Request) -> Response:
 
 def compare(site: Site, request: Request) -> Response:
     """Several runs side by side: what was set, and what came out."""
-    from groundup.course.runs import compare as side_by_side
-    from groundup.course.runs import load_run
+    from groundup.course.learner.runs import compare as side_by_side
+    from groundup.course.learner.runs import load_run
 
     ids = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 2 <= len(ids) <= MOST_COMPARED:

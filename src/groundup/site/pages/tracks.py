@@ -7,8 +7,8 @@ from datetime import date
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.roadmaps import Item
-from groundup.course.tracks import Progress, load_tracks, provable, weekly_goals
+from groundup.course.material.roadmaps import Item
+from groundup.course.material.tracks import Progress, load_tracks, provable, weekly_goals
 from groundup.errors import UsageError
 from groundup.site.app import Site, back
 

@@ -8,11 +8,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from groundup.course.catalogue import Entry, Phase
-from groundup.course.figures import parse_parameters
-from groundup.course.proof import standing
-from groundup.course.tracks import load_tracks
-from groundup.course.unit import Unit
+from groundup.course.author.proof import standing
+from groundup.course.learner.figures import parse_parameters
+from groundup.course.material.catalogue import Entry, Phase
+from groundup.course.material.tracks import load_tracks
+from groundup.course.material.unit import Unit
 from groundup.site.app import Site, back
 from groundup.site.lessons import place_figures
 from groundup.site.pages.exercise import exercise_context

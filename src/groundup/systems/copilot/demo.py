@@ -14,16 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundup.demo import Step, writing
-from groundup.systems.copilot.evidence import why
-from groundup.systems.copilot.files import ingest_files
+from groundup.systems.copilot.classifying.labels import ALERT, NORMAL
+from groundup.systems.copilot.finding.evidence import why
 from groundup.systems.copilot.incident import FAILURE, Incident, generate
-from groundup.systems.copilot.labels import ALERT, NORMAL
+from groundup.systems.copilot.sources.files import ingest_files
 from groundup.systems.copilot.store import Store, open_store
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.ask import Answer
-    from groundup.systems.copilot.classify import Report
+    from groundup.systems.copilot.answering.ask import Answer
+    from groundup.systems.copilot.classifying.classify import Report
 
 RUNBOOKS = Path(__file__).with_name("runbooks")
 QUESTIONS = ("Why is checkout failing?", "What should I do when the connection pool is exhausted?")
@@ -84,8 +83,8 @@ def _why(path: Path) -> tuple[str, ...]:
 
 
 def _train(incident: Incident, path: Path, model: Path) -> tuple[str, ...]:
-    from groundup.systems.copilot.classify import train
-    from groundup.systems.copilot.labels import examples_of
+    from groundup.systems.copilot.classifying.classify import train
+    from groundup.systems.copilot.classifying.labels import examples_of
 
     with open_store(path) as store:
         label(incident, store)
@@ -139,7 +138,7 @@ def _learn(books: Path, path: Path) -> tuple[str, ...]:
 def _ask(question: str, path: Path) -> Answer:
     from groundup.knowledge import default_location, open_knowledge
     from groundup.llm import chat_model
-    from groundup.systems.copilot.ask import ask
+    from groundup.systems.copilot.answering.ask import ask
 
     with open_store(path, reading=True) as store:
         knowledge = open_knowledge(default_location(path), reading=True)
