@@ -1,9 +1,7 @@
-"""What the demos of systems share: their steps, each with the command that does the same, and the folder of all.
+"""What the demos of systems share: `Step`, and `writing` into the folder that the demo's files are in.
 
-def steps(folder: Path) -> Iterator[Step[Report]]:
-    begin = time.perf_counter()
-    ...
-    yield Step("Learn", "groundup research learn documents", ("8 documents.",), time.perf_counter() - begin)
+A demo is a generator of steps, each of which is yielded as soon as it is done. Everything is done by the functions that
+the commands call, and each step names the command that does the same.
 """
 
 from __future__ import annotations

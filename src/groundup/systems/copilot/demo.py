@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from groundup.demo import Step, writing
 from groundup.systems.copilot.classifying.labels import ALERT, NORMAL
 from groundup.systems.copilot.finding.evidence import why
 from groundup.systems.copilot.incident import FAILURE, Incident, generate

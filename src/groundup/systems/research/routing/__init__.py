@@ -6,7 +6,8 @@
 
 `planning.choose` asks it after the rule for what is one's own, which it cannot overrule. The questions that train
 and judge it, with the rule for their labels, are in `questions.tsv`, those that judge what stays away from search
-servers in `privacy.tsv`; `python -m groundup.systems.research.routing` trains it again. Importing this package imports nothing heavy.
+servers in `privacy.tsv`; `python -m groundup.systems.research.routing` trains it again. Importing this package imports
+nothing heavy.
 """
 
 from __future__ import annotations
