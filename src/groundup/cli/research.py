@@ -6,6 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from groundup.knowledge import Knowledge
     from groundup.systems.research import Report, Research
+    from groundup.systems.research.comparing import Comparison
     from groundup.systems.research.costs import Costs, Prices
     from groundup.systems.research.planning import Routing
     from groundup.systems.research.routing.training import Judgement
@@ -308,16 +312,16 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     need_packages()
     out, reports = console(), []
     for step in demo(Path(folder)):
-        if step.report is not None:
-            reports.append(step.report)
+        if step.answer is not None:
+            reports.append(step.answer)
         if as_json:
             continue
         out.print(f"\n[bold]{shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]")
         for line in step.found:
             out.print(shown(line))
-        if step.report is not None:
-            _say_trace(step.report)
-            _say(step.report)
+        if step.answer is not None:
+            _say_trace(step.answer)
+            _say(step.answer)
     if as_json:
         print_json({"folder": folder, "reports": [asdict(report) for report in reports]}, ascii=True)
     else:
@@ -342,13 +346,15 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
 @model_option
 @click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
 @click.option("--seed", default=0, show_default=True, help="The seed of the draw of articles and questions.")
+@click.option("--folder", metavar="DIR", help="Keep documents and reports in DIR; skip questions answered there.")
 @json_option
-def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool) -> int:
+def evaluate_command(model: str | None, questions: int, seed: int, folder: str | None, as_json: bool) -> int:
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
     Two baselines stand beside: the first passage, and silence. Then the command changes one thing in each of many
     sentences, compares the sentences with their sources, and counts the refused ones. Last, it measures the trained
-    router on its held-out questions, beside the word rules and the majority class.
+    router on its held-out questions, beside the word rules and the majority class, and what the router keeps from
+    search servers. Ctrl-C loses nothing: the command prints how to continue.
     """
     from dataclasses import asdict
 
@@ -356,22 +362,24 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
 
     from groundup.llm import chat_model
     from groundup.systems.research.evaluate import evaluate
-    from groundup.systems.research.routing.training import held_out
+    from groundup.systems.research.routing.training import held_out, privacy
     from groundup.systems.research.runs import need_packages
 
     need_packages()
-    with progress(quiet=as_json) as bar:
+    name, chat = model or os.environ.get("GROUNDUP_LLM") or "embedded", chat_model(model)
+    with _evaluated_in(folder) as place, progress(quiet=as_json) as bar:
         task = bar.add_task("Asking", total=None)
         provenance, rows = evaluate(
-            chat_model(model), questions=questions, seed=seed,
+            chat, questions=questions, seed=seed, folder=place, name=name,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-    routing = held_out()
+    routing, private = held_out(), privacy()
     if as_json:
         table_of = {"rows": [asdict(row) for row in rows], "router": asdict(routing)}
-        print_json({"data": provenance, **table_of}, ascii=True)
+        table_of["privacy"] = [asdict(way) for way in private]
+        print_json({"data": provenance, "model": name, **table_of}, ascii=True)
         return 0
-    table = Table(title=f"SQuAD 2.0 dev, {shown(provenance)}", title_justify="left")
+    table = Table(title=f"SQuAD 2.0 dev, {shown(provenance)}, {shown(name)}", title_justify="left")
     table.add_column("measured")
     for name in ("ours", "first passage", "silence"):
         table.add_column(name, justify="right")
@@ -379,26 +387,52 @@ def evaluate_command(model: str | None, questions: int, seed: int, as_json: bool
         figures = (row.ours, row.first, row.silent)
         table.add_row(row.what, *("" if f is None else f"{f:,.0f}" if f >= 100 else f"{f:.3g}" for f in figures))
     console().print(table)
+    if name == "local:smollm2":
+        console().print("[yellow]A weak model:[/] it shows what the code holds, and not what models can do.")
     _say_routing(routing)
+    for way in private:
+        console().print(
+            f"{way.way}: {way.sent} of {way.own} further questions of what is one's own are sent to a search server, "
+            f"and {way.kept} of {way.public} that a stranger may answer are kept from it."
+        )
     return 0
 
 
 @research_command.command("costs", epilog="Example: groundup research costs --prices prices.toml")
 @store_option
 @click.option("--report", default="", metavar="ID", help="The report [all reports].")
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="BEFORE AFTER",
+    help="Two versions of a prompt, named as in the column `prompt`, on the questions asked with both.",
+)
 @prices_option
 @json_option
-def costs_command(store: str, report: str, prices: str | None, as_json: bool) -> int:
+def costs_command(store: str, report: str, compare: tuple[str, str] | None, prices: str | None, as_json: bool) -> int:
     """Show the cost of model calls: tokens, seconds, and money.
 
+    --compare shows the cost of a prompt before and after a change, and whether its reports still say the same.
     Money needs --prices, a TOML file with the price of a million tokens of each model: `in` for tokens read, `out` for
     tokens written and, where its price differs, `cached` for tokens that the provider had read before.
     """
     from dataclasses import asdict
 
     from groundup.systems.research import open_research
+    from groundup.systems.research.comparing import compare as compared
     from groundup.systems.research.costs import costs
 
+    if compare:
+        if report or prices:
+            raise UsageError("--compare covers all reports, without --report and --prices. Leave them out.")
+        with open_research(store, reading=True) as research:
+            comparisons = compared(research, *compare)
+        if as_json:
+            print_json({"store": store, "comparisons": [asdict(comparison) for comparison in comparisons]}, ascii=True)
+        else:
+            for comparison in comparisons:
+                _say_comparison(comparison)
+        return 0
     price_table = _prices(prices)
     with open_research(store, reading=True) as research:
         table = costs(research, price_table, report=report)
@@ -497,6 +531,19 @@ def _web(research: Research, name: str) -> Web | None:
     if not name:
         return None
     return research.replayed(name.removeprefix(REPLAY)) if name.startswith(REPLAY) else open_web(name)
+
+
+@contextmanager
+def _evaluated_in(folder: str | None) -> Iterator[Path]:
+    """The folder of an evaluation. Where none is named, one that is gone at the end, and kept where there is none."""
+    place = Path(folder) if folder else Path(mkdtemp(prefix="groundup-research-"))
+    try:
+        yield place
+    except (KeyboardInterrupt, GroundupError):
+        click.echo(f"Answers are kept: the same command with `--folder {quote(str(place))}` goes on.", err=True)
+        raise
+    if not folder:
+        rmtree(place, ignore_errors=True)
 
 
 def _edited(research: Research, id: str) -> None:
@@ -681,8 +728,8 @@ def _say_cost_table(costs: Costs) -> None:
         "tokens out": sum(row.tokens_out for row in costs.rows),
         "seconds": sum(row.seconds for row in costs.rows),
     }
-    for name in ("report", "purpose", "model"):
-        table.add_column(name, "all" if name == "report" else "")
+    for name in ("report", "purpose", "prompt", "model"):
+        table.add_column(name, "all" if name == "report" else "", no_wrap=name in ("report", "prompt"), min_width=4)
     for name, total in sums.items():
         table.add_column(name, f"{total:,.1f}" if name == "seconds" else f"{total:,}", justify="right")
     if costs.currency:
@@ -696,7 +743,34 @@ def _say_cost_table(costs: Costs) -> None:
             f"{row.seconds:,.1f}",
         ]
         money = [] if not costs.currency else ["no price" if row.money is None else f"{row.money:,.4f}"]
-        table.add_row(row.report, shown(row.purpose), shown(row.model), *figures, *money)
+        table.add_row(row.report, shown(row.purpose), shown(row.prompt), shown(row.model), *figures, *money)
     console().print(table)
     if not all(row.counted for row in costs.rows):
         console().print(ESTIMATED)
+
+
+def _say_comparison(comparison: Comparison) -> None:
+    """What a prompt took in either version, by the call and by the report, and what came of it."""
+    from rich.table import Table
+
+    before, after = comparison.before, comparison.after
+    title = f"{comparison.purpose} by {shown(comparison.model)}, {comparison.questions} questions asked with both"
+    table = Table(title=title, title_justify="left")
+    for name in ("", shown(before.prompt), shown(after.prompt), "after ÷ before"):
+        table.add_column(name, justify="right" if name else "left")
+
+    def row(what: str, first: float, second: float, digits: int = 0) -> None:
+        ratio = f"{second / first:.2f}" if first else ""
+        table.add_row(what, f"{first:,.{digits}f}", f"{second:,.{digits}f}", ratio)
+
+    for of, old, new in (("call", before.call, after.call), ("report", before.report, after.report)):
+        row(f"tokens in, median {of}", old.tokens_in, new.tokens_in)
+        row("of them cached", old.cached, new.cached)
+        row(f"tokens out, median {of}", old.tokens_out, new.tokens_out)
+        row(f"seconds, median {of}", old.seconds, new.seconds, 2)
+        if old.processor is not None and new.processor is not None:
+            row(f"processor seconds, median {of}", old.processor, new.processor, 2)
+    row("calls", before.calls, after.calls)
+    row("reports that answer", before.answered, after.answered)
+    console().print(table)
+    console().print(f"{comparison.same} of {comparison.questions} reports say the same, sentence for sentence.")

@@ -18,7 +18,8 @@ from groundup.cli.reading import given_patterns, patterns_option
 from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.demo import Step
+    from groundup.demo import Step
+    from groundup.systems.copilot.answering.ask import Answer
 
 PORT = 8600
 
@@ -115,7 +116,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
         )  # fmt: skip
 
 
-def _say(number: int, step: Step) -> None:
+def _say(number: int, step: Step[Answer]) -> None:
     out = console()
     out.print(
         f"\n[bold]{number}. {shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]"
@@ -128,7 +129,7 @@ def _say(number: int, step: Step) -> None:
         out.print(f"   {line}")
 
 
-def _document(step: Step) -> dict[str, object]:
+def _document(step: Step[Answer]) -> dict[str, object]:
     from dataclasses import asdict
 
     return asdict(step)

@@ -21,7 +21,7 @@ from typing import Any
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_openai_messages
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
@@ -105,12 +105,14 @@ class LocalModel(BaseChatModel):
         with self._turn:
             answer = _whole(self.server.handle_chat_completions(self._asked(messages, stop, kwargs)))
         used = answer["usage"]
+        cached = (used.get("prompt_tokens_details") or {}).get("cached_tokens") or 0  # of the last prompt's beginning
         message = AIMessage(
             content=answer["choices"][0]["message"]["content"] or "",
             usage_metadata=UsageMetadata(
                 input_tokens=used["prompt_tokens"],
                 output_tokens=used["completion_tokens"],
                 total_tokens=used["total_tokens"],
+                input_token_details=InputTokenDetails(cache_read=cached),
             ),
         )
         return ChatResult(generations=[ChatGeneration(message=message)])

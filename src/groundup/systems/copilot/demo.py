@@ -11,11 +11,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundup.errors import UsageError
+from groundup.demo import Step, writing
 from groundup.systems.copilot.classifying.labels import ALERT, NORMAL
 from groundup.systems.copilot.finding.evidence import why
 from groundup.systems.copilot.incident import FAILURE, Incident, generate
@@ -32,41 +31,17 @@ OF_EACH = 25  # records of a template that are labelled
 STORE, MODEL, LOGS, BOOKS = "copilot.duckdb", "copilot.model.json", "logs", "runbooks"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a step of the demo found.
-
-    Attributes:
-        title: what was done.
-        command: the command that does the same.
-        found: what came of it, line by line.
-        seconds: how long it took.
-        answer: the cited answer, where the step is a question.
-    """
-
-    title: str
-    command: str
-    found: tuple[str, ...]
-    seconds: float
-    answer: Answer | None = None
-
-
-def demo(folder: Path) -> Iterator[Step]:
+def demo(folder: Path) -> Iterator[Step[Answer]]:
     """The steps of the demo, each as soon as it is done; what is in the folder already is kept, and not done twice.
 
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
+    with writing(folder):
         yield from _steps(folder)
-    except OSError as error:
-        raise UsageError(
-            f"folder must be one that can be written, and '{folder}' cannot be: {error.strerror or error}. "
-            "Free some space, or name another one with --folder; what was done before is kept."
-        ) from error
 
 
-def _steps(folder: Path) -> Iterator[Step]:
+def _steps(folder: Path) -> Iterator[Step[Answer]]:
     incident = generate()
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / STORE

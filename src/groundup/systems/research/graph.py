@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from groundup.stack.retrieval.rag import prompt
-from groundup.systems.research.calls import call, only_quotes
+from groundup.stack.retrieval.rag import RULES, prompt
+from groundup.systems.research.calls import call, only_quotes, version
 from groundup.systems.research.finding import read, retrieve, retrieve_web
 from groundup.systems.research.planning import PLANNER, Kind, Routing, Where, choose, classify, plan, query, read_plan
 from groundup.systems.research.state import LeftOut, Source, State, Step, count_of, used_up
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from groundup.systems.research.web import Web
 
 ROUNDS = 2  # in which a sub-question is looked for
+PROMPTS = {"plan": version(PLANNER), "read": version(RULES), "write": version(RULES)}  # that calls are sent, by purpose
 Found = tuple[str, dict[str, Any]]  # what a node did, in words, and what changes
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WEIGHTS = Path(__file__).with_name("router.json")
-FORMAT, VERSION = "groundup research router", 1
+FORMAT, VERSION = "groundup research router", 2
 TRAIN = "python -m groundup.systems.research.routing"
 
 
@@ -31,10 +31,11 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Route:
-    """Where a sub-question is looked for, and how probable it is that this is right."""
+    """Where a sub-question is looked for, and how probable that is to be right; and how probable documents are."""
 
     where: Where
     probability: float
+    documents: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Weights:
         intercept: of shape (labels,).
         temperature: divides the scores; above 1 it makes the router less sure of itself.
         threshold: the probability from which on the router is confident.
+        private: the probability of documents from which on a question may be one's own: it is sent nowhere.
     """
 
     sentence_model: str
@@ -56,6 +58,7 @@ class Weights:
     intercept: np.ndarray
     temperature: float
     threshold: float
+    private: float
 
 
 class Router:
@@ -89,11 +92,20 @@ class Router:
 
         scores = self.embedder.encode(texts) @ self.weights.coef.T + self.weights.intercept
         probabilities = softmax(scores / self.weights.temperature)
-        return [Route(self.weights.labels[row.argmax()], float(row.max())) for row in probabilities]
+        documents = self.weights.labels.index("documents")
+        return [
+            Route(self.weights.labels[row.argmax()], float(row.max()), float(row[documents])) for row in probabilities
+        ]
 
     def where(self, looked_up: str) -> Where | None:
-        """Where a sub-question is looked for; None where the router is not confident."""
+        """Where a sub-question is looked for; None where the router is not confident.
+
+        Documents alone wherever it cannot rule out that the question is one's own: what was sent to a search server
+        cannot be taken back, and what was not sent can be asked again.
+        """
         (route,) = self.routes([looked_up])
+        if route.documents >= self.weights.private:
+            return "documents"
         return route.where if route.probability >= self.weights.threshold else None
 
 
@@ -111,11 +123,11 @@ def read_weights(path: Path) -> Weights:
             raise ValueError(f"format {document['format']!r}, version {document['version']!r}")
         recipe, labels = document["recipe"], tuple(document["labels"])
         coef, intercept = np.array(document["coef"], float), np.array(document["intercept"], float)
-        if not set(labels) <= {"documents", "web", "both", "none"}:
+        if not {"documents"} <= set(labels) <= {"documents", "web", "both", "none"}:
             raise ValueError(f"labels {labels}")
         if coef.ndim != 2 or len(coef) != len(labels) or intercept.shape != (len(labels),):
             raise ValueError(f"{len(labels)} labels, weights of shape {coef.shape}, intercepts {intercept.shape}")
-        numbers = [float(recipe[name]) for name in ("temperature", "threshold")]
+        numbers = [float(recipe[name]) for name in ("temperature", "threshold", "private")]
         if not (np.isfinite(coef).all() and np.isfinite([*intercept, *numbers]).all() and numbers[0] > 0):
             raise ValueError("a number that is not finite, or a temperature that is not above 0")
         return Weights(str(recipe["sentence_model"]), cast(tuple[Where, ...], labels), coef, intercept, *numbers)

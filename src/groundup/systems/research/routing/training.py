@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,17 +26,19 @@ import numpy as np
 
 from groundup.errors import UsageError
 from groundup.files import replace_file
-from groundup.systems.research.planning import Where, choose
+from groundup.systems.research.planning import Where, choose, of_ones_own
 from groundup.systems.research.routing.router import FORMAT, VERSION, WEIGHTS, Encoder, Router, Weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUESTIONS = Path(__file__).with_name("questions.tsv")
+PRIVACY = Path(__file__).with_name("privacy.tsv")
 PLACES: tuple[Where, ...] = ("both", "documents", "none", "web")  # sorted, as the classifier has its classes
 HALVES = ("train", "held-out")
 PENALTIES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # of the weights, 1/C of scikit-learn
 TARGET = 0.9  # of the questions it is confident of, so many are to be right
+SENT = 0.05  # of the questions that are one's own, so many may be sent to a search server
 DECIMALS = 8  # of stored numbers: far finer than what training gives twice
 
 
@@ -89,6 +91,8 @@ class Trained:
         losses: the log loss of each penalty, on topics that were left out.
         accuracy: share that is right, on topics that were left out.
         confident: share of these that the router is confident of.
+        sent: share of what is one's own that would be sent to a search server, on topics that were left out.
+        kept: share of what is in the web that would be looked for in documents alone, on topics that were left out.
         vectors_sha256: the hash of what was learnt from; another processor may round some vectors otherwise.
     """
 
@@ -97,6 +101,8 @@ class Trained:
     losses: dict[float, float]
     accuracy: float
     confident: float
+    sent: float
+    kept: float
     vectors_sha256: str
 
 
@@ -107,6 +113,8 @@ def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
         UsageError: the questions are of fewer than two topics, or a label is missing where a topic is left out.
     """
     from scipy.optimize import minimize_scalar
+
+    from groundup.stack.classical.logistic_regression import softmax
 
     vectors = embedder.encode([question.text for question in questions]).astype(float)  # float32 stops lbfgs early
     labels = np.array([question.label for question in questions])
@@ -133,14 +141,22 @@ def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
     # 3. The threshold: the lowest probability above which enough is right, on the same scores.
     probability, right = _confidence(left_out / temperature, labels)
     threshold = lowest_threshold(probability, right, TARGET)
-    # 4. The weights: of all questions.
+    # 4. What may be one's own: the highest probability of documents below which few such questions are, after the rule
+    #    by words.
+    documents = softmax(left_out / temperature)[:, PLACES.index("documents")]
+    worded = np.array([of_ones_own(question.text) for question in questions])
+    own = labels == "documents"
+    private = highest_private(documents[own & ~worded], int(SENT * own.sum()))
+    kept = worded | (documents >= private)
+    # 5. The weights: of all questions.
     model = _softmax_regression(l2).fit(vectors, labels)
     weights = Weights(
         embedder.name, PLACES, np.round(model.coef_, DECIMALS), np.round(model.intercept_, DECIMALS),
-        round(temperature, DECIMALS), round(threshold, DECIMALS),
+        round(temperature, DECIMALS), round(threshold, DECIMALS), round(private, DECIMALS),
     )  # fmt: skip
     return Trained(
         weights, l2, losses, float(right.mean()), float((probability >= threshold).mean()),
+        float((~kept)[own].mean()), float(kept[np.isin(labels, ["both", "web"])].mean()),
         hashlib.sha256(np.ascontiguousarray(vectors, np.float32).tobytes()).hexdigest(),
     )  # fmt: skip
 
@@ -158,6 +174,18 @@ def lowest_threshold(probability: NDArray[np.float64], right: NDArray[np.bool_],
     last = enough[-1]
     lower = probability[order[last + 1]] if last + 1 < len(order) else 0.0
     return float(probability[order[last]] + lower) / 2
+
+
+def highest_private(documents: NDArray[np.float64], most: int) -> float:
+    """The highest probability of documents below which at most `most` questions are that are one's own.
+
+    It lies between two probabilities, as `lowest_threshold` does.
+    """
+    ordered = np.sort(documents)
+    if most >= len(ordered):
+        return 1.01
+    lower = ordered[most - 1] if most else 0.0
+    return float(ordered[most] + lower) / 2
 
 
 def _softmax_regression(l2: float) -> Any:
@@ -278,6 +306,68 @@ def _judged(way: str, chosen: np.ndarray, labels: np.ndarray, error: float | Non
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Private:
+    """What stays away from search servers, by one way of choosing, where there are documents and the web.
+
+    Attributes:
+        way: what chooses.
+        own: questions of what is one's own.
+        sent: those of them that went to a search server.
+        public: questions that a stranger may answer.
+        kept: those of them that were looked for in documents alone.
+    """
+
+    way: str
+    own: int
+    sent: int
+    public: int
+    kept: int
+
+
+def read_privacy(path: Path = PRIVACY) -> list[tuple[bool, str]]:
+    """Questions that train nothing, and whether each is of what is one's own.
+
+    Raises:
+        UsageError: a line is no such question.
+    """
+    questions: list[tuple[bool, str]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        label, _, text = line.partition("\t")
+        if label not in ("own", "public") or not text.strip():
+            raise UsageError(
+                f"line {number} of '{path}' must be own or public, a tab and a question, got {line!r:.120}. Correct it."
+            )
+        questions.append((label == "own", text))
+    return questions
+
+
+def privacy(router: Router | None = None) -> list[Private]:
+    """The rules alone and what runs, on the questions of `privacy.tsv`; the stored router, unless another is given."""
+    from groundup.embedding import load
+
+    questions = read_privacy()
+    where = (router or Router.load(load())).where
+    ways: tuple[tuple[str, Callable[[str], Where | None] | None], ...] = (
+        ("word rules", None), ("router with rules", where),
+    )  # fmt: skip
+    judged = []
+    for way, route in ways:
+        chosen = [(own, choose(text, documents=True, web=True, route=route)) for own, text in questions]
+        judged.append(
+            Private(
+                way,
+                own=sum(own for own, _ in chosen),
+                sent=sum(own and place in ("web", "both") for own, place in chosen),
+                public=sum(not own for own, _ in chosen),
+                kept=sum(not own and place == "documents" for own, place in chosen),
+            )
+        )
+    return judged
+
+
 def held_out() -> Judgement:
     """The stored router on the half that did not train it."""
     from groundup.embedding import load
@@ -286,7 +376,7 @@ def held_out() -> Judgement:
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def write(trained: Trained, judgement: Judgement, path: Path = WEIGHTS) -> None:
+def write(trained: Trained, judgement: Judgement, private: Sequence[Private], path: Path = WEIGHTS) -> None:
     """Write weights, recipe, hashes and figures into one file, so that none of them is ever another router's."""
     weights, halves = trained.weights, Counter(question.half for question in read_questions())
     document = {
@@ -300,6 +390,8 @@ def write(trained: Trained, judgement: Judgement, path: Path = WEIGHTS) -> None:
             "temperature": weights.temperature,
             "threshold": weights.threshold,
             "target": TARGET,
+            "private": weights.private,
+            "sent": SENT,
         },
         "data": {
             "sha256": hashlib.sha256(QUESTIONS.read_bytes()).hexdigest(),
@@ -311,8 +403,11 @@ def write(trained: Trained, judgement: Judgement, path: Path = WEIGHTS) -> None:
                 "log_loss": {str(l2): round(loss, 6) for l2, loss in trained.losses.items()},
                 "accuracy": trained.accuracy,
                 "confident": trained.confident,
+                "sent": trained.sent,
+                "kept": trained.kept,
             },
             "held_out": asdict(judgement),
+            "privacy": [asdict(way) for way in private],
         },
         "labels": weights.labels,
         "intercept": weights.intercept.tolist(),
