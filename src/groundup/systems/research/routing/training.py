@@ -7,37 +7,36 @@
 Every choice is made within the training half, by leaving out one topic at a time: the penalty, the temperature and the
 threshold of confidence. The held-out half has other topics, and is only ever predicted.
 
-Sources: Guo et al. (2017), "On Calibration of Modern Neural Networks", for the temperature and the calibration error;
-Wilson (1927) for the interval.
+Sources: Guo et al. (2017), "On Calibration of Modern Neural Networks", for the calibration error; Wilson (1927) for the
+interval.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import numpy as np
 
 from groundup.errors import UsageError
 from groundup.files import replace_file
+from groundup.routing import TARGET, Encoder, as_text, fit, lowest_threshold
+from groundup.routing import Fitted as Trained
 from groundup.systems.research.planning import Where, choose
-from groundup.systems.research.routing.router import FORMAT, VERSION, WEIGHTS, Encoder, Router, Weights
+from groundup.systems.research.routing.router import FORMAT, VERSION, WEIGHTS, Router
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = [
+    "HALVES", "PLACES", "QUESTIONS", "Judged", "Judgement", "Question", "Trained", "held_out", "judge",
+    "lowest_threshold", "read_questions", "train", "write",
+]  # fmt: skip
 
 QUESTIONS = Path(__file__).with_name("questions.tsv")
 PLACES: tuple[Where, ...] = ("both", "documents", "none", "web")  # sorted, as the classifier has its classes
 HALVES = ("train", "held-out")
-PENALTIES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # of the weights, 1/C of scikit-learn
-TARGET = 0.9  # of the questions it is confident of, so many are to be right
-DECIMALS = 8  # of stored numbers: far finer than what training gives twice
 
 
 @dataclass(frozen=True)
@@ -79,36 +78,12 @@ def read_questions(path: Path = QUESTIONS) -> list[Question]:
 
 
 # ── training ────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True)
-class Trained:
-    """Weights, and what training says of them.
-
-    Attributes:
-        weights: what was learnt.
-        l2: the penalty that was chosen.
-        losses: the log loss of each penalty, on topics that were left out.
-        accuracy: share that is right, on topics that were left out.
-        confident: share of these that the router is confident of.
-        vectors_sha256: the hash of what was learnt from; another processor may round some vectors otherwise.
-    """
-
-    weights: Weights
-    l2: float
-    losses: dict[float, float]
-    accuracy: float
-    confident: float
-    vectors_sha256: str
-
-
 def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
     """A router from labelled questions. The same questions and vectors give the same weights.
 
     Raises:
         UsageError: the questions are of fewer than two topics, or a label is missing where a topic is left out.
     """
-    from scipy.optimize import minimize_scalar
-
-    vectors = embedder.encode([question.text for question in questions]).astype(float)  # float32 stops lbfgs early
     labels = np.array([question.label for question in questions])
     topics = np.array([question.topic for question in questions])
     for topic in (names := np.unique(topics)):
@@ -117,75 +92,8 @@ def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
                 f"questions must have each of {', '.join(PLACES)} in more than one topic, and without '{topic}' they "
                 "do not. Add questions of other topics."
             )
-    # 1. The penalty: that of the least log loss on topics that were left out.
-    scores = {l2: _left_out_scores(vectors, labels, topics, l2) for l2 in PENALTIES}
-    losses = {l2: _log_loss(found, labels) for l2, found in scores.items()}
-    l2 = min(losses, key=lambda penalty: losses[penalty])
-    # 2. The temperature: that of the least log loss on the same scores.
-    found = scores[l2]
-    fit: Any = minimize_scalar(
-        lambda log: _log_loss(found / np.exp(log), labels), bounds=(-4, 4), method="bounded", options={"xatol": 1e-10}
-    )
-    temperature = float(np.exp(fit.x))
-    # 3. The threshold: the lowest probability above which enough is right, on the same scores.
-    probability, right = _confidence(found / temperature, labels)
-    threshold = lowest_threshold(probability, right, TARGET)
-    # 4. The weights: of all questions.
-    model = _softmax_regression(l2).fit(vectors, labels)
-    weights = Weights(
-        embedder.name, PLACES, np.round(model.coef_, DECIMALS), np.round(model.intercept_, DECIMALS),
-        round(temperature, DECIMALS), round(threshold, DECIMALS),
-    )  # fmt: skip
-    return Trained(
-        weights, l2, losses, float(right.mean()), float((probability >= threshold).mean()),
-        hashlib.sha256(np.ascontiguousarray(vectors, np.float32).tobytes()).hexdigest(),
-    )  # fmt: skip
-
-
-def lowest_threshold(probability: NDArray[np.float64], right: NDArray[np.bool_], target: float) -> float:
-    """The lowest probability from which on at least `target` are right; above 1, which nothing reaches, if none is.
-
-    It lies between two probabilities, so that a difference of rounding puts no question on its other side.
-    """
-    order = np.argsort(-probability, kind="stable")
-    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(shares >= target)
-    if not enough.size:
-        return 1.01
-    last = enough[-1]
-    lower = probability[order[last + 1]] if last + 1 < len(order) else 0.0
-    return float(probability[order[last]] + lower) / 2
-
-
-def _softmax_regression(l2: float) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    # The objective of `SoftmaxRegression` of the stack, whose gradient descent was not done with all these fits in 80
-    # seconds of a processor. This takes four.
-    return LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000)
-
-
-def _left_out_scores(vectors: np.ndarray, labels: np.ndarray, topics: np.ndarray, l2: float) -> NDArray[np.float64]:
-    """The scores of each question, by a model that saw nothing of its topic."""
-    scores = np.empty((len(labels), len(PLACES)))
-    for topic in np.unique(topics):
-        out = topics == topic
-        scores[out] = _softmax_regression(l2).fit(vectors[~out], labels[~out]).decision_function(vectors[out])
-    return scores
-
-
-def _log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
-    from groundup.stack.classical.logistic_regression import cross_entropy
-
-    return float(cross_entropy(scores, np.searchsorted(PLACES, labels)))
-
-
-def _confidence(scores: np.ndarray, labels: np.ndarray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The probability of the most probable place of each question, and whether it is right."""
-    from groundup.stack.classical.logistic_regression import softmax
-
-    probabilities = softmax(scores)
-    return probabilities.max(axis=1), np.array(PLACES)[probabilities.argmax(axis=1)] == labels
+    vectors = embedder.encode([question.text for question in questions])
+    return fit(vectors, labels, topics, sentence_model=embedder.name)
 
 
 # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -315,6 +223,4 @@ def write(trained: Trained, judgement: Judgement, path: Path = WEIGHTS) -> None:
         "intercept": weights.intercept.tolist(),
         "coef": weights.coef.tolist(),
     }
-    text = json.dumps(document, indent=1)
-    rows = re.sub(r"\[[^][{}\"]+\]", lambda row: " ".join(row[0].split()), text)  # numbers of one list on one line
-    replace_file(path, rows + "\n")
+    replace_file(path, as_text(document))
