@@ -91,8 +91,14 @@ def answer(question: str, knowledge: Knowledge | None, model: BaseChatModel) -> 
 
 
 # ── the documents ───────────────────────────────────────────────────────────────────────────────────────────────────
-def learn(store: Store, path: Path) -> Knowledge:
-    """Write the sheets of a store's products beside it, and learn them and the policy; what is known already stays."""
+def learn(store: Store, path: Path, location: str | None = None) -> Knowledge:
+    """Write the sheets of a store's products beside it, and learn them and the policy; what is known already stays.
+
+    Args:
+        store: the shop.
+        path: its file.
+        location: the knowledge base's; beside the store unless given.
+    """
     folder = path.with_suffix(".documents")
     folder.mkdir(parents=True, exist_ok=True)
     for id in store.products().values():
@@ -101,7 +107,7 @@ def learn(store: Store, path: Path) -> Knowledge:
         replace_file(folder / f"{re.sub(r'[^a-z0-9]+', '-', product.name.lower())}.md", sheet(product))
     for document in sorted(DOCUMENTS.glob("*.md")):
         replace_file(folder / document.name, document.read_text(encoding="utf-8"))
-    knowledge = open_knowledge(default_location(path))
+    knowledge = open_knowledge(location or default_location(path))
     knowledge.learn([folder])
     return knowledge
 

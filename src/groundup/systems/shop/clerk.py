@@ -85,6 +85,22 @@ class Clerk:
             case _:  # items: what of them is meant, only the order tells
                 return bool(said.items)
 
+    def unsure(self, message: str, route: Route) -> Turn:
+        """Ask back which of two intents is meant."""
+        self.slots.clear()
+        self.slots.update(options=[route.intent, route.second], said=message)
+        first, second = TITLES[route.intent], TITLES[route.second]
+        return Turn(f"Do you want to {first}, or to {second}? Answer 1 or 2, or say it in other words.", "intent")
+
+    def chosen(self, message: str) -> tuple[Intent, str] | None:
+        """The intent that an answer to `unsure` means, and the message that it was asked about."""
+        options = cast(list[Intent], self.slots.get("options", []))
+        plain = message.strip(" .!").lower()
+        for place, intent in enumerate(options, 1):
+            if plain in (str(place), TITLES[intent]):
+                return intent, str(self.slots["said"])
+        return None
+
     def say(self, message: str, route: Route) -> Turn:
         """Go on with a message."""
         if not self.waits(message, route):
@@ -136,7 +152,7 @@ class Clerk:
         user = self._user(said)
         if intent == "change_address" and _own_address(self.slots["said"]):
             return self._proposed("change_user_address", **self._address())
-        order = self._order(intent, user, said)
+        order = self._order(intent, user)
         if intent == "track_order":
             return _told(order)
         # The same words are used before delivery and after it: the order tells which is meant.
@@ -144,6 +160,11 @@ class Clerk:
             intent = "exchange_items"
         elif intent == "exchange_items" and order.status == PENDING:
             intent = "change_items"
+        if order.status not in STATUS[intent]:
+            return (
+                f"That is not possible: order {order.id} is {order.status}, and you can only {TITLES[intent]} while the "
+                f"order is {STATUS[intent][0]}. Nothing was changed."
+            )
         arguments: dict[str, Any] = {"order_id": order.id}
         match intent:
             case "cancel_order":
@@ -180,26 +201,23 @@ class Clerk:
     def _ask_reason(self) -> Missing:
         return Missing("reason", f"Why? The order can be cancelled because it is {REASONS[0]} or was {REASONS[1]}.")
 
-    def _order(self, intent: Intent, user: User, said: Read) -> Order:
-        if said.orders:
-            self.slots["order"] = said.orders[0]
+    def _order(self, intent: Intent, user: User) -> Order:
+        """The order that is meant: the last that was named, or the only one that may be."""
         orders = [order for id in user.orders if (order := self.store.order(id))]
         allowed = STATUS[intent]
         fitting = [order for order in orders if not allowed or order.status in allowed]
         named = [order for order in fitting if any(has(self.slots["said"], item.name) for item in order.items)]
         likely = named or fitting
-        id = self.slots.get("order") or (likely[0].id if len(likely) == 1 else None)
+        numbers = read(self.slots["said"]).orders
+        id = numbers[-1] if numbers else likely[0].id if len(likely) == 1 else None
         if id is None:
-            if not orders:
-                raise Missing("", "You have no orders.")
             listed = "; ".join(f"{order.id} ({order.status}): {_names(order)}" for order in likely or orders)
-            raise Missing("order", f"Which order? {listed}")
-        self.slots["order"] = id
-        result = self.tools.call("order_details", order_id=id)
+            raise Missing("order", f"Which order? {listed or 'You have none.'}")
         order = self.store.order(id)
-        if result.startswith("Error: ") or order is None:
-            del self.slots["order"]
+        if self.slots.get("order") != id and self.tools.call("order_details", order_id=id).startswith("Error: "):
             raise Missing("order", f"{id} is no order of yours. Yours are: {', '.join(user.orders)}.")
+        assert order is not None
+        self.slots["order"] = id
         return order
 
     def _items(self, order: Order, message: str) -> list[Item]:

@@ -21,13 +21,13 @@ from groundup.errors import UsageError
 from groundup.stack.agents.react import Dialect, Message
 from groundup.systems.shop import agent
 from groundup.systems.shop.answering import Answer, answer
-from groundup.systems.shop.clerk import TITLES, Clerk
+from groundup.systems.shop.clerk import Clerk
 from groundup.systems.shop.desk import Desk, Entry, Proposal
 from groundup.systems.shop.policy import Forbidden
 from groundup.systems.shop.reading import consent
 from groundup.systems.shop.routing import Route
 from groundup.systems.shop.store import Store
-from groundup.systems.shop.tools import Tools
+from groundup.systems.shop.tools import Called, Tools
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -106,8 +106,13 @@ class Shop:
         self.dialect: Dialect = dialect
         self.tools: Tools | None = None  # those of the last message, for whoever records what was called
 
-    def say(self, conversation: str, message: str) -> Reply:
+    def say(self, conversation: str, message: str, *, told: Callable[[Called], None] | None = None) -> Reply:
         """The reply to a message of the customer.
+
+        Args:
+            conversation: its id.
+            message: what the customer says.
+            told: called with each tool that is used, as soon as it was.
 
         Raises:
             UnknownName: there is no such conversation.
@@ -120,7 +125,8 @@ class Shop:
                 "Say it again, in other words."
             )
         slots = json.loads(self.desk.find(conversation)["slots"])
-        reply = self._reply(conversation, message, slots)
+        self.tools = Tools(self.desk, conversation, self.knowledge, told=told)
+        reply = self._reply(self.tools, conversation, message, slots)
         self._keep(conversation, message, reply, slots)
         return reply
 
@@ -148,8 +154,7 @@ class Shop:
         ]
 
     # ── one message ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def _reply(self, conversation: str, message: str, slots: dict[str, Any]) -> Reply:
-        self.tools = Tools(self.desk, conversation, self.knowledge)
+    def _reply(self, tools: Tools, conversation: str, message: str, slots: dict[str, Any]) -> Reply:
         waiting = self.desk.waiting(conversation)
         if waiting is not None and (said := consent(message)) is not None:
             if not said:
@@ -164,14 +169,17 @@ class Shop:
         if self.model is None and (said := consent(message)) is not None and not (said and slots.get("asks")):
             slots.clear()
             return Reply("Nothing waits for a yes." if said else "Nothing was changed. What else can I do for you?")
-        route = self.router.route(message)
-        clerk = Clerk(self.tools, slots)
+        clerk = Clerk(tools, slots)
+        if (meant := clerk.chosen(message)) is not None:
+            intent, message = meant
+            slots.clear()
+            route = Route(intent, 1.0, True, intent)
+        else:
+            route = self.router.route(message)
         if not clerk.waits(message, route):
             if not route.sure:
-                return Reply(
-                    f"Do you want to {TITLES[route.intent]}, or to {TITLES[route.second]}? Please say it in other "
-                    "words.", route, asks="intent",
-                )  # fmt: skip
+                turn = clerk.unsure(message, route)
+                return Reply(turn.text, route, asks=turn.asks)
             if not route.shopping:
                 return Reply(OUTSIDE, route)
             if route.intent in ("product_question", "policy_question"):
@@ -179,12 +187,12 @@ class Shop:
                 return self._answered(message, route)
         if self.model is None:
             turn = clerk.say(message, route)
-            return self._with_proposal(Reply(turn.text, route, asks=turn.asks))
-        done = agent.run(self.model, self.tools, self._past(conversation), message, dialect=self.dialect)
+            return _with_proposal(tools, Reply(turn.text, route, asks=turn.asks))
+        done = agent.run(self.model, tools, self._past(conversation), message, dialect=self.dialect)
         text = done.text
         if done.stop != "answer":
             text = "I could not finish this, and nothing was changed. Shall a person help you?"
-        return self._with_proposal(Reply(text, route, left_out=done.left_out))
+        return _with_proposal(tools, Reply(text, route, left_out=done.left_out))
 
     def _answered(self, question: str, route: Route) -> Reply:
         from groundup.llm import chat_model
@@ -195,21 +203,6 @@ class Shop:
             line.text + "".join(f" [{number}]" for number in line.citations) for line in found.lines
         )  # fmt: skip
         return Reply(text or SILENT, route, answer=found, left_out=found.left_out)
-
-    def _with_proposal(self, reply: Reply) -> Reply:
-        """The reply, with what was proposed: the details are the code's own words, whatever a model said."""
-        tools = self.tools
-        assert tools is not None
-        proposal = self.desk.waiting(tools.conversation)
-        text = reply.text
-        if proposal is not None:
-            text = "\n".join(filter(None, (text, *proposal.details, QUESTION)))
-        if not text:
-            text = "I have nothing to say to that. Please say it in other words."
-        return replace(
-            reply, text=text, proposal=proposal, calls=tuple(called.name for called in tools.calls),
-            handed_over=bool(tools.handed_over),
-        )  # fmt: skip
 
     def _done(self, entry: Entry) -> Reply:
         return Reply(f"Done, as entry {entry.id} of the record. What else can I do for you?", entry=entry)
@@ -230,6 +223,18 @@ class Shop:
                 [(conversation, place, "customer", message, "{}"), (conversation, place + 1, "shop", reply.text, more)],
             )
             connection.execute("UPDATE conversations SET slots = ? WHERE id = ?", (json.dumps(slots), conversation))
+
+
+def _with_proposal(tools: Tools, reply: Reply) -> Reply:
+    """The reply, with what was proposed: the details are the code's own words, whatever a model said."""
+    proposal = tools.desk.waiting(tools.conversation)
+    text = reply.text
+    if proposal is not None:
+        text = "\n".join(filter(None, (text, *proposal.details, QUESTION)))
+    return replace(
+        reply, text=text or "I have nothing to say to that. Please say it in other words.", proposal=proposal,
+        calls=tuple(called.name for called in tools.calls), handed_over=bool(tools.handed_over),
+    )  # fmt: skip
 
 
 def document(reply: Reply) -> dict[str, Any]:

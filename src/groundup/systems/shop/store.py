@@ -25,6 +25,7 @@ from groundup.systems.shop.world import Address, Item, Method, Order, Payment, P
 
 VERSION = 1
 SCHEMA = """
+CREATE TABLE about (data TEXT NOT NULL);
 CREATE TABLE users (
     id TEXT PRIMARY KEY, first_name TEXT NOT NULL, last_name TEXT NOT NULL, email TEXT NOT NULL UNIQUE COLLATE NOCASE,
     zip TEXT NOT NULL, address TEXT NOT NULL);
@@ -150,6 +151,11 @@ class Store:
                 hashed.update(json.dumps([table, *row]).encode())
         return hashed.hexdigest()
 
+    @property
+    def about(self) -> str:
+        """Where people, products and orders are from."""
+        return str(self.rows("SELECT data FROM about")[0]["data"])
+
     # ── looking up ──────────────────────────────────────────────────────────────────────────────────────────────────
     def user(self, id: str) -> User | None:
         """The customer of this id."""
@@ -269,9 +275,11 @@ def _fill(connection: sqlite3.Connection) -> None:
     """People, products and orders of τ-bench."""
     from groundup.data import load
 
-    users, products, orders = (json.loads(load(f"tau_{name}").text) for name in ("users", "products", "orders"))
+    sets = [load(f"tau_{name}") for name in ("users", "products", "orders")]
+    users, products, orders = (json.loads(data.text) for data in sets)
     store = Store(connection)
     write = connection.execute
+    write("INSERT INTO about VALUES (?)", ("; ".join(dict.fromkeys(data.provenance.label for data in sets)),))
     for id, user in users.items():
         write(
             "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?)",

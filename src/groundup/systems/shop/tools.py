@@ -55,10 +55,17 @@ class Tools:
         desk: where proposals are made.
         conversation: its id.
         knowledge: what product questions are answered from; None for nothing.
+        told: called with each call, as soon as it was made.
     """
 
-    def __init__(self, desk: Desk, conversation: str, knowledge: Knowledge | None = None) -> None:
-        self.desk, self.conversation, self.knowledge = desk, conversation, knowledge
+    def __init__(
+        self,
+        desk: Desk,
+        conversation: str,
+        knowledge: Knowledge | None = None,
+        told: Callable[[Called], None] | None = None,
+    ) -> None:
+        self.desk, self.conversation, self.knowledge, self.told = desk, conversation, knowledge, told
         self.calls: list[Called] = []
         self.proposal: Proposal | None = None  # the last that was made
         self.refused: Forbidden | None = None  # the last that the policy forbade
@@ -87,6 +94,8 @@ class Tools:
                     self.refused = error
                 text = f"Error: {error}"
             self.calls.append(Called(function.__name__, arguments, text))
+            if self.told is not None:
+                self.told(self.calls[-1])
             return text
 
         return noted

@@ -18,6 +18,8 @@ Intent = Literal[
 ]  # fmt: skip
 INTENTS: tuple[Intent, ...] = get_args(Intent)
 OUTSIDE: Intent = "outside"
+TWINS: frozenset[Intent] = frozenset({"change_items", "exchange_items"})
+"""Intents that need not be told apart: whether an order is delivered says which of them is meant."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class Router(LinearRouter):
     def route(self, message: str) -> Route:
         """What a message is about."""
         (row,) = self.probabilities([message])
-        first, second = (-row).argsort()[:2].tolist()
         labels = cast(tuple[Intent, ...], self.weights.labels)
-        return Route(labels[first], float(row[first]), bool(row[first] >= self.weights.threshold), labels[second])
+        first, *others = (-row).argsort().tolist()
+        alike = [at for at in others if {labels[first], labels[at]} == TWINS]
+        second = next(at for at in others if at not in alike)
+        sure = row[[first, *alike]].sum() >= self.weights.threshold
+        return Route(labels[first], float(row[first]), bool(sure), labels[second])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -45,7 +45,8 @@ COMMON = 0.02  # share of an intent's requests in which a word must stand; rarer
 MOST = 0.4  # ... and may stand at most to be held out: without it there must be something to learn from
 SHARED = 5  # intents that may have a word in common; others are of the opening: "can you help me to"
 FOLDS = 5
-TARGET = 0.995  # of the messages that the router is confident of: asking back costs little, a wrong flow much
+TARGET = 0.99  # of the messages that the router is confident of: asking back costs little, a wrong flow much
+PRODUCT, NAMES = "{product}", 8  # what stands for a product's name, and how many take its place
 INSTRUCTIONS = 400  # of another dataset, half of them to train
 WORDS: dict[Intent, tuple[str, ...]] = {
     "cancel_order": ("cancel",), "change_address": ("address",), "change_payment": ("pay with", "payment method"),
@@ -79,7 +80,11 @@ def _own(path: Path) -> list[Message]:
     Raises:
         UsageError: a line is no message, or a text stands twice.
     """
+    from groundup.data import load
+
     messages: list[Message] = []
+    sold = sorted((p["name"].lower() for p in json.loads(load("tau_products").text).values()), key=_hash)
+    products = {half: sold[number::2] for number, half in enumerate(HALVES)}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("#") or not line.strip():
             continue
@@ -89,7 +94,9 @@ def _own(path: Path) -> list[Message]:
                 f"line {number} of '{path}' must be half, intent and message between tabs, got {line!r:.120}. "
                 "Correct it."
             )
-        messages.append(Message(fields[0], cast(Intent, fields[1]), fields[2], fields[2]))
+        half, intent, text = fields[0], cast(Intent, fields[1]), fields[2]
+        names = sorted(products[half], key=_hash)[: NAMES if PRODUCT in text else 1]
+        messages += [Message(half, intent, text, text.replace(PRODUCT, name)) for name in names]
     if twice := [text for text, count in Counter(m.text.casefold() for m in messages).items() if count > 1]:
         raise UsageError(f"messages of '{path}' must differ, and {twice[0]!r} stands twice. Reword one of them.")
     return messages
@@ -228,8 +235,10 @@ def judge(router: Router, messages: Sequence[Message]) -> Judgement:
 def by_words(text: str) -> Intent:
     """The first intent of which a word stands in the text."""
     lower = text.lower()
-    found: Iterator[Intent] = (intent for intent, words in WORDS.items() if any(word in lower for word in words))
-    return next(found, OUTSIDE)
+    for intent, words in WORDS.items():
+        if any(word in lower for word in words):
+            return intent
+    return OUTSIDE
 
 
 def _judged(way: str, chosen: np.ndarray, labels: np.ndarray) -> Judged:
