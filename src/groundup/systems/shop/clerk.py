@@ -162,8 +162,8 @@ class Clerk:
             intent = "change_items"
         if order.status not in STATUS[intent]:
             return (
-                f"That is not possible: order {order.id} is {order.status}, and you can only {TITLES[intent]} while the "
-                f"order is {STATUS[intent][0]}. Nothing was changed."
+                f"That is not possible: order {order.id} is {order.status}, and you can only {TITLES[intent]} while it "
+                f"is {STATUS[intent][0]}. Nothing was changed."
             )
         arguments: dict[str, Any] = {"order_id": order.id}
         match intent:

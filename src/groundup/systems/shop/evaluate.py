@@ -72,8 +72,9 @@ def evaluate(
 
     outcomes = [play(task, store, make, talkative=model is not None) for task in drawn]
     yield from _solved("the model" if model is not None else "the embedded clerk", outcomes)
-    lied = [(name, _lied(drawn, store, router, knowledge, liar)) for name, liar in LIARS.items()]
-    for name, played in lied:
+    each = tasks(store, count=1, seed=seed)  # what is to be seen does not depend on the order
+    for name, liar in LIARS.items():
+        played = _lied(each, store, router, knowledge, liar)
         yield Row("models that lie", f"violations of one that {name}, {len(played)} tasks", _violations(played))
 
 
