@@ -48,6 +48,7 @@ SEE = {
     "research": (290, "`groundup research`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),
+    "shop": (270, "`groundup shop`"),
 }
 """Of each extra, the MB to fetch beyond the core on Linux (`python -m benchmarks install`), and what it opens beside
 the units that import its packages."""

@@ -36,6 +36,7 @@ COMMANDS = {
     "llm": "llm",
     "copilot": "copilot",
     "research": "research",
+    "shop": "shop",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

@@ -6,7 +6,9 @@ computed from it says nothing about the real data, and is labelled.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import numpy as np
 
@@ -458,6 +460,80 @@ def bitext_support() -> Columns:
         "intent": np.array([intent for intent, _ in rows]),
         "category": np.array([category for _, category in rows]),
     }
+
+
+TAU_PRODUCTS = {
+    "T-Shirt": {"color": "blue red black".split(), "size": "S M L".split()},
+    "Water Bottle": {"capacity": "500ml 750ml 1000ml".split(), "material": ["glass", "stainless steel"]},
+    "Desk Lamp": {"color": "black silver".split(), "brightness": "low medium high".split()},
+    "Backpack": {"color": "green grey navy".split(), "size": "small large".split()},
+    "Headphones": {"type": "in-ear on-ear over-ear".split(), "connectivity": "wired wireless".split()},
+    "Bookshelf": {"material": "wood glass".split(), "height": ["3 ft", "4 ft", "5 ft"]},
+    "Wall Clock": {"type": "analog digital".split(), "diameter": ["8 inches", "10 inches", "14 inches"]},
+    "Yoga Mat": {"thickness": "4mm 6mm".split(), "color": "pink blue purple".split()},
+}
+
+
+def tau(name: str) -> str:
+    """The orders, products or users of a small shop, as τ-bench's JSON."""
+    from itertools import product
+
+    rng = np.random.default_rng(50)
+    products: dict[str, Any] = {}
+    for number, (title, options) in enumerate(TAU_PRODUCTS.items()):
+        base, variants = 20.0 + 40 * number, {}
+        for place, values in enumerate(list(product(*options.values()))[:8]):
+            item = f"{1_000_000_000 + 1000 * number + place}"
+            variants[item] = {
+                "item_id": item, "options": dict(zip(options, values, strict=True)), "available": place != 5,
+                "price": round(base + float(rng.integers(0, 1500)) / 100, 2),
+            }  # fmt: skip
+        id = f"{9_000_000_000 + number}"
+        products[id] = {"name": title, "product_id": id, "variants": variants}
+    users: dict[str, Any] = {}
+    orders: dict[str, Any] = {}
+    for number in range(60):
+        first = "Ada Ben Chloe Dev Elif Finn Grace Hugo".split()[number % 8]
+        last = "Okafor Lindgren Moreau Tanaka Silva".split()[number // 8 % 5]
+        id = f"{first}_{last}_{4000 + number}".lower()
+        address = {
+            "address1": f"{100 + number} Cedar Street", "address2": f"Suite {200 + number}", "city": "Austin",
+            "country": "USA", "state": "TX", "zip": f"{78_000 + number}",
+        }  # fmt: skip
+        paid: list[dict[str, Any]] = [
+            {"source": "gift_card", "balance": int(rng.integers(10, 400)), "id": f"gift_card_{1_000_000 + number}"},
+            {"source": "credit_card", "brand": "visa", "last_four": f"{1000 + number}",
+             "id": f"credit_card_{2_000_000 + number}"},
+            {"source": "paypal", "id": f"paypal_{3_000_000 + number}"},
+        ]  # fmt: skip
+        paid = paid[: 2 + number % 2]
+        own = [f"#W{7_000_000 + 2 * number + place}" for place in range(2)]
+        for order in own:
+            chosen = rng.permutation(len(products))[: int(rng.integers(1, 4))]
+            items = []
+            for title in (list(products.values())[int(place)] for place in chosen):
+                variant = list(title["variants"].values())[int(rng.integers(len(title["variants"])))]
+                items.append(
+                    {"name": title["name"], "product_id": title["product_id"], "item_id": variant["item_id"],
+                     "price": variant["price"], "options": variant["options"]}
+                )  # fmt: skip
+            total = round(sum(item["price"] for item in items), 2)
+            status = str(rng.choice(["pending", "delivered", "processed", "cancelled"], p=[0.42, 0.38, 0.1, 0.1]))
+            kinds = ["payment", "refund"] if status == "cancelled" else ["payment"]
+            method = paid[1]["id"]
+            orders[order] = {
+                "order_id": order, "user_id": id, "address": address, "items": items, "fulfillments": [],
+                "status": status,
+                "payment_history": [
+                    {"transaction_type": kind, "amount": total, "payment_method_id": method} for kind in kinds
+                ],
+            }  # fmt: skip
+        users[id] = {
+            "name": {"first_name": first, "last_name": last}, "address": address,
+            "email": f"{first}.{last}{4000 + number}@example.com".lower(),
+            "payment_methods": {method["id"]: method for method in paid}, "orders": own,
+        }  # fmt: skip
+    return json.dumps({"orders": orders, "products": products, "users": users}[name], indent=1)
 
 
 def bipia_attacks() -> Columns:

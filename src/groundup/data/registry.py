@@ -49,6 +49,31 @@ def _github(repository: str, commit: str, path: str) -> str:
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 
 
+_TAU = "sierra-research/tau-bench"
+_TAU_COMMIT = "59a200c6d575d595120f1cb70fea53cef0632f6b"
+_TAU_FILES = (
+    (
+        "orders",
+        "1,000 orders of a made-up shop, as JSON: items, address, status and payments.",
+        "2598a12586d28f2d6bd16bc86f4c800029b6af18e0abb5c475ef5c869c11ced1",
+        1_810_945,
+        "120 orders of made-up people, in the same layout.",
+    ),
+    (
+        "products",
+        "50 types of product of a made-up shop with 591 variants, as JSON: options, price, whether there are any left.",
+        "a9eabcc1a9742c5f5288c2779acce52b9308423383ed24706bbaf0889f762a0f",
+        172_258,
+        "8 types of product with 50 variants, in the same layout.",
+    ),
+    (
+        "users",
+        "500 customers of a made-up shop, as JSON: name, e-mail, address and payment methods.",
+        "6f4fd104cc5e80b92166c4035315c31532c6cea52a90dcdf18425ee7f87c2b82",
+        322_932,
+        "60 made-up people, in the same layout.",
+    ),
+)
 _CHUNKING = "brandonstarxel/chunking_evaluation"
 _CHUNKING_COMMIT = "d451fc4cf56e417b755994b4ca5212fd5057c0d2"
 _CHUNKING_PATH = "chunking_evaluation/evaluation_framework/general_evaluation_data"
@@ -285,6 +310,20 @@ _ENTRIES = (
         sha256="4360971d9ed1884ddc3480b66b50bd3a0ee4b0f5726d1baff6025c69fb854f07",
         size=560_931,
         stand_in="6,480 requests made of phrases, with the real intents.",
+    ),
+    *(
+        Entry(
+            f"tau_{name}",
+            what,
+            licence="MIT",
+            citation="Yao et al., τ-bench: A Benchmark for Tool-Agent-User Interaction in Real-World Domains (2024).",
+            file=f"retail/{name}.json",
+            url=_github(_TAU, _TAU_COMMIT, f"tau_bench/envs/retail/data/{name}.json"),
+            sha256=sha256,
+            size=size,
+            stand_in=stand_in,
+        )
+        for name, what, sha256, size, stand_in in _TAU_FILES
     ),
     Entry(
         "bipia_attacks",

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import WebUnavailable
 from groundup.knowledge import unwrapped
+from groundup.llm.instructions import blanked, orders
 from groundup.secrets import hide
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, assemble, prompt, sentences
 from groundup.systems.research.calls import call
-from groundup.systems.research.instructions import blanked, orders
 from groundup.systems.research.planning import query
 from groundup.systems.research.state import Cost, LeftOut, Note, Source
 from groundup.systems.research.verifying import disagree, held
