@@ -75,10 +75,10 @@ def _searxng(query: str, k: int) -> list[Hit]:
 
 
 def searxng_address() -> str:
-    """Where SearXNG is.
+    """The address of SearXNG.
 
     Raises:
-        UsageError: `GROUNDUP_SEARXNG` does not say so, or with a password.
+        UsageError: `GROUNDUP_SEARXNG` is not set, is no address, or has a password.
     """
     address = os.environ.get("GROUNDUP_SEARXNG", "").strip().rstrip("/")
     parts = urlsplit(address)
