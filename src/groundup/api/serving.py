@@ -70,10 +70,10 @@ def serve(
 def _ended_by_sigterm() -> Iterator[None]:
     """Make SIGTERM end the block as Ctrl-C does, so that it stops the page's process, too."""
 
-    def asked(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, asked)
+    before = signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:

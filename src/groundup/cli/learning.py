@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 THEN = 5
-"""How many units `next` names after the first."""
+"""The number of units that `next` names after the first."""
 
 
 @click.command("map", epilog="Example: groundup map --all")

@@ -196,9 +196,9 @@ class Course:
         text = text.strip("\n") + "\n"
         path, before = self.workspace.exercise(unit.id), self.workspace.read_exercise(unit.id)
         if before is not None and before.strip() == text.strip():
-            return f"{path} is like this already."
+            return f"{path} holds this text already."
         if before is not None and text.strip() == write_exercise(unit).strip():
-            return f"{path} is left as it is: nothing is written in this cell yet."
+            return f"{path} is unchanged: this cell holds no code of yours yet."
         self.workspace.create()
         backup = self.workspace.back_up(unit.id)
         self.workspace.write_exercise(unit.id, text)
@@ -227,7 +227,7 @@ class Course:
         source = self.workspace.read_exercise(unit.id)
         if source is None:
             raise UsageError(
-                f"There is nothing to check: {self.workspace.exercise(unit.id)} does not exist. "
+                f"{self.workspace.exercise(unit.id)} does not exist, so there is no code to check. "
                 f"`groundup start {unit.id}` writes it."
             )
         overlay = self.mine(without=unit.id) if mine else {}
@@ -340,7 +340,7 @@ class Course:
 
         unit = self.catalogue.unit(name)
         if not unit.labs:
-            raise UsageError(f"The unit {unit.id} has no lab.")
+            raise UsageError(f"The unit {unit.id} has no lab. Choose another unit.")
         chosen = unit.lab(lab).name if lab else unit.labs[0].name
         self.workspace.create()
         report = run_lab(
@@ -389,7 +389,7 @@ class Course:
         source = self.ledger.source(event.code_sha256)
         if source is None or event.unit not in self.catalogue.units:
             missing = "its source" if source is None else f"the unit {event.unit}"
-            return Replayed(event, then, None, (f"{missing} is not there any more",), False)
+            return Replayed(event, then, None, (f"{missing} is missing now",), False)
         unit = self.catalogue.units[event.unit]
         mine = self.mine() if then.mine else {}
         overlay = {unit_id: text for unit_id, text in mine.items() if unit_id in then.mine}

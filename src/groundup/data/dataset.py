@@ -16,7 +16,7 @@ Source = Literal["cache", "mirror", "download", "generated"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a dataset came from; it goes wherever a number computed from the dataset goes.
+    """The origin of a dataset; it accompanies every number computed from the dataset.
 
     Attributes:
         name: the dataset's name in the registry.
@@ -91,7 +91,7 @@ class Dataset:
         return len(next(iter(self.columns.values()))) if self.columns else len(self.text)
 
     def missing(self, column: str) -> np.ndarray:
-        """Where a column has no value: NaN in a numeric column, the empty string in a text column.
+        """A mask of missing values: NaN in a numeric column, the empty string in a text column.
 
         Returns:
             A bool array of the column's shape.

@@ -20,9 +20,9 @@ from groundup.data.registry import Entry
 from groundup.errors import DataUnavailable
 
 CONNECT_SECONDS = 3.0
-"""How long to wait for a server before the machine counts as offline."""
+"""The wait for a server; after it, the machine counts as offline."""
 READ_SECONDS = 15.0
-"""How long a download may stand still."""
+"""The longest pause of a download."""
 
 
 class DataWarning(UserWarning):

@@ -374,7 +374,7 @@ def _hits(scores: np.ndarray) -> Found:
 
 
 def _points(scores: np.ndarray) -> np.ndarray:
-    """How far each score stands out."""
+    """The distance of each score from the usual one."""
     return (scores - scores.mean()) / (scores.std() or 1.0)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What one result must be over the seeds. Made by `expect`.
+    """The bar of one result over the seeds. Made by `expect`.
 
     Attributes:
         metric: the result's name.

@@ -76,7 +76,7 @@ def is_lost(expectation: Expectation, seeds: Sequence[int], results: Values, bas
 
 
 def exceptions(seeds: int) -> int:
-    """How many of so many seeds may miss the bar."""
+    """The number of seeds that may miss the bar."""
     return 0 if seeds < 3 else max(1, seeds // 5)
 
 

@@ -1,4 +1,4 @@
-"""What the events of all seeds add up to."""
+"""The summary of the events of all seeds."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ TIE = 0.002  # what the order of the sources, and then meaning, count where all 
 
 
 def _subject(source: str) -> set[str]:
-    """What a source is about; that a log's file is called `crash.log` makes none of its lines a crash."""
+    """The subject of a source, without the name of a log: the name `crash.log` makes no line a crash."""
     calm = source.startswith(LOG) and EVIDENCE not in source
     return _terms(source) - ({"fail"} if calm else set())
 

@@ -70,7 +70,7 @@ class Grounder:
     def __init__(self, passages: Sequence[Passage], *, threshold: float = THRESHOLD) -> None:
         self.passages, self.threshold = passages, threshold
         self.reply = ""
-        self._done = 0  # characters of the reply that were given out
+        self._done = 0  # characters of the reply that are grounded
 
     def feed(self, piece: str) -> list[Grounded]:
         """Take the next piece of the reply.
@@ -79,13 +79,13 @@ class Grounder:
         """
         self.reply += piece
         spans = sentences(self.reply[self._done :])
-        return self._given(spans[-1][0]) if len(spans) > 1 else []
+        return self._ground(spans[-1][0]) if len(spans) > 1 else []
 
     def close(self) -> list[Grounded]:
         """The rest, after the last piece."""
-        return self._given(len(self.reply) - self._done)
+        return self._ground(len(self.reply) - self._done)
 
-    def _given(self, length: int) -> list[Grounded]:
+    def _ground(self, length: int) -> list[Grounded]:
         part = self.reply[self._done : self._done + length]
         self._done += length
         return ground(part, self.passages, threshold=self.threshold)

@@ -49,7 +49,7 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n|\Z")
 
 
 def orders(text: str) -> list[tuple[int, int]]:
-    """Where a text gives orders to a model: from such a sentence to the end of its paragraph, and comments of HTML."""
+    """The spans of orders to a model: from such a sentence to the end of its paragraph, and comments of HTML."""
     places = [match.span() for match in _COMMENT.finditer(text)]
     for start, end in sentences(text):
         sentence = text[start:end]

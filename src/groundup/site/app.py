@@ -51,7 +51,7 @@ STATUS_WORDS = {
 
 
 class Site:
-    """What all requests share: the course, what runs in the background, and how a page is made.
+    """The state shared by all requests: the course, the background tasks, and the making of pages.
 
     Args:
         course: the learner's course; whoever made it closes it.

@@ -85,7 +85,7 @@ class Checks:
 
     def _results(self, unit_id: str, verdict: Verdict) -> None:
         """Announce the results of the checks during the search for the mistake."""
-        self._so_far[unit_id] = f"{summary(verdict)} Looking for the mistake…"
+        self._so_far[unit_id] = f"{summary(verdict)} Searching for the mistake…"
         self.channel.publish("checking", unit=unit_id)
 
     def _end(self, unit_id: str, future: Future[Verdict | None], verdict: Verdict | None) -> None:

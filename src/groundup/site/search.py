@@ -160,7 +160,7 @@ def _match(document: Document, words: list[str]) -> Hit | None:
 
 
 def _count(word: str, pattern: re.Pattern[str], text: str) -> int:
-    """How often the word begins a word of the text, up to `ENOUGH`. Most texts are ruled out by a plain search."""
+    """The number of words of the text that begin with the word, up to `ENOUGH`. A plain search rules most texts out."""
     return sum(1 for _ in islice(pattern.finditer(text), ENOUGH)) if word in text else 0
 
 

@@ -1,4 +1,4 @@
-"""Where the learner stands, worked out again only when the ledger, an exercise or a unit's checks have changed."""
+"""The learner's progress, computed again only after a change of the ledger, an exercise or a unit's checks."""
 
 from __future__ import annotations
 

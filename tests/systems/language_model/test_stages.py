@@ -56,7 +56,7 @@ def test_a_stage_that_was_killed_goes_on_with_the_same_curve_and_weights(stage, 
     left = latest(run.path / stage)
     assert left is not None
     assert left.step == 2
-    with pytest.raises(StoreError, match=rf"is at step 2 of {whole.step}. Go on: groundup llm {stage}"):
+    with pytest.raises(StoreError, match=rf"is at step 2 of {whole.step}. Continue: groundup llm {stage}"):
         run.need(stage)
     getattr(stages, stage)(run, Options())
     assert curve(run, stage) == whole.document["curve"]
@@ -87,8 +87,8 @@ def damaged(run: RunFolder, stage: str, name: str, change) -> Path:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("tensors.safetensors", lambda data: data[:-8] + b"\xff" * 8, "its SHA-256 is another"),
-        ("tensors.safetensors", lambda data: data[: len(data) // 2], "its SHA-256 is another"),
+        ("tensors.safetensors", lambda data: data[:-8] + b"\xff" * 8, "its SHA-256 differs"),
+        ("tensors.safetensors", lambda data: data[: len(data) // 2], "its SHA-256 differs"),
         ("checkpoint.json", lambda data: data.replace(b'"step": 2', b'"step": 3'), "was changed after it was written"),
         ("checkpoint.json", lambda data: data[:40], "is damaged"),
         ("checkpoint.json", lambda data: b"[]", "must be of format 1"),

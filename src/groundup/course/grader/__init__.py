@@ -207,10 +207,10 @@ class Ready:
         """The temporary folder of a process that is ready for this very request, and the socket to it."""
         key = _key(request)
         with self._lock:
-            for one in self._waiting:
-                if one[0] == key and time.monotonic() - one[1] < READY_SECONDS:
-                    self._waiting.remove(one)
-                    return one[2:]
+            for entry in self._waiting:
+                if entry[0] == key and time.monotonic() - entry[1] < READY_SECONDS:
+                    self._waiting.remove(entry)
+                    return entry[2:]
         return None
 
     def later(self, zygote: pool.Zygote, requests: list[Request]) -> None:

@@ -28,7 +28,7 @@ def command(runtime: str, *arguments: str) -> list[str]:
 
 
 def allowed_seconds(request: Request) -> float:
-    """How long the supervisor may take at most; beyond that it is broken itself."""
+    """The longest time of a supervisor; after it, the supervisor itself counts as broken."""
     from groundup.course.grader.run import BUSY, START_SECONDS
 
     return START_SECONDS + request["limits"]["seconds"] + BUSY * request["diagnosis_seconds"] + MARGIN_SECONDS

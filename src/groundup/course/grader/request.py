@@ -1,4 +1,4 @@
-"""What the grader asks of a worker: plain data, so that it travels as JSON."""
+"""The grader's request to a worker: plain data, which travels as JSON."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def label(unit: Unit) -> str:
 
 
 def rules(unit: Unit) -> list[Rule]:
-    """What the unit forbids."""
+    """The names that the unit forbids."""
     return [{"name": forbidden.name, "why": forbidden.why} for forbidden in unit.forbidden]
 
 

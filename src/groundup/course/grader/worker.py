@@ -59,7 +59,7 @@ def preload(runtime: str) -> None:
 
 
 def imported_by_units(runtime: str) -> list[str]:
-    """What the implementations and checks of a runtime's units import first, of other packages: slow to import.
+    """The slow third-party packages that implementations and checks of a runtime's units import.
 
     Read from the files' text, because nothing of a unit may run here.
     """

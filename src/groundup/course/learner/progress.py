@@ -61,18 +61,18 @@ def unit_state(unit: Unit, workspace: Workspace, record: UnitRecord | None) -> U
     passes = record.passes if record else frozenset()
     if source is None:
         if passes:
-            return state("stale", f"It passed, but {workspace.exercise(unit.id)} is gone.")
+            return state("stale", f"It passed, but {workspace.exercise(unit.id)} is missing.")
         return state("new", f"`groundup start {unit.id}` writes the exercise.")
     code = sha256_text(source)
     if (code, unit.checks_sha256) in passes:
-        return state("passed", "The code that is there now passed every check.")
+        return state("passed", "Your present code passed every check.")
     if passes:
         changed = "checks have" if any(code == passed for passed, _ in passes) else "code has"
         return state(
             "stale", f"It passed, but the {changed} changed since. `groundup check {unit.id}` judges it again."
         )
     if last is None or last.outcome == "not_attempted":
-        return state("started", "The exercise is waiting for your code.")
+        return state("started", "The exercise waits for your code.")
     return state("failed", "The last verdict was not a pass.")
 
 

@@ -122,12 +122,14 @@ class Catalogue:
             if len(found) == 1:
                 return found[0]
             if found:
-                raise UsageError(f"The unit name '{name}' fits {', '.join(found)}. Write one of them in full.")
+                raise UsageError(f"The unit name '{name}' fits {', '.join(found)}. Name one of them in full.")
         raise UnknownName("unit", name, ids)
 
     def unit(self, name: str) -> Unit:
         """The unit of this release with this name. Raises UnknownName, or UsageError if it is only planned."""
         unit_id = self.resolve(name)
         if unit_id not in self.units:
-            raise UsageError(f"The unit {unit_id} is planned, not in this release. `groundup map` shows what is.")
+            raise UsageError(
+                f"The unit {unit_id} is planned, not in this release. `groundup map` lists the units of this release."
+            )
         return self.units[unit_id]

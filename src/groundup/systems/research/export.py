@@ -34,7 +34,7 @@ def to_markdown(report: Report) -> str:
 
 
 def silence(report: Report) -> str:
-    """What a report says where no source does."""
+    """The words of a report without a source."""
     return SILENT_WEB if report.web else SILENT
 
 
@@ -44,7 +44,7 @@ def marks(line: Line) -> str:
 
 
 def remarks(report: Report) -> list[tuple[str, list[str]]]:
-    """What a reader must know beside what was found: titles with texts."""
+    """Remarks for the reader beside the result: titles with texts."""
     titled: list[tuple[str, list[str]]] = []
     if report.gaps and (not report.abstained or len(report.plan) > 1):
         titled.append(("Nothing was found on", list(report.gaps)))
@@ -94,7 +94,7 @@ def to_html(report: Report) -> str:
 
 
 def _place(source: Citation) -> str:
-    """Where it is; a page leads to its address, which only http or https can begin (`web.addresses`)."""
+    """The place of a source; a page links its address, which begins with http or https (`web.addresses`)."""
     code = f"<code>{escape(source.where)}</code>"
     return f'<a href="{escape(source.document)}" rel="nofollow noreferrer">{code}</a>' if source.accessed else code
 
@@ -122,7 +122,7 @@ def to_bibtex(report: Report) -> str:
 
 
 def _under(source: Citation) -> str:
-    """What stands behind a place: what it is under, and when a page was read."""
+    """The words behind a place: its headings, and the time at which a page was read."""
     return "".join(f", {text}" for text in (source.headings, source.accessed and f"read {source.accessed}") if text)
 
 

@@ -153,7 +153,7 @@ def sentence(line: dict[str, Any]) -> str:
 
 
 def remarks(report: dict[str, Any]) -> None:
-    """What a reader must know beside what was found."""
+    """Remarks for the reader beside the result."""
     for gap in report["gaps"] if len(report["plan"]) > 1 or not report["abstained"] else []:
         st.warning(f"Nothing was found on: {plain(gap)}")
     for what in dict.fromkeys(done["what"] for done in report["trace"] if done["node"] == "web"):
@@ -213,7 +213,7 @@ def show_sources(client: Client) -> None:
 
 
 def show_costs(client: Client) -> None:
-    """What the calls of models took."""
+    """The cost of model calls."""
     costs = client.get("/costs")
     rows = costs["rows"]
     if not rows:

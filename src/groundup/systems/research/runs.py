@@ -179,7 +179,7 @@ class Research:
         return id
 
     def run(self, id: str, *, until: str = "") -> Iterator[Step]:
-        """Go on with a run to its end, telling each step as soon as it is on the disk; none for one that is done.
+        """Continue a run to its end; yield each step once it is on the disk, and none for a finished run.
 
         Args:
             id: the run, or the beginning of its id.
@@ -261,7 +261,7 @@ class Research:
         return make_report(run.id, run.begun, state, run.web)
 
     def replayed(self, id: str) -> Web:
-        """What a run read of the web, as a source for another run; nothing else is read.
+        """The pages that a run read, as the only source of another run.
 
         Raises:
             UnknownName: there is no such run.

@@ -73,7 +73,7 @@ def resolved(host: str, port: int) -> list[str]:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """What the system's resolver says of a name, which may also be a number in any notation."""
+    """The addresses of a name by the system's resolver; a name may be a number in any notation."""
     entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries))
 

@@ -35,7 +35,7 @@ _FAILED = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolEr
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a page may take.
+    """The limits of a page.
 
     Attributes:
         seconds: for a page with its redirects and robots.txt, from name to last byte.
@@ -113,7 +113,7 @@ class Fetcher:
 
 
 def _moved(response: httpcore.Response) -> str:
-    """Where a redirect leads; empty for all else."""
+    """The target of a redirect; empty for any other response."""
     return header(response, "location") if response.status in _MOVED else ""
 
 

@@ -153,7 +153,7 @@ def _best(chunks: Sequence[Passage], query: str, k: int, embedder: Any) -> list[
 
 
 def _under(page: Page, headings: str) -> str:
-    """What a passage stands under: the page's title, unless its first heading says the same."""
+    """The headings above a passage, with the page's title unless the first heading repeats it."""
     same = not page.title or headings.split(" > ")[0] == page.title
     return headings if same else f"{page.title} > {headings}" if headings else page.title
 

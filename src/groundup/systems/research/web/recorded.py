@@ -109,7 +109,7 @@ class Kept:
         self.name = f"run:{run}" if source is None else source.name
 
     def search(self, query: str, k: int) -> list[Hit]:
-        """What a search found, then or now."""
+        """The hits of a search, recorded or new."""
         with self.held():
             row = self.database.execute(
                 "SELECT found FROM searches WHERE run = ? AND query = ?", (self.run, query)

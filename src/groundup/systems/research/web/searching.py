@@ -75,10 +75,10 @@ def _searxng(query: str, k: int) -> list[Hit]:
 
 
 def searxng_address() -> str:
-    """Where SearXNG is.
+    """The address of SearXNG.
 
     Raises:
-        UsageError: `GROUNDUP_SEARXNG` does not say so, or with a password.
+        UsageError: `GROUNDUP_SEARXNG` is not set, is no address, or has a password.
     """
     address = os.environ.get("GROUNDUP_SEARXNG", "").strip().rstrip("/")
     parts = urlsplit(address)
@@ -107,7 +107,7 @@ def _duckduckgo(query: str, k: int) -> list[Hit]:
 
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
     status_texts = {202: "it asks whether you are a person; wait, or use another server"}
-    page = _asked("duckduckgo", DUCKDUCKGO, status_texts, headers, urlencode({"q": query}).encode())
+    page = _response("duckduckgo", DUCKDUCKGO, status_texts, headers, urlencode({"q": query}).encode())
     tree = html.document_fromstring(b"<html>" + page, parser=html.HTMLParser(encoding="utf-8"))
     hits = []
     for link in tree.iterfind(".//a[@href]"):
@@ -156,7 +156,7 @@ def _json(
     content: bytes | None = None,
 ) -> Any:
     sent = {"Accept": "application/json", **(headers or {})}
-    return json.loads(_asked(name, address, status_texts or {}, sent, content))
+    return json.loads(_response(name, address, status_texts or {}, sent, content))
 
 
 _USUAL = {
@@ -165,7 +165,7 @@ _USUAL = {
 }  # fmt: skip
 
 
-def _asked(
+def _response(
     name: str, address: str, status_texts: Mapping[int, str], headers: Mapping[str, str], content: bytes | None
 ) -> bytes:
     method, deadline = "GET" if content is None else "POST", time.monotonic() + SECONDS
