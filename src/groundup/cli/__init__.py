@@ -36,6 +36,7 @@ COMMANDS = {
     "llm": "llm",
     "copilot": "copilot",
     "research": "research",
+    "sentinel": "sentinel",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

@@ -460,7 +460,8 @@ def attack_techniques(path: Path) -> Columns:
         if chains and not value.get("revoked") and "deprecated" not in text[:80]:
             id = meta["external_id"]
             name = value["value"].removesuffix(f" - {id}")
-            rows.append((id, name, text, ", ".join(dict.fromkeys(chains)), meta["refs"][0]))
+            url = f"https://attack.mitre.org/techniques/{id.replace('.', '/')}"
+            rows.append((id, name, text, ", ".join(dict.fromkeys(chains)), url))
     return _named(rows, "id", "name", "text", "tactics", "url")
 
 

@@ -41,7 +41,15 @@ ASKS = (
     "account auth bank billing confirm login mail office pay secure security service signin support update verify "
     "wallet web"
 ).split()
-COUNTED = ("characters", "digits", "hyphens", "consonants in a row", "bits of a character", "words that ask", "labels")
+COUNTED = (
+    "characters",
+    "digits",
+    "hyphens",
+    "consonants in a row",
+    "bits of entropy",
+    "words that ask",
+    "labels",
+)
 LOOKALIKE, DISGUISED, NUMBER, OWN = 0.95, 0.9, 0.7, 0.05  # scores by rule
 GIVEN_AWAY = ("tk", "ml", "ga", "cf", "gq")  # countries whose domains cost nothing for years
 _HOST = re.compile(r"[\w.-]+(?<![.-])\Z")
@@ -73,15 +81,15 @@ def parse(url: str) -> Address:
     Raises:
         UsageError: it is too long, of another scheme than HTTP, or has no host.
     """
-    text = url.strip()
+    # As a browser does: backslashes are slashes, and tabs and line ends are nothing.
+    text = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")
     if len(text) > LONGEST:
         raise UsageError(f"url must have at most {LONGEST:,} characters, got {len(text):,}. Give the host alone.")
     example = "For example: https://example.com/login"
     if "://" not in text:
         text = f"http://{text}"
     try:
-        # As a browser does: backslashes are slashes, and tabs and line ends are nothing.
-        parts = urlsplit(re.sub(r"[\t\r\n]", "", text).replace("\\", "/"))
+        parts = urlsplit(text)
         host, scheme = (parts.hostname or "").rstrip("."), parts.scheme
     except ValueError as error:
         raise UsageError(f"url must be an address, got '{url[:200]}' ({error}). {example}") from error

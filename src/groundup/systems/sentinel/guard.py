@@ -9,6 +9,7 @@ Both are of `production/guardrails`, trained here on texts of this field, where 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,16 @@ class PromptGuard:
 
     def flags(self, text: str) -> bool:
         """Whether a text reads like orders to a model, in any of the ways in which it may be meant."""
-        return self.detector.flags(text)
+        return any(self.detector.flags(each) for each in {text, _closed(text)})
 
     def redacted(self, text: str) -> str:
         """A text without personal data and without what nobody sees."""
         return Vault().redact(normalise(text))
+
+
+def _closed(text: str) -> str:
+    """A text that is written letter by letter ("i g n o r e") without the spaces between; any other one as it is."""
+    words = text.split()
+    if len(words) < 8 or sum(len(word) == 1 for word in words) < 0.7 * len(words):
+        return text
+    return re.sub(r" {2,}", " ", re.sub(r"(?<=\S) (?=\S)", "", text))

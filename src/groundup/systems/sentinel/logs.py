@@ -36,6 +36,7 @@ SMOOTHING = 0.1
 KNOWN = 0.5  # the share of lines that the model must know, to say anything
 LEAST = 20  # normal sessions that a model can be made of
 QUANTILES, SCORES = (0.5, 0.95, 0.995), (0.0, 0.5, 1.0)
+CHANCE = 0.1  # the score of a log in which no more stands out than false alarms would
 START, END = "^", "$"
 _BLOCK = re.compile(r"\bblk_-?\d+")
 _PROCESS = re.compile(r"\b[\w.-]+\[\d+\](?=:)")
@@ -167,7 +168,7 @@ class Profile:
     def judge(self, found: Sequence[Session]) -> LogReport:
         """The score of a log: that of its most surprising session.
 
-        Where no more sessions stand out than false alarms alone would give, the score stays below one half.
+        Where no more sessions stand out than false alarms alone would give, the score stays low.
         """
         lines = [line for session in found for line in session.templates]
         known = sum(line in self.templates for line in lines) / max(1, len(lines))
@@ -183,7 +184,7 @@ class Profile:
         worst = self.score(surprising[0][0])
         chance = len(alarms) <= expected + 2 * math.sqrt(expected) and len(found) > 1 / (1 - QUANTILES[1])
         far = surprising[0][0] > 2 * self.knots[2]
-        score = min(worst, 0.45) if chance and not far else worst
+        score = min(worst, CHANCE) if chance and not far else worst
         evidence = [f"{len(alarms)} of {len(found)} sessions stand out; {expected:.1f} of as many normal ones would."]
         evidence += [f"{each.name}: {each.why}" for each in alarms[:3]]
         return LogReport(Judgement(score, tuple(evidence)), tuple(alarms), len(found), known)
