@@ -23,9 +23,7 @@ def scanner() -> Scanner:
 def lists() -> Catalogue:
     """A few techniques and a vulnerability, with what they are used with."""
     techniques = [
-        Technique(
-            "T1190", "Exploit Public-Facing Application", "Weaknesses are used. And more.", "initial-access", "u1"
-        ),
+        Technique("T1190", "Exploit Public-Facing Application", "Weaknesses are used. So.", "access", "https://a/1"),
         Technique("T1566.002", "Spearphishing Link", "Mail with a link is sent.", "initial-access", "https://a/T1566"),
         Technique("T1583.001", "Domains", "Domains are acquired.", "resource-development", "https://a/T1583"),
     ]

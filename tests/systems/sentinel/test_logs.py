@@ -22,7 +22,7 @@ def own() -> Profile:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("Dec 10 06:55:46 gate sshd[9]: Failed password for ada from 10.0.0.1 port 22", "failed password for from port"),
+        ("Dec 10 06:55:46 gate sshd[9]: Failed password for ada from 10.0.0.1 port 2", "failed password for from port"),
         ("081109 203615 INFO dfs.Node: Received block blk_-16 of size 9 from /10.0.0.1", "received block of size from"),
         ("no header: here", "no header here"),
         ("1234", "-"),

@@ -63,7 +63,7 @@ def test_of_a_log_of_an_unknown_kind_the_risk_is_unknown(scanner: Scanner):
         ({}, r"scan must be given a url, a screenshot or a log, got none"),
         ({"screenshot": b"GIF89a"}, r"screenshot must be a picture in PNG, JPEG or WebP, and it cannot be read"),
         ({"screenshot": b"x" * ((20 << 20) + 1)}, r"screenshot must have at most 20,971,520 bytes, got 20,971,521"),
-        ({"screenshot": bomb(60_000)}, r"screenshot must have at most 40,000,000 pixels, got 60,000 × 60,000"),
+        ({"screenshot": bomb(60_000)}, r"screenshot must have at most 40,000,000 pixels, and it has more"),
         ({"screenshot": png()[:90]}, r"screenshot must be a picture in PNG, JPEG or WebP, and it cannot be read"),
         ({"log": b"\x00" * 9}, r"log must be text, and it holds zero bytes"),
         ({"log": b"x" * ((50 << 20) + 1)}, r"log must have at most 52,428,800 bytes"),

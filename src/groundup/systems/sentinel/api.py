@@ -29,7 +29,9 @@ from groundup.systems.sentinel.intelligence import LONGEST as LONGEST_QUESTION
 from groundup.systems.sentinel.service import Sentinel, Settings, document
 
 T = TypeVar("T")
-Id = Annotated[str, Field(pattern=r"^[0-9a-f]{1,8}$", description="A case's id, or the beginning of it.")]
+Id = Annotated[
+    str, Field(pattern=r"^[0-9a-f]{1,8}$", description="A case's id, or its beginning.", examples=["3f2a91c0"])
+]
 Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S", examples=["ada"])]
 
 
@@ -54,9 +56,9 @@ class Decide(Sent):
     """A decision that a person has confirmed."""
 
     case: Id
-    action: Literal["block", "allow", "quarantine"]
+    action: Literal["block", "allow", "quarantine"] = Field(examples=["block"])
     by: Person
-    confirm: bool = Field(description="True once a person has confirmed it.")
+    confirm: bool = Field(description="True once a person has confirmed it.", examples=[True])
 
 
 class Undo(Sent):

@@ -7,17 +7,28 @@ in them becomes a link, draws a picture from another machine, or poses as a part
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import streamlit as st
 
+from groundup.api import page
 from groundup.api.client import Client, Refused
-from groundup.api.page import connected, guarded, plain
+from groundup.api.page import connected, guarded
 
 API = "http://127.0.0.1:8620"
-MARKS = {"high": "🔴", "medium": "🟠", "low": "🟢", "unknown": "⚪"}
+MARKS = {"high": ":red[●]", "medium": ":orange[●]", "low": ":green[●]", "unknown": ":gray[●]"}
 NAMES = {"vision": "Screenshot", "url": "URL", "logs": "Log"}
 DONE = {"block": "blocked", "allow": "allowed", "quarantine": "quarantined"}
+
+
+def plain(text: str) -> str:
+    """Text from outside for a place that reads Markdown, with its addresses defanged, as the field writes them.
+
+    Streamlit makes a link of whatever looks like an address or a mailbox, also where each of its marks is escaped.
+    """
+    text = re.sub(r"\bhttp(?=s?:)", "hxxp", text, flags=re.IGNORECASE)
+    return page.plain(re.sub(r"\bwww\.", "www[.]", text, flags=re.IGNORECASE).replace("@", "[@]"))
 
 
 def main() -> None:
@@ -81,8 +92,8 @@ def show_case(client: Client, case: dict[str, Any] | None) -> None:
         st.caption(kind)
         st.code(text, language=None, wrap_lines=True)
     columns = st.columns(4)
-    risk = "unknown" if found["risk"] is None else f"{found['risk']:.2f}"
-    columns[0].metric("Risk", f"{MARKS[found['level']]} {found['level']}", risk, delta_color="off", delta_arrow="off")
+    risk = "" if found["risk"] is None else f"{found['risk']:.2f}"
+    columns[0].metric(f"{MARKS[found['level']]} Risk", f"{found['level']} {risk}".strip())
     for column, (name, label) in zip(columns[1:], NAMES.items(), strict=True):
         score = found["scores"][name]
         column.metric(label, "unknown" if score is None else f"{score:.2f}")

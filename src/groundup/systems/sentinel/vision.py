@@ -48,13 +48,10 @@ def open_screenshot(data: bytes) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the rule on pixels below is stricter
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
-            raise UsageError(
-                f"screenshot must have at most {MOST_PIXELS:,} pixels, got {image.width:,} × {image.height:,}. "
-                "Reduce it first."
-            )
+            raise Image.DecompressionBombError(f"{image.width:,} × {image.height:,}")
         return screen(image)
-    except UsageError:
-        raise
+    except Image.DecompressionBombError as error:  # Pillow's own, too, which comes before a size is known
+        raise UsageError(f"screenshot must have at most {MOST_PIXELS:,} pixels, and it has more. Reduce it.") from error
     # What Pillow raises on damaged files is not one family: OSError, SyntaxError, ValueError, struct.error and others.
     except Exception as error:
         raise UsageError(
