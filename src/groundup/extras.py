@@ -46,6 +46,7 @@ SEE = {
     "local-llm": (34, "with `copilot` or `research`, `--model local:smollm2`"),
     "mlflow": (122, "the runs of labs in MLflow"),
     "research": (290, "`groundup research`"),
+    "sentinel": (3300, "`groundup sentinel`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),
     "shop": (270, "`groundup shop`"),

@@ -37,6 +37,7 @@ COMMANDS = {
     "copilot": "copilot",
     "research": "research",
     "shop": "shop",
+    "sentinel": "sentinel",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",

@@ -609,3 +609,63 @@ def sst2() -> Columns:
         for praised in positive
     ]
     return {"sentence": np.array(sentences), "positive": positive.astype(int)}
+
+
+def phishing_screens(fake: bool) -> Columns:
+    """A bar above a form, in noise; a fake one has loud colours."""
+    rng = np.random.default_rng(64 + fake)
+    pixels = rng.normal(225, 12, (600, 64, 64, 3))
+    for row in range(600):
+        height, left = int(rng.integers(5, 12)), int(rng.integers(8, 30))
+        pixels[row, :height] = rng.integers(120, 256, 3) if fake else rng.integers(0, 120, 3)
+        pixels[row, 24:48, left : left + 26] = (250, 250, 250)
+        pixels[row, 40:45, left + 3 : left + 23] = rng.integers(100, 256, 3) if fake else rng.integers(0, 100, 3)
+    return {
+        "pixels": np.clip(pixels, 0, 255).astype(np.uint8),
+        "brand": np.array([f"brand{row % 20}" for row in range(600)]),
+        "width": rng.integers(800, 1600, 600),
+        "height": rng.integers(600, 1200, 600),
+    }
+
+
+def _hosts(count: int, seed: int, phishing: bool) -> list[str]:
+    """Made-up host names; those of phishing have hyphens, figures, and words that ask for a password."""
+    rng = np.random.default_rng(seed)
+    asks, ends = ("login", "secure", "verify", "account"), ("top", "cfd", "com")
+    hosts = []
+    for number in range(count):
+        first, second = rng.choice(WORDS, 2)
+        ask, end = asks[rng.integers(4)], ends[rng.integers(3)]
+        hosts.append(
+            f"{first}-{ask}{rng.integers(10, 99)}-{number}.{end}" if phishing else f"{first}{second}{number}.org"
+        )
+    return hosts
+
+
+def phishing_urls() -> Columns:
+    """URLs of made-up names, nine in ten phishing."""
+    phishing = np.arange(2000) % 10 > 0
+    bad, good = _hosts(2000, 1, True), _hosts(2000, 2, False)
+    urls = [f"https://{bad[i]}/sign-in" if phishing[i] else f"https://www.{good[i]}" for i in range(2000)]
+    return {"url": np.array(urls), "phishing": phishing}
+
+
+def phishing_urls_jpcert() -> Columns:
+    """URLs of made-up names."""
+    return {"url": np.array([f"https://{host}/jp" for host in _hosts(1000, 3, True)])}
+
+
+def popular_hosts() -> Columns:
+    """Made-up names."""
+    return {"host": np.array(_hosts(2000, 4, False))}
+
+
+def hdfs_sessions() -> Columns:
+    """Sessions of open, write, check and close; an anomaly breaks off after the first write, in an error."""
+    rng = np.random.default_rng(5)
+    anomaly = rng.random(2000) < 0.05
+    sessions = []
+    for bad in anomaly:
+        writes = ["writing <*>"] * int(rng.integers(1, 4))
+        sessions.append(["opening <*>", *writes, *(["error on <*>"] if bad else ["checked <*>", "closing <*>"])])
+    return {"templates": np.array(["\n".join(lines) for lines in sessions]), "anomaly": anomaly}

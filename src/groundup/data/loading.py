@@ -12,7 +12,7 @@ from groundup.data import generated, readers
 from groundup.data.dataset import Dataset, Provenance
 from groundup.data.fetch import NotFound, find
 from groundup.data.registry import REGISTRY, Entry
-from groundup.errors import UnknownName, UsageError
+from groundup.errors import DataUnavailable, UnknownName, UsageError
 
 _READERS: Mapping[str, Callable[..., Any]] = {
     "titanic": readers.titanic,
@@ -36,6 +36,14 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "bipia_attacks": readers.bipia_attacks,
     "instructions": readers.instructions,
     "sst2": readers.sst2,
+    **dict.fromkeys(("phishing_screens_real", "phishing_screens_fake"), readers.phishing_screens),
+    "phishing_urls": readers.phishing_urls,
+    "phishing_urls_jpcert": readers.phishing_urls_jpcert,
+    "popular_hosts": readers.popular_hosts,
+    "hdfs_sessions": readers.hdfs_sessions,
+    "attack_techniques": readers.attack_techniques,
+    "known_exploited": readers.known_exploited,
+    "exploited_techniques": readers.exploited_techniques,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "moons": generated.moons,
@@ -61,6 +69,12 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "bipia_attacks": generated.bipia_attacks,
     "instructions": generated.instructions,
     "sst2": generated.sst2,
+    "phishing_screens_real": partial(generated.phishing_screens, fake=False),
+    "phishing_screens_fake": partial(generated.phishing_screens, fake=True),
+    "phishing_urls": generated.phishing_urls,
+    "phishing_urls_jpcert": generated.phishing_urls_jpcert,
+    "popular_hosts": generated.popular_hosts,
+    "hdfs_sessions": generated.hdfs_sessions,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
 
@@ -78,7 +92,8 @@ def load(name: str, **options: Any) -> Dataset:
     Raises:
         UnknownName: there is no such dataset.
         UsageError: an option that the dataset does not have.
-        DataUnavailable: the download has the wrong checksum, or the cache cannot be written.
+        DataUnavailable: the download has the wrong checksum, the cache cannot be written, or no source has the dataset
+            and nothing may stand in for it.
     """
     if name not in REGISTRY:
         raise UnknownName("dataset", name, REGISTRY, see="docs/data.md")
@@ -117,6 +132,11 @@ def _read(entry: Entry, options: dict[str, Any]) -> Dataset:
     if options:
         raise UsageError(f"load('{entry.name}') takes no options, but received {', '.join(options)}. Leave them out.")
     file = find(entry)
+    if isinstance(file, NotFound) and not entry.stand_in:
+        raise DataUnavailable(
+            f"'{entry.name}' must come from the cache, the mirror or {entry.url}, and none has it: {file.reason}. "
+            "Nothing may stand in for it. Try again with a network, or set GROUNDUP_DATA_MIRROR to a folder with it."
+        )
     if isinstance(file, NotFound):
         why = f"{file.reason}. {entry.stand_in[:1].upper()}{entry.stand_in[1:]}".rstrip(".")
         provenance = Provenance(
