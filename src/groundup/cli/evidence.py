@@ -73,8 +73,9 @@ def replay_command(as_json: bool) -> int:
 @click.option(
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
-@click.option("--quick", is_flag=True, help="Leave out what takes minutes: mutants, labs, snippets, figures.")
+@click.option("--quick", is_flag=True, help="Leave out what takes minutes: mutants, pairs, labs, snippets, figures.")
 @click.option("--all-mutants", is_flag=True, help="Try every mutant, not an even draw of at most 200.")
+@click.option("--pairs", type=click.IntRange(0), help="Submit so many pairs of mistakes instead of two.")
 @click.option("--compare", is_flag=True, help="Write no proof.json; fail where one says otherwise.")
 @click.option("--stale", is_flag=True, help="Verify nothing: say in a moment which proofs no longer hold, and why.")
 @json_option
@@ -86,6 +87,7 @@ def verify_command(
     stack: str | None,
     quick: bool,
     all_mutants: bool,
+    pairs: int | None,
     compare: bool,
     stale: bool,
     as_json: bool,
@@ -93,8 +95,9 @@ def verify_command(
     """Judge the UNITs themselves: the author's gate (all units when none is named).
 
     What is not written must not pass, every mistake must fail and nearly every one be named by its own diagnosis, every
-    variant must pass, forbidden names must be refused, the checks must notice at least 95 % of the automatic mutants,
-    labs must fail when sabotaged, and lesson, figures, hints and cards must be whole.
+    variant must pass, two mistakes at once must get no name of a third, forbidden names must be refused, the checks
+    must notice at least 95 % of the automatic mutants, labs must fail when sabotaged, and lesson, figures, hints and
+    cards must be whole.
 
     What was found about a unit that passes is kept in its folder, in proof.json.
     """
@@ -107,7 +110,7 @@ def verify_command(
     if stale:
         return print_stale(chosen, as_json)
     from groundup.course.author import proof
-    from groundup.course.author.verify import verify_unit
+    from groundup.course.author.verify import PAIRS, verify_unit
     from groundup.course.grader import Grader
 
     reports, disagreements = [], {}
@@ -119,7 +122,14 @@ def verify_command(
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
             files = proof.hashes(unit)
-            report = verify_unit(unit, grader, quick=quick, all_mutants=all_mutants, on_progress=advance)
+            report = verify_unit(
+                unit,
+                grader,
+                quick=quick,
+                all_mutants=all_mutants,
+                pairs=PAIRS if pairs is None else pairs,
+                on_progress=advance,
+            )
             reports.append(report)
             bar.remove_task(task)
             lines = [report.table()]
