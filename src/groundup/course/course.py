@@ -22,7 +22,7 @@ from groundup.course.learner.ledger import Event, Ledger
 from groundup.course.learner.progress import UnitState, next_up, unit_states
 from groundup.course.learner.workspace import Workspace
 from groundup.course.material.catalogue import Catalogue, Entry
-from groundup.course.material.source import body_code, has_kernels, is_stub, main_function, parse
+from groundup.course.material.source import body_code, code_of, has_kernels, is_stub, main_function, parse
 from groundup.course.material.unit import Unit
 from groundup.course.verdict import Compiled, Outcome, Verdict, sha256_text
 from groundup.errors import UnknownName, UsageError, WorkspaceError
@@ -269,7 +269,7 @@ class Course:
         source = self.workspace.read_exercise(unit_id)
         events = self.ledger.events(kinds=["compiled"], unit=unit_id) if source is not None else []
         known = [Compiled(**event.payload) for event in events]
-        return next((one for one in reversed(known) if one.code_sha256 == sha256_text(source or "")), None)
+        return next((one for one in reversed(known) if one.code_sha256 == sha256_text(code_of(source or ""))), None)
 
     def mine(self, *, without: str = "") -> dict[str, str]:
         """The learner's sources of every unit whose evidence is current, by unit."""

@@ -101,7 +101,7 @@ class Compiled:
     Attributes:
         ok: whether every check passed again.
         message: what was in the way, in one line: the kernel and Numba's reason, or the check that now fails.
-        code_sha256: the hash of the submission.
+        code_sha256: the hash of what the submission does; layout, comments and docstrings change nothing of it.
     """
 
     ok: bool

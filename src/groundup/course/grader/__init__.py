@@ -162,7 +162,7 @@ class Grader:
                 remove_folder(scratch)
         if talk.called_off:
             raise CannotJudge("The grader was closed before the kernels were compiled. Check again.")
-        return compiled_of(verdict_of(unit, source, report, seed=0, mine=()))
+        return compiled_of(source, verdict_of(unit, source, report, seed=0, mine=()))
 
     def _run(
         self,

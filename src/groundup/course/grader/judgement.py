@@ -10,7 +10,7 @@ from typing import Any
 from groundup.course.grader.kernels import CANNOT
 from groundup.course.grader.request import label
 from groundup.course.grader.run import BROKEN, STUCK
-from groundup.course.material.source import is_stub, main_function, parse
+from groundup.course.material.source import code_of, is_stub, main_function, parse
 from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Compiled, Outcome, Verdict, sha256_text
 
@@ -30,7 +30,7 @@ def verdict_of(unit: Unit, source: str, report: dict[str, Any], *, seed: int, mi
     return finished(unit, source, outcome, message=message, checks=tuple(checks), seed=seed, mine=mine)
 
 
-def compiled_of(verdict: Verdict) -> Compiled:
+def compiled_of(source: str, verdict: Verdict) -> Compiled:
     """What came of compiled kernels, from the verdict of checks that had passed on the same code uncompiled."""
     failed = next((check for check in verdict.checks if check.outcome != "passed"), None)
     if verdict.passed:
@@ -41,7 +41,7 @@ def compiled_of(verdict: Verdict) -> Compiled:
         message = failed.message
     else:
         message = f"Compiled by Numba, it fails `{failed.name}`: {' '.join(failed.message.split())}"
-    return Compiled(verdict.passed, message, verdict.code_sha256)
+    return Compiled(verdict.passed, message, sha256_text(code_of(source)))
 
 
 def joined(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
