@@ -30,6 +30,7 @@ from groundup import checking
 from groundup.course.grader import guard, limits, overlay
 from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
+from groundup.course.grader.kernels import Kernels
 from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import STUCK
@@ -124,6 +125,7 @@ class Session:
         mine = [*request["overlay"], request["submission"]]
         self.modules = frozenset(file["module"] for file in mine)
         self.functions = FunctionLines("")
+        self.kernels: Kernels | None = None
         self.waits_for = ""
         """The unwritten function that the checks call as they are imported, if there is one."""
 
@@ -162,6 +164,8 @@ class Session:
             if not name.startswith(overlay.STACK):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(name)
+        if request["compiled"]:
+            self.kernels = Kernels(self.where.submission, request["submission"]["label"])
         self.guard = guard.Guard(request, self.where, lambda text: self._stopped("crashed", text))
 
     def _stopped(self, outcome: str, message: str) -> None:
@@ -373,6 +377,8 @@ class _Plugin:
     def _begin(self, item: pytest.Item) -> None:
         self._result = {"kind": "result", "check": item.name, "outcome": "passed", "message": "", "location": ""}
         self._phases_passed = 0
+        if self.session.kernels is not None:
+            self.session.kernels.forget()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -469,6 +475,8 @@ def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[s
 def message(item: pytest.Item, error: BaseException, session: Session) -> str:
     """The check's message, short; for any other exception, its type and text."""
     where, text = session.where, explain(error, session.request)
+    if session.kernels is not None and (uncompiled := session.kernels.explain(behind(error))):
+        return uncompiled
     if isinstance(error, pytest.skip.Exception):
         text = f"The check was skipped: {error.msg}"
     elif isinstance(error, pytest.fail.Exception):
