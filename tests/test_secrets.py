@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from groundup import secrets
 from groundup.secrets import hide, hide_all
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -232,3 +233,35 @@ HARMLESS = [
 def test_a_harmless_line_stays(line: str) -> None:
     assert hide(line) == line
     assert hide_all(["x", line]) == ["x", line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "input_userauth_request: invalid user admin [preauth]",
+        "cache hit for key 'user:profile'",
+        "duplicate entry for key \"users.primary\"",
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 tty=NODEVssh",
+        "Failed password for root from 10.0.0.9 port 22 ssh2",
+        "auth-service: 3 tokens: expired",
+    ],
+)  # fmt: skip
+def test_the_patterns_are_not_tried_on_lines_whose_keys_have_no_value(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are what hiding costs: most lines that name a key give it no value."""
+    tried: list[str] = []
+    monkeypatch.setattr(secrets, "_hide", lambda line: tried.append(line) or line)
+    assert hide_all([line, "token=9f86d081884c7d65"]) == [line, "token=9f86d081884c7d65"]
+    assert tried == ["token=9f86d081884c7d65"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hidden"),
+    [
+        ("POST /webhook/1234/a1B2c3D4e5F6g7H8i9 200", "POST /webhook/1234/*** 200"),
+        ("run -token a1B2c3D4e5F6 -v", "run -token *** -v"),
+    ],
+)
+def test_a_secret_is_hidden_where_nothing_else_in_the_line_is_suspect(line: str, hidden: str) -> None:
+    assert hide(line) == hidden
