@@ -35,6 +35,9 @@ _HINTS = (
     b"sshpass", b"redis-cli", b"mongo", b"ldap", b"htpasswd", b"sqlcmd", b"-pass", b"pgp private",
 )  # fmt: skip
 _NAMED_HINTS = (b"pass", b"pwd", b"secret", b"token", b"key")  # before the word `value`
+# Tokens that no word tells: what they are without their digits.
+_FORMS = (re.compile(rb"\bsk[a-f]{4,}\b"), re.compile(rb"\bakc[a-z]{6,}"), re.compile(rb"[a-f]{4,}-us\b"),
+          re.compile(rb"\b[mno][\w-]{10,}\.[\w-]{2,7}\.[\w-]{12,}"))  # fmt: skip
 _SPACED = tuple(hint for hint in _HINTS if b" " in hint)
 _JOINED = tuple((mark, tuple(hint for hint in _HINTS if mark in hint and b" " not in hint)) for mark in (b"_", b"-"))
 _PLAIN = tuple(hint for hint in _HINTS if not any(mark in hint for mark in (b" ", b"_", b"-")))
@@ -123,6 +126,7 @@ _KNOWN = re.compile(
     r"|(?:whsec|rubygems|sntrys|nvapi|lin_api|shpat|shpss|dop_v1|xapp)[_-][\w+/=-]{20,}|gl(?:rt|dt|ptt|agent|soat)-[\w-]{20,}"
     r"|dapi[0-9a-f]{32}|sq0(?:atp|csp)-[\w-]{20,}|key-[0-9a-f]{32}|(?:NRAK|PMAK)-[\w-]{20,}|GOCSPX-[\w-]{20,}"
     r"|tskey-[\w-]{16,}|AT[AC]TT3[\w=-]{20,}|AGE-SECRET-KEY-1[0-9A-Z]{50,}|\d{8,10}:AA[\w-]{30,}|SK[0-9a-f]{32}"
+    r"|[0-9a-f]{32}-us\d{1,2}|AKC[A-Za-z0-9]{10,}|[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*)(?![\w-])"
 )
 _PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----).*?(-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)")
@@ -227,6 +231,8 @@ def _hints_in(whole: bytes, words: set[bytes], every: bytes) -> list[bytes]:
     for mark, joined in _JOINED:
         some = b" ".join([word for word in words if mark in word])
         hints += [hint for hint in joined if hint in some]
+    for form in _FORMS:
+        hints += form.findall(every)
     return hints + [hint for hint in _PLAIN if hint in every]
 
 
