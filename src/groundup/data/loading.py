@@ -34,6 +34,7 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "bitext_support": readers.bitext_support,
     "bipia_attacks": readers.bipia_attacks,
     "instructions": readers.instructions,
+    "tldr_pages": readers.tldr_pages,
     "sst2": readers.sst2,
 }
 _GENERATORS: Mapping[str, Callable[..., Any]] = {
@@ -58,6 +59,7 @@ _GENERATORS: Mapping[str, Callable[..., Any]] = {
     "bitext_support": generated.bitext_support,
     "bipia_attacks": generated.bipia_attacks,
     "instructions": generated.instructions,
+    "tldr_pages": generated.tldr_pages,
     "sst2": generated.sst2,
 }
 _watchers: ContextVar[tuple[list[Provenance], ...]] = ContextVar("_watchers", default=())
