@@ -9,6 +9,9 @@ from typing import Any, Literal
 from groundup.errors import ConfigError
 
 Preset = Literal["smoke", "laptop", "full"]
+CORPORA = ("tiny_shakespeare", "tldr_pages")
+"""Datasets that a run may learn from."""
+PRECISIONS = ("float32", "bfloat16")
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
         "depth": 2, "vocabulary": 1024, "context": 128, "batch": 16, "tokens_per_parameter": 0.3, "passes": 20,
@@ -16,8 +19,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "answer_tokens": 32, "checkpoint_every": 20,
     },
     "laptop": {
-        "depth": 4, "vocabulary": 4096, "context": 256, "batch": 32, "tokens_per_parameter": 1.0, "passes": 20,
-        "sft_steps": 400, "dpo_steps": 150, "grpo_steps": 100, "examples": 32, "prompts": 8, "group": 8,
+        "depth": 4, "vocabulary": 4096, "context": 256, "batch": 32, "tokens_per_parameter": 2.0, "passes": 20,
+        "sft_steps": 1200, "dpo_steps": 150, "grpo_steps": 100, "examples": 32, "prompts": 8, "group": 8,
         "answer_tokens": 48, "checkpoint_every": 50,
     },
     "full": {
@@ -46,6 +49,8 @@ class Settings:
         prompts, group: questions of a step of GRPO, and answers to each; PPO asks as many questions once.
         answer_tokens: most tokens of an answer in GRPO and PPO.
         checkpoint_every: steps between two checkpoints.
+        corpus: "tiny_shakespeare" and general instructions, or "tldr_pages" and questions on commands too.
+        precision: what pre-training, SFT and DPO multiply in. Weights and moments are float32 in either case.
     """
 
     preset: str
@@ -64,12 +69,18 @@ class Settings:
     group: int
     answer_tokens: int
     checkpoint_every: int
+    corpus: str = CORPORA[0]
+    precision: str = PRECISIONS[0]
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             low = {"seed": 0, "vocabulary": 262, "group": 2, "context": 16}.get(name, 1)
-            if name not in ("preset", "tokens_per_parameter") and not (isinstance(value, int) and value >= low):
+            whole = name not in ("preset", "tokens_per_parameter", "corpus", "precision")
+            if whole and not (isinstance(value, int) and value >= low):
                 raise ConfigError(f"{name} must be a whole number of at least {low}, got {value!r}.")
+        for name, allowed in (("corpus", CORPORA), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
         if not self.tokens_per_parameter > 0:
             raise ConfigError(f"tokens_per_parameter must be above 0, got {self.tokens_per_parameter}: 20 is usual.")
 
@@ -98,9 +109,16 @@ class Settings:
         return max(1, round(wanted / (self.batch * self.context)))
 
 
-def settings_of(preset: str, depth: int | None = None, seed: int = 0) -> Settings:
+def settings_of(
+    preset: str,
+    depth: int | None = None,
+    seed: int = 0,
+    *,
+    corpus: str = CORPORA[0],
+    precision: str = PRECISIONS[0],
+) -> Settings:
     """The settings of a preset, at another depth if one is given."""
     if preset not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
     values = PRESETS[preset] | ({} if depth is None else {"depth": depth})
-    return Settings(preset=preset, seed=seed, **values)
+    return Settings(preset=preset, seed=seed, corpus=corpus, precision=precision, **values)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from groundup.errors import StoreError
 from groundup.stack.generative.gpt import AdamW, clip_gradients, cosine_schedule, decay_groups
@@ -91,6 +91,25 @@ class Training:
         self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
         self.generator.set_state(tensors["generator"])
         self.step, self.curve = document["step"], list(document["curve"])
+
+
+class Precise(nn.Module):
+    """A model called as itself, multiplying in another precision; logits come out in float32.
+
+    Args:
+        model: what is called.
+        precision: "float32" or "bfloat16".
+    """
+
+    def __init__(self, model: nn.Module, precision: str) -> None:
+        super().__init__()
+        self.model, self.reduced = model, precision == "bfloat16"
+
+    def forward(self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Return the logits; a mask of SFT has no axis for heads, and gets one."""
+        mask = mask[:, None] if mask is not None and mask.ndim == 3 else mask
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.reduced):
+            return self.model(tokens, positions, mask).float()
 
 
 def weights_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
