@@ -71,7 +71,8 @@ def read_texts(path: Path | None = None, corpus: str = "tiny_shakespeare") -> Te
     """
     if path is None and corpus == "tldr_pages":
         pages, label = _pages()
-        return Texts(*("\n".join(page.text for page in part) for part in pages), label)
+        train, validation = ("\n".join(page.text for page in part) for part in pages)
+        return Texts(train, validation, label)
     if path is None:
         dataset = load("tiny_shakespeare")
         text, label = dataset.text, f"tiny_shakespeare ({dataset.provenance.label})"

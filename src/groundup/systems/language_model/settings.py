@@ -19,8 +19,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "answer_tokens": 32, "checkpoint_every": 20,
     },
     "laptop": {
-        "depth": 4, "vocabulary": 4096, "context": 256, "batch": 32, "tokens_per_parameter": 2.0, "passes": 20,
-        "sft_steps": 1200, "dpo_steps": 150, "grpo_steps": 100, "examples": 32, "prompts": 8, "group": 8,
+        "depth": 4, "vocabulary": 4096, "context": 256, "batch": 16, "tokens_per_parameter": 1.0, "passes": 20,
+        "sft_steps": 800, "dpo_steps": 150, "grpo_steps": 100, "examples": 32, "prompts": 8, "group": 8,
         "answer_tokens": 48, "checkpoint_every": 50,
     },
     "full": {
