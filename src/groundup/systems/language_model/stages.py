@@ -369,9 +369,16 @@ def export(run: RunFolder, options: Options) -> dict[str, Any]:
     results: list[Row] = []
     try:
         fresh.mkdir()
-        export_hugging_face(fresh / "hugging_face", model, run.tokenizer, end=STOP)
+        export_hugging_face(fresh / "hugging_face", model, run.tokenizer, STOP, TEMPLATE.jinja)
         for kind, name in EXPORTED.items():
-            export_gguf(fresh / name, model, run.tokenizer, kind, end=STOP)  # pyright: ignore[reportArgumentType]
+            export_gguf(
+                fresh / name,
+                model,
+                run.tokenizer,
+                kind,  # pyright: ignore[reportArgumentType]
+                STOP,
+                TEMPLATE.jinja,
+            )
             loss = judge.text_loss(from_gguf(fresh / name), validation, settings.context, "cpu")
             results += [
                 (f"{name}: validation loss", loss, whole, "float32"),
