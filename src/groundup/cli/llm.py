@@ -27,6 +27,10 @@ STAGES = ("tokenizer", "pretrain", "sft", "dpo", "grpo", "quantize", "export")
 PRESETS = ("smoke", "laptop", "full")
 CORPORA = ("tiny_shakespeare", "tldr_pages")
 RUN = click.argument("run", type=click.Path(path_type=Path), default=Path("run"), metavar="[RUN]")
+ANY_RUN = click.argument("run", type=click.Path(path_type=Path), required=False, metavar="[RUN]")
+model_option = click.option(
+    "--model", metavar="FILE.gguf", help="A published model instead of a run: a GGUF file, or smollm2 (fetched once)."
+)
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -42,6 +46,13 @@ device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 again_option = click.option("--again", is_flag=True, help="Throw away this stage and those after it, and start anew.")
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="bfloat16 is up to three times as fast where the processor has it (AVX-512 BF16, AMX) or there is a GPU.",
+)
 begin_options = _options(
     click.option(
         "--preset", type=click.Choice(PRESETS), default="smoke", show_default=True,
@@ -55,9 +66,9 @@ begin_options = _options(
         "--corpus", type=click.Choice(CORPORA), default=CORPORA[0], show_default=True,
         help="tldr_pages: a model that is asked for command lines.",
     ),
+    precision_option,
     click.option(
-        "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
-        help="bfloat16 is three times as fast where the processor has it (AVX-512 BF16, AMX) or there is a GPU.",
+        "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another value than the preset's: sft_steps=50."
     ),
     click.option(
         "--text", type=click.Path(path_type=Path), metavar="FILE", help="Pre-train on this text [the corpus]."
@@ -90,11 +101,12 @@ def llm_command() -> None:
 @again_option
 @json_option
 def tokenizer_command(
-    run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str, text: Path | None, again: bool,
+    run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str,
+    changes: tuple[str, ...], text: Path | None, again: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Begin a run: train a byte-level BPE tokenizer, and write the text as tokens."""
-    folder = _begin(run, preset, depth, seed, corpus, precision)
+    folder = _begin(run, preset, depth, seed, corpus, precision, changes)
     _stage(folder, "tokenizer", "cpu", again, as_json, text=text)
 
 
@@ -146,15 +158,54 @@ _trained(
 @device_option
 @json_option
 def all_command(
-    run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str, text: Path | None, device: str,
+    run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str,
+    changes: tuple[str, ...], text: Path | None, device: str,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Run every stage in turn; those that are done already are not run again."""
-    folder = _begin(run, preset, depth, seed, corpus, precision)
+    folder = _begin(run, preset, depth, seed, corpus, precision, changes)
     for stage in STAGES:
         _stage(folder, stage, device, False, as_json, text=text)
     if not as_json:
         console().print(f"\n[dim]`groundup llm chat {escape(str(run))}` talks to it.[/]")
+
+
+@llm_command.command(
+    "finetune", epilog="Example: groundup llm finetune tuned --model smollm2 --steps 20 && groundup llm chat --model "
+    "tuned/model-q8_0.gguf",
+)  # fmt: skip
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--model", required=True, metavar="FILE.gguf", help="The model: a GGUF file, or smollm2 (fetched once).")
+@click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Steps of training.")
+@click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapters.")
+@click.option("--context", type=click.IntRange(16), default=256, show_default=True, help="Tokens of a row of chats.")
+@click.option("--examples", type=click.IntRange(1), default=4, show_default=True, help="Chats of a step.")
+@precision_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@device_option
+@json_option
+def finetune_command(
+    folder: Path, model: str, steps: int, rank: int, context: int, examples: int, precision: str, seed: int,
+    device: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Fine-tune a published model by LoRA on the dataset `instructions`.
+
+    FOLDER gets the adapter, and model-q8_0.gguf with it merged in. A run that was stopped goes on where it was.
+    """
+    _need()
+    from groundup.systems.language_model import finetuning, published, stages
+
+    tuning = finetuning.Tuning(steps, rank, context=context, examples=examples, precision=precision, seed=seed)
+    watch = _Watch("finetune", quiet=as_json)
+    options = stages.Options(stages.choose_device(device), report=watch)
+    try:
+        entry = finetuning.finetune(published.file_of(model), folder, tuning, options)
+    finally:
+        watch.end()
+    if as_json:
+        print_json(entry)
+    else:
+        _print_entry(entry)
 
 
 @llm_command.command("report", epilog="Example: groundup llm report run")
@@ -172,13 +223,15 @@ def report_command(run: Path, as_json: bool) -> None:
 
 
 @llm_command.command("chat", epilog="Example: groundup llm chat run --say 'What is a pod?' --top-p 0.9")
-@RUN
+@ANY_RUN
+@model_option
 @sampling_options
 @click.option("--seed", type=click.IntRange(min=0), help="Of the draws [another every time].")
 @click.option("--say", metavar="TEXT", help="Ask this, print the answer and end.")
 @device_option
 def chat_command(
-    run: Path,
+    run: Path | None,
+    model: str | None,
     stage: str | None,
     temperature: float,
     top_k: int | None,
@@ -189,12 +242,14 @@ def chat_command(
     say: str | None,
     device: str,
 ) -> None:
-    """Talk to the model; an empty line or Ctrl-D ends. The model of the stage `pretrain` continues your text."""
+    """Talk to a model; an empty line or Ctrl-D ends. A model that knows no chats continues your text.
+
+    The model is that of the folder RUN (./run where there is one), or of the file that --model names.
+    """
     sampling = _sampling(temperature, top_k, top_p, min_p)
-    speaker = _speaker(run, stage, device)
+    speaker, what = _speaker(run, stage, device, model)
     messages: list[dict[str, str]] = []
-    if say is None:
-        click.echo(f"{speaker.name}, of {run}. It knows little: look at how it speaks, not at what.", err=True)
+    click.echo(what, err=True)
     while True:
         text = say if say is not None else _asked()
         if not text:
@@ -210,18 +265,22 @@ def chat_command(
 
 
 @llm_command.command("serve", epilog="Example: groundup llm serve run --port 8700")
-@RUN
+@ANY_RUN
+@model_option
 @click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage].")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback, set GROUNDUP_TOKEN.")
 @click.option("--port", default=8700, show_default=True, type=click.IntRange(0, 65535), help="Or the next free port.")
 @click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="Where a request has none.")
 @device_option
-def serve_command(run: Path, stage: str | None, host: str, port: int, max_tokens: int, device: str) -> None:
+def serve_command(
+    run: Path | None, model: str | None, stage: str | None, host: str, port: int, max_tokens: int, device: str
+) -> None:
     """Serve the model by OpenAI's protocol until Ctrl-C: /v1/models and /v1/chat/completions, streamed or whole.
 
     With a secret in GROUNDUP_TOKEN, only requests that send it are answered (`Authorization: Bearer …`).
     """
-    speaker = _speaker(run, stage, device)
+    speaker, what = _speaker(run, stage, device, model)
+    click.echo(what, err=True)
     from groundup.systems.language_model.server import serve
 
     token = os.environ.get("GROUNDUP_TOKEN", "")
@@ -264,15 +323,36 @@ def _open(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def _begin(path: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str) -> RunFolder:
+def _begin(
+    path: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str, changes: tuple[str, ...]
+) -> RunFolder:
     folder = _open(path)
     from groundup.systems.language_model.settings import settings_of
 
-    folder.create(settings_of(preset, depth, seed, corpus=corpus, precision=precision))
+    pairs = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set must be NAME=VALUE, got {change!r}, as in --set sft_steps=50.")
+        pairs[name] = value
+    folder.create(settings_of(preset, depth, seed, corpus=corpus, precision=precision, changes=pairs))
     return folder
 
 
-def _speaker(path: Path, stage: str | None, device: str) -> Speaker:
+def _speaker(path: Path | None, stage: str | None, device: str, model: str | None) -> tuple[Speaker, str]:
+    """The model that is meant, and a line that says what it is."""
+    if model is not None:
+        if path is not None or stage is not None:
+            raise ConfigError(f"--model {model} is instead of a run folder and its --stage. Give one of both.")
+        _need()
+        from groundup.systems.language_model.published import file_of
+        from groundup.systems.language_model.speaking import Speaker
+        from groundup.systems.language_model.stages import choose_device
+
+        speaker = Speaker.of_file(file_of(model), choose_device(device))
+        kind = "answers" if speaker.template else "knows no chats: it continues your text"
+        return speaker, f"{speaker.name}, a published model, on groundup's own GPT. It {kind}."
+    path = path or Path("run")
     folder = _open(path)
     from groundup.errors import UnknownName
     from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED
@@ -281,7 +361,8 @@ def _speaker(path: Path, stage: str | None, device: str) -> Speaker:
 
     if stage is not None and stage not in (*TRAINED, *BESIDE, *QUANTIZED):
         raise UnknownName("stage with a model", stage, (*TRAINED, *BESIDE, *QUANTIZED), see="groundup llm chat --help")
-    return Speaker(folder, stage, choose_device(device))
+    speaker = Speaker.of_run(folder, stage, choose_device(device))
+    return speaker, f"{speaker.name}, of {path}. It knows little: look at how it speaks, not at what."
 
 
 def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None) -> Sampling:

@@ -48,7 +48,7 @@ def test_llama_cpp_writes_a_chat_as_we_do_and_answers_the_same(trained: RunFolde
     assert asked(server, "/apply-template", {"messages": CHAT})["prompt"] == written()
     chat = [{"role": "user", "content": "What is 3 plus 1?"}]
     answer = server.handle_chat_completions({"messages": chat, "max_tokens": 8, "temperature": 0})
-    ours = Speaker(trained).answer(chat, GREEDY, 8)
+    ours = Speaker.of_run(trained).answer(chat, GREEDY, 8)
     text = "".join(ours.pieces)
     assert answer["usage"]["prompt_tokens"] == len(encode_prompt(chat, trained.tokenizer)) == ours.prompt_tokens
     assert answer["choices"][0]["message"]["content"].strip() == text.strip()

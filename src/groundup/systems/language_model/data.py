@@ -18,7 +18,7 @@ import numpy as np
 
 from groundup.data import load
 from groundup.errors import ConfigError
-from groundup.stack.generative.instruction_tuning import GROUNDUP, Example, encode_chat
+from groundup.stack.generative.instruction_tuning import GROUNDUP, Example, Template, encode_chat
 from groundup.stack.generative.tokenization import Tokenizer
 from groundup.systems.language_model.checkpoint import digest
 
@@ -170,18 +170,20 @@ def chat_of(question: str, answer: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
-def encode(chats: Iterable[Sequence[dict[str, str]]], tokenizer: Tokenizer, context: int) -> list[Example | None]:
+def encode(
+    chats: Iterable[Sequence[dict[str, str]]], tokenizer: Tokenizer, context: int, template: Template = TEMPLATE
+) -> list[Example | None]:
     """Chats as tokens; None for those that are longer than the context."""
-    examples = [encode_chat(chat, TEMPLATE, tokenizer.encode, tokenizer.special_tokens) for chat in chats]
+    examples = [encode_chat(chat, template, tokenizer.encode, tokenizer.special_tokens) for chat in chats]
     return [example if len(example.tokens) <= context else None for example in examples]
 
 
-def encode_prompt(messages: Sequence[dict[str, str]], tokenizer: Tokenizer) -> list[int]:
+def encode_prompt(messages: Sequence[dict[str, str]], tokenizer: Tokenizer, template: Template = TEMPLATE) -> list[int]:
     """Messages as tokens, ending with the header of an answer."""
     from groundup.stack.generative.instruction_tuning import render
 
     tokens: list[int] = []
-    for piece in render(messages, TEMPLATE, generate=True):
+    for piece in render(messages, template, generate=True):
         tokens += [tokenizer.special_tokens[piece.text]] if piece.special else tokenizer.encode(piece.text)
     return tokens
 

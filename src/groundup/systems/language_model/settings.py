@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -116,9 +117,21 @@ def settings_of(
     *,
     corpus: str = CORPORA[0],
     precision: str = PRECISIONS[0],
+    changes: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings of a preset, at another depth if one is given."""
+    """The settings of a preset, at another depth if one is given, and with other values by name.
+
+    Raises:
+        ConfigError: a preset or a name that does not exist, or a value that makes no sense.
+    """
     if preset not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
     values = PRESETS[preset] | ({} if depth is None else {"depth": depth})
+    for name, text in (changes or {}).items():
+        if name not in values:
+            raise ConfigError(f"--set must name one of {', '.join(values)}, got {name!r}.")
+        try:
+            values[name] = float(text) if name == "tokens_per_parameter" else int(text)
+        except ValueError:
+            raise ConfigError(f"--set {name} must be a number, got {text!r}.") from None
     return Settings(preset=preset, seed=seed, corpus=corpus, precision=precision, **values)

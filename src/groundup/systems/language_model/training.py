@@ -73,15 +73,18 @@ class Training:
         return mean
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Every tensor of it, by name."""
+        """Every tensor that a step changes, by name: frozen weights are those that it began with."""
         state = self.optimizer.state_dict()["state"]
         moments = {f"optimizer.{n}.{name}": kept[name] for n, kept in state.items() for name in ("m", "v")}
-        weights = {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
+        frozen = self._frozen()
+        state_dict = self.model.state_dict()
+        weights = {f"model.{name}": weight for name, weight in state_dict.items() if name not in frozen}
         return weights | moments | {"generator": self.generator.get_state()}
 
     def take_over(self, tensors: Mapping[str, torch.Tensor], document: Mapping[str, Any]) -> None:
         """Become what a checkpoint holds."""
-        self.model.load_state_dict(weights_of(tensors))
+        frozen = {name: weight for name, weight in self.model.state_dict().items() if name in self._frozen()}
+        self.model.load_state_dict(frozen | weights_of(tensors))
         device = next(self.model.parameters()).device
         kept = {
             int(number): {"step": step, **{m: tensors[f"optimizer.{number}.{m}"].to(device) for m in ("m", "v")}}
@@ -91,6 +94,9 @@ class Training:
         self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
         self.generator.set_state(tensors["generator"])
         self.step, self.curve = document["step"], list(document["curve"])
+
+    def _frozen(self) -> set[str]:
+        return {name for name, parameter in self.model.named_parameters() if not parameter.requires_grad}
 
 
 class Precise(nn.Module):

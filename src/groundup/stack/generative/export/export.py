@@ -437,15 +437,13 @@ def build_llama(metadata: Mapping[str, Any], tensors: Mapping[str, Readable], pa
     for name, shape in claimed.items():  # before memory is taken for a model of this size
         if f"{name}.weight" not in tensors or tensors[f"{name}.weight"].shape != shape:
             raise ValueError(f"path {path} claims a tensor {name}.weight of shape {shape}, and has none.")
-    with torch.device("meta"):  # no memory and no drawing of weights that are replaced at once
-        model = GPT(config)
-    state, tensors = {}, dict(tensors)
+    model, state, tensors = GPT(config), {}, dict(tensors)
     for name in model.state_dict():
         if (stored := tensors.pop(_renamed(name, 0), None)) is not None:
             state[name] = stored.weight()
             if heads := _turned(name, config):
                 state[name] = state[name].unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-    model.load_state_dict(state | {name: stored.weight() for name, stored in tensors.items()}, assign=True)
+    model.load_state_dict(state | {name: stored.weight() for name, stored in tensors.items()})
     return model
 
 
