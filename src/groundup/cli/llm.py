@@ -45,6 +45,9 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
+mlflow_option = click.option(
+    "--mlflow/--no-mlflow", default=True, help="Record the stage in RUN/mlflow.db, where MLflow is installed."
+)
 again_option = click.option("--again", is_flag=True, help="Throw away this stage and those after it, and start anew.")
 precision_option = click.option(
     "--precision",
@@ -99,15 +102,16 @@ def llm_command() -> None:
 @RUN
 @begin_options
 @again_option
+@mlflow_option
 @json_option
 def tokenizer_command(
     run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str,
     changes: tuple[str, ...], text: Path | None, again: bool,
-    as_json: bool,
+    mlflow: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Begin a run: train a byte-level BPE tokenizer, and write the text as tokens."""
     folder = _begin(run, preset, depth, seed, corpus, precision, changes)
-    _stage(folder, "tokenizer", "cpu", again, as_json, text=text)
+    _stage(folder, "tokenizer", "cpu", again, as_json, mlflow, text=text)
 
 
 def _trained(name: str, summary: str, more: str = "") -> click.Command:
@@ -116,9 +120,10 @@ def _trained(name: str, summary: str, more: str = "") -> click.Command:
     @RUN
     @device_option
     @again_option
+    @mlflow_option
     @json_option
-    def command(run: Path, device: str, again: bool, as_json: bool) -> None:
-        _stage(_open(run), name, device, again, as_json)
+    def command(run: Path, device: str, again: bool, mlflow: bool, as_json: bool) -> None:
+        _stage(_open(run), name, device, again, as_json, mlflow)
 
     command.__doc__ = f"{summary}\n\n{more}"
     return llm_command.command(name, epilog=f"Example: groundup llm {name} run")(command)
@@ -156,16 +161,17 @@ _trained(
 @RUN
 @begin_options
 @device_option
+@mlflow_option
 @json_option
 def all_command(
     run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str,
     changes: tuple[str, ...], text: Path | None, device: str,
-    as_json: bool,
+    mlflow: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run every stage in turn; those that are done already are not run again."""
     folder = _begin(run, preset, depth, seed, corpus, precision, changes)
     for stage in STAGES:
-        _stage(folder, stage, device, False, as_json, text=text)
+        _stage(folder, stage, device, False, as_json, mlflow, text=text)
     if not as_json:
         console().print(f"\n[dim]`groundup llm chat {escape(str(run))}` talks to it.[/]")
 
@@ -175,31 +181,49 @@ def all_command(
     "tuned/model-q8_0.gguf",
 )  # fmt: skip
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--model", required=True, metavar="FILE.gguf", help="The model: a GGUF file, or smollm2 (fetched once).")
-@click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Steps of training.")
-@click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapters.")
-@click.option("--context", type=click.IntRange(16), default=256, show_default=True, help="Tokens of a row of chats.")
-@click.option("--examples", type=click.IntRange(1), default=4, show_default=True, help="Chats of a step.")
+@click.option(
+    "--model", required=True, metavar="MODEL",
+    help="smollm2, a GGUF file, or a model of Hugging Face: its folder or its name, as Qwen/Qwen3-0.6B.",
+)  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(["sft", "dpo"]), default="sft", show_default=True, help="dpo: Hugging Face."
+)
+@click.option("--steps", type=click.IntRange(1), help="Steps of training [20; of Hugging Face's models 100].")
+@click.option("--rank", type=click.IntRange(1), help="Of the adapters [8; 16].")
+@click.option("--context", type=click.IntRange(16), help="Tokens of a row of chats [256; 512].")
+@click.option("--examples", type=click.IntRange(1), help="Chats or pairs of a step [4; 8].")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="At the first step [1e-3; 2e-4].")
+@click.option("--four-bit/--whole", default=None, help="Of Hugging Face's: the base in NF4 [with a GPU].")
 @precision_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
 @device_option
 @json_option
 def finetune_command(
-    folder: Path, model: str, steps: int, rank: int, context: int, examples: int, precision: str, seed: int,
-    device: str, as_json: bool,
+    folder: Path, model: str, method: str, four_bit: bool | None, precision: str, seed: int, device: str,
+    as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Fine-tune a published model by LoRA on the dataset `instructions`.
 
-    FOLDER gets the adapter, and model-q8_0.gguf with it merged in. A run that was stopped goes on where it was.
+    A GGUF file is trained by our own model, and FOLDER gets the adapter and model-q8_0.gguf with it merged in; a run
+    that was stopped goes on where it was. A model of Hugging Face is trained by transformers, peft and trl (the extra
+    `finetune`), and FOLDER gets adapter/ and merged/.
     """
     _need()
-    from groundup.systems.language_model import finetuning, published, stages
+    from groundup.systems.language_model import finetuning, hub, published, stages
 
-    tuning = finetuning.Tuning(steps, rank, context=context, examples=examples, precision=precision, seed=seed)
+    values = {name: value for name, value in given.items() if value is not None}
     watch = _Watch("finetune", quiet=as_json)
     options = stages.Options(stages.choose_device(device), report=watch)
     try:
-        entry = finetuning.finetune(published.file_of(model), folder, tuning, options)
+        if model == published.SMALL or model.endswith(".gguf"):
+            if method != "sft" or four_bit is not None:
+                raise ConfigError(f"--method dpo and --four-bit are for models of Hugging Face, got --model {model}.")
+            tuning = finetuning.Tuning(precision=precision, seed=seed, **values)
+            entry = finetuning.finetune(published.file_of(model), folder, tuning, options)
+        else:
+            four_bit = options.device == "cuda" if four_bit is None else four_bit
+            wanted = hub.HubTuning(method, four_bit=four_bit, seed=seed, **values)  # pyright: ignore
+            entry = hub.finetune_hub(model, folder, wanted, options)
     finally:
         watch.end()
     if as_json:
@@ -372,9 +396,11 @@ def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p:
     return Sampling(temperature, top_k, top_p, min_p)
 
 
-def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool, text: Path | None = None) -> None:
+def _stage(
+    folder: RunFolder, name: str, device: str, again: bool, as_json: bool, mlflow: bool, text: Path | None = None
+) -> None:
     """Run a stage, unless it is done, and print what it found."""
-    from groundup.systems.language_model import parallel, stages
+    from groundup.systems.language_model import parallel, recording, stages
     from groundup.systems.language_model.checkpoint import latest
 
     done = [entry for entry in folder.report() if entry["stage"] == name]
@@ -402,6 +428,8 @@ def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool
         watch.end()
         if not writes:
             return
+        if mlflow and recording.is_on():
+            recording.start_recording(folder.path)
     if as_json:
         print_json(entry)
     else:
