@@ -77,6 +77,15 @@ def test_a_question_is_answered_with_a_place_that_opens(shown: Ran, call: Callab
     assert call("ask", "--conversation", "nowhere", "hello").code == 2
 
 
+def test_reviews_are_learnt_from_a_folder(shown: Ran, call: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "lamp.md").write_text("# Desk Lamp\n\nThe dimmer of the desk lamp buzzes a little.\n")
+    assert "reviews/lamp.md" in call("learn", str(tmp_path / "reviews"), "--json").json["documents"]
+    asked = call("ask", "Does", "the", "dimmer", "of", "the", "desk", "lamp", "buzz?", "--json").json
+    assert asked["text"] == "The dimmer of the desk lamp buzzes a little. [1]"
+    assert asked["answer"]["citations"][0]["where"].startswith("reviews/lamp.md:")
+
+
 def test_a_conversation_is_read_line_by_line(shown: Ran, call: Callable[..., Ran]) -> None:
     said = call("chat", stdin="I want to cancel my order\nnobody@example.com\n\n")
     assert said.code == 0, said.err
