@@ -22,6 +22,8 @@ NAMES = (
     "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "classical", "llm",
     "suite",
 )  # fmt: skip
+SMALL = ("classical", "llm", "suite")  # that have a small size, too
+SMOKE = f"{', '.join(SMALL[:-1])} and {SMALL[-1]}"
 
 
 def main() -> int:
@@ -31,12 +33,12 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all unless given")
     parser.add_argument("--json", type=Path, default=Path(".benchmarks/latest.json"), help="default: %(default)s")
-    parser.add_argument("--smoke", action="store_true", help="a small size, to try it: of classical and llm only")
+    parser.add_argument("--smoke", action="store_true", help=f"a small size, to try it: of {SMOKE} only")
     given = parser.parse_args()
     for wrong in set(given.names) - set(NAMES):
         parser.error(f"There is no benchmark '{wrong}'. There are {', '.join(NAMES)}.")
-    if given.smoke and (not given.names or set(given.names) - {"classical", "llm"}):
-        parser.error("--smoke is a size of the benchmarks classical and llm: python -m benchmarks classical --smoke")
+    if given.smoke and (not given.names or set(given.names) - set(SMALL)):
+        parser.error(f"--smoke is a size of the benchmarks {SMOKE}: python -m benchmarks classical --smoke")
     before, found, empty = machine(), [], []
     with Console(stderr=True).status("") as status:
         for name in given.names or NAMES:

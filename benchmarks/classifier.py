@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measure import Figure, seconds
-from groundup.systems.copilot.anomalies import Anomaly, anomalies
-from groundup.systems.copilot.classify import METRICS, Report, train
-from groundup.systems.copilot.labels import read_examples
-from groundup.systems.copilot.logs import Record, open_logs, parse
+from groundup.systems.copilot.classifying.classify import METRICS, Report, train
+from groundup.systems.copilot.classifying.labels import read_examples
+from groundup.systems.copilot.finding.anomalies import Anomaly, anomalies
+from groundup.systems.copilot.reading.logs import Record, open_logs, parse
 
 MIRROR = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"))
 QUIET = 100  # generated logs

@@ -13,11 +13,11 @@ import random
 from collections.abc import Iterator
 
 from benchmarks.measure import Figure
-from groundup.course.catalogue import Catalogue
-from groundup.course.exercise import splice
 from groundup.course.grader import Grader
-from groundup.course.targets import targets
-from groundup.course.unit import MistakeInfo, Unit
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.exercise import splice
+from groundup.course.material.targets import targets
+from groundup.course.material.unit import MistakeInfo, Unit
 from groundup.course.verdict import Verdict
 
 PAIRS = int(os.environ.get("GROUNDUP_PAIRS", "60"))

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks.incidents import generate
 from benchmarks.measure import Figure, seconds
-from groundup.systems.copilot.evidence import MOST, why
-from groundup.systems.copilot.logs import open_logs, parse
-from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.finding.evidence import MOST, why
+from groundup.systems.copilot.finding.templates import Miner
+from groundup.systems.copilot.reading.logs import open_logs, parse
 
 Known = dict[str, tuple[list[str], list[str]]]  # of each log its lines, and the regular expressions of its evidence
 

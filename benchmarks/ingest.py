@@ -23,8 +23,8 @@ from pathlib import Path
 
 from benchmarks.measure import Figure
 from benchmarks.templates import Labelled, drain, labelled
-from groundup.systems.copilot.files import ingest_files
-from groundup.systems.copilot.logs import open_logs, parse
+from groundup.systems.copilot.reading.logs import open_logs, parse
+from groundup.systems.copilot.sources.files import ingest_files
 from groundup.systems.copilot.store import open_store
 
 FEW = 2_000  # lines on which Drain3 is measured with its file: it writes all that it knows at each change

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.measure import Figure, seconds
-from groundup.course.catalogue import STACK, Catalogue, Entry
 from groundup.course.course import Course
-from groundup.course.review import Review
+from groundup.course.learner.review import Review
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import STACK, Catalogue, Entry
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
-from groundup.course.workspace import Workspace
 
 UNITS = 70
 EVENTS = 10_000

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Figure, side_by_side
-from groundup.systems.copilot.logs import open_logs, parse
-from groundup.systems.copilot.measures import grouping_accuracy, template_f1
-from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.finding.measures import grouping_accuracy, template_f1
+from groundup.systems.copilot.finding.templates import Miner
+from groundup.systems.copilot.reading.logs import open_logs, parse
 
 if TYPE_CHECKING:
     from drain3 import TemplateMiner

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Figure, quantile, seconds
 from benchmarks.startup import server
-from groundup.course.catalogue import Catalogue
-from groundup.course.exercise import splice
-from groundup.course.unit import Unit
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.exercise import splice
+from groundup.course.material.unit import Unit
 
 SAVES = 20
 PEER_RUNS = 3

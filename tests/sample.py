@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 
 SAMPLE = Path(__file__).parent / "sample_stack" / "bedrock" / "scaling"
 

@@ -16,7 +16,7 @@ from benchmarks.__main__ import NAMES, document_of, main, table
 from benchmarks.avx2 import copy_without_avx512, environment
 from benchmarks.incidents import generate
 from benchmarks.measure import Figure, quantile
-from benchmarks.suite import unit_of
+from benchmarks.suite import folder_of, shares, summed, tests_of, unit_of
 from benchmarks.units import run as run_units
 
 
@@ -171,3 +171,45 @@ def test_onnxruntime_without_avx512_computes_the_same_from_the_same_integers(tmp
 )
 def test_the_time_of_a_test_is_its_units(module: str, name: str, unit: str) -> None:
     assert unit_of(module, name, ["bedrock/vectors", "deep/mlp"]) == unit
+
+
+@pytest.mark.parametrize(
+    ("module", "folder"),
+    [
+        ("src.groundup.stack.bedrock.vectors.checks", "src/groundup/stack/bedrock"),
+        ("tests.systems.research.test_runs", "tests/systems/research"),
+        ("tests.test_units", "tests"),
+        ("tests.stack.test_mlp.TestOfAClass", "tests/stack"),
+    ],
+)
+def test_the_time_of_a_test_is_its_folders(module: str, folder: str) -> None:
+    assert folder_of(module) == folder
+
+
+def test_the_seconds_of_tests_are_summed_by_folder_and_by_unit(tmp_path: Path) -> None:
+    cases = (
+        ("src.groundup.stack.deep.mlp.checks", "test_forward", 1.5),
+        ("tests.test_units", "test_a_unit_is_whole[deep/mlp-files]", 0.5),
+        ("tests.test_cli", "test_a_command", 2.0),
+    )
+    lines = [f'<testcase classname="{module}" name="{name}" time="{time}"/>' for module, name, time in cases]
+    (tmp_path / "report.xml").write_text(f"<testsuites><testsuite>{''.join(lines)}</testsuite></testsuites>")
+    seconds = shares(tmp_path / "report.xml", ["deep/mlp"])
+    assert summed(seconds, 0) == {"src/groundup/stack/deep": 1.5, "tests": 2.5}
+    assert summed(seconds, 1) == {"deep/mlp": 2.0, "": 2.0}
+
+
+def test_a_smoke_run_of_the_suite_is_of_the_tests_of_its_units_and_no_others() -> None:
+    """The suites over all units are asked for this one alone."""
+    arguments = ["-q", "-p", "no:cacheprovider", "--collect-only", *tests_of(["bedrock/vectors"])]
+    ran = subprocess.run([sys.executable, "-m", "pytest", *arguments], capture_output=True, text=True, check=False)
+    found = [line for line in ran.stdout.splitlines() if "::" in line]
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert any("test_a_unit_is_whole" in line for line in found)
+    assert {unit_of(*_named(line), ["bedrock/vectors"]) for line in found} == {"bedrock/vectors"}
+
+
+def _named(line: str) -> tuple[str, str]:
+    """The module and the name of a test by its node id."""
+    path, _, name = line.partition("::")
+    return path.removesuffix(".py").replace("/", "."), name

@@ -129,7 +129,7 @@ def test_doctor_finds_this_python_and_says_what_is_missing(groundup: Groundup, l
     assert findings["Python"]["ok"]
     assert str(learner) in findings["Workspace"]["found"]
     assert not findings["Data mirror"]["ok"]
-    assert "not there" in findings["Data mirror"]["advice"]
+    assert "names a missing folder" in findings["Data mirror"]["advice"]
     assert ran.code == 0
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, Regressor
 from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
 from sklearn.utils.estimator_checks import check_estimator
 
-from groundup.course.catalogue import Catalogue
+from groundup.course.material.catalogue import Catalogue
 
 CLASSICAL = [unit for unit in Catalogue().units.values() if unit.phase == "classical"]
 

@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 import groundup
 from groundup.cli import COMMANDS
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.workspace import Workspace
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.site import create_app
 from groundup.site.pages import ROUTES
 from tests.conftest import Ran

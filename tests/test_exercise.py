@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from groundup.checking import runs_python_lines
-from groundup.course.exercise import definition_text, remove_bodies, splice
-from groundup.course.source import Function, definitions, docstring_of, first_line, functions_named
+from groundup.course.material.exercise import definition_text, remove_bodies, splice
+from groundup.course.material.source import Function, definitions, docstring_of, first_line, functions_named
 from groundup.errors import ConfigError
 
 STDLIB = Path(sysconfig.get_path("stdlib"))

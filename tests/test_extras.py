@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from groundup import extras
-from groundup.course.catalogue import Catalogue
-from groundup.course.imports import optional_packages
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.imports import optional_packages
 from groundup.errors import MissingPackage
 
 ROOT = Path(__file__).parents[1]

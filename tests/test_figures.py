@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from groundup.course import figures
-from groundup.course.figures import FigureWorker, parse_parameters, to_file, validate_parameters
-from groundup.course.unit import Unit, load_unit
+from groundup.course.learner import figures
+from groundup.course.learner.figures import FigureWorker, parse_parameters, to_file, validate_parameters
+from groundup.course.material.unit import Unit, load_unit
 from groundup.errors import CannotDraw, ConfigError, UnknownName
 from tests.sample import SAMPLE, sample_unit
 

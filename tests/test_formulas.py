@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
-from groundup.course.formulas import one_line
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.formulas import one_line
 
 WRITTEN = {
     r"\frac{a + b}{2} \approx \sqrt{x_i^2}": "(a + b)/2 ≈ √xᵢ²",

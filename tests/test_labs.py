@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
-from groundup.course.runs import RunReport, run_lab
-from groundup.course.unit import LabInfo, Unit
+from groundup.course.learner.runs import RunReport, run_lab
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.unit import LabInfo, Unit
 from groundup.data import REGISTRY
 
 UNITS = Catalogue().units

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.ledger import Ledger
+from groundup.course.learner.ledger import Ledger
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
 from groundup.errors import UsageError, WorkspaceError
 
@@ -127,7 +127,7 @@ def test_a_url_of_another_database_is_refused() -> None:
 
 WRITER = """
 import sys
-from groundup.course.ledger import Ledger
+from groundup.course.learner.ledger import Ledger
 from tests.test_ledger import verdict
 ledger = Ledger(sys.argv[1])
 for n in range(int(sys.argv[2])):

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from groundup.course.ledger import Ledger
+from groundup.course.learner.ledger import Ledger
 from tests.test_ledger import SOURCE, verdict
 
 

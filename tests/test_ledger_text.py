@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from groundup.course.course import Course
-from groundup.course.ledger import Ledger
-from groundup.course.ledgertext import export, restore
-from groundup.course.workspace import Workspace
+from groundup.course.learner.ledger import Ledger
+from groundup.course.learner.ledgertext import export, restore
+from groundup.course.learner.workspace import Workspace
 from groundup.errors import UsageError, WorkspaceError
 from tests.test_ledger import SOURCE, verdict
 

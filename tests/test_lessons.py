@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.course.lessons import (
+from groundup.course.material.lessons import (
     Box,
     Code,
     Explorable,
@@ -20,7 +20,7 @@ from groundup.course.lessons import (
     split,
     words,
 )
-from groundup.course.unit import load_unit
+from groundup.course.material.unit import load_unit
 from groundup.errors import ConfigError, UnknownName, UsageError
 from tests.sample import sample_unit
 
@@ -149,5 +149,5 @@ def test_a_snippet_is_read_as_a_session() -> None:
 
 def test_a_unit_without_a_lesson_says_so(tmp_path) -> None:
     (tmp_path / "unit.toml").write_bytes((sample_unit().folder / "unit.toml").read_bytes())
-    with pytest.raises(UsageError, match="has no lesson yet: lesson.md is not there"):
+    with pytest.raises(UsageError, match="has no lesson yet: lesson.md is missing"):
         read_lesson(load_unit(tmp_path))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.exercise import splice
-from groundup.course.rules import problems
-from groundup.course.unit import load_unit
+from groundup.course.author.rules import problems
+from groundup.course.material.exercise import splice
+from groundup.course.material.unit import load_unit
 from groundup.errors import ConfigError
 from tests.test_rules import copy_as, edit
 

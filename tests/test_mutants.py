@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.mutants import drawn, mutants
-from groundup.course.source import Function, definitions, functions_named
+from groundup.course.author.mutants import drawn, mutants
+from groundup.course.material.source import Function, definitions, functions_named
 from groundup.errors import ConfigError
 
 SOURCE = '''"""Module docstring: 1 + 1."""

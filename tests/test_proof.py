@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course import proof
-from groundup.course.catalogue import Catalogue
-from groundup.course.mutants import drawn
-from groundup.course.unit import Unit, load_unit
-from groundup.course.verify import Trial, UnitReport
+from groundup.course.author import proof
+from groundup.course.author.mutants import drawn
+from groundup.course.author.verify import Trial, UnitReport
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.unit import Unit, load_unit
 from tests.conftest import Ran
 from tests.sample import SAMPLE
 
@@ -155,10 +155,10 @@ def test_the_gate_is_all_that_judges(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert proof.gate() == before
     for name in (
         "course/grader/session.py",
-        "course/verify.py",
+        "course/author/verify.py",
         "checking/functions.py",
         "labs/judge.py",
-        "course/rules/code.py",
+        "course/author/rules/code.py",
     ):
         (core / name).write_text(f"# {name}", encoding="utf-8")
         assert proof.gate() != before, name
@@ -262,8 +262,8 @@ def test_the_command_chooses_units_by_phase_and_by_what_changed(groundup: Callab
     assert [one["unit"] for one in ran.json["units"]] == [one.id for one in UNITS.values() if one.phase == phase]
     for arguments, message in [
         (["--phase", "bedrok"], "There is no phase called 'bedrok'. Did you mean bedrock?"),
-        (["vectors", "--phase", phase], "UNITS, --phase and --since each choose the units: give one of them."),
-        (["--since", "HEAD", "--stack", str(unit.folder.parent.parent)], "--since asks git what has changed, and"),
+        (["vectors", "--phase", phase], "UNITS, --phase and --since each choose the units. Give one of them."),
+        (["--since", "HEAD", "--stack", str(unit.folder.parent.parent)], "--since needs git's changes, and"),
     ]:
         ran = groundup("verify", "--stale", *arguments)
         assert ran.code == 2

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course, is_copy
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
-from groundup.course.workspace import Workspace
 
 UNIT = "bedrock/vectors"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.rules import RULES, RUNNING, STATIC, companions_problems, problems, running
-from groundup.course.rules.running import settings
-from groundup.course.unit import Unit, load_unit
+from groundup.course.author.rules import RULES, RUNNING, STATIC, companions_problems, problems, running
+from groundup.course.author.rules.running import settings
+from groundup.course.material.unit import Unit, load_unit
 from tests.sample import SAMPLE, sample_unit
 
 UNFINISHED = """\
@@ -26,7 +26,7 @@ cards.toml: at least one card must be of the kind 'interview'.
 mistakes.py: at least 12 mistakes, not 2.
 mistakes.py: at least 3 variants, not 1.
 checks.py: at least 25 checks (functions whose names begin with test_), not 3.
-unit.toml: the catalogue has no unit bedrock/scaling; add its line to course/catalogue.toml.
+unit.toml: the catalogue has no unit bedrock/scaling; add its line to course/material/catalogue.toml.
 unit.toml: at least one [[roadmap]] entry (document and item); there is none.
 """.splitlines()
 

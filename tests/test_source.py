@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.course.source import code_of
+from groundup.course.material.source import code_of
 
 CODE = '''
 """A module."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
-from groundup.course.targets import dependency_order, groups, targets
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.targets import dependency_order, groups, targets
 from groundup.course.verdict import CheckResult, Verdict
 
 REFERENCE = """

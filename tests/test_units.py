@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
-from groundup.course.figures import FigureWorker
-from groundup.course.rules import STATIC, problems
-from groundup.course.unit import Unit
+from groundup.course.author.rules import STATIC, problems
+from groundup.course.learner.figures import FigureWorker
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.unit import Unit
 
 UNITS = Catalogue().units
 

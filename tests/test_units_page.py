@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course import verify
-from groundup.course.rules import budget, code, companions, lesson
+from groundup.course.author import verify
+from groundup.course.author.rules import budget, code, companions, lesson
 
 PAGE = (Path(__file__).parents[1] / "docs" / "units.md").read_text(encoding="utf-8")
 PARTS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))

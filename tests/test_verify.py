@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from groundup.course.author.verify import Schedules, UnitReport, verify_unit
 from groundup.course.grader import Grader
-from groundup.course.unit import load_unit
+from groundup.course.material.unit import load_unit
 from groundup.course.verdict import CheckResult, Verdict
-from groundup.course.verify import Schedules, UnitReport, verify_unit
 from tests.conftest import Ran
 
 SCALING = Path(__file__).parent / "sample_stack" / "bedrock" / "scaling"
@@ -207,7 +207,7 @@ def test_the_command_goes_on_to_the_next_unit_and_says_that_it_wrote_no_proof(
     assert ran.code == 1
     assert "bedrock/vectors: FAILED" in ran.out
     assert "bedrock/autograd: FAILED" in ran.out
-    assert ran.out.count("proof.json is as it was: --quick leaves things out") == 2
+    assert ran.out.count("proof.json is unchanged: --quick leaves parts out") == 2
     assert not list(tmp_path.rglob("proof.json"))
 
 
@@ -242,7 +242,7 @@ def test_the_last_killer_runs_first_then_what_calls_the_function_then_the_others
 def test_of_many_mutants_some_are_tried_and_all_when_asked(
     folder: Path, grader: Grader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("groundup.course.verify.MUTANTS", 5)
+    monkeypatch.setattr("groundup.course.author.verify.MUTANTS", 5)
     edit(folder, "unit.toml", ("[hints]", '[equivalent_mutants]\n"mean:gone:1" = "It never was."\n\n[hints]'))
     unit = replace(load_unit(folder), write=("mean",))
     (folder / "labs.py").unlink()

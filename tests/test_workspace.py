@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.workspace import Workspace, write_atomically
+from groundup.course.learner.workspace import Workspace, write_atomically
 from groundup.errors import WorkspaceError
 
 

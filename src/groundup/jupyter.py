@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from groundup.course.course import Course
-from groundup.course.workspace import Workspace
+from groundup.course.learner.workspace import Workspace
 from groundup.errors import GroundupError
 
 

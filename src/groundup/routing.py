@@ -13,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,6 +58,7 @@ class Weights:
         intercept: of shape (labels,).
         temperature: divides the scores; above 1 it makes the router less sure of itself.
         threshold: the probability from which on the router is confident.
+        limits: further probabilities that the router of one system acts by, by name.
     """
 
     sentence_model: str
@@ -66,6 +67,7 @@ class Weights:
     intercept: np.ndarray
     temperature: float
     threshold: float
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 class LinearRouter:
@@ -106,15 +108,18 @@ class LinearRouter:
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def read_weights(path: Path, *, kind: str, version: int, labels: Collection[str], train: str) -> Weights:
+def read_weights(
+    path: Path, *, kind: str, version: int, labels: Collection[str], train: str, limits: Collection[str] = ()
+) -> Weights:
     """The weights in a file. It is JSON: reading it runs nothing that is in it.
 
     Args:
         path: the file.
         kind: the format that it must name.
         version: the version of that.
-        labels: those that there may be.
+        labels: those that it must have, in any order.
         train: the command that writes the file.
+        limits: the names of the further probabilities in it.
 
     Raises:
         StoreError: the file cannot be read, or is no router.
@@ -127,14 +132,15 @@ def read_weights(path: Path, *, kind: str, version: int, labels: Collection[str]
             raise ValueError(f"format {document['format']!r}, version {document['version']!r}")
         recipe, found = document["recipe"], tuple(document["labels"])
         coef, intercept = np.array(document["coef"], float), np.array(document["intercept"], float)
-        if not set(found) <= set(labels):
+        if set(found) != set(labels):
             raise ValueError(f"labels {found}")
         if coef.ndim != 2 or len(coef) != len(found) or intercept.shape != (len(found),):
             raise ValueError(f"{len(found)} labels, weights of shape {coef.shape}, intercepts {intercept.shape}")
-        numbers = [float(recipe[name]) for name in ("temperature", "threshold")]
+        numbers = [float(recipe[name]) for name in ("temperature", "threshold", *limits)]
         if not (np.isfinite(coef).all() and np.isfinite([*intercept, *numbers]).all() and numbers[0] > 0):
             raise ValueError("a number that is not finite, or a temperature that is not above 0")
-        return Weights(str(recipe["sentence_model"]), found, coef, intercept, *numbers)
+        further = dict(zip(limits, numbers[2:], strict=True))
+        return Weights(str(recipe["sentence_model"]), found, coef, intercept, numbers[0], numbers[1], further)
     except (OSError, ValueError, KeyError, TypeError) as error:  # a JSON error is a ValueError
         raise StoreError(
             f"router must be a file that `{train}` wrote, and '{path}' is none: {error!r}. Run the command again."
@@ -158,6 +164,7 @@ class Fitted:
         losses: the log loss of each penalty, on groups that were left out.
         accuracy: share that is right, on groups that were left out.
         confident: share of these that the router is confident of.
+        left_out: the probability of each label for each text, by a model that saw nothing of its group.
         vectors_sha256: the hash of what was learnt from; another processor may round some vectors otherwise.
     """
 
@@ -166,6 +173,7 @@ class Fitted:
     losses: dict[float, float]
     accuracy: float
     confident: float
+    left_out: np.ndarray
     vectors_sha256: str
 
 
@@ -195,6 +203,8 @@ def fit(
     import numpy as np
     from scipy.optimize import minimize_scalar
 
+    from groundup.stack.classical.logistic_regression import softmax
+
     vectors = vectors.astype(float)  # float32 stops lbfgs early
     names = np.unique(labels)
     # 1. The penalty: that of the least log loss on groups that were left out.
@@ -218,7 +228,7 @@ def fit(
     )  # fmt: skip
     return Fitted(
         weights, l2, losses, float(right.mean()), float((probability >= threshold).mean()),
-        hashlib.sha256(np.ascontiguousarray(vectors, np.float32).tobytes()).hexdigest(),
+        softmax(found / temperature), hashlib.sha256(np.ascontiguousarray(vectors, np.float32).tobytes()).hexdigest(),
     )  # fmt: skip
 
 

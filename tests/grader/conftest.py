@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from groundup.course.catalogue import STACK as INSTALLED
 from groundup.course.grader import Grader, limits
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.catalogue import STACK as INSTALLED
+from groundup.course.material.unit import Unit, load_unit
 from tests.grader.submissions import STACK, SUMS
 
 # A stack of its own: its checks are for the grader, not for this run of pytest.

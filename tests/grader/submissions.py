@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 from groundup.course.verdict import Verdict
 
 STACK = Path(__file__).parent / "stack"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from groundup.course.catalogue import STACK
-from groundup.course.exercise import splice
 from groundup.course.grader import Grader
 from groundup.course.grader.diagnosis import GAVE_UP
 from groundup.course.grader.request import DIAGNOSIS_SECONDS
 from groundup.course.grader.session import clear_caches
-from groundup.course.unit import MistakeInfo, Unit, load_unit
+from groundup.course.material.catalogue import STACK
+from groundup.course.material.exercise import splice
+from groundup.course.material.unit import MistakeInfo, Unit, load_unit
 from tests.grader.submissions import SUMS, some
 
 UNIT = load_unit(SUMS)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.exercise import write_exercise
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit
+from groundup.course.material.exercise import write_exercise
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict
 from tests.grader.submissions import CTYPES, LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by, line_of, place, some
 
@@ -206,7 +206,7 @@ def test_a_segmentation_fault(code: str, grader: Grader, unit: Unit):
     source = inside(code)
     verdict = grader.grade(unit, source)
     assert verdict.verdict == "crashed"
-    words = "your code crashed Python itself: it used memory that is not there (SIGSEGV)."
+    words = "your code crashed Python itself: it accessed memory outside its own (SIGSEGV)."
     assert verdict.message == f"{place(source)}{words} It was running `{FIRST}`."
     assert first(verdict).location == where(source)
 
@@ -290,7 +290,7 @@ def test_exceptions_of_every_kind_fail_a_check(grader: Grader, unit: Unit):
 
 
 def test_a_submission_that_writes_nothing_has_not_been_attempted(grader: Grader, unit: Unit):
-    from groundup.course.exercise import write_exercise
+    from groundup.course.material.exercise import write_exercise
 
     verdict = grader.grade(unit, write_exercise(unit))
     assert verdict.verdict == "not_attempted"

@@ -5,12 +5,12 @@ import textwrap
 
 import pytest
 
-from groundup.course.catalogue import STACK
-from groundup.course.exercise import write_exercise
 from groundup.course.grader import Grader
 from groundup.course.grader.forbidden import Rule, first_use
 from groundup.course.grader.request import packages, rules
-from groundup.course.unit import Forbidden, Unit, load_unit
+from groundup.course.material.catalogue import STACK
+from groundup.course.material.exercise import write_exercise
+from groundup.course.material.unit import Forbidden, Unit, load_unit
 from tests.grader.submissions import HEADS, HERE, RIGHT, WRONG, assert_refused, below, inside, line_of
 
 RULES = [

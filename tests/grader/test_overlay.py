@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 from groundup.errors import CannotJudge
 from tests.grader.submissions import MEANS, RIGHT, STACK, WRONG
 

@@ -17,7 +17,7 @@ import pytest
 from groundup.course import grader as module
 from groundup.course.grader import Grader, pool
 from groundup.course.grader.request import Request
-from groundup.course.unit import Unit
+from groundup.course.material.unit import Unit
 from tests.grader.submissions import LINUX, RIGHT, SUMS, WRONG, below, inside, judged_by
 
 pytestmark = LINUX
@@ -157,7 +157,7 @@ def test_nothing_is_left_when_the_caller_is_killed(tmp_path: Path):
         "import sys, time\n"
         "from pathlib import Path\n"
         "from groundup.course.grader import Grader\n"
-        "from groundup.course.unit import load_unit\n"
+        "from groundup.course.material.unit import load_unit\n"
         "grader = Grader(quick=True)\n"
         f"unit = load_unit(Path({str(SUMS)!r}))\n"
         "assert grader.grade(unit, unit.implementation.read_text()).passed\n"

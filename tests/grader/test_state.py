@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 from tests.grader.submissions import HEADS, LINUX, RIGHT, STACK, below, inside, judged_by
 
 pytestmark = LINUX

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit
+from groundup.course.material.unit import Unit
 from tests.grader.submissions import CTYPES, LINUX, WRONG, assert_refused, below, inside, judged_by, line_of
 
 pytestmark = LINUX

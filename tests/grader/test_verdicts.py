@@ -1,7 +1,7 @@
 """What the grader says of ordinary submissions."""
 
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
 
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.grader import Grader
 from groundup.course.grader.request import libraries
 from groundup.course.grader.worker import imported_by_units
-from groundup.course.unit import load_unit
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.unit import load_unit
 from tests.grader.submissions import SUMS
 
 

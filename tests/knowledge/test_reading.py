@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from groundup.checking import runs_python_lines
 from groundup.knowledge import open_knowledge, open_place
 from groundup.knowledge.html import decoded, parse_html, to_markdown
 from groundup.knowledge.reading import read_document
@@ -32,6 +33,18 @@ def test_a_page_is_its_content_as_markdown_and_nothing_around_it() -> None:
 def test_a_page_without_marks_is_read_whole_but_for_menus_and_scripts() -> None:
     assert to_markdown("<nav>Home</nav><p>One.<p>Two<script>no</script> three.") == "One.\n\nTwo three.\n"
     assert to_markdown("<p>left open<div>inside</p></span> and on") == "left open\n\ninside\n\nand on\n"
+
+
+@pytest.mark.parametrize("nested", ["<div>x", "<ul><li>x", "<h1>x", "<p>x</span></i>", "<main><pre>x"])
+def test_the_work_grows_with_the_page_however_deep_it_is_nested(nested: str) -> None:
+    per_tag = 120  # lines of Python; one that looks through the open elements takes thousands
+    for times in (50, 800):
+        page = nested * times
+        assert not runs_python_lines(lambda page=page: to_markdown(page), per_tag * page.count("<"))
+
+
+def test_an_end_that_began_nowhere_ends_nothing() -> None:
+    assert to_markdown("<main><h2>One<b></em></i> two</h2><p>three</main>four") == "## One two\n\nthree\n"
 
 
 def test_its_headings_are_sections() -> None:
@@ -64,7 +77,7 @@ def test_what_cannot_be_read_is_a_value_error_that_names_the_file(
 
     monkeypatch.setattr("pypdf.PdfReader", broken)
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
-    with pytest.raises(ValueError, match=r"a\.pdf cannot be read \('/Root'\). Open it, and save it anew"):
+    with pytest.raises(ValueError, match=r"a\.pdf cannot be read \('/Root'\). Open it and save it again"):
         read_document(tmp_path / "a.pdf", {})
 
 

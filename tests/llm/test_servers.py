@@ -13,7 +13,7 @@ import pytest
 
 from groundup.errors import ModelUnavailable
 from groundup.llm import chat_model
-from groundup.systems.copilot.ask import ask
+from groundup.systems.copilot.answering.ask import ask
 from groundup.systems.copilot.store import Source, Store, open_store
 
 LINE = '2026-11-21T01:03:20Z ERROR checkout: connection pool exhausted {"in_use": 10}'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.unit import Unit
+from groundup.course.material.unit import Unit
 from tests.runs.sample_unit import write_unit
 
 

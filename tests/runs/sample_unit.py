@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 
 UNIT_TOML = """\
 title = "Line"

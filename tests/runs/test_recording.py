@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from groundup.course import recording
-from groundup.course.runs import run_lab
-from groundup.course.runstore import RunFolder, runs_dir
-from groundup.course.unit import Unit
+from groundup.course.learner import recording
+from groundup.course.learner.runs import run_lab
+from groundup.course.learner.runstore import RunFolder, runs_dir
+from groundup.course.material.unit import Unit
 
 pytest.importorskip("groundup.course.grader.overlay")
 
@@ -21,7 +21,7 @@ pytest.importorskip("groundup.course.grader.overlay")
 RECORD_AND_READ = """
 import json, sys
 from pathlib import Path
-from groundup.course.recording import record_all, store_uri
+from groundup.course.learner.recording import record_all, store_uri
 workspace = Path(sys.argv[1])
 counts = [record_all(workspace), record_all(workspace)]
 folder = next((workspace / ".groundup/runs").glob("*-fit-*"))
@@ -115,7 +115,7 @@ def test_a_run_is_recorded_in_the_background_unless_it_is_switched_off(
     monkeypatch.setenv("GROUNDUP_MLFLOW", "on")
     (workspace / ".groundup").mkdir(parents=True)
     recording.start_recording(workspace)
-    assert [command[1:] for command in started] == [["-P", "-m", "groundup.course.recording", str(workspace)]]
+    assert [command[1:] for command in started] == [["-P", "-m", "groundup.course.learner.recording", str(workspace)]]
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-from groundup.course.runs import compare, curves, list_runs, load_figure, load_run, run_lab
-from groundup.course.runstore import RunFolder, runs_dir
-from groundup.course.unit import Unit
+from groundup.course.learner.runs import compare, curves, list_runs, load_figure, load_run, run_lab
+from groundup.course.learner.runstore import RunFolder, runs_dir
+from groundup.course.material.unit import Unit
 from groundup.errors import ConfigError, MissingPackage, UnknownName
 from tests.runs import sample_unit
 
@@ -158,7 +158,7 @@ def test_a_lab_whose_process_dies_is_a_crash_that_names_the_signal_and_the_log(w
     report = run_lab(workspace, unit, "trouble", preset="smoke", settings={"kind": "die"})
     assert report.verdict == "crashed"
     assert "was killed by signal 6" in report.message
-    assert "seed0.log has what it printed" in report.message
+    assert "seed0.log holds its output" in report.message
 
 
 def test_wrong_requests_are_refused_before_anything_is_kept(workspace: Path, unit: Unit) -> None:
@@ -172,7 +172,7 @@ def test_wrong_requests_are_refused_before_anything_is_kept(workspace: Path, uni
         run_lab(workspace, unit, "fit", seeds=0)
     with pytest.raises(ConfigError, match="'seed' must not be negative, not -1"):
         run_lab(workspace, unit, "fit", settings={"seed": "-1"})
-    with pytest.raises(ConfigError, match="settings of the lab 'fit' are refused: epochs must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="lab 'fit' refuses its settings: epochs must be at least 1, not 0"):
         run_lab(workspace, unit, "fit", settings={"epochs": "0"})
     assert list_runs(workspace) == []
 
@@ -254,8 +254,8 @@ def test_an_error_of_the_caller_ends_the_process_and_is_not_swallowed(workspace:
 RUN_SLEEP = """
     import sys
     from pathlib import Path
-    from groundup.course.runs import run_lab
-    from groundup.course.unit import load_unit
+    from groundup.course.learner.runs import run_lab
+    from groundup.course.material.unit import load_unit
     report = run_lab(
         Path(sys.argv[1]), load_unit(Path(sys.argv[2])), "trouble", preset="smoke", settings={"kind": "sleep"}
     )
@@ -308,7 +308,7 @@ def test_a_run_that_was_killed_is_shown_as_interrupted_and_its_lab_ends(workspac
 
 def test_running_and_reading_runs_imports_nothing_heavy(workspace: Path, unit: Unit) -> None:
     code = (
-        "import sys, groundup.course.runs as runs; from pathlib import Path; runs.list_runs(Path(sys.argv[1]));"
+        "import sys, groundup.course.learner.runs as runs; from pathlib import Path; runs.list_runs(Path(sys.argv[1]));"
         "print([m for m in ('mlflow', 'numpy', 'torch', 'plotly', 'sklearn', 'pooch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(workspace)], capture_output=True, text=True, check=True)

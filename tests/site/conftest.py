@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.unit import Unit
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
-from groundup.course.workspace import Workspace
 from groundup.site import create_app
 from tests.site.sample import write_sample_stack
 

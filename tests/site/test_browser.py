@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.workspace import Workspace
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.listening import bind
 from groundup.site import create_app
 from groundup.site.app import Site

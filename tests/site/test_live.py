@@ -133,7 +133,7 @@ def test_a_page_knows_how_the_checks_came_out_before_it_knows_why(course: Course
     verdict = checks.request(UNIT).result(10)
     assert verdict is not None
     assert verdict.checks[0].diagnosis == "You forgot to `return` it."
-    assert shown == ["Checking…", "Not yet. 0 of 1 checks passed. Looking for the mistake…"]
+    assert shown == ["Checking…", "Not yet. 0 of 1 checks passed. Searching for the mistake…"]
     assert checks.progress(UNIT) == ""
     channel.close()
     kinds = [kind for kind, _ in read(channel, f"{channel.boot}-0")]

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from groundup.course.catalogue import Catalogue
+from groundup.course.material.catalogue import Catalogue
 from groundup.site.markdown import headings, math, plain, render, render_inline, slug
 
 

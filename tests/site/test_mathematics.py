@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 
-from groundup.course.catalogue import Catalogue
+from groundup.course.material.catalogue import Catalogue
 from groundup.site.lessons import render_lesson
 from groundup.site.markdown import headings
 from groundup.site.mathematics import SOURCE, TERMS, link

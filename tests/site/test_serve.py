@@ -92,7 +92,7 @@ import sys
 from starlette.testclient import TestClient
 before = set(sys.modules)
 from groundup.course.course import Course
-from groundup.course.workspace import Workspace
+from groundup.course.learner.workspace import Workspace
 from groundup.site import create_app
 course = Course(Workspace(sys.argv[1]))
 with TestClient(create_app(course), base_url="http://127.0.0.1:4400") as client:

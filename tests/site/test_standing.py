@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.ledger import Ledger
+from groundup.course.learner.ledger import Ledger
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
-from groundup.course.workspace import Workspace
 from groundup.site import create_app
 from groundup.site.standing import Standing
 from tests.site.conftest import HOST
@@ -66,7 +66,7 @@ def test_a_saved_file_an_event_and_changed_checks_are_noticed(course: Course):
     checks.write_text(checks.read_text() + "\nANOTHER = 1\n")
     assert standing.states()[UNIT].status == "stale"
     course.workspace.exercise(UNIT).unlink()
-    assert "is gone" in standing.states()[UNIT].detail
+    assert "is missing" in standing.states()[UNIT].detail
 
 
 def test_a_chosen_track_and_a_rated_card_are_noticed(course: Course):

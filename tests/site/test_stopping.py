@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 from starlette.testclient import TestClient
 
-from groundup.course.catalogue import Catalogue
 from groundup.course.course import Course
-from groundup.course.workspace import Workspace
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue
 from groundup.site import create_app
 from groundup.site.app import Site
 from tests.site.conftest import HOST

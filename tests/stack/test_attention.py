@@ -11,7 +11,7 @@ import pytest
 
 import groundup.stack.deep.attention as package
 from groundup.course.grader import Grader
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.unit import Unit, load_unit
 from groundup.stack.deep.attention import figures, labs
 
 

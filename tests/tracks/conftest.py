@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from groundup.course.roadmaps import Duration, Item, Resource, Section, Track
+from groundup.course.material.roadmaps import Duration, Item, Resource, Section, Track
 
 
 @dataclass(frozen=True)

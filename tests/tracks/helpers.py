@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from groundup.course.roadmaps import Track, load_tracks
+from groundup.course.material.roadmaps import Track, load_tracks
 
 
 def by_document(document: str) -> Track:

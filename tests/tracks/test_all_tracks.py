@@ -9,9 +9,9 @@ import pytest
 
 from groundup import systems
 from groundup.cli import cli
-from groundup.course import roadmaps
-from groundup.course.catalogue import Catalogue
-from groundup.course.roadmaps import Track, load_tracks
+from groundup.course.material import roadmaps
+from groundup.course.material.catalogue import Catalogue
+from groundup.course.material.roadmaps import Track, load_tracks
 
 TRACKS = load_tracks()
 CATALOGUE = Catalogue()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.catalogue import STACK
-from groundup.course.roadmaps import load_track
-from groundup.course.unit import load_unit
+from groundup.course.material.catalogue import STACK
+from groundup.course.material.roadmaps import load_track
+from groundup.course.material.unit import load_unit
 
 ANSWERED = tomllib.loads((Path(__file__).parent / "answered.toml").read_text(encoding="utf-8"))
 ITEMS = [(track, item) for track, items in ANSWERED.items() for item in items]

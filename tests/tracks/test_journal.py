@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.journal import QUESTIONS, Journal, JournalConflict, questions_for
-from groundup.course.roadmaps import Track
-from groundup.course.tracks import Choice, progress
+from groundup.course.learner.journal import QUESTIONS, Journal, JournalConflict, questions_for
+from groundup.course.material.roadmaps import Track
+from groundup.course.material.tracks import Choice, progress
 from groundup.errors import UsageError, WorkspaceError
 
 DAY = date(2026, 11, 24)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.roadmaps import Duration, load_track, track_names
+from groundup.course.material.roadmaps import Duration, load_track, track_names
 from groundup.errors import ConfigError, UnknownName
 
 HEAD = 'document = "9"\ntitle = "T"\naudience = "A"\nabout = "B"\nhours_per_week = 5\n'

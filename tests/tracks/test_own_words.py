@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from groundup.course.roadmaps import Resource, Track, load_tracks
+from groundup.course.material.roadmaps import Resource, Track, load_tracks
 
 HASHES = Path(__file__).with_name("eight_words.bin")
 RUN, SIZE = 8, 5

@@ -13,8 +13,8 @@ from typing import Any
 import fsrs
 import pytest
 
-from groundup.course.review import RATINGS, Review, available_cards
-from groundup.course.unit import Card
+from groundup.course.learner.review import RATINGS, Review, available_cards
+from groundup.course.material.unit import Card
 from groundup.errors import UnknownName, UsageError
 from tests.tracks.conftest import Happened, State
 
@@ -208,8 +208,8 @@ def test_fsrs_is_imported_by_the_first_answer_only() -> None:
 import sys
 import time
 from datetime import UTC, datetime
-from groundup.course.review import Review
-from groundup.course.unit import Card
+from groundup.course.learner.review import Review
+from groundup.course.material.unit import Card
 review = Review([], [Card("p/one#0", "f", "b")])
 now = datetime.now(UTC)
 review.due(now), review.counts(now), review.forecast(now.date())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.course.roadmaps import load_track
+from groundup.course.material.roadmaps import load_track
 from tests.tracks.helpers import assert_says
 
 DAYS = load_track("devops")

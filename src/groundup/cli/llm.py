@@ -1,4 +1,4 @@
-"""`groundup llm`: a language model from nothing, one command a stage."""
+"""`groundup llm`: a language model from nothing, a command for each stage."""
 
 from __future__ import annotations
 
@@ -38,18 +38,22 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="The device to compute on.",
 )
-again_option = click.option("--again", is_flag=True, help="Throw away this stage and those after it, and start anew.")
+again_option = click.option("--again", is_flag=True, help="Delete this stage and the stages after it, and start anew.")
 begin_options = _options(
     click.option(
         "--preset", type=click.Choice(PRESETS), default="smoke", show_default=True,
-        help="smoke: seconds a stage. laptop: a night at most. full: one GPU, and a text of your own (--text).",
+        help="smoke: seconds per stage. laptop: a night at most. full: one GPU, and your own text (--text).",
     ),
     click.option(
         "--depth", type=click.IntRange(1, 64), help="Layers; width, heads, learning rate and tokens follow [preset]."
     ),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The seed of every draw."),
     click.option(
         "--text", type=click.Path(path_type=Path), metavar="FILE", help="Pre-train on this text [Tiny Shakespeare]."
     ),
@@ -60,18 +64,26 @@ sampling_options = _options(
     ),
     click.option("--temperature", type=click.FloatRange(min=0), default=0.8, show_default=True, help="0 is greedy."),
     click.option("--top-k", type=click.IntRange(1), help="Draw from the likeliest K tokens only."),
-    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="... that have P together."),
-    click.option("--min-p", type=click.FloatRange(0, 1, min_open=True), help="... at least P times the likeliest."),
-    click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Most of an answer."),
+    click.option(
+        "--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw from the likeliest tokens with P in total."
+    ),
+    click.option(
+        "--min-p",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Draw from tokens with P times the highest probability or more.",
+    ),
+    click.option(
+        "--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="The longest answer, in tokens."
+    ),
 )
 
 
 @click.group("llm", cls=SystemGroup, epilog="Example: groundup llm all run --preset smoke, then groundup llm chat run")
 def llm_command() -> None:
-    """Train, tune, shrink and serve a language model, one command a stage.
+    """Train, tune, shrink and serve a language model, a command for each stage.
 
-    RUN is a folder, ./run by default. Each stage reads what the one before wrote there. A stage that was stopped goes
-    on where it was, with the losses that it would have had.
+    RUN is a folder, ./run by default. Each stage reads the files of the stage before. A stopped stage continues where
+    it stopped, with the same losses.
     """
 
 
@@ -89,7 +101,7 @@ def tokenizer_command(
 
 
 def _trained(name: str, summary: str, more: str = "") -> click.Command:
-    """The command of a stage that takes nothing but where to compute."""
+    """The command of a stage whose only parameter is the device."""
 
     @RUN
     @device_option
@@ -112,21 +124,21 @@ _trained("dpo", "Teach the model to prefer the chosen one of two tones, by DPO a
 _trained(
     "grpo",
     "Reinforce answers that a program can verify, by GRPO.",
-    "The reward is of form, not of truth: a third each for ending by the stop token after at least three words, for no "
-    "three tokens in a row that occur twice, and for naming a word of the question.",
+    "The reward judges form, not truth. It has three equal parts: the answer ends by the stop token after at least "
+    "three words; no three tokens in a row occur twice; the answer names a word of the question.",
 )
 _trained(
     "ppo",
-    "As grpo, by PPO: from the same weights and by the same reward, with a critic.",
-    "Not in `all`, and no stage goes on from it: `groundup llm chat RUN --stage ppo` talks to it.",
+    "Reinforce answers as grpo does, by PPO: the same weights and the same reward, with a critic.",
+    "Not part of `all`, and no stage builds on it. `groundup llm chat RUN --stage ppo` talks to its model.",
 )
-_trained("quantize", "Keep the newest model in 8 bits (Q8_0) and 4 bits (NF4), and measure what that costs.")
+_trained("quantize", "Keep the newest model in 8 bits (Q8_0) and 4 bits (NF4), and measure the loss.")
 
 
 _trained(
     "export",
-    "Write the newest model for other programs: GGUF for llama.cpp, and a folder for Hugging Face.",
-    "RUN/export gets model-f16.gguf, model-q8_0.gguf and hugging_face/. The files are read again and judged.",
+    "Write the newest model for other programs: GGUF for llama.cpp, a folder for Hugging Face.",
+    "RUN/export gets model-f16.gguf, model-q8_0.gguf and hugging_face/. The command rereads and judges the files.",
 )
 
 
@@ -138,7 +150,7 @@ _trained(
 def all_command(
     run: Path, preset: str, depth: int | None, seed: int, text: Path | None, device: str, as_json: bool
 ) -> None:
-    """Run every stage in turn; those that are done already are not run again."""
+    """Run every stage in turn; leave out finished stages."""
     folder = _begin(run, preset, depth, seed)
     for stage in STAGES:
         _stage(folder, stage, device, False, as_json, text=text)
@@ -150,7 +162,7 @@ def all_command(
 @RUN
 @json_option
 def report_command(run: Path, as_json: bool) -> None:
-    """Show what every stage of a run found."""
+    """Show the result of every stage of a run."""
     folder = _open(run)
     entries = folder.report() if folder.settings else []
     if as_json:
@@ -163,7 +175,7 @@ def report_command(run: Path, as_json: bool) -> None:
 @llm_command.command("chat", epilog="Example: groundup llm chat run --say 'What is a pod?' --top-p 0.9")
 @RUN
 @sampling_options
-@click.option("--seed", type=click.IntRange(min=0), help="Of the draws [another every time].")
+@click.option("--seed", type=click.IntRange(min=0), help="The seed of the draws [another every time].")
 @click.option("--say", metavar="TEXT", help="Ask this, print the answer and end.")
 @device_option
 def chat_command(
@@ -183,9 +195,9 @@ def chat_command(
     speaker = _speaker(run, stage, device)
     messages: list[dict[str, str]] = []
     if say is None:
-        click.echo(f"{speaker.name}, of {run}. It knows little: look at how it speaks, not at what.", err=True)
+        click.echo(f"{speaker.name}, of {run}. It knows little: judge its form, not its facts.", err=True)
     while True:
-        text = say if say is not None else _asked()
+        text = say if say is not None else _read_line()
         if not text:
             return
         messages.append({"role": "user", "content": text})
@@ -201,14 +213,24 @@ def chat_command(
 @llm_command.command("serve", epilog="Example: groundup llm serve run --port 8700")
 @RUN
 @click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage].")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback, set GROUNDUP_TOKEN.")
-@click.option("--port", default=8700, show_default=True, type=click.IntRange(0, 65535), help="Or the next free port.")
-@click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="Where a request has none.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback, set GROUNDUP_TOKEN."
+)
+@click.option(
+    "--port", default=8700, show_default=True, type=click.IntRange(0, 65535), help="Port, or the next free port."
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="The longest answer, for a request that sets none.",
+)
 @device_option
 def serve_command(run: Path, stage: str | None, host: str, port: int, max_tokens: int, device: str) -> None:
     """Serve the model by OpenAI's protocol until Ctrl-C: /v1/models and /v1/chat/completions, streamed or whole.
 
-    With a secret in GROUNDUP_TOKEN, only requests that send it are answered (`Authorization: Bearer …`).
+    With a secret in GROUNDUP_TOKEN, the server answers only requests that send it (`Authorization: Bearer …`).
     """
     speaker = _speaker(run, stage, device)
     from groundup.systems.language_model.server import serve
@@ -217,7 +239,7 @@ def serve_command(run: Path, stage: str | None, host: str, port: int, max_tokens
     serve(speaker, host=host, port=port, token=token, max_tokens=max_tokens, say=click.echo)
 
 
-def _asked() -> str:
+def _read_line() -> str:
     try:
         return click.prompt("you", prompt_suffix="> ", default="", show_default=False, err=True)
     except click.Abort:
@@ -281,14 +303,14 @@ def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p:
 
 
 def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool, text: Path | None = None) -> None:
-    """Run a stage, unless it is done, and print what it found."""
+    """Run a stage, unless it is done, and print its result."""
     from groundup.systems.language_model import parallel, stages
     from groundup.systems.language_model.checkpoint import latest
 
     done = [entry for entry in folder.report() if entry["stage"] == name]
     if done and not again and stages.is_done(folder, name):
         entry = done[-1]
-        click.echo(f"groundup: {name} is done already; --again starts it anew.", err=True)
+        click.echo(f"groundup: {name} is done; --again starts it anew.", err=True)
     else:
         if parallel.join() > 1 and name != "pretrain":
             raise ConfigError(f"torchrun is for pretrain alone, got {name}. Run: {folder.command(name)}")
@@ -297,9 +319,9 @@ def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool
         try:
             entry = getattr(stages, name)(folder, options)
         except KeyboardInterrupt:
-            found = latest(folder.path / name)
-            kept = f"The checkpoint of step {found.step} is kept" if found else "There is no checkpoint yet"
-            click.echo(f"\nStopped at step {watch.step}. {kept}. Go on with: {folder.command(name)}", err=True)
+            checkpoint = latest(folder.path / name)
+            kept = f"The checkpoint of step {checkpoint.step} is kept" if checkpoint else "There is no checkpoint yet"
+            click.echo(f"\nStopped at step {watch.step}. {kept}. Continue with: {folder.command(name)}", err=True)
             raise
         except GroundupError:
             watch.end()
@@ -317,10 +339,10 @@ def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool
 
 
 class _Watch:
-    """The progress line on standard error: one that changes on a terminal, a line now and then elsewhere."""
+    """The progress line on standard error: it changes in place on a terminal, and repeats elsewhere."""
 
     def __init__(self, stage: str, quiet: bool) -> None:
-        self.step, self._quiet, self._said, self._terminal = 0, quiet, 0.0, sys.stderr.isatty()
+        self.step, self._quiet, self._last_line, self._terminal = 0, quiet, 0.0, sys.stderr.isatty()
         if not quiet:
             click.echo(f"{stage} …", err=True)
 
@@ -328,14 +350,14 @@ class _Watch:
         self.step = progress.step
         now = time.monotonic()
         last = progress.step == progress.steps
-        if self._quiet or not (last or now - self._said > (0.1 if self._terminal else 10)):
+        if self._quiet or not (last or now - self._last_line > (0.1 if self._terminal else 10)):
             return
-        self._said = now
+        self._last_line = now
         click.echo(f"\r{progress.line()}\x1b[K" if self._terminal else progress.line(), nl=not self._terminal, err=True)
 
     def end(self) -> None:
         """Leave the line."""
-        if self._terminal and self._said:
+        if self._terminal and self._last_line:
             click.echo(err=True)
 
 

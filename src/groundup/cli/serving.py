@@ -1,4 +1,4 @@
-"""`groundup copilot serve`, `page` and `demo`: the API, the page, and all of it on a synthetic incident."""
+"""`groundup copilot serve`, `page` and `demo`: the API, the page, and both on a synthetic incident."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from groundup.cli.reading import given_patterns, patterns_option
 from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.demo import Step
+    from groundup.demo import Step
+    from groundup.systems.copilot.answering.ask import Answer
 
 PORT = 8600
 
@@ -33,8 +34,10 @@ PORT = 8600
 )  # fmt: skip
 @serving_options(PORT)
 @patterns_option
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds that a request may take.")
-@click.option("--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="Megabytes of a log file.")
+@click.option("--timeout", default=60.0, show_default=True, help="The most seconds of a request.")
+@click.option(
+    "--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="The most megabytes of a log file."
+)
 def serve_command(
     store: str,
     knowledge: str | None,
@@ -52,8 +55,8 @@ def serve_command(
     With a secret in GROUNDUP_TOKEN, the API answers only requests that send it (`Authorization: Bearer …`).
     `collect --follow` and `ingest --follow` may fill the store meanwhile.
     """
-    from groundup.systems.copilot.service import MEGABYTE, Settings
-    from groundup.systems.copilot.serving import need_packages, serve
+    from groundup.systems.copilot.serving.service import MEGABYTE, Settings
+    from groundup.systems.copilot.serving.serving import need_packages, serve
 
     need_packages()
     settings = Settings(
@@ -68,7 +71,7 @@ def serve_command(
 
 
 def _serve_page(api: str, *, host: str, port: int) -> None:
-    from groundup.systems.copilot.serving import serve_page
+    from groundup.systems.copilot.serving.serving import serve_page
 
     serve_page(api, host=host, port=port)
 
@@ -88,11 +91,11 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
 
     Six services write their logs; a release takes the database connections of one service away. The demo stores the
     logs, finds the root cause, trains a classifier, learns runbooks, and answers questions with citations. Then it
-    serves the API and the page. The first run fetches the sentence model (84 MB); all else is offline.
+    serves the API and the page. The first run fetches the sentence model (84 MB); the rest is offline.
     """
     from groundup.systems.copilot.demo import STORE, demo
-    from groundup.systems.copilot.service import Settings
-    from groundup.systems.copilot.serving import need_packages, serve
+    from groundup.systems.copilot.serving.service import Settings
+    from groundup.systems.copilot.serving.serving import need_packages, serve
 
     need_packages()
     out, steps = console(), []
@@ -113,7 +116,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
         )  # fmt: skip
 
 
-def _say(number: int, step: Step) -> None:
+def _say(number: int, step: Step[Answer]) -> None:
     out = console()
     out.print(
         f"\n[bold]{number}. {shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]"
@@ -126,7 +129,7 @@ def _say(number: int, step: Step) -> None:
         out.print(f"   {line}")
 
 
-def _document(step: Step) -> dict[str, object]:
+def _document(step: Step[Answer]) -> dict[str, object]:
     from dataclasses import asdict
 
     return asdict(step)

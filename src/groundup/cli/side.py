@@ -11,7 +11,7 @@ from groundup.cli.options import json_option, open_course, workspace_option
 from groundup.cli.output import console, escape, print_json
 
 if TYPE_CHECKING:
-    from groundup.course.review import ReviewCard
+    from groundup.course.learner.review import ReviewCard
 
 
 @click.command("review", epilog="Example: groundup review --interview")
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @json_option
 @workspace_option
 def review_command(interview: bool, everything: bool, as_json: bool) -> None:
-    """Review the cards that are due, spaced by FSRS.
+    """Review the due cards, spaced by FSRS.
 
     Enter turns a card, 1 to 4 rates it, q ends the review.
     """
-    from groundup.course.formulas import one_line
+    from groundup.course.material.formulas import one_line
 
     course = open_course()
     review = course.review(everything=everything)
@@ -51,7 +51,7 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
         console().print(escape(one_line(card.card.back)))
         rating = ask_rating(review.preview(card.card.id, datetime.now(UTC)))
         if rating == "q":
-            console().print(f"{number - 1} cards reviewed. The others wait.")
+            console().print(f"{number - 1} cards reviewed. The others stay due.")
             return
         course.answer(review, card.card.id, rating)
     console().print(f"\nAll {len(cards)} cards reviewed.")
@@ -88,13 +88,13 @@ def journal_command(day: str, edit: bool) -> None:
 
     A new page begins with the day's reflection questions.
     """
-    from groundup.course.journal import parse_day
+    from groundup.course.learner.journal import parse_day
 
     course = open_course()
     on = parse_day(day)
     path = course.journal.path(on)
     if not path.exists() and on > date.today() and not edit:
-        raise click.UsageError(f"{on} lies in the future and has no page yet. --edit begins the page.")
+        raise click.UsageError(f"{on} lies in the future and has no page yet. Begin the page with --edit.")
     course.workspace.create()
     course.journal.start(on, course.questions(on))
     if edit:

@@ -18,22 +18,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from groundup.course.catalogue import Catalogue, Entry
-from groundup.course.ledger import Event, Ledger
-from groundup.course.progress import UnitState, next_up, unit_states
-from groundup.course.source import body_code, is_stub, main_function, parse
-from groundup.course.unit import Unit
+from groundup.course.learner.ledger import Event, Ledger
+from groundup.course.learner.progress import UnitState, next_up, unit_states
+from groundup.course.learner.workspace import Workspace
+from groundup.course.material.catalogue import Catalogue, Entry
+from groundup.course.material.source import body_code, is_stub, main_function, parse
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import Outcome, Verdict, sha256_text
-from groundup.course.workspace import Workspace
 from groundup.errors import UnknownName, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
-    from groundup.course.figures import FigureWorker
     from groundup.course.grader import Grader
-    from groundup.course.journal import Journal, Page
-    from groundup.course.review import Review
-    from groundup.course.runs import RunReport
-    from groundup.course.tracks import Choice, Progress
+    from groundup.course.learner.figures import FigureWorker
+    from groundup.course.learner.journal import Journal, Page
+    from groundup.course.learner.review import Review
+    from groundup.course.learner.runs import RunReport
+    from groundup.course.material.tracks import Choice, Progress
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Course:
         texts = self.workspace.ledger_texts
         if not self._is_own_ledger or self.workspace.ledger_path.exists() or not texts.is_dir():
             return 0
-        from groundup.course.ledgertext import restore
+        from groundup.course.learner.ledgertext import restore
 
         return restore(self.ledger, texts)
 
@@ -100,7 +100,7 @@ class Course:
         kept: list[Path] = []
         with self._keeping:
             if self.ledger.written and self._is_own_ledger:
-                from groundup.course.ledgertext import export
+                from groundup.course.learner.ledgertext import export
 
                 with contextlib.suppress(WorkspaceError):
                     kept = export(self.ledger, self.workspace.ledger_texts)
@@ -137,7 +137,7 @@ class Course:
     @cached_property
     def figure_worker(self) -> FigureWorker:
         """The process that draws figures."""
-        from groundup.course.figures import FigureWorker
+        from groundup.course.learner.figures import FigureWorker
 
         return FigureWorker()
 
@@ -153,7 +153,7 @@ class Course:
 
     def road(self) -> tuple[str, ...]:
         """The units of the track that the learner follows, in its order; none without a track."""
-        from groundup.course.tracks import chosen_track
+        from groundup.course.material.tracks import chosen_track
 
         choice = chosen_track(self.ledger.events(kinds=["track"]))
         return choice.track.units if choice else ()
@@ -171,7 +171,7 @@ class Course:
             The file, and whether it was written now.
         """
         unit = self.catalogue.unit(name)
-        from groundup.course.exercise import write_exercise
+        from groundup.course.material.exercise import write_exercise
 
         self.workspace.create()
         path = self.workspace.exercise(unit.id)
@@ -191,14 +191,14 @@ class Course:
         `exercises/.backup/`.
         """
         unit = self.catalogue.unit(name)
-        from groundup.course.exercise import write_exercise
+        from groundup.course.material.exercise import write_exercise
 
         text = text.strip("\n") + "\n"
         path, before = self.workspace.exercise(unit.id), self.workspace.read_exercise(unit.id)
         if before is not None and before.strip() == text.strip():
-            return f"{path} is like this already."
+            return f"{path} holds this text already."
         if before is not None and text.strip() == write_exercise(unit).strip():
-            return f"{path} is left as it is: nothing is written in this cell yet."
+            return f"{path} is unchanged: this cell holds no code of yours yet."
         self.workspace.create()
         backup = self.workspace.back_up(unit.id)
         self.workspace.write_exercise(unit.id, text)
@@ -227,7 +227,7 @@ class Course:
         source = self.workspace.read_exercise(unit.id)
         if source is None:
             raise UsageError(
-                f"There is nothing to check: {self.workspace.exercise(unit.id)} does not exist. "
+                f"{self.workspace.exercise(unit.id)} does not exist, so there is no code to check. "
                 f"`groundup start {unit.id}` writes it."
             )
         overlay = self.mine(without=unit.id) if mine else {}
@@ -309,13 +309,14 @@ class Course:
             mine: quote, and go on with, the learner's own code.
         """
         unit = self.catalogue.unit(name)
-        from groundup.course.notebook import notebook
+        from groundup.course.learner.notebook import notebook
 
         source = self.workspace.read_exercise(unit.id) if mine else None
         if mine and source is None:
             raise UsageError(f"You have no file for {unit.id} yet. `groundup start {unit.name}` writes it.")
         looked = bool(self.ledger.events(kinds=["solution"], unit=unit.id))
-        return notebook(unit, source, reveal=looked or self.has_passed(unit.id))
+        known = looked or self.has_passed(unit.id)
+        return notebook(unit, source, reveal=known, stands_on=self.catalogue.stands_on(unit.id))
 
     # Labs and figures
 
@@ -335,11 +336,11 @@ class Course:
 
         `stop`, set from another thread, ends it as Ctrl-C does.
         """
-        from groundup.course.runs import run_lab
+        from groundup.course.learner.runs import run_lab
 
         unit = self.catalogue.unit(name)
         if not unit.labs:
-            raise UsageError(f"The unit {unit.id} has no lab.")
+            raise UsageError(f"The unit {unit.id} has no lab. Choose another unit.")
         chosen = unit.lab(lab).name if lab else unit.labs[0].name
         self.workspace.create()
         report = run_lab(
@@ -388,7 +389,7 @@ class Course:
         source = self.ledger.source(event.code_sha256)
         if source is None or event.unit not in self.catalogue.units:
             missing = "its source" if source is None else f"the unit {event.unit}"
-            return Replayed(event, then, None, (f"{missing} is not there any more",), False)
+            return Replayed(event, then, None, (f"{missing} is missing now",), False)
         unit = self.catalogue.units[event.unit]
         mine = self.mine() if then.mine else {}
         overlay = {unit_id: text for unit_id, text in mine.items() if unit_id in then.mine}
@@ -399,7 +400,7 @@ class Course:
 
     def choose_track(self, track: str, start: date | str, hours_per_week: float | str) -> Choice:
         """Follow a track from a day on, at a pace. Raises UnknownName or UsageError."""
-        from groundup.course.tracks import choose
+        from groundup.course.material.tracks import choose
 
         choice = choose(track, start, hours_per_week)
         self.workspace.create()
@@ -408,7 +409,7 @@ class Course:
 
     def track_progress(self, name: str | None = None, today: date | None = None) -> Progress | None:
         """Planned against actual, of the chosen track or of another one as if chosen today; None without a choice."""
-        from groundup.course.tracks import choose, chosen_track, load_track, progress
+        from groundup.course.material.tracks import choose, chosen_track, load_track, progress
 
         today = today or date.today()
         choice = chosen_track(self.ledger.events(kinds=["track"]))
@@ -426,7 +427,7 @@ class Course:
 
     def report(self, track: str, item: str, *, criterion: int | None = None, done: bool = True) -> None:
         """Record the learner's own word on something that cannot be graded. Raises UsageError for what can be."""
-        from groundup.course.tracks import load_track, report
+        from groundup.course.material.tracks import load_track, report
 
         released = self.catalogue.units
         payload = report(load_track(track), item, released=released, criterion=criterion, done=done)
@@ -435,7 +436,7 @@ class Course:
 
     def report_resource(self, track: str, resource: str, *, done: bool = True) -> None:
         """Record that a resource was watched or read, by the learner's own word."""
-        from groundup.course.tracks import load_track, report_resource
+        from groundup.course.material.tracks import load_track, report_resource
 
         payload = report_resource(load_track(track), resource, done=done)
         self.workspace.create()
@@ -444,13 +445,13 @@ class Course:
     @property
     def journal(self) -> Journal:
         """The journal's pages."""
-        from groundup.course.journal import Journal
+        from groundup.course.learner.journal import Journal
 
         return Journal(self.workspace.journal_dir)
 
     def questions(self, day: date) -> tuple[str, ...]:
         """The reflection questions of a day, by the chosen track."""
-        from groundup.course.journal import questions_for
+        from groundup.course.learner.journal import questions_for
 
         return questions_for(self.track_progress(), day)
 
@@ -464,7 +465,7 @@ class Course:
 
     def review(self, *, everything: bool = False) -> Review:
         """The review of the cards of every unit that was begun, or of all units."""
-        from groundup.course.review import Review, available_cards
+        from groundup.course.learner.review import Review, available_cards
 
         cards = available_cards(self.catalogue.units, self.states(), everything=everything)
         return Review(self.ledger.events(kinds=["review"]), cards)

@@ -87,8 +87,8 @@ class Verdict:
             return cls(**fields)
         except (TypeError, ValueError) as error:
             raise WorkspaceError(
-                f"A row of the ledger holds no verdict ({error}). `groundup replay` says which one, and a copy of the "
-                "ledger from git or from a backup does without it."
+                f"A row of the ledger holds no verdict ({error}). `groundup replay` names it. Restore the ledger "
+                "from git or from a backup."
             ) from error
 
 

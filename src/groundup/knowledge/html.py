@@ -13,6 +13,7 @@ Not covered: text that a script writes, text that a style sheet hides, and pages
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ _BLOCKS = frozenset(
     "hgroup hr html li main ol p pre section summary table tbody td tfoot th thead tr ul".split()
 )
 _CONTENT = ("main", "article")
+_HEADINGS = frozenset(f"h{level}" for level in range(1, 7))
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.IGNORECASE)
 
@@ -72,13 +74,18 @@ def decoded(content: bytes) -> str:
 
 
 class _Reader(HTMLParser):
-    """Collects blocks of text: all of them, and those inside of each element that marks content."""
+    """Collects blocks of text: all of them, and those inside of each element that marks content.
+
+    No tag looks through the open elements, which a page may nest without end: what is asked of them is kept beside.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.every: list[str] = []
         self.inside: dict[str, list[str]] = {name: [] for name in _CONTENT}
         self.open: list[tuple[str, bool]] = []  # elements, and whether each is skipped
+        self.count: Counter[str] = Counter()  # of the open elements, by name
+        self.headings: list[str] = []  # those that are open
         self.pieces: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -91,6 +98,9 @@ class _Reader(HTMLParser):
         given = dict(attrs)
         hidden = "hidden" in given or given.get("aria-hidden") == "true" or _HIDDEN.search(given.get("style") or "")
         self.open.append((tag, tag in _SKIPPED or bool(hidden) or self._skipping()))
+        self.count[tag] += 1
+        if tag in _HEADINGS:
+            self.headings.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -100,9 +110,12 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in _BLOCKS:
             self.end_block()
-        names = [name for name, _ in self.open]
-        if tag in names:  # whatever was left open inside ends with it
-            del self.open[len(names) - 1 - names[::-1].index(tag) :]
+        name = "" if self.count[tag] else tag  # nothing ends where none is open
+        while name != tag:  # whatever was left open inside ends with it
+            name, _ = self.open.pop()
+            self.count[name] -= 1
+            if name in _HEADINGS:
+                self.headings.pop()
 
     def handle_data(self, data: str) -> None:
         if not self._skipping():
@@ -114,18 +127,16 @@ class _Reader(HTMLParser):
     def end_block(self) -> None:
         """Close the block of text at hand."""
         text, self.pieces = "".join(self.pieces), []
-        names = [name for name, _ in self.open]
-        if "pre" in names:
+        if self.count["pre"]:
             block = f"```\n{text.strip(chr(10))}\n```" if text.strip() else ""
         else:
             block = " ".join(text.split())
-            heading = next((name for name in reversed(names) if re.fullmatch("h[1-6]", name)), None)
-            if block and heading:
-                block = f"{'#' * int(heading[1])} {block}"
-            elif block and "li" in names:
+            if block and self.headings:
+                block = f"{'#' * int(self.headings[-1][1])} {block}"
+            elif block and self.count["li"]:
                 block = f"- {block}"
         if block:
             self.every.append(block)
             for name in _CONTENT:
-                if name in names:
+                if self.count[name]:
                     self.inside[name].append(block)

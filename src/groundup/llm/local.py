@@ -21,7 +21,7 @@ from typing import Any
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_openai_messages
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
@@ -46,8 +46,7 @@ def open_local(name: str) -> LocalModel:
     path = Path(name).expanduser()
     if name != SMALL and not (path.suffix == ".gguf" and path.is_file()):
         raise UsageError(
-            f"model must be local:{SMALL} or local:FILE.gguf with a file that is there, got 'local:{name}'. "
-            "Check the path."
+            f"model must be local:{SMALL} or local:FILE.gguf with an existing file, got 'local:{name}'. Check the path."
         )
     threads = os.environ.get("GROUNDUP_LLM_THREADS", "") or "1"
     if not threads.isdecimal() or not 1 <= int(threads) <= 512:
@@ -106,12 +105,14 @@ class LocalModel(BaseChatModel):
         with self._turn:
             answer = _whole(self.server.handle_chat_completions(self._asked(messages, stop, kwargs)))
         used = answer["usage"]
+        cached = (used.get("prompt_tokens_details") or {}).get("cached_tokens") or 0  # of the last prompt's beginning
         message = AIMessage(
             content=answer["choices"][0]["message"]["content"] or "",
             usage_metadata=UsageMetadata(
                 input_tokens=used["prompt_tokens"],
                 output_tokens=used["completion_tokens"],
                 total_tokens=used["total_tokens"],
+                input_token_details=InputTokenDetails(cache_read=cached),
             ),
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
@@ -129,7 +130,7 @@ class LocalModel(BaseChatModel):
                     yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
     def _parts(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """What llama.cpp writes, as it comes; it hands that to a function, so it runs in a thread."""
+        """The pieces that llama.cpp writes. It hands them to a callback, so it runs in a thread."""
         arrived: SimpleQueue[Any] = SimpleQueue()
         left = threading.Event()
 
@@ -156,7 +157,7 @@ class LocalModel(BaseChatModel):
 
 
 def _whole(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer that is none is raised, in llama.cpp's words."""
+    """Raise an error in llama.cpp's words."""
     if error := answer.get("error"):
         raise ModelUnavailable(
             f"model must answer, and llama.cpp did not: {error.get('message', error)}. Ask for less."

@@ -1,4 +1,4 @@
-"""Checks asked for by a page or by a saved file: one at a time for each unit, announced to every open page."""
+"""Checks after a click or a save: one at a time for each unit, announced to every open page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Checks:
 
     Args:
         course: the course.
-        channel: where `checking`, `verdict` and `trouble` are announced.
+        channel: the channel of the events `checking`, `verdict` and `trouble`.
     """
 
     def __init__(self, course: Course, channel: Channel) -> None:
@@ -38,11 +38,11 @@ class Checks:
         return unit_id in self._running
 
     def progress(self, unit_id: str) -> str:
-        """What is known of a unit that is being graded; empty where it is not."""
+        """The results so far of a unit in grading; empty for any other unit."""
         return self._so_far.get(unit_id, "Checking…") if self.running(unit_id) else ""
 
     def request(self, unit_id: str) -> Future[Verdict | None]:
-        """Grade the learner's file as it is from now on.
+        """Grade the learner's present file.
 
         A file that is saved again while it is being graded is graded once more afterwards, however often it was saved.
 
@@ -55,7 +55,7 @@ class Checks:
             return self._begin(unit_id, Future())
 
     def close(self) -> None:
-        """Take no more, end what is being graded, and wait until it has ended."""
+        """Accept no more units, stop the present grading, and wait for its end."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.course.end_grading()
@@ -84,8 +84,8 @@ class Checks:
             self._end(unit_id, future, None)
 
     def _results(self, unit_id: str, verdict: Verdict) -> None:
-        """Tell how the checks came out while the mistake behind a failure is still looked for."""
-        self._so_far[unit_id] = f"{summary(verdict)} Looking for the mistake…"
+        """Announce the results of the checks during the search for the mistake."""
+        self._so_far[unit_id] = f"{summary(verdict)} Searching for the mistake…"
         self.channel.publish("checking", unit=unit_id)
 
     def _end(self, unit_id: str, future: Future[Verdict | None], verdict: Verdict | None) -> None:

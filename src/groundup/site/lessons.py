@@ -10,7 +10,8 @@ from html import escape
 from pathlib import Path
 from threading import Lock
 
-from groundup.course.lessons import (
+from groundup.course.learner.workspace import Workspace, write_atomically
+from groundup.course.material.lessons import (
     Box,
     Code,
     Explorable,
@@ -21,8 +22,7 @@ from groundup.course.lessons import (
     read_lesson,
     source_of,
 )
-from groundup.course.unit import Unit
-from groundup.course.workspace import Workspace, write_atomically
+from groundup.course.material.unit import Unit
 from groundup.errors import GroundupError, UsageError
 
 

@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
-from groundup.course.lessons import ADMONITIONS, DIRECTIVE, grammar, mathml
-from groundup.course.lessons import headings as all_headings
+from groundup.course.material.lessons import ADMONITIONS, DIRECTIVE, grammar, mathml
+from groundup.course.material.lessons import headings as all_headings
 from groundup.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def code(source: str, language: str = "python") -> str:
 
 @lru_cache(maxsize=4096)
 def math(latex: str, *, block: bool) -> str:
-    """A formula as MathML; one that cannot be converted is shown as it is written."""
+    """A formula as MathML, or its source if it cannot be converted."""
     from xml.etree.ElementTree import tostring
 
     try:

@@ -6,9 +6,9 @@ import re
 from functools import cache
 from pathlib import Path
 
-import groundup.course
+import groundup.course.material
 
-SOURCE = Path(groundup.course.__file__).with_name("mathematics.md")
+SOURCE = Path(groundup.course.material.__file__).with_name("mathematics.md")
 TERMS = {
     "sum": r"summation sign|sum sign",
     "logarithm": r"logarithms?|natural log",
@@ -29,7 +29,7 @@ TERMS = {
 
 _TAG = re.compile(r"<[^>]*>")
 _CLOSED = frozenset("a h1 h2 h3 h4 h5 h6 code pre math summary".split())
-"""Where no link is put: in a link, a heading, code, a formula."""
+"""The places without links: a link, a heading, code, a formula."""
 
 
 @cache

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.anomalies import Anomaly, anomalies
-from groundup.systems.copilot.logs import Record, parse
+from groundup.systems.copilot.finding.anomalies import Anomaly, anomalies
+from groundup.systems.copilot.reading.logs import Record, parse
 from tests.systems.copilot.incidents import INCIDENTS, START, healthy
 
 BEGIN = START.timestamp()

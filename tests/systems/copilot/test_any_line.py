@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundup.systems.copilot import anomalies, why
+from groundup.systems.copilot.answering.overview import newest_lines, seen_templates, timeline
 from groundup.systems.copilot.errors import CannotRead
-from groundup.systems.copilot.files import ingest_files, ingest_stream
-from groundup.systems.copilot.logs import parse
-from groundup.systems.copilot.overview import newest_lines, seen_templates, timeline
+from groundup.systems.copilot.reading.logs import parse
+from groundup.systems.copilot.reading.times import DAY, MONTH, extent, seconds
+from groundup.systems.copilot.sources.files import ingest_files, ingest_stream
 from groundup.systems.copilot.store import Source, Store, open_store
-from groundup.systems.copilot.times import DAY, MONTH, extent, seconds
 from tests.conftest import Ran
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,8 +130,8 @@ def test_half_a_character_is_replaced_and_blocks_nothing(groundup: Callable[...,
 def test_the_api_takes_half_a_character_and_a_line_that_is_too_long(tmp_path: Path) -> None:
     from fastapi.testclient import TestClient
 
-    from groundup.systems.copilot.api import create_app
-    from groundup.systems.copilot.service import Settings
+    from groundup.systems.copilot.serving.api import create_app
+    from groundup.systems.copilot.serving.service import Settings
 
     client = TestClient(create_app(Settings(tmp_path / "copilot.duckdb")), base_url="http://127.0.0.1:8600")
     body = json.dumps({"name": "a", "lines": [*HALF, "x\ud83d", "y" * 70_000, "INFO after"], "batch": "1"})

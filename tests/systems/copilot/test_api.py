@@ -21,11 +21,11 @@ from starlette.testclient import TestClient
 from groundup.api.work import Deadline, TooSlow, within
 from groundup.errors import StoreError, UsageError
 from groundup.systems.copilot import Source, ingest_files, open_store
-from groundup.systems.copilot.api import create_app
-from groundup.systems.copilot.ask import retrieve
+from groundup.systems.copilot.answering.ask import retrieve
 from groundup.systems.copilot.demo import RUNBOOKS
 from groundup.systems.copilot.incident import Incident, generate
-from groundup.systems.copilot.service import Settings, Turn
+from groundup.systems.copilot.serving.api import create_app
+from groundup.systems.copilot.serving.service import Settings, Turn
 
 HOST = "http://127.0.0.1:8600"
 Api = Callable[..., TestClient]
@@ -264,7 +264,7 @@ def test_errors_name_the_parameter_the_rule_and_the_value(api: Api):
     assert "The body must be JSON, and it is not" in error(
         client.post("/why", content="{", headers={"content-type": "application/json"}), 422
     )
-    assert "Content-Type does not say so" in error(client.post("/why", content="{}"), 422)
+    assert "must have the Content-Type of JSON" in error(client.post("/why", content="{}"), 422)
     assert "file: Field required" in error(client.post("/ingest"), 422)
     assert "There is no path /nowhere" in error(client.get("/nowhere"), 404)
     assert "/why does not take GET" in error(client.get("/why"), 405)
@@ -417,9 +417,9 @@ Store._write_templates = killed
 SERVE = """
 import sys, uvicorn
 from pathlib import Path
-from groundup.systems.copilot.api import create_app
-from groundup.systems.copilot.ask import retrieve
-from groundup.systems.copilot.service import Settings
+from groundup.systems.copilot.serving.api import create_app
+from groundup.systems.copilot.answering.ask import retrieve
+from groundup.systems.copilot.serving.service import Settings
 uvicorn.run(create_app(Settings(Path(sys.argv[1]))), port=int(sys.argv[2]), log_level="critical")
 """
 SEND = """
@@ -550,7 +550,7 @@ def test_a_training_tells_its_progress_goes_alone_and_can_be_stopped(api: Api, m
             assert steps.acquire(timeout=60)
         raise AssertionError("it was not stopped")
 
-    monkeypatch.setattr("groundup.systems.copilot.classify.train", train)
+    monkeypatch.setattr("groundup.systems.copilot.classifying.classify.train", train)
     answer = client.post("/train", json={})
     assert (answer.status_code, answer.headers["location"]) == (202, "/train/1")
     assert told.wait(60)
@@ -574,7 +574,7 @@ def test_a_bug_in_a_training_is_reported_without_its_details(api: Api, monkeypat
     def train(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr("groundup.systems.copilot.classify.train", train)
+    monkeypatch.setattr("groundup.systems.copilot.classifying.classify.train", train)
     job = trained(api())
     assert job["state"] == "failed"
     assert job["error"] == {
@@ -598,7 +598,7 @@ def test_ask_keeps_the_deadline_while_a_model_says_nothing(api: Api, monkeypatch
         hangs.wait(60)
         yield []
 
-    monkeypatch.setattr("groundup.systems.copilot.ask._replied", replied)
+    monkeypatch.setattr("groundup.systems.copilot.answering.ask._replied", replied)
     client.app.state.copilot.model  # type: ignore[attr-defined] # noqa: B018 - made before the clock runs
     answer = client.post("/ask", json={"question": "Why?"})
     hangs.set()

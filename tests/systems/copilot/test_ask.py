@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage
 from groundup.errors import ModelUnavailable, UnknownName, UsageError
 from groundup.knowledge import Knowledge, open_knowledge
 from groundup.llm import chat_model
-from groundup.systems.copilot.ask import Answer, ask, open_citation, stream
+from groundup.systems.copilot.answering.ask import Answer, ask, open_citation, stream
 from groundup.systems.copilot.store import Source, Store, open_store
 from tests.conftest import Ran
 

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from groundup.systems.copilot.logs import parse
+from groundup.systems.copilot.finding.templates import Miner
+from groundup.systems.copilot.reading.logs import parse
+from groundup.systems.copilot.reading.times import Naive, seconds
 from groundup.systems.copilot.store import Source, open_store
-from groundup.systems.copilot.templates import Miner
-from groundup.systems.copilot.times import Naive, seconds
 from tests.systems.copilot.cases import CASES, TIMES, Found
 
 

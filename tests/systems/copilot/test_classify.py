@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from groundup.errors import MissingPackage, UsageError
-from groundup.systems.copilot import classify as module
-from groundup.systems.copilot.classify import Classifier, Scores, Trained, data_hash, splits, train
-from groundup.systems.copilot.features import FIXED
-from groundup.systems.copilot.labels import Example, read_examples
-from groundup.systems.copilot.logs import Record, parse
-from groundup.systems.copilot.trees import Forest, Tree
+from groundup.systems.copilot.classifying import classify as module
+from groundup.systems.copilot.classifying.classify import Classifier, Scores, Trained, data_hash, splits, train
+from groundup.systems.copilot.classifying.features import FIXED
+from groundup.systems.copilot.classifying.labels import Example, read_examples
+from groundup.systems.copilot.classifying.trees import Forest, Tree
+from groundup.systems.copilot.reading.logs import Record, parse
 from tests.systems.copilot.labelled import loghub, tagged
 
 

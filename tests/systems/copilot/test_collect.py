@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from groundup.errors import MissingPackage, UsageError
-from groundup.systems.copilot import cluster as module
-from groundup.systems.copilot import collect as collecting
-from groundup.systems.copilot import streams as following
-from groundup.systems.copilot.cluster import Cluster, NoLog, connect
-from groundup.systems.copilot.collect import Collected, collect, store_streamed
 from groundup.systems.copilot.errors import ClusterError
+from groundup.systems.copilot.sources import cluster as module
+from groundup.systems.copilot.sources import collect as collecting
+from groundup.systems.copilot.sources import streams as following
+from groundup.systems.copilot.sources.cluster import Cluster, NoLog, connect
+from groundup.systems.copilot.sources.collect import Collected, collect, store_streamed
+from groundup.systems.copilot.sources.streams import Streams
 from groundup.systems.copilot.store import Store, open_store
-from groundup.systems.copilot.streams import Streams
 from tests.conftest import Ran
 from tests.systems.copilot.apiserver import (
     START,

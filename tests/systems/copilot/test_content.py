@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from groundup.systems.copilot.content import opened_as_text
 from groundup.systems.copilot.errors import CannotRead
-from groundup.systems.copilot.files import ingest_files, ingest_stream
-from groundup.systems.copilot.logs import open_logs
+from groundup.systems.copilot.reading.content import opened_as_text
+from groundup.systems.copilot.reading.logs import open_logs
+from groundup.systems.copilot.sources.files import ingest_files, ingest_stream
 from groundup.systems.copilot.store import open_store
 from tests.conftest import Ran
 

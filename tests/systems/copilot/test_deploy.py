@@ -12,8 +12,8 @@ import click
 import yaml
 
 from groundup.cli.copilot import copilot_command
-from groundup.systems.copilot.cluster import connect
-from groundup.systems.copilot.collect import collect
+from groundup.systems.copilot.sources.cluster import connect
+from groundup.systems.copilot.sources.collect import collect
 from tests.systems.copilot.apiserver import START, Container, event, serve
 from tests.systems.manifests import KINDS, misfits
 

@@ -14,8 +14,8 @@ import pytest
 
 from groundup.errors import UsageError
 from groundup.systems.copilot import why
-from groundup.systems.copilot.evidence import Evidence
-from groundup.systems.copilot.logs import open_logs, parse
+from groundup.systems.copilot.finding.evidence import Evidence
+from groundup.systems.copilot.reading.logs import open_logs, parse
 from tests.systems.copilot.incidents import INCIDENTS, entry, healthy, with_lines
 
 MIRROR = Path(os.environ.get("GROUNDUP_DATA_MIRROR", "/nowhere"))

@@ -9,8 +9,8 @@ import nbformat
 import pytest
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.exploration import notebook, write_notebook
-from groundup.systems.copilot.files import ingest_files
+from groundup.systems.copilot.answering.exploration import notebook, write_notebook
+from groundup.systems.copilot.sources.files import ingest_files
 from groundup.systems.copilot.store import open_store
 from tests.conftest import Ran
 from tests.systems.copilot.incidents import INCIDENTS

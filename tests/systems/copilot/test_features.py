@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from groundup.systems.copilot.features import FIXED, Reader, Vocabulary, describe, tabulate
-from groundup.systems.copilot.logs import Record, parse
+from groundup.systems.copilot.classifying.features import FIXED, Reader, Vocabulary, describe, tabulate
+from groundup.systems.copilot.reading.logs import Record, parse
 
 LINE = "2025-01-07 14:23:45 ERROR Failed to connect to database"
 

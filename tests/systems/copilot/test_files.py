@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from groundup.errors import UsageError
-from groundup.systems.copilot import files
-from groundup.systems.copilot.files import Ingested, ingest_files, ingest_stream, state_of
+from groundup.systems.copilot.sources import files
+from groundup.systems.copilot.sources.files import Ingested, ingest_files, ingest_stream, state_of
 from groundup.systems.copilot.store import Store, open_store
 
 

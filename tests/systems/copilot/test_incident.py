@@ -7,7 +7,7 @@ import pytest
 from groundup.errors import UsageError
 from groundup.systems.copilot import parse, why
 from groundup.systems.copilot.incident import FAILURE, NORMAL, Incident, generate
-from groundup.systems.copilot.logs import Record
+from groundup.systems.copilot.reading.logs import Record
 
 
 @pytest.fixture(scope="module")

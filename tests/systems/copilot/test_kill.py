@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from groundup.systems.copilot.finding.templates import Miner
 from groundup.systems.copilot.store import open_store
-from groundup.systems.copilot.templates import Miner
 from tests.systems.copilot.apiserver import START, Container, serve
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a matter of POSIX")
@@ -23,7 +23,7 @@ KILLS = 8
 # Small blocks and batches, so that a run has many moments between two transactions.
 PROGRAM = """
 import sys
-from groundup.systems.copilot import collect, files
+from groundup.systems.copilot.sources import collect, files
 collect.BATCH, files.BLOCK = 200, 5_000
 print("begun", flush=True)
 from groundup.cli import main

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundup.errors import UnknownName, UsageError
-from groundup.systems.copilot.labels import OF_EACH, Example, examples_of, plain_label, read_examples
+from groundup.systems.copilot.classifying.labels import OF_EACH, Example, examples_of, plain_label, read_examples
 from groundup.systems.copilot.store import Source, open_store
 from tests.systems.copilot.labelled import loghub
 

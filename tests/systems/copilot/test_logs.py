@@ -10,7 +10,7 @@ import pytest
 
 from groundup.errors import UsageError
 from groundup.systems.copilot import why
-from groundup.systems.copilot.logs import Record, after, moment, open_logs, parse
+from groundup.systems.copilot.reading.logs import Record, after, moment, open_logs, parse
 from groundup.terminal import visible
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from groundup.errors import UsageError
-from groundup.systems.copilot.measures import grouping_accuracy, template_f1
+from groundup.systems.copilot.finding.measures import grouping_accuracy, template_f1
 
 
 def test_grouping_accuracy_counts_the_lines_of_groups_that_are_exactly_right() -> None:

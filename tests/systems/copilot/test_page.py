@@ -19,7 +19,7 @@ from groundup.api.serving import page_command
 from groundup.systems.copilot import ingest_files, open_store
 from groundup.systems.copilot.demo import RUNBOOKS, label
 from groundup.systems.copilot.incident import Incident, generate
-from groundup.systems.copilot.serving import PAGE
+from groundup.systems.copilot.serving.serving import PAGE
 from tests.systems.served import served
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from groundup.checking import runs_python_lines
 from groundup.errors import MissingPackage, UsageError
-from groundup.systems.copilot.api import create_app
-from groundup.systems.copilot.files import ingest_files
-from groundup.systems.copilot.logs import parse
-from groundup.systems.copilot.patterns import Patterns, load_patterns
-from groundup.systems.copilot.service import Settings
+from groundup.systems.copilot.reading.logs import parse
+from groundup.systems.copilot.reading.patterns import Patterns, load_patterns
+from groundup.systems.copilot.serving.api import create_app
+from groundup.systems.copilot.serving.service import Settings
+from groundup.systems.copilot.sources.files import ingest_files
 from groundup.systems.copilot.store import open_store
 from tests.conftest import Ran
 from tests.systems.copilot.apiserver import START, Container, serve
@@ -241,5 +241,5 @@ def test_without_patterns_nothing_of_them_runs(monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("it ran")
 
     for name in ("OwnUnwrapper", "OwnTrace", "Reader", "Everything"):
-        monkeypatch.setattr(f"groundup.systems.copilot.logs.{name}", never)
+        monkeypatch.setattr(f"groundup.systems.copilot.reading.logs.{name}", never)
     assert len(list(parse(LOG))) == 300

@@ -23,12 +23,12 @@ import pytest
 import urllib3
 import yaml
 
-from groundup.systems.copilot import cluster as module
-from groundup.systems.copilot.cluster import Cluster, NoLog, connect
-from groundup.systems.copilot.collect import Collected, collect, store_streamed
 from groundup.systems.copilot.errors import ClusterError
+from groundup.systems.copilot.sources import cluster as module
+from groundup.systems.copilot.sources.cluster import Cluster, NoLog, connect
+from groundup.systems.copilot.sources.collect import Collected, collect, store_streamed
+from groundup.systems.copilot.sources.streams import Streams
 from groundup.systems.copilot.store import open_store
-from groundup.systems.copilot.streams import Streams
 from tests.systems.copilot.apiserver import START, ApiServer, Container, Instance, event, numbered, serve
 
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nowhere"))

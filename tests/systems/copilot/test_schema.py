@@ -10,9 +10,9 @@ import schemathesis
 from schemathesis import GenerationMode
 from starlette.testclient import TestClient
 
-from groundup.systems.copilot.api import create_app
 from groundup.systems.copilot.incident import generate
-from groundup.systems.copilot.service import Settings
+from groundup.systems.copilot.serving.api import create_app
+from groundup.systems.copilot.serving.service import Settings
 from tests.systems.described import hold_to_description, without_example
 
 pytestmark = pytest.mark.timeout(300)

@@ -15,9 +15,9 @@ import pytest
 from groundup.errors import MissingPackage, StoreError, UnknownName, UsageError
 from groundup.systems.copilot import store as module
 from groundup.systems.copilot import why
-from groundup.systems.copilot.logs import parse
+from groundup.systems.copilot.finding.templates import Miner
+from groundup.systems.copilot.reading.logs import parse
 from groundup.systems.copilot.store import Source, Store, open_store
-from groundup.systems.copilot.templates import Miner
 from tests.systems.copilot.incidents import INCIDENTS
 
 APP = Source("file", "/logs/app.log")

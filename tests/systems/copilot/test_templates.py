@@ -14,7 +14,7 @@ from groundup import masking
 from groundup.checking import runs_python_lines
 from groundup.errors import UsageError
 from groundup.masking import Masker, mask
-from groundup.systems.copilot.templates import Miner
+from groundup.systems.copilot.finding.templates import Miner
 
 
 @pytest.mark.parametrize(

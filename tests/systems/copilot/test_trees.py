@@ -11,7 +11,7 @@ import xgboost
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from groundup.systems.copilot.trees import Forest, of_sklearn, of_xgboost
+from groundup.systems.copilot.classifying.trees import Forest, of_sklearn, of_xgboost
 
 FEATURES = 6
 

@@ -56,7 +56,7 @@ def test_a_stage_that_was_killed_goes_on_with_the_same_curve_and_weights(stage, 
     left = latest(run.path / stage)
     assert left is not None
     assert left.step == 2
-    with pytest.raises(StoreError, match=rf"is at step 2 of {whole.step}. Go on: groundup llm {stage}"):
+    with pytest.raises(StoreError, match=rf"is at step 2 of {whole.step}. Continue: groundup llm {stage}"):
         run.need(stage)
     getattr(stages, stage)(run, Options())
     assert curve(run, stage) == whole.document["curve"]
@@ -87,8 +87,8 @@ def damaged(run: RunFolder, stage: str, name: str, change) -> Path:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("tensors.safetensors", lambda data: data[:-8] + b"\xff" * 8, "its SHA-256 is another"),
-        ("tensors.safetensors", lambda data: data[: len(data) // 2], "its SHA-256 is another"),
+        ("tensors.safetensors", lambda data: data[:-8] + b"\xff" * 8, "its SHA-256 differs"),
+        ("tensors.safetensors", lambda data: data[: len(data) // 2], "its SHA-256 differs"),
         ("checkpoint.json", lambda data: data.replace(b'"step": 2', b'"step": 3'), "was changed after it was written"),
         ("checkpoint.json", lambda data: data[:40], "is damaged"),
         ("checkpoint.json", lambda data: b"[]", "must be of format 1"),
@@ -291,7 +291,7 @@ def test_commands_say_what_is_done_and_print_their_tables(trained, tmp_path, cap
     with pytest.raises(SystemExit) as ended:
         main(["llm", "report", str(tmp_path / "no")])
     assert ended.value.code == 3
-    assert "pretrain is done already; --again starts it anew" in said.err
+    assert "pretrain is done; --again starts it anew" in said.err
     with pytest.raises(SystemExit) as ended:
         main(["llm", "chat", str(trained.path), "--stage", "nf4", "--say", "What is 3 plus 1?", "--seed", "1"])
     assert ended.value.code == 0
@@ -314,7 +314,7 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(run, monkeypatch
         main(["llm", "pretrain", str(run.path)])
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert f"The checkpoint of step 2 is kept. Go on with: groundup llm pretrain {run.path}" in said
+    assert f"The checkpoint of step 2 is kept. Continue with: groundup llm pretrain {run.path}" in said
     assert load(run.path / "pretrain" / "step-00000002").step == 2
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from groundup.cli import cli
+from groundup.data import Dataset, Provenance
+from groundup.errors import ModelUnavailable, UsageError
 from groundup.llm import chat_model
-from groundup.systems.research.evaluate import KINDS, evaluate
-from tests.systems.research.models import saying
+from groundup.systems.research import open_research
+from groundup.systems.research.calls import version
+from groundup.systems.research.evaluate import KINDS, STORE, Row, evaluate
+from tests.systems.research.models import Scripted, saying
 
 
 @pytest.mark.slow
@@ -27,3 +38,104 @@ def test_a_model_that_says_nothing_is_as_good_as_silence_and_one_that_lies_no_be
         _, rows = evaluate(saying(reply, reply, reply), questions=3)
         answers = rows[0]
         assert answers.ours == answers.silent == pytest.approx(2 / 3)
+
+
+# ── going on ────────────────────────────────────────────────────────────────────────────────────────────────────────
+PLACES = ("Oslo", "Lima", "Rome", "Cairo", "Quito", "Delhi", "Tunis", "Minsk")
+
+
+@pytest.fixture
+def bridges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of SQuAD: articles of one paragraph, with a question that it answers and one that it does not."""
+    asked = [f"When was the {place} bridge {what}?" for place in PLACES for what in ("built", "lost")]
+    columns = {
+        "article": np.array(PLACES),
+        "text": np.array([f"The {place} bridge was built of stone in {1800 + at}." for at, place in enumerate(PLACES)]),
+        "question": np.array(asked),
+        "paragraph": np.repeat(np.arange(len(PLACES)), 2),
+        "answers": np.array([answer for at in range(len(PLACES)) for answer in (str(1800 + at), "")]),
+    }
+    data = Dataset(Provenance("squad2", "generated"), columns)
+    monkeypatch.setattr("groundup.data.load", lambda *_: data)
+
+
+class Stopping(Scripted):
+    """Answers with the first source, and is stopped at a call."""
+
+    stop: int = -1
+    error: Any = KeyboardInterrupt
+
+    def _generate(self, messages: Any, *rest: Any, **more: Any) -> Any:
+        if len(self.sent) == self.stop:
+            raise self.error
+        return super()._generate(messages, *rest, **more)
+
+
+def quoting(stop: int = -1, error: Any = KeyboardInterrupt) -> Stopping:
+    def script(system: str, user: str) -> str:
+        lines = [line[2:] for line in user.splitlines() if line.startswith("| ")]
+        return f"{lines[0]} [1]" if lines else "What?"
+
+    return Stopping(script=script, sent=[], stop=stop, error=error)
+
+
+def figures(rows: list[Row]) -> list[tuple[str, str]]:
+    """What does not depend on the clock; as text, in which a figure that is none equals itself."""
+    return [(row.what, f"{row.ours} {row.first} {row.silent}") for row in rows if "seconds" not in row.what]
+
+
+def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(bridges: None, tmp_path: Path) -> None:
+    whole = quoting()
+    _, wanted = evaluate(whole, questions=2, folder=tmp_path / "whole", name="quoting")
+    stopped = quoting(stop=len(whole.sent) // 2)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(stopped, questions=2, folder=tmp_path / "kept", name="quoting")
+    rest, seen = quoting(), list[int]()
+    _, rows = evaluate(
+        rest, questions=2, folder=tmp_path / "kept", name="quoting", report=lambda done, total: seen.append(done)
+    )
+    assert len(stopped.sent) + len(rest.sent) == len(whole.sent)
+    assert figures(rows) == figures(wanted)
+    assert seen == list(range(len(KINDS) * 2 + 1))
+
+
+def test_a_kept_evaluation_grows_and_is_of_one_model_and_of_todays_prompts(
+    bridges: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(questions: int, name: str = "quoting") -> int:
+        model = quoting()
+        evaluate(model, questions=questions, folder=tmp_path, name=name)
+        with open_research(tmp_path / STORE, reading=True) as research:
+            assert all(not run.next and research.budget(run.id).seconds > 3600 for run in research.runs())
+        return len(model.sent)
+
+    first, both = asked(1), asked(2)
+    assert first
+    assert both
+    assert asked(2) == 0
+    assert asked(2, "another") == first + both
+    monkeypatch.setattr("groundup.systems.research.graph.PLANNER", "Plan.")
+    monkeypatch.setitem(__import__("groundup.systems.research.graph", fromlist=["x"]).PROMPTS, "plan", version("Plan."))
+    assert asked(2) == first + both, "answers to another prompt are not taken for those to this one"
+
+
+def test_whoever_stops_an_evaluation_is_told_how_it_goes_on(
+    bridges: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groundup.cli.research.mkdtemp", lambda **_: str(tmp_path / "a folder"))
+    for error in (KeyboardInterrupt, ModelUnavailable("model must answer")):
+        monkeypatch.setattr("groundup.llm.chat_model", lambda *_, error=error: quoting(4, error))
+        ran = CliRunner().invoke(cli, ["research", "evaluate", "--questions", "2", "--model", "m", "--json"])
+        assert ran.exit_code != 0
+        assert f"the same command with `--folder '{tmp_path / 'a folder'}'` goes on." in ran.output
+    monkeypatch.setattr("groundup.llm.chat_model", lambda *_: quoting())
+    ran = CliRunner().invoke(cli, ["research", "evaluate", "--questions", "2", "--model", "m", "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["model"] == "m"
+    assert not (tmp_path / "a folder").exists(), "what nobody named is not left behind"
+
+
+def test_a_folder_that_cannot_be_written_is_named(bridges: None, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="folder must be one that can be written, and '.*file' cannot be"):
+        evaluate(quoting(), questions=1, folder=tmp_path / "file")

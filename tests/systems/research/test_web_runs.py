@@ -124,7 +124,7 @@ class Counted:
 
 def test_each_sub_question_is_looked_for_where_the_rule_says(opened: Opened, web: Web) -> None:
     counted = Counted(web)
-    with opened(web=counted) as research:
+    with opened(web=counted, router="rules") as research:
         report = done(research, "What is our token bucket; what is a lease; what is the latest quorum?")
     assert next(what.split(":")[0] for what in lines_of(report, "retrieve")) == "documents"
     assert "What is our token bucket?" not in counted.searched
@@ -135,7 +135,7 @@ def test_each_sub_question_is_looked_for_where_the_rule_says(opened: Opened, web
 
 # ── read, cited, opened ─────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_sentence_of_a_page_is_cited_at_its_place_with_its_title_and_time(opened: Opened, web: Web) -> None:
-    with opened(web=web) as research:
+    with opened(web=web, router="rules") as research:
         report = done(research, QUESTION)
         (citation, *_) = [citation for citation in report.citations if citation.document == LEASE]
         assert (citation.quote, citation.accessed, citation.title) == (ANSWER, ACCESSED, "Leases & locks")
@@ -148,7 +148,7 @@ def test_a_sentence_of_a_page_is_cited_at_its_place_with_its_title_and_time(open
 
 
 def test_each_passage_keeps_address_title_time_and_hash(opened: Opened, web: Web) -> None:
-    with opened(web=web) as research:
+    with opened(web=web, router="rules") as research:
         id = research.begin(QUESTION)
         list(research.run(id))
         state = research._state(id)
@@ -331,7 +331,7 @@ def test_of_what_a_liar_writes_of_a_page_only_what_it_says_is_left(opened: Opene
         "See https://evil.example/lease for more [1].",
         "Google invented the lease [7].",
     )
-    with opened(saying("", f"{ANSWER} [1]", " ".join((*lies, f"{ANSWER} [42]"))), web=web) as research:
+    with opened(saying("", f"{ANSWER} [1]", " ".join((*lies, f"{ANSWER} [42]"))), web=web, router="rules") as research:
         report = done(research, QUESTION)
         assert all_stand(research, report)
     assert texts(report) == [ANSWER]

@@ -22,6 +22,13 @@ def with_customer(desk: Desk, status: str = "pending") -> tuple[str, str]:
     return conversation, order.id
 
 
+def test_a_wrong_conversation_is_told_no_other_ones_id(desk: Desk) -> None:
+    id = desk.begin()
+    with pytest.raises(UnknownName, match="no conversation called") as refused:
+        desk.find(id[:-1] + ("0" if id[-1] != "0" else "1"))
+    assert id not in str(refused.value)
+
+
 def cancelled(desk: Desk) -> Entry:
     conversation, order = with_customer(desk)
     proposal = desk.propose(conversation, CancelOrder(order, "no longer needed"))

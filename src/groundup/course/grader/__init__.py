@@ -24,7 +24,7 @@ from groundup.course.grader.forbidden import first_use
 from groundup.course.grader.judgement import finished, joined, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label, packages, rules
 from groundup.course.grader.run import OnResults
-from groundup.course.unit import Runtime, Unit, need_packages
+from groundup.course.material.unit import Runtime, Unit, need_packages
 from groundup.course.verdict import Verdict
 from groundup.errors import CannotJudge
 
@@ -207,10 +207,10 @@ class Ready:
         """The temporary folder of a process that is ready for this very request, and the socket to it."""
         key = _key(request)
         with self._lock:
-            for one in self._waiting:
-                if one[0] == key and time.monotonic() - one[1] < READY_SECONDS:
-                    self._waiting.remove(one)
-                    return one[2:]
+            for entry in self._waiting:
+                if entry[0] == key and time.monotonic() - entry[1] < READY_SECONDS:
+                    self._waiting.remove(entry)
+                    return entry[2:]
         return None
 
     def later(self, zygote: pool.Zygote, requests: list[Request]) -> None:

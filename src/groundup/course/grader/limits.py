@@ -1,6 +1,6 @@
-"""What one verdict may use: memory, CPU, file size; and how nothing of it survives.
+"""The limits of one verdict: memory, CPU, file size; and the end of all its processes.
 
-A seat belt for one's own code, not a security sandbox: it holds mistakes and mischief of the simple kind. On Linux,
+A seat belt for your own code, not a security sandbox: it stops mistakes and simple mischief. On Linux,
 where the system allows it, the learner's process is the first one of a process namespace of its own, so that when it
 ends the kernel ends everything it started. Elsewhere the descendants are looked up and killed.
 """
@@ -198,15 +198,15 @@ def kill_tree(pid: int) -> None:
             kill(pid, signal.SIGKILL)
     for _ in range(200):
         tree = descendants(pid)
-        for one in tree:
-            # Stopped first, so that daemons that go on forking do not outrun their end.
+        for child in tree:
+            # Stopped first, so that forking daemons do not outrun their end.
             with contextlib.suppress(OSError):
-                os.kill(one, signal.SIGSTOP)
+                os.kill(child, signal.SIGSTOP)
         if len(descendants(pid)) <= len(tree):
             break
-    for one in descendants(pid):
+    for child in descendants(pid):
         with contextlib.suppress(OSError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
 
 
 def reap_all() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from groundup.course.grader.limits import scrubbed_environment
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import OnResults
-from groundup.course.unit import Runtime
+from groundup.course.material.unit import Runtime
 from groundup.errors import CannotJudge
 
 MARGIN_SECONDS = 10.0
@@ -28,7 +28,7 @@ def command(runtime: str, *arguments: str) -> list[str]:
 
 
 def allowed_seconds(request: Request) -> float:
-    """How long the supervisor may take at most; beyond that it is broken itself."""
+    """The longest time of a supervisor; after it, the supervisor itself counts as broken."""
     from groundup.course.grader.run import BUSY, START_SECONDS
 
     return START_SECONDS + request["limits"]["seconds"] + BUSY * request["diagnosis_seconds"] + MARGIN_SECONDS

@@ -1,4 +1,4 @@
-"""What the grader asks of a worker: plain data, so that it travels as JSON."""
+"""The grader's request to a worker: plain data, which travels as JSON."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from groundup.course.grader.forbidden import Rule
-from groundup.course.source import imported_modules, parse
-from groundup.course.targets import dependency_order, targets
-from groundup.course.unit import Unit, load_unit
+from groundup.course.material.source import imported_modules, parse
+from groundup.course.material.targets import dependency_order, targets
+from groundup.course.material.unit import Unit, load_unit
 from groundup.errors import CannotJudge
 
 # What the diagnosis of one verdict may take, in processor seconds, should its looks at the checks not end it before.
@@ -108,7 +108,7 @@ def label(unit: Unit) -> str:
 
 
 def rules(unit: Unit) -> list[Rule]:
-    """What the unit forbids."""
+    """The names that the unit forbids."""
     return [{"name": forbidden.name, "why": forbidden.why} for forbidden in unit.forbidden]
 
 
@@ -167,7 +167,7 @@ def _neighbour(unit: Unit, unit_id: str) -> Unit:
 
 def _folder_beside(folder: Path, unit_id: str) -> Path | None:
     """The folder of another unit: of the same stack, or of the installed one."""
-    from groundup.course.catalogue import STACK
+    from groundup.course.material.catalogue import STACK
 
     candidates = [stack / unit_id for stack in (folder.parent.parent, STACK)]
     return next((candidate for candidate in candidates if (candidate / "unit.toml").exists()), None)

@@ -28,7 +28,7 @@ from groundup.course.grader import limits, supervisor
 from groundup.course.grader.channel import Emit, emitter
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import BROKEN
-from groundup.course.source import imported_modules
+from groundup.course.material.source import imported_modules
 
 NEEDED = """numpy numpy.testing numpy.random pytest hypothesis hypothesis.extra.numpy hypothesis.strategies jaxtyping
 groundup.checking groundup.course.grader.session groundup.course.grader.diagnosis groundup.stack unittest.mock
@@ -59,7 +59,7 @@ def preload(runtime: str) -> None:
 
 
 def imported_by_units(runtime: str) -> list[str]:
-    """What the implementations and checks of a runtime's units import first, of other packages: slow to import.
+    """The slow third-party packages that implementations and checks of a runtime's units import.
 
     Read from the files' text, because nothing of a unit may run here.
     """

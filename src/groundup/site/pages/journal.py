@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.journal import JournalConflict, parse_day, questions_for
+from groundup.course.learner.journal import JournalConflict, parse_day, questions_for
 from groundup.site.app import Site, back
 
 

@@ -1,18 +1,18 @@
-"""Progress: the evidence, and what has happened lately."""
+"""Progress: the evidence, and the recent events."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundup.course.ledger import KINDS, Event
+from groundup.course.learner.ledger import KINDS, Event
 from groundup.site.app import Site
 
 RECENT = 30
 
 
 def progress(site: Site, request: Request) -> Response:
-    """What is proved, phase by phase; what is only reported; what happened last."""
+    """The proven units by phase, the reports, and the recent events."""
     course = site.course
     states = site.standing.states()
     counts = course.ledger.counts()

@@ -21,14 +21,14 @@ from __future__ import annotations
 
 from groundup.masking import mask
 from groundup.secrets import hide
-from groundup.systems.copilot.anomalies import Anomaly, anomalies
-from groundup.systems.copilot.classify import Classifier, Prediction, Trained, train
-from groundup.systems.copilot.evidence import Evidence, why
-from groundup.systems.copilot.files import ingest_files, ingest_stream
-from groundup.systems.copilot.labels import Example, examples_of, read_examples
-from groundup.systems.copilot.logs import Record, open_logs, parse
+from groundup.systems.copilot.classifying.classify import Classifier, Prediction, Trained, train
+from groundup.systems.copilot.classifying.labels import Example, examples_of, read_examples
+from groundup.systems.copilot.finding.anomalies import Anomaly, anomalies
+from groundup.systems.copilot.finding.evidence import Evidence, why
+from groundup.systems.copilot.finding.templates import Miner, Template
+from groundup.systems.copilot.reading.logs import Record, open_logs, parse
+from groundup.systems.copilot.sources.files import ingest_files, ingest_stream
 from groundup.systems.copilot.store import Source, Store, open_store
-from groundup.systems.copilot.templates import Miner, Template
 
 __all__ = [
     "Anomaly", "Classifier", "Evidence", "Example", "Miner", "Prediction", "Record", "Source", "Store", "Template",

@@ -11,20 +11,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundup.errors import UsageError
-from groundup.systems.copilot.evidence import why
-from groundup.systems.copilot.files import ingest_files
+from groundup.demo import Step, writing
+from groundup.systems.copilot.classifying.labels import ALERT, NORMAL
+from groundup.systems.copilot.finding.evidence import why
 from groundup.systems.copilot.incident import FAILURE, Incident, generate
-from groundup.systems.copilot.labels import ALERT, NORMAL
+from groundup.systems.copilot.sources.files import ingest_files
 from groundup.systems.copilot.store import Store, open_store
 
 if TYPE_CHECKING:
-    from groundup.systems.copilot.ask import Answer
-    from groundup.systems.copilot.classify import Report
+    from groundup.systems.copilot.answering.ask import Answer
+    from groundup.systems.copilot.classifying.classify import Report
 
 RUNBOOKS = Path(__file__).with_name("runbooks")
 QUESTIONS = ("Why is checkout failing?", "What should I do when the connection pool is exhausted?")
@@ -32,41 +31,17 @@ OF_EACH = 25  # records of a template that are labelled
 STORE, MODEL, LOGS, BOOKS = "copilot.duckdb", "copilot.model.json", "logs", "runbooks"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a step of the demo found.
-
-    Attributes:
-        title: what was done.
-        command: the command that does the same.
-        found: what came of it, line by line.
-        seconds: how long it took.
-        answer: the cited answer, where the step is a question.
-    """
-
-    title: str
-    command: str
-    found: tuple[str, ...]
-    seconds: float
-    answer: Answer | None = None
-
-
-def demo(folder: Path) -> Iterator[Step]:
+def demo(folder: Path) -> Iterator[Step[Answer]]:
     """The steps of the demo, each as soon as it is done; what is in the folder already is kept, and not done twice.
 
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
+    with writing(folder):
         yield from _steps(folder)
-    except OSError as error:
-        raise UsageError(
-            f"folder must be one that can be written, and '{folder}' cannot be: {error.strerror or error}. "
-            "Free some space, or name another one with --folder; what was done before is kept."
-        ) from error
 
 
-def _steps(folder: Path) -> Iterator[Step]:
+def _steps(folder: Path) -> Iterator[Step[Answer]]:
     incident = generate()
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / STORE
@@ -109,8 +84,8 @@ def _why(path: Path) -> tuple[str, ...]:
 
 
 def _train(incident: Incident, path: Path, model: Path) -> tuple[str, ...]:
-    from groundup.systems.copilot.classify import train
-    from groundup.systems.copilot.labels import examples_of
+    from groundup.systems.copilot.classifying.classify import train
+    from groundup.systems.copilot.classifying.labels import examples_of
 
     with open_store(path) as store:
         label(incident, store)
@@ -164,7 +139,7 @@ def _learn(books: Path, path: Path) -> tuple[str, ...]:
 def _ask(question: str, path: Path) -> Answer:
     from groundup.knowledge import default_location, open_knowledge
     from groundup.llm import chat_model
-    from groundup.systems.copilot.ask import ask
+    from groundup.systems.copilot.answering.ask import ask
 
     with open_store(path, reading=True) as store:
         knowledge = open_knowledge(default_location(path), reading=True)

@@ -32,16 +32,16 @@ from typing import TYPE_CHECKING, Any
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
 from groundup.secrets import hide_all
-from groundup.systems.copilot.logs import MAX_JOINED, WINDOW, Record, after, moment, parse
-from groundup.systems.copilot.parsed import well_formed
-from groundup.systems.copilot.templates import Miner
-from groundup.systems.copilot.times import DAY, ENDS, MONTH, trimmed
-from groundup.systems.copilot.wrappers import Unwrapper
+from groundup.systems.copilot.finding.templates import Miner
+from groundup.systems.copilot.reading.logs import MAX_JOINED, WINDOW, Record, after, moment, parse
+from groundup.systems.copilot.reading.parsed import well_formed
+from groundup.systems.copilot.reading.times import DAY, ENDS, MONTH, trimmed
+from groundup.systems.copilot.reading.wrappers import Unwrapper
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from groundup.systems.copilot.patterns import Patterns
+    from groundup.systems.copilot.reading.patterns import Patterns
 
 WAIT = 5.0  # seconds that a process waits for another one to let go of the store
 CHUNK = 2_000  # lines that are read at once

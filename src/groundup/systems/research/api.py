@@ -146,12 +146,14 @@ class Call(BaseModel):
     """What a call of a model took."""
 
     purpose: str
+    prompt: str = Field(default="", description="The version of the instructions that it was sent.")
     model: str
     tokens_in: int
     cached: int = 0
     tokens_out: int
     counted: bool
     seconds: float
+    processor: float | None = Field(default=None, description="Seconds that the API's process had a processor.")
 
 
 class ReportDocument(BaseModel):
@@ -190,11 +192,12 @@ class Learnt(BaseModel):
 
 
 class CostRow(BaseModel):
-    """The calls of one model for one purpose of one report."""
+    """The calls of one model with one prompt for one purpose of one report."""
 
     report: str
     begun: str
     purpose: str
+    prompt: str
     model: str
     calls: int
     tokens_in: int

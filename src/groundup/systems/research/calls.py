@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+VERSION = 8  # digits of the hash that names a prompt's version
 CHARACTERS = 4  # of a token, where a model does not count its own
+
+
+def version(instructions: str) -> str:
+    """The version of a prompt: a hash of its instructions, the system message, which no call changes."""
+    return hashlib.sha256(instructions.encode()).hexdigest()[:VERSION]
 
 
 def only_quotes(model: BaseChatModel) -> bool:
@@ -30,15 +37,17 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
     Raises:
         ModelUnavailable: it does not answer.
     """
-    begin, name = time.perf_counter(), _name(model)
+    name = _name(model)
+    instructions = version("\n".join(message["content"] for message in messages if message["role"] == "system"))
     attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": model._llm_type,
         "gen_ai.request.model": name,
         "groundup.purpose": purpose,
+        "groundup.prompt": instructions,
     }
     with spanned(f"chat {name}", attributes) as span:
-        cost, text = _called(model, messages, purpose, name, begin)
+        cost, text = _called(model, messages, purpose, instructions, name)
         span.set_attribute("gen_ai.usage.input_tokens", cost["tokens_in"])
         span.set_attribute("gen_ai.usage.output_tokens", cost["tokens_out"])
         if "cached" in cost:
@@ -47,8 +56,9 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
 
 
 def _called(
-    model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str, name: str, begin: float
+    model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str, instructions: str, name: str
 ) -> tuple[Cost, str]:
+    begin, busy = time.perf_counter(), time.process_time()
     try:
         reply = model.invoke(list(messages))
     except GroundupError:
@@ -61,11 +71,13 @@ def _called(
     sent = sum(len(message["content"]) for message in messages)
     cost = Cost(
         purpose=purpose,
+        prompt=instructions,
         model=name,
         tokens_in=int(usage["input_tokens"]) if counted else sent // CHARACTERS,
         tokens_out=int(usage["output_tokens"]) if counted else len(text) // CHARACTERS,
         counted=counted,
         seconds=time.perf_counter() - begin,
+        processor=time.process_time() - busy,
     )
     if cached := (usage.get("input_token_details") or {}).get("cache_read"):
         cost["cached"] = int(cached)

@@ -16,7 +16,7 @@ from typing import Any
 
 from groundup.errors import UsageError
 from groundup.systems.research.runs import Research
-from groundup.systems.research.state import Cost
+from groundup.systems.research.state import Cost, purpose_of
 
 MILLION = 1_000_000
 EXAMPLE = 'models."gpt-oss:20b" = {in = 0.5, out = 1.5}'
@@ -49,12 +49,13 @@ class Prices:
 
 @dataclass(frozen=True)
 class Row:
-    """The calls of one model for one purpose of one report.
+    """The calls of one model with one prompt for one purpose of one report.
 
     Attributes:
         report: the run's id.
         begun: when it was begun, in UTC.
         purpose: `plan`, `read` or `write`.
+        prompt: the version of the instructions; empty for calls from before it was kept.
         model: the model's name.
         calls: how many.
         tokens_in: tokens that it read.
@@ -68,6 +69,7 @@ class Row:
     report: str
     begun: str
     purpose: str
+    prompt: str
     model: str
     calls: int
     tokens_in: int
@@ -134,27 +136,29 @@ def costs(research: Research, prices: Prices | None = None, *, report: str = "")
     """
     runs = [research.find(report)] if report else research.runs()
     rows = [
-        _row(run.id, run.begun, purpose, model, calls, prices)
+        _row(run.id, run.begun, purpose, prompt, model, calls, prices)
         for run in runs
-        for (purpose, model), calls in _grouped(research.costs(run.id)).items()
+        for (purpose, prompt, model), calls in _grouped(research.costs(run.id)).items()
     ]
     return Costs(tuple(rows), prices.currency if prices else "")
 
 
-def _grouped(calls: Iterable[Cost]) -> dict[tuple[str, str], list[Cost]]:
-    groups: dict[tuple[str, str], list[Cost]] = {}
+def _grouped(calls: Iterable[Cost]) -> dict[tuple[str, str, str], list[Cost]]:
+    groups: dict[tuple[str, str, str], list[Cost]] = {}
     for call in calls:
-        purpose = call["purpose"].partition(" ")[0]  # "read for 2"
-        groups.setdefault((purpose, call["model"]), []).append(call)
+        groups.setdefault((purpose_of(call), call.get("prompt", ""), call["model"]), []).append(call)
     return groups
 
 
-def _row(report: str, begun: str, purpose: str, model: str, calls: list[Cost], prices: Prices | None) -> Row:
+def _row(
+    report: str, begun: str, purpose: str, prompt: str, model: str, calls: list[Cost], prices: Prices | None
+) -> Row:
     price = prices.models.get(model) if prices else None
     return Row(
         report=report,
         begun=begun,
         purpose=purpose,
+        prompt=prompt,
         model=model,
         calls=len(calls),
         tokens_in=sum(call["tokens_in"] for call in calls),

@@ -1,7 +1,7 @@
 """The demo: eight documents of our own, and three questions, offline.
 
 for step in demo(Path("research-demo")):
-print(step.title, step.report)
+print(step.title, step.answer)
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from groundup.errors import UsageError
+from groundup.demo import Step, writing
 from groundup.systems.research.report import Report
 from groundup.systems.research.runs import open_research
 
@@ -25,41 +24,17 @@ QUESTIONS = (
 STORE, KNOWLEDGE, FOLDER = "research.sqlite", "research.knowledge", "documents"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a step of the demo did.
-
-    Attributes:
-        title: what it is.
-        command: the command that does the same.
-        found: what came of it, line by line.
-        seconds: how long it took.
-        report: the report, where the step is a question.
-    """
-
-    title: str
-    command: str
-    found: tuple[str, ...]
-    seconds: float
-    report: Report | None = None
-
-
-def demo(folder: Path) -> Iterator[Step]:
+def demo(folder: Path) -> Iterator[Step[Report]]:
     """The steps of the demo, each as soon as it is done.
 
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
+    with writing(folder):
         yield from _steps(folder)
-    except OSError as error:
-        raise UsageError(
-            f"folder must be one that can be written, and '{folder}' cannot be: {error.strerror or error}. "
-            "Free some space, or name another one with --folder."
-        ) from error
 
 
-def _steps(folder: Path) -> Iterator[Step]:
+def _steps(folder: Path) -> Iterator[Step[Report]]:
     from groundup.knowledge import open_knowledge
     from groundup.llm import chat_model
 

@@ -5,12 +5,15 @@ learnt, the others only asked about. There are three kinds of questions: *answer
 paragraph seems to answer them and does not; *removed*, whose article was not learnt.
 
 Beside what the assistant does stands what needs no reading: the first passage that is found, and silence.
+
+The folder of an evaluation is kept where one is named. A question that the same model has answered there, with the same
+prompts, is not asked again: a slow model's evaluation goes on after a stop, and grows with `questions`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from groundup.demo import writing
 from groundup.knowledge import Knowledge, open_knowledge
 from groundup.stack.retrieval.rag import f1, sentences, terms, words
+from groundup.systems.research.graph import PROMPTS
 from groundup.systems.research.report import Report
-from groundup.systems.research.runs import open_research
-from groundup.systems.research.state import Note
+from groundup.systems.research.runs import Research, open_research
+from groundup.systems.research.state import Budget, Note, purpose_of
 from groundup.systems.research.writing import verify
 
 if TYPE_CHECKING:
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
 
 ARTICLES = 8  # that are drawn; half of them are learnt
 KINDS = ("answerable", "written", "removed")
+STORE = "research.sqlite"
+DAY = 86_400.0  # seconds
+UNHURRIED = Budget(seconds=DAY)  # a busy machine changes no answer
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,26 @@ class Asked:
     own: str
     first: str
     report: Report
-    seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps took."""
+        return sum(step["seconds"] for step in self.report.trace)
 
     @property
     def said(self) -> str:
         """The report's sentences."""
-        return " ".join(line.text for part in self.report.parts for line in part.lines)
+        return " ".join(self.report.sentences)
 
 
 def evaluate(
-    model: BaseChatModel, *, questions: int, seed: int = 0, report: Callable[[int, int], None] | None = None
+    model: BaseChatModel,
+    *,
+    questions: int,
+    seed: int = 0,
+    folder: Path | None = None,
+    name: str = "",
+    report: Callable[[int, int], None] | None = None,
 ) -> tuple[str, list[Row]]:
     """The provenance of the data, and the table.
 
@@ -76,22 +94,39 @@ def evaluate(
         model: what reads and writes.
         questions: how many of each kind.
         seed: draws articles and questions.
-        report: called after each question with how many are done, and of how many.
+        folder: where documents and reports are kept, so that a second call goes on; None for nowhere.
+        name: the model's name, as `chat_model` knows it.
+        report: called before the first question and after each with how many are done, and of how many.
+
+    Raises:
+        UsageError: the folder cannot be written.
     """
     from groundup.data import load
 
     data = load("squad2")
-    with TemporaryDirectory() as folder:
-        texts, drawn = _drawn(data, questions, seed)
-        documents = Path(folder, "articles")
-        documents.mkdir()
+    texts, drawn = _drawn(data, questions, seed)
+    with _place(folder) as place:
+        documents = place / f"seed-{seed}" / "articles"
+        documents.mkdir(parents=True, exist_ok=True)
         for number, text in texts.items():
             (documents / f"paragraph-{number}.txt").write_text(text, encoding="utf-8")
-        knowledge = open_knowledge(Path(folder, "kb"))
+        location = str(documents.with_name("research.knowledge").resolve())
+        knowledge = open_knowledge(location)
         knowledge.learn([documents])
-        asked = list(_asked(drawn, knowledge, model, Path(folder, "research.sqlite"), report))
+        with open_research(place / STORE, knowledge=knowledge, model=model) as research:
+            asked = list(_asked(drawn, knowledge, research, name, location, report))
         rows = [*_answers(asked), *_citations(asked, documents), *_takes(asked)]
     return data.provenance.label, [*rows, *nearly(list(texts.values()), seed)]
+
+
+@contextmanager
+def _place(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        with TemporaryDirectory() as temporary:
+            yield Path(temporary)
+        return
+    with writing(folder):
+        yield folder
 
 
 def _drawn(data: Any, questions: int, seed: int) -> tuple[dict[int, str], list[tuple[str, str, tuple[str, ...], int]]]:
@@ -126,22 +161,34 @@ def _drawn(data: Any, questions: int, seed: int) -> tuple[dict[int, str], list[t
 def _asked(
     cases: Sequence[tuple[str, str, tuple[str, ...], int]],
     knowledge: Knowledge,
-    model: BaseChatModel,
-    store: Path,
+    research: Research,
+    name: str,
+    location: str,
     report: Callable[[int, int], None] | None,
 ) -> Iterator[Asked]:
-    with open_research(store, knowledge=knowledge, model=model) as research:
-        for number, (kind, question, truths, paragraph) in enumerate(cases, 1):
-            begin = time.perf_counter()
-            id = research.begin(question)
-            for _ in research.run(id):
-                pass
-            seconds = time.perf_counter() - begin
-            (first,) = knowledge.search(question, 1)
-            own = f"articles/paragraph-{paragraph}.txt"
-            yield Asked(kind, question, truths, own, first.text, research.report(id), seconds)
-            if report:
-                report(number, len(cases))
+    known = _known(research, name, location)
+    for number, (kind, question, truths, paragraph) in enumerate(cases):
+        if report:
+            report(number, len(cases))
+        asked = " ".join(question.split())
+        id = known.get(asked) or research.begin(asked, UNHURRIED, model=name, knowledge=location)
+        for _ in research.run(id):  # none where it is done
+            pass
+        (first,) = knowledge.search(question, 1)
+        yield Asked(kind, question, truths, f"articles/paragraph-{paragraph}.txt", first.text, research.report(id))
+    if report:
+        report(len(cases), len(cases))
+
+
+def _known(research: Research, name: str, location: str) -> dict[str, str]:
+    """The newest run of each question that was begun with this model on these documents, and with today's prompts."""
+    known: dict[str, str] = {}
+    for run in research.runs():
+        if (run.model, run.knowledge) == (name, location) and all(
+            cost.get("prompt") == PROMPTS[purpose_of(cost)] for cost in research.costs(run.id)
+        ):
+            known.setdefault(run.question, run.id)
+    return known
 
 
 def _answers(asked: Sequence[Asked]) -> Iterator[Row]:
@@ -159,9 +206,9 @@ def _answers(asked: Sequence[Asked]) -> Iterator[Row]:
         0.0,
     )
     for kind in KINDS:
-        told = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
+        labels = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
         yield Row(
-            f"{told.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
+            f"{labels.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
             _mean([case.report.abstained for case in of[kind]]), 0.0, 1.0,
         )  # fmt: skip
 

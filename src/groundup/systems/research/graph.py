@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from groundup.stack.retrieval.rag import prompt
-from groundup.systems.research.calls import call, only_quotes
+from groundup.stack.retrieval.rag import RULES, prompt
+from groundup.systems.research.calls import call, only_quotes, version
 from groundup.systems.research.finding import read, retrieve, retrieve_web
 from groundup.systems.research.planning import PLANNER, Kind, Routing, Where, choose, classify, plan, query, read_plan
 from groundup.systems.research.state import LeftOut, Source, State, Step, count_of, used_up
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from groundup.systems.research.web import Web
 
 ROUNDS = 2  # in which a sub-question is looked for
+PROMPTS = {"plan": version(PLANNER), "read": version(RULES), "write": version(RULES)}  # that calls are sent, by purpose
 Found = tuple[str, dict[str, Any]]  # what a node did, in words, and what changes
 
 
@@ -66,8 +67,8 @@ class Brain:
         changes: dict[str, Any] = {}
         planned: list[str] = []
         if not only_quotes(self.model):
-            asked = [{"role": "system", "content": PLANNER}, {"role": "user", "content": f"Question: {question}"}]
-            reply, cost = call(self.model, asked, "plan")
+            messages = [{"role": "system", "content": PLANNER}, {"role": "user", "content": f"Question: {question}"}]
+            reply, cost = call(self.model, messages, "plan")
             planned, changes["costs"] = read_plan(reply, question), [cost]
         planned = planned or plan(question, _kind(kind))
         return " · ".join(planned), {**changes, "plan": planned}
@@ -76,16 +77,16 @@ class Brain:
         """Passages for the sub-question at hand, of documents, of the web, of both, or of none."""
         at, wider = state["at"], state["round"] > 0
         where = self._where(query(state["plan"], at), wider=wider)
-        found: list[Source] = []
+        passages: list[Source] = []
         left_out: list[LeftOut] = []
         failed: list[str] = []
         if self.knowledge is not None and where in ("documents", "both"):
-            found, left_out = retrieve(state["plan"], at, state["question"], self.knowledge, wider=wider)
+            passages, left_out = retrieve(state["plan"], at, state["question"], self.knowledge, wider=wider)
         if self.web is not None and where in ("web", "both"):
             of_web = retrieve_web(state["plan"], at, state["question"], self.web, self._embedder(), wider=wider)
-            found, left_out, failed = [*found, *of_web[0]], [*left_out, *of_web[1]], of_web[2]
+            passages, left_out, failed = [*passages, *of_web[0]], [*left_out, *of_web[1]], of_web[2]
         known = {(source["question"], source["document"], source["start"]) for source in state["sources"]}
-        sources = [source for source in found if (at, source["document"], source["start"]) not in known]
+        sources = [source for source in passages if (at, source["document"], source["start"]) not in known]
         orders = [order for order in left_out if order not in state["left_out"]]
         names = ", ".join(dict.fromkeys(source["document"] for source in sources))
         what = f"{count_of(len(sources), 'passage')} of {names}" if sources else "no passage"

@@ -58,10 +58,10 @@ def plan(question: str, kind: Kind) -> list[str]:
 
 def read_plan(reply: str, question: str) -> list[str]:
     """The sub-questions that a model planned, as far as they are ones about what was asked; perhaps none."""
-    asked = set(terms(question))
+    subject = set(terms(question))
     lines = [re.sub(r"^\W*(?:\d+[.)]\s*)?", "", line).strip() for line in reply.splitlines()]
-    kept = [line for line in lines if line.endswith("?") and len(line) <= LONGEST and asked & set(terms(line))]
-    return list(dict.fromkeys(line for line in kept if len(re.findall(r"[.!?](?:\s|$)", line)) == 1))[:MOST]
+    questions = [line for line in lines if line.endswith("?") and len(line) <= LONGEST and subject & set(terms(line))]
+    return list(dict.fromkeys(line for line in questions if len(re.findall(r"[.!?](?:\s|$)", line)) == 1))[:MOST]
 
 
 def query(plan: list[str], at: int) -> str:
@@ -70,16 +70,31 @@ def query(plan: list[str], at: int) -> str:
     return f"{plan[at - 1]} {plan[at]}" if back else plan[at]
 
 
+_GROUP = r"(?:team|company|firm|department|office|board|committee|club|family)"
 _OWN = re.compile(
-    r"\b(?:our|my)\b|\b(?:the|these|those)\s+(?:documents?|notes?|papers?|files?|runbooks?)\b", re.IGNORECASE
+    rf"""
+    \b(?:ours?|my|mine|in-house)\b
+  | \b(?:did|have|had|has|are|were|was|am|will|shall)\s+(?:we|i|us)\b       # not "do we", which asks of everybody
+  | \b(?:we|i)(?:['’](?:ve|re|ll|d|m)|\s+(?:have|had|are|were|was|am|did|agreed|decided|wrote|chose|said|use[ds]?))\b
+  | \b(?:the|this)\s+(?:[\w-]+\s+)?{_GROUP}['’]s\b
+  | \b(?:the|this)\s+{_GROUP}\b(?!\s+(?:of|that|which|who|behind))
+  | \b(?:the|these|those|this)\s+(?:documents?|notes?|papers?|files?|runbooks?|minutes|wiki|handbook|backlog)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+_WEB = re.compile(r"\bon(?:\s+the\s+(?:web|internet)|line)\b", re.IGNORECASE)
 _CHANGING = re.compile(
     r"\b(?:latest|newest|currently|today|nowadays|this\s+(?:week|month|year)|news|as\s+of|so\s+far|up[\s-]to[\s-]date"
-    r"|recent(?:ly)?|prices?|released|on\s+the\s+(?:web|internet))\b|\bcurrent\s+(?:version|state|price|status)\b"
+    r"|recent(?:ly)?|prices?|released)\b|\bcurrent\s+(?:version|state|price|status)\b"
     r"|\b20[2-9]\d\b",
     re.IGNORECASE,
 )
 _QUESTION = re.compile(rf"\?\W*$|^\W*{_ASKING}\b", re.IGNORECASE)
+
+
+def of_ones_own(text: str) -> bool:
+    """Whether a question says by its words that it is of what is the asker's own."""
+    return bool(_OWN.search(text))
 
 
 def choose(looked_up: str, *, documents: bool, web: bool, route: Callable[[str], Where | None] | None = None) -> Where:
@@ -87,25 +102,28 @@ def choose(looked_up: str, *, documents: bool, web: bool, route: Callable[[str],
 
     1. It has no word to look up: nowhere.
     2. There are only documents, or only the web: there.
-    3. It asks of what is one's own ("our", "my", "these notes"): documents, so that it is not sent to a search server.
-       No model is asked first, and none can overrule this.
-    4. The trained router is confident: where it says. Its "none" counts only for what is no question: a needless
-       search costs less than a question that is left unanswered.
-    5. It asks of what changes ("latest", "price", a year since 2020): the web.
-    6. Otherwise both.
+    3. It asks of what is one's own ("our", "did we", "the team's", "these notes"): documents, so that it is not sent to
+       a search server. No model is asked first, and none can overrule this.
+    4. It asks for the web in so many words ("on the web", "online"): the web.
+    5. The trained router is confident, or cannot rule out that it is one's own: where it says. Its "none" counts only
+       for what is no question: a needless search costs less than a question that is left unanswered.
+    6. It asks of what changes ("latest", "price", a year since 2020): the web.
+    7. Otherwise both.
 
     Args:
         looked_up: the sub-question, as it is looked up (`query`).
         documents: whether there are documents.
         web: whether there is the web.
-        route: the trained router (`Router.where`), which gives None where it is not confident; None for rules alone.
+        route: the trained router (`Router.where`), which gives None where it is not sure; None for rules alone.
     """
     if not terms(looked_up) or not (documents or web):
         return "none"
     if not (documents and web):
         return "documents" if documents else "web"
-    if _OWN.search(looked_up):
+    if of_ones_own(looked_up):
         return "documents"
+    if _WEB.search(looked_up):
+        return "web"
     if route is not None and (where := route(looked_up)) and (where != "none" or not _QUESTION.search(looked_up)):
         return where
     return "web" if _CHANGING.search(looked_up) else "both"

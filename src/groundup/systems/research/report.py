@@ -94,6 +94,11 @@ class Report:
         """Whether no source says."""
         return not self.parts
 
+    @property
+    def sentences(self) -> list[str]:
+        """What is said, sentence by sentence."""
+        return [line.text for part in self.parts for line in part.lines]
+
 
 def make_report(id: str, begun: str, state: State, web: str = "") -> Report:
     """The report of a run that is done."""

@@ -98,18 +98,35 @@ class Step(TypedDict):
 
 
 class Cost(TypedDict):
-    """What a call of a model took; `counted` is whether the model said so, or the tokens are estimated.
+    """What a call of a model took.
 
-    `cached` are the tokens of `tokens_in` that came from the provider's cache, where it says so.
+    Attributes:
+        purpose: `plan`, `read for 2` or `write`.
+        prompt: the version of the instructions that it was sent (`version`); calls of older runs have none.
+        model: the model's name.
+        tokens_in: tokens that it read.
+        cached: those of them that came from the provider's cache, where it says so.
+        tokens_out: tokens that it wrote.
+        counted: whether the model counted them; otherwise they are estimated.
+        seconds: how long it took.
+        processor: seconds that this process had a processor meanwhile. For a model in this process they are what it
+            took, however busy the machine was, unless other calls ran beside it; calls of older runs have none.
     """
 
     purpose: str
+    prompt: NotRequired[str]
     model: str
     tokens_in: int
     cached: NotRequired[int]
     tokens_out: int
     counted: bool
     seconds: float
+    processor: NotRequired[float]
+
+
+def purpose_of(cost: Cost) -> str:
+    """What a call was for: `read` for `read for 2`."""
+    return cost["purpose"].partition(" ")[0]
 
 
 class State(TypedDict):

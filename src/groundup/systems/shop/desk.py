@@ -95,8 +95,8 @@ class Desk:
         """
         rows = self.store.rows("SELECT * FROM conversations WHERE id = ?", conversation)
         if not rows:
-            known = [row["id"] for row in self.store.rows("SELECT id FROM conversations")]
-            raise UnknownName("conversation", conversation, known, see="groundup shop history")
+            # No nearest one: an id is all that opens a conversation, and it must not be learnt from a wrong one.
+            raise UnknownName("conversation", conversation, (), see="groundup shop history")
         return rows[0]
 
     def user(self, conversation: str) -> User | None:

@@ -6,8 +6,8 @@ import sys
 
 from groundup.embedding import load
 from groundup.errors import GroundupError
-from groundup.systems.research.routing.router import WEIGHTS, Router
-from groundup.systems.research.routing.training import judge, read_questions, train, write
+from groundup.systems.research.routing.router import PRIVATE, WEIGHTS, Router
+from groundup.systems.research.routing.training import judge, privacy, read_questions, train, write
 
 
 def main() -> int:
@@ -15,17 +15,24 @@ def main() -> int:
     try:
         questions, embedder = read_questions(), load()
         trained = train([question for question in questions if question.half == "train"], embedder)
-        judgement = judge(
-            Router(trained.weights, embedder), [question for question in questions if question.half == "held-out"]
-        )
-        write(trained, judgement)
+        router = Router(trained.weights, embedder)
+        judgement = judge(router, [question for question in questions if question.half == "held-out"])
+        private = privacy(router)
+        write(trained, judgement, private)
     except GroundupError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(f"l2 {trained.l2}, temperature {trained.weights.temperature:.3f}, threshold {trained.weights.threshold:.3f}")
-    print(f"Topics that were left out: {trained.accuracy:.3f} right, confident of {trained.confident:.3f}.")
+    fitted, weights = trained.fitted, trained.weights
+    print(
+        f"l2 {fitted.l2}, temperature {weights.temperature:.3f}, threshold {weights.threshold:.3f}, "
+        f"private {weights.limits[PRIVATE]:.3f}"
+    )
+    print(f"Topics that were left out: {fitted.accuracy:.3f} right, confident of {fitted.confident:.3f}.")
+    print(f"Of these, one's own sent to a search server: {trained.sent:.3f}; public, kept away: {trained.kept:.3f}.")
     for way in judgement.ways:
-        print(f"Held out, {way.way}: {way.right} of {way.questions} right.")
+        print(f"Held out, {way.way}: {way.right} of {way.questions} right, {way.sent} of one's own sent.")
+    for way in private:
+        print(f"Privacy, {way.way}: {way.sent} of {way.own} sent, {way.kept} of {way.public} kept away.")
     print(f"Written to {WEIGHTS}")
     return 0
 

@@ -11,19 +11,21 @@ from groundup import routing
 from groundup.routing import Encoder, LinearRouter, Weights
 from groundup.systems.research.planning import Where
 
-__all__ = ["FORMAT", "TRAIN", "VERSION", "WEIGHTS", "Encoder", "Route", "Router", "Weights", "read_weights"]
+__all__ = ["FORMAT", "PRIVATE", "TRAIN", "VERSION", "WEIGHTS", "Encoder", "Route", "Router", "Weights", "read_weights"]
 
 WEIGHTS = Path(__file__).with_name("router.json")
-FORMAT, VERSION = "groundup research router", 1
+FORMAT, VERSION = "groundup research router", 2
+PRIVATE = "private"  # the probability of documents from which on a question may be one's own: it is sent nowhere
 TRAIN = "python -m groundup.systems.research.routing"
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where a sub-question is looked for, and how probable it is that this is right."""
+    """Where a sub-question is looked for, and how probable that is to be right; and how probable documents are."""
 
     where: Where
     probability: float
+    documents: float
 
 
 class Router(LinearRouter):
@@ -48,11 +50,22 @@ class Router(LinearRouter):
 
     def routes(self, texts: Sequence[str]) -> list[Route]:
         """The most probable place for each text, whether the router is confident or not."""
-        return [Route(choice.label, choice.probability) for choice in self.choices(texts)]  # pyright: ignore[reportArgumentType]
+        documents = self.weights.labels.index("documents")
+        return [
+            Route(self.weights.labels[row.argmax()], float(row.max()), float(row[documents]))
+            for row in self.probabilities(texts)
+        ]
 
     def where(self, looked_up: str) -> Where | None:
-        """Where a sub-question is looked for; None where the router is not confident."""
-        return self.confident(looked_up)
+        """Where a sub-question is looked for; None where the router is not confident.
+
+        Documents alone wherever it cannot rule out that the question is one's own: what was sent to a search server
+        cannot be taken back, and what was not sent can be asked again.
+        """
+        (route,) = self.routes([looked_up])
+        if route.documents >= self.weights.limits[PRIVATE]:
+            return "documents"
+        return route.where if route.probability >= self.weights.threshold else None
 
 
 def read_weights(path: Path) -> Weights:
@@ -61,4 +74,6 @@ def read_weights(path: Path) -> Weights:
     Raises:
         StoreError: the file cannot be read, or is no router.
     """
-    return routing.read_weights(path, kind=FORMAT, version=VERSION, labels=get_args(Where), train=TRAIN)
+    return routing.read_weights(
+        path, kind=FORMAT, version=VERSION, labels=get_args(Where), train=TRAIN, limits=[PRIVATE]
+    )

@@ -7,36 +7,35 @@
 Every choice is made within the training half, by leaving out one topic at a time: the penalty, the temperature and the
 threshold of confidence. The held-out half has other topics, and is only ever predicted.
 
-Sources: Guo et al. (2017), "On Calibration of Modern Neural Networks", for the calibration error; Wilson (1927) for the
-interval.
+Sources: Guo et al. (2017), "On Calibration of Modern Neural Networks", for the temperature and the calibration error;
+Wilson (1927) for the interval.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from groundup.errors import UsageError
 from groundup.files import replace_file
-from groundup.routing import TARGET, Encoder, as_text, fit, lowest_threshold
-from groundup.routing import Fitted as Trained
-from groundup.systems.research.planning import Where, choose
-from groundup.systems.research.routing.router import FORMAT, VERSION, WEIGHTS, Router
+from groundup.routing import DECIMALS, TARGET, Encoder, Fitted, Weights, as_text, fit
+from groundup.systems.research.planning import Where, choose, of_ones_own
+from groundup.systems.research.routing.router import FORMAT, PRIVATE, VERSION, WEIGHTS, Router
 
-__all__ = [
-    "HALVES", "PLACES", "QUESTIONS", "Judged", "Judgement", "Question", "Trained", "held_out", "judge",
-    "lowest_threshold", "read_questions", "train", "write",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 QUESTIONS = Path(__file__).with_name("questions.tsv")
+PRIVACY = Path(__file__).with_name("privacy.tsv")
 PLACES: tuple[Where, ...] = ("both", "documents", "none", "web")  # sorted, as the classifier has its classes
 HALVES = ("train", "held-out")
+SENT = 0.05  # of the questions that are one's own, so many may be sent to a search server
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,23 @@ def read_questions(path: Path = QUESTIONS) -> list[Question]:
 
 
 # ── training ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Trained:
+    """A router, and what training says of it.
+
+    Attributes:
+        fitted: the router without what may be one's own.
+        weights: all that was learnt.
+        sent: share of what is one's own that would be sent to a search server, on topics that were left out.
+        kept: share of what is in the web that would be looked for in documents alone, on topics that were left out.
+    """
+
+    fitted: Fitted
+    weights: Weights
+    sent: float
+    kept: float
+
+
 def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
     """A router from labelled questions. The same questions and vectors give the same weights.
 
@@ -93,7 +109,30 @@ def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
                 "do not. Add questions of other topics."
             )
     vectors = embedder.encode([question.text for question in questions])
-    return fit(vectors, labels, topics, sentence_model=embedder.name)
+    fitted = fit(vectors, labels, topics, sentence_model=embedder.name)
+    # What may be one's own: the highest probability of documents below which few such questions are, after the rule by
+    # words.
+    documents = fitted.left_out[:, PLACES.index("documents")]
+    worded = np.array([of_ones_own(question.text) for question in questions])
+    own = labels == "documents"
+    private = highest_private(documents[own & ~worded], int(SENT * own.sum()))
+    kept = worded | (documents >= private)
+    return Trained(
+        fitted, replace(fitted.weights, limits={PRIVATE: round(private, DECIMALS)}),
+        sent=float((~kept)[own].mean()), kept=float(kept[np.isin(labels, ["both", "web"])].mean()),
+    )  # fmt: skip
+
+
+def highest_private(documents: NDArray[np.float64], most: int) -> float:
+    """The highest probability of documents below which at most `most` questions are that are one's own.
+
+    It lies between two probabilities, as `groundup.routing.lowest_threshold` does.
+    """
+    ordered = np.sort(documents)
+    if most >= len(ordered):
+        return 1.01
+    lower = ordered[most - 1] if most else 0.0
+    return float(ordered[most] + lower) / 2
 
 
 # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,6 +222,68 @@ def _judged(way: str, chosen: np.ndarray, labels: np.ndarray, error: float | Non
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Private:
+    """What stays away from search servers, by one way of choosing, where there are documents and the web.
+
+    Attributes:
+        way: what chooses.
+        own: questions of what is one's own.
+        sent: those of them that went to a search server.
+        public: questions that a stranger may answer.
+        kept: those of them that were looked for in documents alone.
+    """
+
+    way: str
+    own: int
+    sent: int
+    public: int
+    kept: int
+
+
+def read_privacy(path: Path = PRIVACY) -> list[tuple[bool, str]]:
+    """Questions that train nothing, and whether each is of what is one's own.
+
+    Raises:
+        UsageError: a line is no such question.
+    """
+    questions: list[tuple[bool, str]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        label, _, text = line.partition("\t")
+        if label not in ("own", "public") or not text.strip():
+            raise UsageError(
+                f"line {number} of '{path}' must be own or public, a tab and a question, got {line!r:.120}. Correct it."
+            )
+        questions.append((label == "own", text))
+    return questions
+
+
+def privacy(router: Router | None = None) -> list[Private]:
+    """The rules alone and what runs, on the questions of `privacy.tsv`; the stored router, unless another is given."""
+    from groundup.embedding import load
+
+    questions = read_privacy()
+    where = (router or Router.load(load())).where
+    ways: tuple[tuple[str, Callable[[str], Where | None] | None], ...] = (
+        ("word rules", None), ("router with rules", where),
+    )  # fmt: skip
+    judged = []
+    for way, route in ways:
+        chosen = [(own, choose(text, documents=True, web=True, route=route)) for own, text in questions]
+        judged.append(
+            Private(
+                way,
+                own=sum(own for own, _ in chosen),
+                sent=sum(own and place in ("web", "both") for own, place in chosen),
+                public=sum(not own for own, _ in chosen),
+                kept=sum(not own and place == "documents" for own, place in chosen),
+            )
+        )
+    return judged
+
+
 def held_out() -> Judgement:
     """The stored router on the half that did not train it."""
     from groundup.embedding import load
@@ -191,9 +292,9 @@ def held_out() -> Judgement:
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def write(trained: Trained, judgement: Judgement, path: Path = WEIGHTS) -> None:
+def write(trained: Trained, judgement: Judgement, private: Sequence[Private], path: Path = WEIGHTS) -> None:
     """Write weights, recipe, hashes and figures into one file, so that none of them is ever another router's."""
-    weights, halves = trained.weights, Counter(question.half for question in read_questions())
+    fitted, weights, halves = trained.fitted, trained.weights, Counter(question.half for question in read_questions())
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -201,23 +302,28 @@ def write(trained: Trained, judgement: Judgement, path: Path = WEIGHTS) -> None:
             "sentence_model": weights.sentence_model,
             "classifier": "multinomial logistic regression (scikit-learn, lbfgs)",
             "chosen_by": "log loss, one topic left out at a time, within the training half",
-            "l2": trained.l2,
+            "l2": fitted.l2,
             "temperature": weights.temperature,
             "threshold": weights.threshold,
             "target": TARGET,
+            **weights.limits,
+            "sent": SENT,
         },
         "data": {
             "sha256": hashlib.sha256(QUESTIONS.read_bytes()).hexdigest(),
-            "vectors_sha256": trained.vectors_sha256,
+            "vectors_sha256": fitted.vectors_sha256,
             **{half: halves[half] for half in HALVES},
         },
         "metrics": {
             "left_out": {
-                "log_loss": {str(l2): round(loss, 6) for l2, loss in trained.losses.items()},
-                "accuracy": trained.accuracy,
-                "confident": trained.confident,
+                "log_loss": {str(l2): round(loss, 6) for l2, loss in fitted.losses.items()},
+                "accuracy": fitted.accuracy,
+                "confident": fitted.confident,
+                "sent": trained.sent,
+                "kept": trained.kept,
             },
             "held_out": asdict(judgement),
+            "privacy": [asdict(way) for way in private],
         },
         "labels": weights.labels,
         "intercept": weights.intercept.tolist(),

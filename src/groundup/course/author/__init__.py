@@ -1,0 +1,1 @@
+"""What an author of units has: the gate that proves a unit, its rules, its mutants, the skeleton of a new unit."""

@@ -1,0 +1,1 @@
+"""What belongs to a learner: the workspace, the ledger and what is derived from it, runs, the journal, review."""

@@ -1,0 +1,210 @@
+"""Finished runs handed to MLflow, in the background: `python -m groundup.course.learner.recording WORKSPACE`.
+
+Importing MLflow takes seconds, and making its database takes more; nobody should wait for that. So a run is whole in
+its own folder first, and this process, which outlives the command, copies every run that MLflow does not have yet into
+`.groundup/mlflow.db`. If it is killed, the next one starts again with the same runs.
+
+    uv run --extra mlflow mlflow ui --backend-store-uri sqlite:///~/groundup/.groundup/mlflow.db
+
+MLflow is an extra. Without it the runs wait in their folders, and the first run with it records them all.
+
+In MLflow a run is one parent (params, means, spreads, baselines, artefacts) with one child for each seed (curves).
+`GROUNDUP_MLFLOW=off` leaves MLflow out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from groundup.course.learner.runstore import RunFolder, RunReport, load_run, runs_dir
+from groundup.course.learner.workspace import STATE, write_atomically
+from groundup.extras import missing
+
+BATCH = 1000
+"""MLflow takes at most so many metrics at once."""
+STATUS = {"passed": "FINISHED", "failed": "FINISHED", "interrupted": "KILLED", "crashed": "FAILED"}
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def start_recording(workspace_dir: Path) -> None:
+    """Start a process that records what is not recorded yet, and do not wait for it; nothing without MLflow."""
+    if missing(["mlflow"]) or os.environ.get("GROUNDUP_MLFLOW", "").lower() in ("off", "0", "no", "false"):
+        return
+    _started[:] = [process for process in _started if process.poll() is None]
+    with (Path(workspace_dir) / STATE / "mlflow.log").open("ab") as log:
+        _started.append(
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "groundup.course.learner.recording", str(workspace_dir)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+                start_new_session=sys.platform != "win32",
+                creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
+            )
+        )
+
+
+def wait_for_recording(seconds: float | None = None) -> None:
+    """Wait for the recordings that this process started."""
+    while _started:
+        _started.pop().wait(seconds)
+
+
+def store_uri(workspace_dir: Path) -> str:
+    """The address of a workspace's MLflow store."""
+    return f"sqlite:///{(Path(workspace_dir) / STATE / 'mlflow.db').absolute().as_posix()}"
+
+
+def record_all(workspace_dir: Path) -> int:
+    """Record every finished run that is not recorded yet, oldest first; how many there were."""
+    with _one_at_a_time(workspace_dir):
+        waiting = [(folder, report) for folder, report in _unrecorded(workspace_dir)]
+        if not waiting:
+            return 0
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(store_uri(workspace_dir))
+        for folder, report in waiting:
+            mlflow_id = _record(client, workspace_dir, folder, report)
+            write_atomically(folder.mlflow_path, json.dumps({"run_id": mlflow_id}))
+        return len(waiting)
+
+
+def _unrecorded(workspace_dir: Path) -> Iterator[tuple[RunFolder, RunReport]]:
+    for path in sorted(runs_dir(workspace_dir).glob("*/run.json")):
+        folder = RunFolder(path.parent)
+        if not folder.mlflow_path.exists():
+            report = load_run(workspace_dir, folder.path.name)
+            if report.verdict != "running":
+                yield folder, report
+
+
+@contextlib.contextmanager
+def _one_at_a_time(workspace_dir: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, on every system: an exclusive transaction of SQLite."""
+    with contextlib.closing(sqlite3.connect(Path(workspace_dir) / STATE / "mlflow-lock.sqlite", timeout=900)) as lock:
+        lock.isolation_level = None
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def _record(client: Any, workspace_dir: Path, folder: RunFolder, report: RunReport) -> str:
+    experiment = _experiment(client, workspace_dir, f"{report.unit}/{report.lab}")
+    # What a recording that was killed left behind.
+    for left in client.search_runs([experiment], f"tags.`groundup.run` = '{report.id}'"):
+        client.delete_run(left.info.run_id)
+    begun = int(datetime.fromisoformat(report.started).timestamp() * 1000)
+    ended = begun + int(report.seconds * 1000)
+    tags = _tags(report)
+    parent = client.create_run(experiment, begun, tags, run_name=report.id).info.run_id
+    _log_params(client, parent, report.config)
+    _log_metrics(client, parent, _summary_metrics(report), ended)
+    client.log_dict(parent, report.to_json(), "run.json")
+    for figure in report.figures:
+        client.log_artifact(parent, str(folder.path / figure["file"]), "figures")
+    for table in report.tables:
+        client.log_dict(parent, table, f"tables/{_word(table['name'])}-seed{table['seed']}.json")
+    events = list(folder.events())
+    for seed in sorted({event["seed"] for event in events}):
+        child_tags = {**tags, "mlflow.parentRunId": parent, "groundup.seed": str(seed)}
+        child = client.create_run(experiment, begun, child_tags, run_name=f"{report.id}-seed{seed}").info.run_id
+        _log_params(client, child, {**report.config, "seed": seed})
+        _log_metrics(client, child, _seed_metrics(events, seed), ended)
+        client.set_terminated(child, STATUS[report.verdict], ended)
+    client.set_terminated(parent, STATUS[report.verdict], ended)
+    return parent
+
+
+def _experiment(client: Any, workspace_dir: Path, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    where = (Path(workspace_dir) / STATE / "mlflow-artifacts" / name).absolute().as_uri()
+    return client.create_experiment(name, artifact_location=where)
+
+
+def _tags(report: RunReport) -> dict[str, str]:
+    return {
+        "groundup.run": report.id,
+        "groundup.unit": report.unit,
+        "groundup.lab": report.lab,
+        "groundup.preset": report.preset,
+        "groundup.verdict": report.verdict,
+        "groundup.data": "; ".join(f"{data['name']}: {data['label']}" for data in report.data) or "none",
+        "groundup.stand_in": str(report.stand_in).lower(),
+        "groundup.mine": ", ".join(report.mine),
+        "groundup.code_sha256": report.code_sha256,
+        "groundup.expectations": "\n".join(
+            f"{'met' if outcome['passed'] else 'MISSED'}: {outcome['message']}" for outcome in report.expectations
+        ),
+        "mlflow.note.content": report.question,
+    }
+
+
+def _log_params(client: Any, run_id: str, config: dict[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    client.log_batch(run_id, params=[Param(name, str(value)) for name, value in config.items()])
+
+
+def _summary_metrics(report: RunReport) -> Iterator[tuple[str, float | None, float]]:
+    for result in report.results:
+        for part in ("mean", "spread", "baseline"):
+            if result[part] is not None:
+                yield f"{result['metric']}.{part}", result[part], 0
+    yield "seconds", report.seconds, 0
+
+
+def _seed_metrics(events: list[dict[str, Any]], seed: int) -> Iterator[tuple[str, float | None, float]]:
+    for event in events:
+        if event["seed"] != seed:
+            continue
+        if event["type"] == "metric":
+            yield event["name"], event["value"], event["step"]
+        elif event["type"] == "result":
+            yield event["metric"], event["value"], 0
+        elif event["type"] == "baseline":
+            yield f"{event['metric']}.baseline", event["value"], 0
+
+
+def _log_metrics(client: Any, run_id: str, points: Iterable[tuple[str, float | None, float]], timestamp: int) -> None:
+    from mlflow.entities import Metric
+
+    curves: dict[str, list[tuple[float | None, float]]] = {}
+    for name, value, step in points:
+        curves.setdefault(_word(name), []).append((value, step))
+    metrics = [
+        Metric(name, float("nan") if value is None else value, timestamp, step)
+        for name, curve in curves.items()
+        for (value, _), step in zip(curve, _whole_steps([step for _, step in curve]), strict=True)
+    ]
+    for first in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[first : first + BATCH])
+
+
+def _whole_steps(steps: list[float]) -> Iterable[int]:
+    """The steps, or the order of the points where a step is not a whole number: MLflow takes no other."""
+    return [int(step) for step in steps] if all(float(s).is_integer() for s in steps) else range(len(steps))
+
+
+def _word(name: str) -> str:
+    """The name with what MLflow does not take in a name replaced."""
+    return re.sub(r"[^\w\-. /]", "_", name)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(5)
+    record_all(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""What a person gets to see: answers with citations, an overview, a notebook to explore."""

@@ -1,0 +1,1 @@
+"""A classifier of records: its labels, its features, its trees."""

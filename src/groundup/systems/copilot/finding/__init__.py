@@ -1,0 +1,1 @@
+"""What is found in records: templates, signs of failure, anomalies, the lines that hold the root cause."""

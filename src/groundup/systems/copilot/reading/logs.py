@@ -1,0 +1,497 @@
+"""Log files as records: opened, decoded, their format recognised line by line, exceptions joined to their line.
+
+    bytes ── open_logs ──▶ lines ── parse ──▶ Records
+
+Everything streams: a record is given out when the next one of its stream begins, or after `WINDOW` lines of others. A
+line that no format fits is a record of format `plain`; nothing is dropped but empty lines. What a line says is data:
+nothing in it is run, looked up or obeyed.
+
+Not covered: multi-line messages other than exceptions and indented lines (each of their lines is a record of its own).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import IO, Any, cast
+
+from groundup.errors import UsageError
+from groundup.systems.copilot.reading.content import PIECE, Opened, opened_as_text
+from groundup.systems.copilot.reading.formats import FORMATS, after_time, plain
+from groundup.systems.copilot.reading.joining import EXCEPTION, Trace
+from groundup.systems.copilot.reading.parsed import Parsed
+from groundup.systems.copilot.reading.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
+from groundup.systems.copilot.reading.servers import columns_of, read_w3c
+from groundup.systems.copilot.reading.structured import EVENT, is_export, read_export
+from groundup.systems.copilot.reading.times import DAY, Naive, in_zone, latest_day, seconds
+from groundup.systems.copilot.reading.wrappers import MAY_WRAP, Unwrapper
+
+MAX_LINE = 65_536  # characters; what is longer is cut, so that one line without an end cannot fill the memory
+MAX_JOINED = 500  # lines of one exception
+
+
+@dataclass(slots=True)
+class Record:
+    """One log entry.
+
+    Attributes:
+        number: its line in the file, from 1.
+        text: the line as it stands in the file.
+        message: what it says, without time, level and origin.
+        time: seconds since 1970 in UTC; None where the line has no time. A time without a zone is taken as UTC.
+        level: `trace`, `debug`, `info`, `warn`, `error` or `fatal`; None where the line names none.
+        service: what wrote it (service, process, logger or container), as far as the line says.
+        fields: what a structured line says besides.
+        format: the name of the format that it was read as.
+        joined: the lines that belong to it: of an exception, and the parts of a line that a runtime cut.
+        below: for each of them, how many lines below `number` it stands.
+        source: the file that it is from.
+        parts: how many of `joined`, the first ones, are parts of the message and no exception.
+        open: whether the lines ended with it, so that lines that come later may belong to it.
+    """
+
+    number: int
+    text: str
+    message: str
+    time: float | None = None
+    level: str | None = None
+    service: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    format: str = "plain"
+    joined: list[str] = field(default_factory=list)
+    below: list[int] = field(default_factory=list)
+    source: str = ""
+    parts: int = 0
+    open: bool = False
+
+    @property
+    def exception(self) -> bool:
+        """Whether lines of an exception belong to it."""
+        return len(self.joined) > self.parts
+
+    @property
+    def status(self) -> int | None:
+        """The status of an answer over HTTP; None where the line tells of none."""
+        status = self.fields.get("status", self.fields.get("status_code")) if self.fields else None
+        return status if isinstance(status, int) and 100 <= status <= 599 else None
+
+
+class Lines:
+    """The lines of a log, once; `damage` says in words why they end too early, once they were read."""
+
+    def __init__(self, opened: Opened, name: str) -> None:
+        self.name = name
+        self._opened = opened
+        self._lines = _lines(opened.stream)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def __next__(self) -> str:
+        return next(self._lines)
+
+    @property
+    def damage(self) -> str | None:
+        """What kept the log from being read to its end; None where nothing did."""
+        if not self._opened.damage:
+            return None
+        return (
+            f"FILE must be whole, and of '{self.name}' {self._opened.damage[0]}. "
+            "The lines before were read. Fetch it again."
+        )
+
+
+@contextmanager
+def open_logs(path: str | Path) -> Iterator[Lines]:
+    """The lines of a log file (- is stdin), whatever it is packed with and encoded in (`content`).
+
+    Raises:
+        CannotRead: it is no text, or is packed in a way that is not read.
+    """
+    if str(path) == "-":
+        yield Lines(opened_as_text(cast(IO[bytes], sys.stdin.buffer), "standard input"), "standard input")
+        return
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(
+            f"FILE must be a log file that exists, and '{path}' does not. Check the path, or give - for stdin."
+        )
+    if path.is_dir():
+        raise UsageError(f"FILE must be a log file, and '{path}' is a folder. Name the files in it: {path}/*.log")
+    try:
+        stream = path.open("rb", PIECE)
+    except OSError as error:
+        raise UsageError(f"FILE must be readable, and '{path}' is not: {error.strerror}.") from error
+    with stream:
+        yield Lines(opened_as_text(stream, str(path)), str(path))
+
+
+def _lines(stream: io.BufferedReader) -> Iterator[str]:
+    first = True
+    while raw := stream.readline(4 * MAX_LINE):
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")[:MAX_LINE]
+        if first:
+            line = line.removeprefix("\ufeff").lstrip("\0")
+            if not line and raw[-1:] != b"\n":
+                continue  # zeros at the beginning, as long as they go on
+            first = False
+        yield line
+        while raw[-1:] != b"\n" and len(raw) == 4 * MAX_LINE:
+            raw = stream.readline(4 * MAX_LINE)  # the rest of a line that is too long
+
+
+@dataclass
+class Tally:
+    """How much was read, and how much of it was understood.
+
+    Attributes:
+        records: the records.
+        lines: the lines that they are of.
+        timed: how many records have a time.
+        levelled: how many have a level.
+        damage: what was not read to its end, in words.
+    """
+
+    records: int = 0
+    lines: int = 0
+    timed: int = 0
+    levelled: int = 0
+    damage: list[str] = field(default_factory=list)
+
+    def count(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records, counted as they pass."""
+        for record in records:
+            self.records += 1
+            self.lines += 1 + len(record.joined)
+            self.timed += record.time is not None
+            self.levelled += record.level is not None
+            yield record
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers, as plain data."""
+        return {"records": self.records, "lines": self.lines, "timed": self.timed, "levelled": self.levelled}
+
+    def healthy(self, evidence: Sequence[object]) -> bool:
+        """Whether there was something, all of it was read, and nothing in it tells of a failure."""
+        return bool(self.records) and not evidence and not self.damage
+
+    def __str__(self) -> str:
+        """In words: `240 records of 268 lines were read, 240 with a time, 12 with a level`."""
+        lines = "" if self.lines == self.records else f" of {self.lines:,} lines"
+        one = "record" if self.records == 1 else "records"
+        was = "was" if self.records == 1 else "were"
+        parts = [f"{count:,} with a {what}" if count else f"none with a {what}"
+                 for count, what in ((self.timed, "time"), (self.levelled, "level"))]  # fmt: skip
+        return f"{self.records:,} {one}{lines} {was} read, {', '.join(parts)}"
+
+
+WINDOW = 200  # lines of other streams after which a record is given out
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The lines of one pod, container or file: its last record, and what may still belong to that."""
+
+    trace: Trace = field(default_factory=Trace)
+    last: Record | None = None
+    touched: int = 0  # the line that belonged to it last
+    parts: list[str] = field(default_factory=list)  # of a line that goes on, or of an entry of several lines
+    until: str = ""  # what ends it: the next whole line, an empty line, or `</Event>`
+    columns: tuple[str, ...] = ()  # of W3C's format
+    date: str = ""
+    day: float | None = None  # of times that name none
+    clock: float = 0.0
+
+
+def parse(
+    lines: Iterable[str],
+    *,
+    source: str = "",
+    times: Iterator[float | None] | None = None,
+    stored: bool = False,
+    zone: tzinfo | None = None,
+    patterns: Patterns | None = None,
+) -> Iterator[Record]:
+    """The records of log lines in their order, with what belongs to them: exceptions, parts of a line, a message below.
+
+    Args:
+        lines: the lines.
+        source: what they are from.
+        times: for each line, when a container runtime received it. It is trusted rather than what the line says.
+        stored: whether `times` are what was made of the lines when they were stored.
+        zone: the zone of times that name none; UTC unless given.
+        patterns: formats and maskings of one's own (`patterns`).
+    """
+    if patterns is None:
+        return _records(lines, source, times, stored, zone, Unwrapper(), list(FORMATS), MAY_WRAP, _Stream)
+    read, order = Reader(patterns), list(FORMATS)
+
+    def own(text: str) -> Parsed:
+        return read(text) or _parse(text, order)
+
+    records = _records(
+        lines, source, times, stored, zone, OwnUnwrapper(read=read), [own], Everything(),
+        lambda: _Stream(OwnTrace(read=read)),
+    )  # fmt: skip
+    return patterns.masked(records) if patterns.masks else records
+
+
+def _records(
+    lines: Iterable[str],
+    source: str,
+    times: Iterator[float | None] | None,
+    stored: bool,
+    zone: tzinfo | None,
+    unwrap: Unwrapper,
+    order: list[Any],
+    may_wrap: Container[str],
+    new_stream: Callable[[], _Stream],
+) -> Iterator[Record]:
+    """As `parse`; what takes wrappers off, the formats and the streams are given."""
+    main = new_stream()
+    streams = {"": main}
+    waiting: deque[tuple[Record, _Stream]] = deque()  # where there are several streams
+    received: float | None = None
+    for number, line in enumerate(lines, 1):
+        if times is not None:
+            received = next(times)
+        if not line or line.isspace():
+            if main.until == "\n":
+                _finish(main, order, received, zone)
+            continue
+        part, stream, time, service = False, main, None, None
+        if line[10:11] == "T" or line[0] in may_wrap or line[:2] == "[p" or "\x1b" in line:
+            text, time, service, name, part = unwrap(line)
+            if received is not None and not stored:
+                time = received
+            if name:
+                stream = streams.get(name)
+                if stream is None:
+                    stream = streams[name] = new_stream()
+        else:
+            text = line
+            if received is not None and not stored:
+                time = received
+        last = stream.last
+        if stream.parts and last is not None and number - stream.touched <= WINDOW:
+            if text:
+                stream.parts.append(text[: MAX_LINE - 1])
+            last.joined.append(text)
+            last.below.append(number - last.number)
+            last.parts += 1
+            stream.touched = number
+            if _ends(stream, text, part) or len(last.joined) >= MAX_JOINED:
+                _finish(stream, order, received, zone)
+            continue
+        if not text or text.isspace():
+            continue
+        if last is not None and len(last.joined) < MAX_JOINED and stream.trace.joins(text, last, time is not None):
+            last.joined.append(text)
+            last.below.append(number - last.number)
+            stream.touched = number
+            if last.format == "console":
+                _say(last, text)
+            continue
+        if part or text[0] in "#<_" or stream.columns:
+            record = Record(number, line, text, time, None, service, source=source)
+            _begin(record, text, part, stream, order, received, zone)
+        else:
+            parsed = _parse(text, order)
+            if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
+                parsed = after_time(f" {text}", "headed", time)
+            if received is not None:
+                time = received
+            elif parsed.time is not None:
+                time = parsed.time if parsed.time >= DAY else _on_a_day(parsed.time, stream)
+                if zone is not None and type(time) is Naive:
+                    time = in_zone(time, zone)
+            record = Record(
+                number, line, parsed.message, time, parsed.level,
+                parsed.service or service, parsed.fields, parsed.format, source=source,
+            )  # fmt: skip
+            stream.trace.begin(record)
+        stream.last, stream.touched = record, number
+        if len(streams) == 1:
+            if last is not None:
+                yield last
+            continue
+        if last is not None and not waiting and stream is main:
+            waiting.append((last, main))
+        elif not waiting and main.last is not None and stream is not main:
+            waiting.append((main.last, main))  # until now, it was alone
+        while waiting and ((head := waiting[0])[1].last is not head[0] or number - head[1].touched > WINDOW):
+            waiting.popleft()
+            yield _closed(*head, order, zone)
+        waiting.append((record, stream))
+    if len(streams) == 1 and main.last is not None:
+        waiting.append((main.last, main))
+    for record, stream in waiting:
+        record.open = stream.last is record
+        yield _closed(record, stream, order, zone)
+
+
+def _closed(record: Record, stream: _Stream, order: list[Any], zone: tzinfo | None) -> Record:
+    """A record that nothing more will be joined to."""
+    if stream.last is record:
+        if stream.parts:  # a part whose end never came
+            _finish(stream, order, None, zone)
+        stream.last = None
+    return record
+
+
+def _until(text: str) -> str:
+    """What ends an entry that begins on a line and goes on in the next ones; empty where it is whole."""
+    if text[0] == "<":
+        return "</Event>" if text.startswith(EVENT[:3]) and "</Event>" not in text else ""
+    return "\n" if text[0] == "_" and is_export(text) else ""
+
+
+def _ends(stream: _Stream, text: str, part: bool) -> bool:
+    if stream.until == "part":
+        return not part
+    return stream.until in text if stream.until == "</Event>" else False
+
+
+def _finish(stream: _Stream, order: list[Any], received: float | None, zone: tzinfo | None) -> None:
+    """Read an entry whose parts are all there."""
+    assert stream.last is not None
+    parts, until = stream.parts, stream.until
+    stream.parts, stream.until = [], ""
+    if until == "\n":
+        _take(stream.last, read_export(parts), received, zone, stream)
+        return
+    text = ("\n" if until == "</Event>" else "").join(parts)
+    _fill(stream.last, text, stream, order, received, zone)
+
+
+def _begin(
+    record: Record,
+    text: str,
+    part: bool,
+    stream: _Stream,
+    order: list[Any],
+    received: float | None,
+    zone: tzinfo | None,
+) -> None:
+    """Begin an entry of several lines, or one whose columns a line before has named."""
+    until = "part" if part else _until(text)
+    if until:
+        stream.parts, stream.until = [text], until
+    else:
+        _fill(record, text, stream, order, received, zone)
+
+
+def _fill(
+    record: Record, text: str, stream: _Stream, order: list[Any], received: float | None, zone: tzinfo | None
+) -> None:
+    """What the formats make of a record's first line."""
+    parsed = None
+    if text[0] == "#" and text.startswith(("#Fields:", "#Date:")):
+        if text[1] == "F":
+            stream.columns = columns_of(text)
+        else:
+            stream.date = text[7:17]
+    elif stream.columns:
+        parsed = read_w3c(text, stream.columns, stream.date)
+    if parsed is None:
+        parsed = _parse(text, order)
+        if parsed.format == "plain" and record.time is not None:  # the time that was taken off was the line's own
+            parsed = after_time(f" {text}", "headed", record.time)
+    _take(record, parsed, received, zone, stream)
+    stream.trace.begin(record)
+
+
+def _take(record: Record, parsed: Parsed, received: float | None, zone: tzinfo | None, stream: _Stream) -> None:
+    record.message, record.level, record.fields, record.format = (
+        parsed.message, parsed.level, parsed.fields, parsed.format,
+    )  # fmt: skip
+    record.service = parsed.service or record.service
+    if received is not None:
+        record.time = received
+        return
+    time = parsed.time
+    if time is None:
+        return
+    if time < DAY:  # of a day
+        time = _on_a_day(time, stream)
+    if zone is not None and type(time) is Naive:
+        time = in_zone(time, zone)
+    record.time = time
+
+
+def _on_a_day(time: float, stream: _Stream) -> Naive:
+    """A time of day on the latest day on which it is not in the future, and not before the line before."""
+    if stream.day is None:
+        stream.day = latest_day(time)
+    elif time < stream.clock - DAY / 2:
+        stream.day += DAY
+    stream.clock = time
+    return Naive(stream.day + time)
+
+
+def _say(record: Record, text: str) -> None:
+    """An indented line of .NET's console: the message, until an exception begins."""
+    said = text.strip()
+    if len(record.joined) - 1 > record.parts or (record.message and (EXCEPTION.match(said) or said.startswith("at "))):
+        return
+    record.message = f"{record.message} {said}".strip()
+    record.parts += 1
+
+
+def _parse(text: str, order: list[Any]) -> Parsed:
+    """Read one line with the format that fits; the one that fitted last is tried first."""
+    try:
+        for index, read in enumerate(order):
+            parsed = read(text)
+            if parsed is not None:
+                if index:
+                    order.insert(0, order.pop(index))
+                return parsed
+    except (ValueError, OverflowError, RecursionError):  # nothing that a line holds stops the lines after it
+        pass
+    return plain(text)
+
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def span(text: str) -> float | None:
+    """A span such as 10s, 5m, 2h or 1d in seconds; None for anything else."""
+    match = _SPAN.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _UNITS[match[2]]
+
+
+def moment(since: str, newest: float | None) -> float:
+    """What `--since` means in seconds since 1970: a time, or a span back from the newest line."""
+    if (back := span(since)) is not None:
+        if newest is None:
+            raise UsageError(
+                "since must be a time that lines can be compared with, and no line of these logs has one, "
+                f"got '{since}'. Leave it out."
+            )
+        return newest - back
+    at = seconds(since.strip(), any=True)
+    if at is None:
+        raise UsageError(
+            f"since must be a span such as 10m, 2h or 1d, or a time such as 2026-11-20T23:00:00Z, got '{since}'."
+        )
+    return at
+
+
+def after(records: Iterable[Record], begin: float) -> Iterator[Record]:
+    """The records from `begin` on; one without a time goes with the one before it."""
+    inside = False
+    for record in records:
+        if record.time is not None:
+            inside = record.time >= begin
+        if inside:
+            yield record

@@ -1,0 +1,1 @@
+"""The copilot over HTTP: the service, its API, its page."""

@@ -1,0 +1,37 @@
+"""The copilot's API and page, served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from groundup.api import serving
+from groundup.extras import need
+from groundup.systems.copilot.serving.service import Settings
+
+PAGE = Path(__file__).with_name("page.py")
+
+
+def need_packages() -> None:
+    """Raise MissingPackage where what the API and the page need is not installed."""
+    need("Serving", "fastapi", "prometheus_client", "streamlit", "duckdb")
+
+
+def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:
+    """Serve the API and its page until Ctrl-C; the rest as `groundup.api.serving.serve` has it."""
+    need_packages()
+
+    def make() -> serving.ASGIApp:
+        from groundup.systems.copilot.serving.api import create_app
+
+        return create_app(settings)
+
+    serving.serve(
+        make, PAGE, token=settings.token, shows="the logs", host=host, port=port, page_port=page_port, say=say
+    )
+
+
+def serve_page(api: str, *, host: str, port: int) -> None:
+    """Serve the page alone, in place of this process."""
+    need_packages()
+    serving.serve_page(PAGE, api, host=host, port=port)

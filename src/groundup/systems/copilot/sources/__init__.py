@@ -1,0 +1,1 @@
+"""Where log lines come from: files, pipes and a Kubernetes cluster, each line once."""
