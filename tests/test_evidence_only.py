@@ -48,6 +48,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
     ],
     "copilot": [("why", "{folder}/vectors.ipynb"), ("templates", "{folder}/vectors.ipynb", "--json")],
     "tabular": [("show", "{folder}"), ("fit", "{folder}/vectors.ipynb", "--target", "x", "-o", "{folder}/model")],
+    "shop": [("history", "--store", "{folder}/s.sqlite"), ("undo", "1", "--store", "{folder}/s.sqlite")],
     "research": [("learn", "{folder}", "--knowledge", "{folder}/kb"), ("reports", "--store", "{folder}/r.sqlite")],
     "llm": [("report", "{folder}/none"), ("sft", "{folder}/none"), ("tokenizer", "{folder}")],
     "replay": [("--json",)],
