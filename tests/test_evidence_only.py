@@ -49,6 +49,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
     "copilot": [("why", "{folder}/vectors.ipynb"), ("templates", "{folder}/vectors.ipynb", "--json")],
     "tabular": [("show", "{folder}"), ("fit", "{folder}/vectors.ipynb", "--target", "x", "-o", "{folder}/model")],
     "research": [("learn", "{folder}", "--knowledge", "{folder}/kb"), ("reports", "--store", "{folder}/r.sqlite")],
+    "sentinel": [("scan", "example.com", "--store", "{folder}/s.sqlite"), ("cases", "--store", "{folder}/s.sqlite")],
     "llm": [("report", "{folder}/none"), ("sft", "{folder}/none"), ("tokenizer", "{folder}")],
     "replay": [("--json",)],
     "verify": [("vectors", "--quick", "--json")],
