@@ -350,8 +350,17 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
 @click.option(
     "--folder", metavar="DIR", help="Keep documents and reports there, and ask nothing again that is answered there."
 )
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="PURPOSE=FILE",
+    help="Try other instructions for plan, read or write, from a text file; `costs --compare` says what that saves.",
+)
 @json_option
-def evaluate_command(model: str | None, questions: int, seed: int, folder: str | None, as_json: bool) -> int:
+def evaluate_command(
+    model: str | None, questions: int, seed: int, folder: str | None, prompts: tuple[str, ...], as_json: bool
+) -> int:
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
     The first passage that is found, and silence, are measured beside. Then sentences with one thing changed are held to
@@ -370,10 +379,11 @@ def evaluate_command(model: str | None, questions: int, seed: int, folder: str |
 
     need_packages()
     name, chat = model or os.environ.get("GROUNDUP_LLM") or "embedded", chat_model(model)
+    instructions = dict(map(_instructions, prompts))
     with _evaluated_in(folder) as place, progress(quiet=as_json) as bar:
         task = bar.add_task("Asking", total=None)
         provenance, rows = evaluate(
-            chat, questions=questions, seed=seed, folder=place, name=name,
+            chat, questions=questions, seed=seed, folder=place, name=name, instructions=instructions,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     routing, private = held_out(), privacy()
@@ -586,6 +596,27 @@ def _prices(path: str | None) -> Prices | None:
     return None if path is None else read_prices(path)
 
 
+def _instructions(given: str) -> tuple[str, str]:
+    """A purpose and its instructions, from PURPOSE=FILE."""
+    from groundup.systems.research.graph import INSTRUCTIONS
+
+    purpose, _, path = given.partition("=")
+    if purpose not in INSTRUCTIONS or not path:
+        raise UsageError(
+            f"prompt must be one of {', '.join(INSTRUCTIONS)} and a file, got '{given}'. For example: read=short.txt"
+        )
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"prompt must be a text file, and '{path}' cannot be read: {reason}. Check the path."
+        ) from error
+    if not text.strip():
+        raise UsageError(f"prompt must say something, and '{path}' is empty. Write the instructions into it.")
+    return purpose, text
+
+
 def _format(output: str | None) -> str:
     """The format that a file's name asks for; refused before any work is done."""
     if output is None:
@@ -763,12 +794,12 @@ def _say_comparison(comparison: Comparison) -> None:
         table.add_row(what, f"{first:,.{digits}f}", f"{second:,.{digits}f}", ratio)
 
     for of, old, new in (("call", before.call, after.call), ("report", before.report, after.report)):
-        row(f"tokens in, median {of}", old.tokens_in, new.tokens_in)
+        row(f"tokens in, mean of a {of}", old.tokens_in, new.tokens_in)
         row("of them cached", old.cached, new.cached)
-        row(f"tokens out, median {of}", old.tokens_out, new.tokens_out)
-        row(f"seconds, median {of}", old.seconds, new.seconds, 2)
+        row(f"tokens out, mean of a {of}", old.tokens_out, new.tokens_out)
+        row(f"seconds, mean of a {of}", old.seconds, new.seconds, 2)
         if old.processor is not None and new.processor is not None:
-            row(f"processor seconds, median {of}", old.processor, new.processor, 2)
+            row(f"processor seconds, mean of a {of}", old.processor, new.processor, 2)
     row("calls", before.calls, after.calls)
     row("reports that answer", before.answered, after.answered)
     console().print(table)
