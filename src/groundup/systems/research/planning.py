@@ -36,16 +36,9 @@ _NEXT = re.compile(
 )
 _POINTING = re.compile(r"\b(?:it|its|they|them|their|this|that|these|those)\b", re.IGNORECASE)
 
-# Examples, because a small model copies more than it obeys; docs/research.md has what that saved.
-PLANNER = f"""Break a question into at most {MOST} questions, one on a line, and nothing else. \
-A simple question stays as it is.
-
-Question: How do maps and lists differ?
-What is a map?
-What is a list?
-
-Question: When was the bridge built?
-When was the bridge built?
+PLANNER = f"""You plan research in a collection of documents.
+Break the question into at most {MOST} sub-questions, each of which one document may answer. Write each on a line of its
+own that ends with a question mark, and nothing else. A simple question is its own only sub-question.
 """
 
 
