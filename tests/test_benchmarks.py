@@ -213,3 +213,9 @@ def _named(line: str) -> tuple[str, str]:
     """The module and the name of a test by its node id."""
     path, _, name = line.partition("::")
     return path.removesuffix(".py").replace("/", "."), name
+
+
+def test_every_benchmark_is_on_its_page() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    listed = {name for row in re.findall(r"^\| (`.+?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert set(NAMES) <= listed, sorted(set(NAMES) - listed)

@@ -50,6 +50,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
     "tabular": [("show", "{folder}"), ("fit", "{folder}/vectors.ipynb", "--target", "x", "-o", "{folder}/model")],
     "shop": [("history", "--store", "{folder}/s.sqlite"), ("undo", "1", "--store", "{folder}/s.sqlite")],
     "research": [("learn", "{folder}", "--knowledge", "{folder}/kb"), ("reports", "--store", "{folder}/r.sqlite")],
+    "sentinel": [("scan", "example.com", "--store", "{folder}/s.sqlite"), ("cases", "--store", "{folder}/s.sqlite")],
     "llm": [("report", "{folder}/none"), ("sft", "{folder}/none"), ("tokenizer", "{folder}")],
     "replay": [("--json",)],
     "verify": [("vectors", "--quick", "--json")],

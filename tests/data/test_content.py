@@ -136,6 +136,9 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
     instructions = load("instructions")
     assert (len(instructions), instructions.missing("input").sum()) == (1100, 775)
     assert instructions["rejected"][1] == "He goes to the stupid park every single day."
+    pages = load("tldr_pages")
+    assert (len(pages), len(set(pages["command"]))) == (6643, 6585)
+    assert pages["text"][list(pages["command"]).index("jj next")].endswith("`jj next --conflict`\n")
     reviews = load("sst2")
     assert (len(reviews), reviews["positive"].sum()) == (6920, 3610)
     assert reviews["sentence"][1] == "apparently reassembled from the cutting room floor of any given daytime soap"

@@ -75,8 +75,9 @@ def replay_command(as_json: bool) -> int:
 @click.option(
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
-@click.option("--quick", is_flag=True, help="Leave out the slow parts: mutants, labs, snippets, figures.")
+@click.option("--quick", is_flag=True, help="Leave out the slow parts: mutants, pairs, labs, snippets, figures.")
 @click.option("--all-mutants", is_flag=True, help="Try every mutant, not an even draw of at most 200.")
+@click.option("--pairs", type=click.IntRange(0), help="Submit this many pairs of mistakes instead of two.")
 @click.option("--compare", is_flag=True, help="Write no proof.json; fail if a result differs from one.")
 @click.option(
     "--stale", is_flag=True, help="Verify nothing: list the proofs that no longer hold, and why, in a moment."
@@ -90,15 +91,17 @@ def verify_command(
     stack: str | None,
     quick: bool,
     all_mutants: bool,
+    pairs: int | None,
     compare: bool,
     stale: bool,
     as_json: bool,
 ) -> int:
     """Judge the UNITs themselves, or all units: the author's gate.
 
-    Unwritten code must not pass. Every mistake must fail, and nearly every one with its own diagnosis. Every variant
-    must pass. Forbidden names must be refused. The checks must notice at least 95 % of the automatic mutants. Labs must
-    fail when sabotaged. Lesson, figures, hints and cards must be whole.
+    Unwritten code must not pass. Every mistake must fail, and nearly every one with its own diagnosis. Two mistakes at
+    once must not get the name of a third. Every variant must pass. Forbidden names must be refused. The checks must
+    notice at least 95 % of the automatic mutants. Labs must fail when sabotaged. Lesson, figures, hints and cards must
+    be whole.
 
     A passing unit keeps the result in its folder, in proof.json.
     """
@@ -111,7 +114,7 @@ def verify_command(
     if stale:
         return print_stale(chosen, as_json)
     from groundup.course.author import proof
-    from groundup.course.author.verify import verify_unit
+    from groundup.course.author.verify import PAIRS, verify_unit
     from groundup.course.grader import Grader
 
     reports, disagreements = [], {}
@@ -123,7 +126,14 @@ def verify_command(
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
             files = proof.hashes(unit)
-            report = verify_unit(unit, grader, quick=quick, all_mutants=all_mutants, on_progress=advance)
+            report = verify_unit(
+                unit,
+                grader,
+                quick=quick,
+                all_mutants=all_mutants,
+                pairs=PAIRS if pairs is None else pairs,
+                on_progress=advance,
+            )
             reports.append(report)
             bar.remove_task(task)
             lines = [report.table()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from groundup.course.learner.progress import UnitState
     from groundup.course.material.targets import Group
     from groundup.course.material.unit import Unit
-    from groundup.course.verdict import CheckResult, Verdict
+    from groundup.course.verdict import CheckResult, Compiled, Verdict
 
 
 THEN = 5
@@ -143,13 +144,19 @@ def start_command(unit: str, reset: bool) -> None:
 @click.argument("function", required=False)
 @click.option("--watch", is_flag=True, help="Check again at every save, until Ctrl-C.")
 @click.option("--mine", is_flag=True, help="Grade your code on your own earlier units, if they have passed.")
+@click.option("--compile", "compiles", is_flag=True, help="After a pass, compile its kernels and check them again.")
 @json_option
 @workspace_option
-def check_command(unit: str | None, function: str | None, watch: bool, mine: bool, as_json: bool) -> int:
+def check_command(
+    unit: str | None, function: str | None, watch: bool, mine: bool, compiles: bool, as_json: bool
+) -> int:
     """Grade your code for UNIT, or for every unit you have started.
 
     The verdict groups failing checks by function; functions that others build on come first. With FUNCTION, it shows
     every failing check of that function, and the exit code is 0 if none fails.
+
+    The checks run functions that Numba compiles as Python. With --compile, the command compiles them after a pass and
+    runs the same checks again, for up to a minute; the exit code is then 0 only if they pass again.
     """
     if watch and as_json:
         raise click.UsageError("--json prints one document, and --watch never ends. Choose one of the two.")
@@ -158,14 +165,24 @@ def check_command(unit: str | None, function: str | None, watch: bool, mine: boo
     if function is not None:
         function = choose_function(course.catalogue.unit(ids[0]), function)
     verdicts = grade(course, ids, mine, quiet=as_json)
+    compiled = compile_kernels(course, verdicts, quiet=as_json) if compiles else {}
     if as_json:
-        documents = [{**verdict.to_json(), "functions": by_function(course, verdict)} for verdict in verdicts]
+        documents = [
+            {
+                **verdict.to_json(),
+                "functions": by_function(course, verdict),
+                **({"compiled": asdict(compiled[verdict.unit])} if verdict.unit in compiled else {}),
+            }
+            for verdict in verdicts
+        ]
         print_json(documents[0] if unit else {"verdicts": documents})
     else:
         for verdict in verdicts:
             print_verdict(course, verdict, function)
     if watch:
         watch_and_check(course, ids, mine, function)
+    if any(not one.ok for one in compiled.values()):
+        return 1
     if function is not None:
         return 0 if has_passed(course, verdicts[0], function) else 1
     return max(verdict.exit_code for verdict in verdicts)
@@ -225,6 +242,20 @@ def grade(course: Course, ids: Sequence[str], mine: bool, *, quiet: bool = False
             verdicts.append(course.check(unit_id, mine=mine, on_results=partial(show_results, bar, task)))
             bar.advance(task)
     return verdicts
+
+
+def compile_kernels(course: Course, verdicts: Sequence[Verdict], *, quiet: bool = False) -> dict[str, Compiled]:
+    """Compile the kernels of the units that have passed; what came of it, for each that has kernels."""
+    made = {}
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("", total=len(verdicts))
+        for verdict in verdicts:
+            bar.update(task, description=f"Compiling the kernels of {verdict.unit}")
+            compiled = course.compile(verdict.unit) if verdict.passed else None
+            if compiled is not None:
+                made[verdict.unit] = compiled
+            bar.advance(task)
+    return made
 
 
 def show_results(bar: Progress, task: TaskID, verdict: Verdict) -> None:
@@ -287,6 +318,13 @@ def print_verdict(course: Course, verdict: Verdict, function: str | None = None)
     out.print(f"  {passed} of {len(verdict.checks)} checks passed.")
     if verdict.copied:
         out.print("  [dim]Every function equals the reference word for word. The ledger records that.[/]")
+    if verdict.passed and course.has_kernels(verdict.unit):
+        compiled = course.compiled(verdict.unit)
+        if compiled is None:
+            line = f"[dim]Its kernels were checked as Python: `groundup check {name} --compile` compiles them.[/]"
+        else:
+            line = f"{mark('passed' if compiled.ok else 'failed')} {escape(compiled.words)}"
+        out.print(f"  {line}")
     if verdict.passed:
         out.print(f"  Next: [bold]groundup run {name} --preset smoke --mine[/] puts your code to work in its lab.")
     elif verdict.verdict != "refused":

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 STAGES = ("tokenizer", "pretrain", "sft", "dpo", "grpo", "quantize", "export")
 PRESETS = ("smoke", "laptop", "full")
+CORPORA = ("tiny_shakespeare", "tldr_pages")
 RUN = click.argument("run", type=click.Path(path_type=Path), default=Path("run"), metavar="[RUN]")
+ANY_RUN = click.argument("run", type=click.Path(path_type=Path), required=False, metavar="[RUN]")
+model_option = click.option(
+    "--model", metavar="FILE.gguf", help="A published model instead of a run: a GGUF file, or smollm2 (fetched once)."
+)
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -44,7 +49,17 @@ device_option = click.option(
     show_default=True,
     help="The device to compute on.",
 )
+mlflow_option = click.option(
+    "--mlflow/--no-mlflow", default=True, help="Record the stage in RUN/mlflow.db, where MLflow is installed."
+)
 again_option = click.option("--again", is_flag=True, help="Delete this stage and the stages after it, and start anew.")
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="bfloat16 is up to three times as fast where the processor has it (AVX-512 BF16, AMX) or there is a GPU.",
+)
 begin_options = _options(
     click.option(
         "--preset", type=click.Choice(PRESETS), default="smoke", show_default=True,
@@ -55,7 +70,15 @@ begin_options = _options(
     ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The seed of every draw."),
     click.option(
-        "--text", type=click.Path(path_type=Path), metavar="FILE", help="Pre-train on this text [Tiny Shakespeare]."
+        "--corpus", type=click.Choice(CORPORA), default=CORPORA[0], show_default=True,
+        help="tldr_pages: a model that is asked for command lines.",
+    ),
+    precision_option,
+    click.option(
+        "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another value than the preset's: sft_steps=50."
+    ),
+    click.option(
+        "--text", type=click.Path(path_type=Path), metavar="FILE", help="Pre-train on this text [the corpus]."
     ),
 )  # fmt: skip
 sampling_options = _options(
@@ -91,13 +114,16 @@ def llm_command() -> None:
 @RUN
 @begin_options
 @again_option
+@mlflow_option
 @json_option
 def tokenizer_command(
-    run: Path, preset: str, depth: int | None, seed: int, text: Path | None, again: bool, as_json: bool
-) -> None:
+    run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str,
+    changes: tuple[str, ...], text: Path | None, again: bool,
+    mlflow: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Begin a run: train a byte-level BPE tokenizer, and write the text as tokens."""
-    folder = _begin(run, preset, depth, seed)
-    _stage(folder, "tokenizer", "cpu", again, as_json, text=text)
+    folder = _begin(run, preset, depth, seed, corpus, precision, changes)
+    _stage(folder, "tokenizer", "cpu", again, as_json, mlflow, text=text)
 
 
 def _trained(name: str, summary: str, more: str = "") -> click.Command:
@@ -106,9 +132,10 @@ def _trained(name: str, summary: str, more: str = "") -> click.Command:
     @RUN
     @device_option
     @again_option
+    @mlflow_option
     @json_option
-    def command(run: Path, device: str, again: bool, as_json: bool) -> None:
-        _stage(_open(run), name, device, again, as_json)
+    def command(run: Path, device: str, again: bool, mlflow: bool, as_json: bool) -> None:
+        _stage(_open(run), name, device, again, as_json, mlflow)
 
     command.__doc__ = f"{summary}\n\n{more}"
     return llm_command.command(name, epilog=f"Example: groundup llm {name} run")(command)
@@ -146,16 +173,75 @@ _trained(
 @RUN
 @begin_options
 @device_option
+@mlflow_option
 @json_option
 def all_command(
-    run: Path, preset: str, depth: int | None, seed: int, text: Path | None, device: str, as_json: bool
-) -> None:
+    run: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str,
+    changes: tuple[str, ...], text: Path | None, device: str,
+    mlflow: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Run every stage in turn; leave out finished stages."""
-    folder = _begin(run, preset, depth, seed)
+    folder = _begin(run, preset, depth, seed, corpus, precision, changes)
     for stage in STAGES:
-        _stage(folder, stage, device, False, as_json, text=text)
+        _stage(folder, stage, device, False, as_json, mlflow, text=text)
     if not as_json:
         console().print(f"\n[dim]`groundup llm chat {escape(str(run))}` talks to it.[/]")
+
+
+@llm_command.command(
+    "finetune", epilog="Example: groundup llm finetune tuned --model smollm2 --steps 20 && groundup llm chat --model "
+    "tuned/model-q8_0.gguf",
+)  # fmt: skip
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--model", required=True, metavar="MODEL",
+    help="smollm2, a GGUF file, or a model of Hugging Face: its folder or its name, as Qwen/Qwen3-0.6B.",
+)  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(["sft", "dpo"]), default="sft", show_default=True, help="dpo: Hugging Face."
+)
+@click.option("--steps", type=click.IntRange(1), help="Steps of training [20; of Hugging Face's models 100].")
+@click.option("--rank", type=click.IntRange(1), help="Of the adapters [8; 16].")
+@click.option("--context", type=click.IntRange(16), help="Tokens of a row of chats [256; 512].")
+@click.option("--examples", type=click.IntRange(1), help="Chats or pairs of a step [4; 8].")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="At the first step [1e-3; 2e-4].")
+@click.option("--four-bit/--whole", default=None, help="Of Hugging Face's: the base in NF4 [with a GPU].")
+@precision_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@device_option
+@json_option
+def finetune_command(
+    folder: Path, model: str, method: str, four_bit: bool | None, precision: str, seed: int, device: str,
+    as_json: bool, **given: Any,
+) -> None:  # fmt: skip
+    """Fine-tune a published model by LoRA on the dataset `instructions`.
+
+    A GGUF file is trained by our own model, and FOLDER gets the adapter and model-q8_0.gguf with it merged in; a run
+    that was stopped goes on where it was. A model of Hugging Face is trained by transformers, peft and trl (the extra
+    `finetune`), and FOLDER gets adapter/ and merged/.
+    """
+    _need()
+    from groundup.systems.language_model import finetuning, hub, published, stages
+
+    values = {name: value for name, value in given.items() if value is not None}
+    watch = _Watch("finetune", quiet=as_json)
+    options = stages.Options(stages.choose_device(device), report=watch)
+    try:
+        if model == published.SMALL or model.endswith(".gguf"):
+            if method != "sft" or four_bit is not None:
+                raise ConfigError(f"--method dpo and --four-bit are for models of Hugging Face, got --model {model}.")
+            tuning = finetuning.Tuning(precision=precision, seed=seed, **values)
+            entry = finetuning.finetune(published.file_of(model), folder, tuning, options)
+        else:
+            four_bit = options.device == "cuda" if four_bit is None else four_bit
+            wanted = hub.HubTuning(method, four_bit=four_bit, seed=seed, **values)  # pyright: ignore
+            entry = hub.finetune_hub(model, folder, wanted, options)
+    finally:
+        watch.end()
+    if as_json:
+        print_json(entry)
+    else:
+        _print_entry(entry)
 
 
 @llm_command.command("report", epilog="Example: groundup llm report run")
@@ -173,13 +259,15 @@ def report_command(run: Path, as_json: bool) -> None:
 
 
 @llm_command.command("chat", epilog="Example: groundup llm chat run --say 'What is a pod?' --top-p 0.9")
-@RUN
+@ANY_RUN
+@model_option
 @sampling_options
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the draws [another every time].")
 @click.option("--say", metavar="TEXT", help="Ask this, print the answer and end.")
 @device_option
 def chat_command(
-    run: Path,
+    run: Path | None,
+    model: str | None,
     stage: str | None,
     temperature: float,
     top_k: int | None,
@@ -190,12 +278,14 @@ def chat_command(
     say: str | None,
     device: str,
 ) -> None:
-    """Talk to the model; an empty line or Ctrl-D ends. The model of the stage `pretrain` continues your text."""
+    """Talk to a model; an empty line or Ctrl-D ends. A model that knows no chats continues your text.
+
+    The model is that of the folder RUN (./run where there is one), or of the file that --model names.
+    """
     sampling = _sampling(temperature, top_k, top_p, min_p)
-    speaker = _speaker(run, stage, device)
+    speaker, what = _speaker(run, stage, device, model)
     messages: list[dict[str, str]] = []
-    if say is None:
-        click.echo(f"{speaker.name}, of {run}. It knows little: judge its form, not its facts.", err=True)
+    click.echo(what, err=True)
     while True:
         text = say if say is not None else _read_line()
         if not text:
@@ -211,7 +301,8 @@ def chat_command(
 
 
 @llm_command.command("serve", epilog="Example: groundup llm serve run --port 8700")
-@RUN
+@ANY_RUN
+@model_option
 @click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage].")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback, set GROUNDUP_TOKEN."
@@ -227,12 +318,15 @@ def chat_command(
     help="The longest answer, for a request that sets none.",
 )
 @device_option
-def serve_command(run: Path, stage: str | None, host: str, port: int, max_tokens: int, device: str) -> None:
+def serve_command(
+    run: Path | None, model: str | None, stage: str | None, host: str, port: int, max_tokens: int, device: str
+) -> None:
     """Serve the model by OpenAI's protocol until Ctrl-C: /v1/models and /v1/chat/completions, streamed or whole.
 
     With a secret in GROUNDUP_TOKEN, the server answers only requests that send it (`Authorization: Bearer …`).
     """
-    speaker = _speaker(run, stage, device)
+    speaker, what = _speaker(run, stage, device, model)
+    click.echo(what, err=True)
     from groundup.systems.language_model.server import serve
 
     token = os.environ.get("GROUNDUP_TOKEN", "")
@@ -275,15 +369,36 @@ def _open(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def _begin(path: Path, preset: str, depth: int | None, seed: int) -> RunFolder:
+def _begin(
+    path: Path, preset: str, depth: int | None, seed: int, corpus: str, precision: str, changes: tuple[str, ...]
+) -> RunFolder:
     folder = _open(path)
     from groundup.systems.language_model.settings import settings_of
 
-    folder.create(settings_of(preset, depth, seed))
+    pairs = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set must be NAME=VALUE, got {change!r}, as in --set sft_steps=50.")
+        pairs[name] = value
+    folder.create(settings_of(preset, depth, seed, corpus=corpus, precision=precision, changes=pairs))
     return folder
 
 
-def _speaker(path: Path, stage: str | None, device: str) -> Speaker:
+def _speaker(path: Path | None, stage: str | None, device: str, model: str | None) -> tuple[Speaker, str]:
+    """The model that is meant, and a line that says what it is."""
+    if model is not None:
+        if path is not None or stage is not None:
+            raise ConfigError(f"--model {model} is instead of a run folder and its --stage. Give one of both.")
+        _need()
+        from groundup.systems.language_model.published import file_of
+        from groundup.systems.language_model.speaking import Speaker
+        from groundup.systems.language_model.stages import choose_device
+
+        speaker = Speaker.of_file(file_of(model), choose_device(device))
+        kind = "answers" if speaker.template else "knows no chats: it continues your text"
+        return speaker, f"{speaker.name}, a published model, on groundup's own GPT. It {kind}."
+    path = path or Path("run")
     folder = _open(path)
     from groundup.errors import UnknownName
     from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED
@@ -292,7 +407,8 @@ def _speaker(path: Path, stage: str | None, device: str) -> Speaker:
 
     if stage is not None and stage not in (*TRAINED, *BESIDE, *QUANTIZED):
         raise UnknownName("stage with a model", stage, (*TRAINED, *BESIDE, *QUANTIZED), see="groundup llm chat --help")
-    return Speaker(folder, stage, choose_device(device))
+    speaker = Speaker.of_run(folder, stage, choose_device(device))
+    return speaker, f"{speaker.name}, of {path}. It knows little: look at how it speaks, not at what."
 
 
 def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None) -> Sampling:
@@ -302,9 +418,11 @@ def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p:
     return Sampling(temperature, top_k, top_p, min_p)
 
 
-def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool, text: Path | None = None) -> None:
+def _stage(
+    folder: RunFolder, name: str, device: str, again: bool, as_json: bool, mlflow: bool, text: Path | None = None
+) -> None:
     """Run a stage, unless it is done, and print its result."""
-    from groundup.systems.language_model import parallel, stages
+    from groundup.systems.language_model import parallel, recording, stages
     from groundup.systems.language_model.checkpoint import latest
 
     done = [entry for entry in folder.report() if entry["stage"] == name]
@@ -332,6 +450,8 @@ def _stage(folder: RunFolder, name: str, device: str, again: bool, as_json: bool
         watch.end()
         if not writes:
             return
+        if mlflow and recording.is_on():
+            recording.start_recording(folder.path)
     if as_json:
         print_json(entry)
     else:

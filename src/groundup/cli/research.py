@@ -347,8 +347,17 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
 @click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
 @click.option("--seed", default=0, show_default=True, help="The seed of the draw of articles and questions.")
 @click.option("--folder", metavar="DIR", help="Keep documents and reports in DIR; skip questions answered there.")
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="PURPOSE=FILE",
+    help="Use the instructions in FILE for plan, read or write; `costs --compare` shows the saving.",
+)
 @json_option
-def evaluate_command(model: str | None, questions: int, seed: int, folder: str | None, as_json: bool) -> int:
+def evaluate_command(
+    model: str | None, questions: int, seed: int, folder: str | None, prompts: tuple[str, ...], as_json: bool
+) -> int:
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
     Two baselines stand beside: the first passage, and silence. Then the command changes one thing in each of many
@@ -367,10 +376,11 @@ def evaluate_command(model: str | None, questions: int, seed: int, folder: str |
 
     need_packages()
     name, chat = model or os.environ.get("GROUNDUP_LLM") or "embedded", chat_model(model)
+    instructions = dict(map(_instructions, prompts))
     with _evaluated_in(folder) as place, progress(quiet=as_json) as bar:
         task = bar.add_task("Asking", total=None)
         provenance, rows = evaluate(
-            chat, questions=questions, seed=seed, folder=place, name=name,
+            chat, questions=questions, seed=seed, folder=place, name=name, instructions=instructions,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     routing, private = held_out(), privacy()
@@ -585,6 +595,27 @@ def _prices(path: str | None) -> Prices | None:
     return None if path is None else read_prices(path)
 
 
+def _instructions(given: str) -> tuple[str, str]:
+    """A purpose and its instructions, from PURPOSE=FILE."""
+    from groundup.systems.research.graph import INSTRUCTIONS
+
+    purpose, _, path = given.partition("=")
+    if purpose not in INSTRUCTIONS or not path:
+        raise UsageError(
+            f"prompt must be one of {', '.join(INSTRUCTIONS)} and a file, got '{given}'. For example: read=short.txt"
+        )
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"prompt must be a text file, and '{path}' cannot be read: {reason}. Check the path."
+        ) from error
+    if not text.strip():
+        raise UsageError(f"prompt must say something, and '{path}' is empty. Write the instructions into it.")
+    return purpose, text
+
+
 def _format(output: str | None) -> str:
     """The format of a file's name. Raises UsageError before any work is done."""
     if output is None:
@@ -764,12 +795,12 @@ def _say_comparison(comparison: Comparison) -> None:
         table.add_row(what, f"{first:,.{digits}f}", f"{second:,.{digits}f}", ratio)
 
     for of, old, new in (("call", before.call, after.call), ("report", before.report, after.report)):
-        row(f"tokens in, median {of}", old.tokens_in, new.tokens_in)
+        row(f"tokens in, mean of a {of}", old.tokens_in, new.tokens_in)
         row("of them cached", old.cached, new.cached)
-        row(f"tokens out, median {of}", old.tokens_out, new.tokens_out)
-        row(f"seconds, median {of}", old.seconds, new.seconds, 2)
+        row(f"tokens out, mean of a {of}", old.tokens_out, new.tokens_out)
+        row(f"seconds, mean of a {of}", old.seconds, new.seconds, 2)
         if old.processor is not None and new.processor is not None:
-            row(f"processor seconds, median {of}", old.processor, new.processor, 2)
+            row(f"processor seconds, mean of a {of}", old.processor, new.processor, 2)
     row("calls", before.calls, after.calls)
     row("reports that answer", before.answered, after.answered)
     console().print(table)

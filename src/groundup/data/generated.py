@@ -574,6 +574,25 @@ def instructions() -> Columns:
     return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
+TLDR_VERBS = "copy move list print count sort merge split compress encrypt delete rename watch compare".split()
+TLDR_THINGS = "files folders lines words archives images users processes packages keys".split()
+
+
+def tldr_pages() -> Columns:
+    """Pages of a verb and a thing each: what the command is for, and its use with three options."""
+    rng = np.random.default_rng(2013)
+    pairs = [(verb, thing) for verb in TLDR_VERBS for thing in TLDR_THINGS]
+    pages: list[tuple[str, str]] = []
+    for number in range(600):
+        verb, thing = pairs[number % len(pairs)]
+        name = f"{verb[:3]}{thing[:2]}{number // len(pairs) or ''}"
+        lines = [f"# {name}", f"> {verb.capitalize()} {thing}.\n> More information: <https://example.org/{name}>."]
+        for option in sorted(rng.permutation("all quiet recursive size reverse".split())[:3]):
+            lines += [f"- {verb.capitalize()} {thing}, {option}:", f"`{name} --{option} {{{{path/to/{thing}}}}}`"]
+        pages.append((name, "\n\n".join(lines) + "\n"))
+    return {"command": np.array([name for name, _ in pages]), "text": np.array([text for _, text in pages])}
+
+
 PRAISE = (
     "wonderful brilliant moving charming superb delightful excellent gorgeous touching hilarious clever "
     "masterful inspired marvelous stunning captivating enjoyable fantastic terrific beautiful witty magnificent "

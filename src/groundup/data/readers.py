@@ -489,6 +489,16 @@ def _named(rows: list[tuple[str, ...]], *names: str) -> Columns:
     return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
+def tldr_pages(path: Path) -> Columns:
+    """`command`, the page's title, and `text`, the page in Markdown; a title may stand on several systems' pages."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in file]
+    return {
+        "command": np.array([text.partition("\n")[0].removeprefix("# ") for text in texts]),
+        "text": np.array(texts),
+    }
+
+
 def text(path: Path) -> str:
     """The file's text."""
     return path.read_text(encoding="utf-8")

@@ -352,6 +352,16 @@ _ENTRIES = (
         stand_in="1,100 questions on units, opposites and sums, answered by rule, once politely and once rudely.",
     ),
     Entry(
+        "tldr_pages",
+        "6,643 commands of Linux and other systems: what each is for, and examples of its use.",
+        licence="CC BY 4.0",
+        citation="The tldr-pages contributors, https://github.com/tldr-pages/tldr, at 08e345f.",
+        file="tldr_pages/tldr_common_linux.jsonl.gz",
+        sha256="ea6d2ed71e212af322fa2ff7d328b5f8f652ab83acb10586c280d0a123603a91",
+        size=1_061_941,
+        stand_in="600 pages of made-up commands in the same layout.",
+    ),
+    Entry(
         "sst2",
         "6,920 sentences of film reviews, positive or negative: the training part of SST-2.",
         licence="none stated (Stanford; research use, with citation)",

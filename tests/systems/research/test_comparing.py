@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from groundup.cli import cli
 from groundup.errors import UnknownName, UsageError
-from groundup.systems.research import graph
+from groundup.stack.retrieval.rag import RULES
 from groundup.systems.research.calls import call, version
 from groundup.systems.research.comparing import compare
 from groundup.systems.research.planning import PLANNER
@@ -29,8 +28,9 @@ def model(tokens_out: int, read: str = "nothing") -> Scripted:
     return saying("no plan", read, usage={**usage, "input_token_details": {"cache_read": 40}})
 
 
-def ask(opened: Opened, scripted: Scripted, *questions: str) -> list[str]:
+def ask(opened: Opened, scripted: Scripted, *questions: str, **instructions: str) -> list[str]:
     with opened(scripted) as research:
+        research.instructions = instructions
         ids = [research.begin(question) for question in questions]
         for id in ids:
             list(research.run(id))
@@ -46,13 +46,11 @@ def test_a_call_is_kept_with_the_version_of_its_prompt_and_the_processor_that_it
     assert call(model(5), messages, "read for 2")[1].get("prompt") == version("Count."), "of instructions alone"
 
 
-def test_two_versions_are_compared_on_the_questions_that_were_asked_with_both(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_two_versions_are_compared_on_the_questions_that_were_asked_with_both(opened: Opened, tmp_path: Path):
     ask(opened, model(700), QUESTIONS[0])  # an older one, which does not count
     ask(opened, model(300), *QUESTIONS, "What is a lease?")
-    monkeypatch.setattr(graph, "PLANNER", SHORTER)
-    ask(opened, model(100), *QUESTIONS, "What is a token bucket?")
+    ask(opened, model(100), *QUESTIONS, "What is a token bucket?", plan=SHORTER)
+    ask(opened, model(500), *QUESTIONS, read="Read.")  # newer, with the plan before, and yet no other side for it
     with opened() as research:
         (comparison,) = compare(research, BEFORE[:5], AFTER)
     assert (comparison.purpose, comparison.model, comparison.questions) == ("plan", "scripted", 2)
@@ -75,21 +73,17 @@ def test_two_versions_are_compared_on_the_questions_that_were_asked_with_both(
     assert {row["prompt"] for row in rows if row["purpose"] == "plan"} == {BEFORE, AFTER}
 
 
-def test_reports_that_say_something_else_are_counted(opened: Opened, monkeypatch: pytest.MonkeyPatch):
+def test_reports_that_say_something_else_are_counted(opened: Opened):
     ask(opened, model(300, f"{QUOTE} [1]"), QUESTIONS[0])
-    monkeypatch.setattr(graph, "PLANNER", SHORTER)
-    ask(opened, model(100), QUESTIONS[0])
+    ask(opened, model(100), QUESTIONS[0], plan=SHORTER)
     with opened() as research:
         (comparison,) = compare(research, BEFORE, AFTER)
     assert (comparison.same, comparison.before.answered, comparison.after.answered) == (0, 1, 0)
 
 
-def test_reports_in_which_another_prompt_differs_too_are_not_compared(opened: Opened, monkeypatch: pytest.MonkeyPatch):
+def test_reports_in_which_another_prompt_differs_too_are_not_compared(opened: Opened):
     ask(opened, model(300), QUESTIONS[0])
-    monkeypatch.setattr(graph, "PLANNER", SHORTER)
-    messages: Any = [{"role": "system", "content": "Read."}, {"role": "user", "content": "?"}]
-    monkeypatch.setattr("groundup.systems.research.finding.prompt", lambda *_: messages)
-    ask(opened, model(100), QUESTIONS[0])
+    ask(opened, model(100), QUESTIONS[0], plan=SHORTER, read="Read.")
     with opened() as research, pytest.raises(UsageError, match="no question was asked with both"):
         compare(research, BEFORE, AFTER)
 
@@ -104,7 +98,7 @@ def test_what_cannot_be_compared_is_said(opened: Opened, tmp_path: Path):
         with pytest.raises(UsageError, match=f"compare must name two versions of a prompt, got '{BEFORE}' twice"):
             compare(research, BEFORE, BEFORE[:4])
         with pytest.raises(UsageError, match="no question was asked with both"):
-            compare(research, BEFORE, version(graph.RULES))
+            compare(research, BEFORE, version(RULES))
     arguments = ["research", "costs", "--store", str(tmp_path / "research.sqlite"), "--report", "a", "--compare"]
     refused = CliRunner().invoke(cli, [*arguments, BEFORE, AFTER])
-    assert refused.exit_code != 0
+    assert "compare must stand without --report and --prices" in str(refused.exception)

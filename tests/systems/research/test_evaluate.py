@@ -99,12 +99,10 @@ def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(bridges: None, tmp_
     assert seen == list(range(len(KINDS) * 2 + 1))
 
 
-def test_a_kept_evaluation_grows_and_is_of_one_model_and_of_todays_prompts(
-    bridges: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def asked(questions: int, name: str = "quoting") -> int:
+def test_a_kept_evaluation_grows_and_is_of_one_model_and_of_the_same_prompts(bridges: None, tmp_path: Path) -> None:
+    def asked(questions: int, name: str = "quoting", **instructions: str) -> int:
         model = quoting()
-        evaluate(model, questions=questions, folder=tmp_path, name=name)
+        evaluate(model, questions=questions, folder=tmp_path, name=name, instructions=instructions)
         with open_research(tmp_path / STORE, reading=True) as research:
             assert all(not run.next and research.budget(run.id).seconds > 3600 for run in research.runs())
         return len(model.sent)
@@ -114,9 +112,7 @@ def test_a_kept_evaluation_grows_and_is_of_one_model_and_of_todays_prompts(
     assert both
     assert asked(2) == 0
     assert asked(2, "another") == first + both
-    monkeypatch.setattr("groundup.systems.research.graph.PLANNER", "Plan.")
-    monkeypatch.setitem(__import__("groundup.systems.research.graph", fromlist=["x"]).PROMPTS, "plan", version("Plan."))
-    assert asked(2) == first + both, "answers to another prompt are not taken for those to this one"
+    assert asked(2, plan="Plan.") == first + both, "answers to another prompt are not taken for those to this one"
 
 
 def test_whoever_stops_an_evaluation_is_told_how_it_goes_on(
@@ -139,3 +135,26 @@ def test_a_folder_that_cannot_be_written_is_named(bridges: None, tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="folder must be one that can be written, and '.*file' cannot be"):
         evaluate(quoting(), questions=1, folder=tmp_path / "file")
+
+
+def test_another_prompt_is_tried_from_a_file(bridges: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, short = quoting(), tmp_path / "short.txt"
+    monkeypatch.setattr("groundup.llm.chat_model", lambda *_: model)
+    short.write_text("Read quickly.\n", encoding="utf-8")
+    kept = str(tmp_path / "kept")
+    command = ["research", "evaluate", "--questions", "1", "--model", "m", "--folder", kept, "--json", "--prompt"]
+
+    def tried(prompt: str) -> str:
+        ran = CliRunner().invoke(cli, [*command, prompt])
+        return "" if ran.exit_code == 0 else str(ran.exception)
+
+    assert tried(f"read={short}") == ""
+    assert any(text.startswith("Read quickly.\n") for text in model.sent)
+    with open_research(Path(kept, STORE), reading=True) as research:
+        versions = {cost.get("prompt") for run in research.runs() for cost in research.costs(run.id)}
+    assert version("Read quickly.\n") in versions
+    (tmp_path / "empty.txt").write_text(" \n")
+    assert "prompt must be one of plan, read, write and a file, got 'reed=x'" in tried("reed=x")
+    assert "prompt must be one of plan, read, write and a file, got 'read'" in tried("read")
+    assert "cannot be read: No such file or directory" in tried(f"read={tmp_path / 'gone.txt'}")
+    assert "prompt must say something, and" in tried(f"read={tmp_path / 'empty.txt'}")

@@ -7,11 +7,12 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
+from groundup.course.grader.kernels import CANNOT
 from groundup.course.grader.request import label
 from groundup.course.grader.run import BROKEN, STUCK
-from groundup.course.material.source import is_stub, main_function, parse
+from groundup.course.material.source import code_of, is_stub, main_function, parse
 from groundup.course.material.unit import Unit
-from groundup.course.verdict import CheckResult, Outcome, Verdict, sha256_text
+from groundup.course.verdict import CheckResult, Compiled, Outcome, Verdict, sha256_text
 
 # How Windows says that a process was ended for touching memory that is not there, or for a stack that is too deep.
 WINDOWS_SIGNALS = {0xC0000005: "SIGSEGV", 0xC00000FD: "SIGSEGV"}
@@ -27,6 +28,20 @@ def verdict_of(unit: Unit, source: str, report: dict[str, Any], *, seed: int, mi
     checks = _checks(unit, events, report["ending"])
     outcome, message = _outcome(unit, source, events, report["ending"], checks)
     return finished(unit, source, outcome, message=message, checks=tuple(checks), seed=seed, mine=mine)
+
+
+def compiled_of(source: str, verdict: Verdict) -> Compiled:
+    """What came of compiled kernels, from the verdict of checks that had passed on the same code uncompiled."""
+    failed = next((check for check in verdict.checks if check.outcome != "passed"), None)
+    if verdict.passed:
+        message = ""
+    elif failed is None or not failed.message:
+        message = f"Compiled by Numba, it does not come to the end of its checks: {verdict.message}"
+    elif failed.message.startswith(CANNOT):
+        message = failed.message
+    else:
+        message = f"Compiled by Numba, it fails `{failed.name}`: {' '.join(failed.message.split())}"
+    return Compiled(verdict.passed, message, sha256_text(code_of(source)))
 
 
 def joined(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -25,13 +25,17 @@ CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def scrubbed_environment() -> dict[str, str]:
-    """The environment of a worker: what programs need to run, and what makes verdicts repeat."""
+def scrubbed_environment(*, compiled: bool = False) -> dict[str, str]:
+    """The environment of a worker: what programs need to run, and what makes verdicts repeat.
+
+    Args:
+        compiled: whether Numba compiles what it is asked to.
+    """
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment.update(dict.fromkeys(ONE_THREAD, "1"))
     environment.update(PYTHONHASHSEED="0", PYTHONUTF8="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     # Checks run kernels of Numba as the Python that they are: compiling takes longer than a verdict may.
-    environment.update(NUMBA_DISABLE_JIT="1")
+    environment.update(NUMBA_DISABLE_JIT="0" if compiled else "1")
     return environment
 
 
@@ -40,7 +44,7 @@ def move_into(scratch: str) -> None:
     import tempfile
 
     os.chdir(scratch)
-    os.environ.update(dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE"), scratch))
+    os.environ.update(dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "NUMBA_CACHE_DIR"), scratch))
     tempfile.tempdir = scratch
 
 

@@ -212,8 +212,8 @@ def submit_fresh(runtime: Runtime, request: Request, talk: Talk) -> dict[str, An
     """Judge one submission in a new process; the report. Raises CannotJudge when that cannot start."""
     from groundup.course.grader.direct import DirectRun
 
-    report = DirectRun(request, talk.on_results).run(command(runtime, "direct"))
-    if not any(event["kind"] == "ready" for event in report["events"]):
+    report = DirectRun(request, talk.on_results, lambda: talk.called_off).run(command(runtime, "direct"))
+    if not talk.called_off and not any(event["kind"] == "ready" for event in report["events"]):
         raise _dead(runtime)
     return report
 

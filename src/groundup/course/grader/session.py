@@ -30,6 +30,7 @@ from groundup import checking
 from groundup.course.grader import guard, limits, overlay
 from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
+from groundup.course.grader.kernels import Kernels
 from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import STUCK
@@ -37,8 +38,9 @@ from groundup.course.grader.substitute import Substituter
 from groundup.course.material.source import Function, definitions, is_stub
 
 # Plugins of pytest that a verdict has no use for.
-OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise logging setuponly setupplan debugging
+OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise setuponly setupplan debugging
 legacypath threadexception unraisableexception capture""".split()
+LOGGING = "logging"  # it brings `caplog`, and takes a tenth of a verdict's time: only for checks that ask for it
 REHEARSAL = """
 import numpy as np, pytest
 from hypothesis import given, strategies as st
@@ -124,6 +126,7 @@ class Session:
         mine = [*request["overlay"], request["submission"]]
         self.modules = frozenset(file["module"] for file in mine)
         self.functions = FunctionLines("")
+        self.kernels: Kernels | None = None
         self.waits_for = ""
         """The unwritten function that the checks call as they are imported, if there is one."""
 
@@ -162,6 +165,8 @@ class Session:
             if not name.startswith(overlay.STACK):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(name)
+        if request["compiled"]:
+            self.kernels = Kernels(self.where.submission, request["submission"]["label"])
         self.guard = guard.Guard(request, self.where, lambda text: self._stopped("crashed", text))
 
     def _stopped(self, outcome: str, message: str) -> None:
@@ -202,6 +207,7 @@ def arguments(checks: str, scratch: str, *more: str) -> list[str]:
 
     `groundup.checking` is handed over as it is: by name, pytest would look for it through every installed package.
     """
+    off = OFF if "caplog" in Path(checks).read_text(encoding="utf-8") else [*OFF, LOGGING]
     return [
         checks,
         "-qq",
@@ -212,7 +218,7 @@ def arguments(checks: str, scratch: str, *more: str) -> list[str]:
         "-c", os.devnull,
         "--rootdir", scratch,
         "--basetemp", str(Path(scratch, "pytest")),
-        *(part for name in OFF for part in ("-p", f"no:{name}")),
+        *(part for name in off for part in ("-p", f"no:{name}")),
         *more,
     ]  # fmt: skip
 
@@ -373,6 +379,8 @@ class _Plugin:
     def _begin(self, item: pytest.Item) -> None:
         self._result = {"kind": "result", "check": item.name, "outcome": "passed", "message": "", "location": ""}
         self._phases_passed = 0
+        if self.session.kernels is not None:
+            self.session.kernels.forget()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -469,6 +477,8 @@ def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[s
 def message(item: pytest.Item, error: BaseException, session: Session) -> str:
     """The check's message, short; for any other exception, its type and text."""
     where, text = session.where, explain(error, session.request)
+    if session.kernels is not None and (uncompiled := session.kernels.explain(behind(error))):
+        return uncompiled
     if isinstance(error, pytest.skip.Exception):
         text = f"The check was skipped: {error.msg}"
     elif isinstance(error, pytest.fail.Exception):

@@ -29,6 +29,7 @@ def exercise_context(site: Site, unit: Unit) -> dict[str, Any]:
         "path_on_disk": course.workspace.exercise(unit.id),
         "started": course.workspace.exercise(unit.id).exists(),
         "checking": site.checks.progress(unit.id),
+        "kernels": site.checks.kernels(unit.id),
         "trouble": site.checks.trouble.get(unit.id, ""),
         "hints_given": given,
         "solution_seen": any(event.kind == "solution" for event in events),

@@ -35,6 +35,8 @@ def _sentence(site: Site, event: Event) -> str:
     match event.kind:
         case "verdict":
             return "passed every check" if event.outcome == "passed" else event.outcome.replace("_", " ")
+        case "compiled":
+            return "kernels compiled" if payload.get("ok") else str(payload.get("message", "kernels not compiled"))
         case "started":
             return "exercise started"
         case "reset":

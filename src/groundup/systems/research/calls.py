@@ -26,6 +26,12 @@ def version(instructions: str) -> str:
     return hashlib.sha256(instructions.encode()).hexdigest()[:VERSION]
 
 
+def instructed(instructions: str, messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Messages with these instructions, in the place of their own where they have some."""
+    rest = [message for message in messages if message["role"] != "system"]
+    return [{"role": "system", "content": instructions}, *rest]
+
+
 def only_quotes(model: BaseChatModel) -> bool:
     """Whether it is the embedded answerer, which neither plans nor writes."""
     return model._llm_type == "groundup-embedded"

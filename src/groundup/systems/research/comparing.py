@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import product
+from statistics import fmean
 
 from groundup.errors import UnknownName, UsageError
 from groundup.systems.research.report import Report
@@ -26,7 +27,7 @@ Key = tuple[str, str, str, str]  # question, model, knowledge base, web
 
 @dataclass(frozen=True)
 class Took:
-    """What calls took, the median of each.
+    """What calls took, the mean of each.
 
     Attributes:
         tokens_in: tokens that were read.
@@ -95,17 +96,17 @@ def compare(research: Research, before: str, after: str) -> list[Comparison]:
     first, second = (_version(given, known) for given in (before, after))
     if first == second:
         raise UsageError(f"compare must name two versions of a prompt, got '{first}' twice. Name the other one, too.")
-    sides: dict[tuple[str, str], dict[Key, Report]] = {}  # by version and purpose
-    for run, report in reports:  # the newest first, so an older one is not taken
+    sides: dict[tuple[str, str], dict[Key, list[Report]]] = {}  # by version and purpose; the newest first
+    for run, report in reports:
         for purpose in dict.fromkeys(map(purpose_of, report.costs)):
             calls = _for(report, purpose)
             if len({(call.get("prompt"), call["model"]) for call in calls}) == 1:
                 key = (run.question, calls[0]["model"], run.knowledge, run.web)
-                sides.setdefault((calls[0].get("prompt", ""), purpose), {}).setdefault(key, report)
+                sides.setdefault((calls[0].get("prompt", ""), purpose), {}).setdefault(key, []).append(report)
     comparisons = []
     for purpose in ("plan", "read", "write"):
         one, other = sides.get((first, purpose), {}), sides.get((second, purpose), {})
-        pairs = {key: (one[key], other[key]) for key in one if key in other and _alike(one[key], other[key], purpose)}
+        pairs = {key: pair for key in one if key in other and (pair := _pair(one[key], other[key], purpose))}
         for model in dict.fromkeys(key[1] for key in pairs):
             own = [pair for key, pair in pairs.items() if key[1] == model]
             comparisons.append(
@@ -137,6 +138,11 @@ def _for(report: Report, purpose: str) -> list[Cost]:
     return [cost for cost in report.costs if purpose_of(cost) == purpose]
 
 
+def _pair(before: Sequence[Report], after: Sequence[Report], purpose: str) -> tuple[Report, Report] | None:
+    """The newest two reports, one of either side, in which no other prompt differs; None where there are none."""
+    return next((pair for pair in product(before, after) if _alike(*pair, purpose)), None)
+
+
 def _alike(one: Report, other: Report, purpose: str) -> bool:
     """Whether the prompts for every other purpose are the same ones, as far as both reports needed them."""
     versions: list[dict[str, set[str]]] = []
@@ -161,13 +167,13 @@ def _side(prompt: str, purpose: str, reports: Sequence[Report]) -> Side:
 
 
 def _took(groups: Sequence[Sequence[Cost]]) -> Took:
-    """The median over groups of calls, each of which counts as one."""
+    """The mean over groups of calls, each of which counts as one."""
     processor = [[call.get("processor") for call in calls] for calls in groups]
     kept = [[value for value in values if value is not None] for values in processor]
     return Took(
-        tokens_in=median(sum(call["tokens_in"] for call in calls) for calls in groups),
-        cached=median(sum(call.get("cached", 0) for call in calls) for calls in groups),
-        tokens_out=median(sum(call["tokens_out"] for call in calls) for calls in groups),
-        seconds=median(sum(call["seconds"] for call in calls) for calls in groups),
-        processor=median(map(sum, kept)) if kept == processor else None,
+        tokens_in=fmean(sum(call["tokens_in"] for call in calls) for calls in groups),
+        cached=fmean(sum(call.get("cached", 0) for call in calls) for calls in groups),
+        tokens_out=fmean(sum(call["tokens_out"] for call in calls) for calls in groups),
+        seconds=fmean(sum(call["seconds"] for call in calls) for calls in groups),
+        processor=fmean(map(sum, kept)) if kept == processor else None,
     )

@@ -12,7 +12,7 @@ prompts, is not asked again: a slow model's evaluation goes on after a stop, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ import numpy as np
 from groundup.demo import writing
 from groundup.knowledge import Knowledge, open_knowledge
 from groundup.stack.retrieval.rag import f1, sentences, terms, words
-from groundup.systems.research.graph import PROMPTS
+from groundup.systems.research.calls import version
+from groundup.systems.research.graph import INSTRUCTIONS
 from groundup.systems.research.report import Report
 from groundup.systems.research.runs import Research, open_research
 from groundup.systems.research.state import Budget, Note, purpose_of
@@ -86,6 +87,7 @@ def evaluate(
     seed: int = 0,
     folder: Path | None = None,
     name: str = "",
+    instructions: Mapping[str, str] | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> tuple[str, list[Row]]:
     """The provenance of the data, and the table.
@@ -96,6 +98,7 @@ def evaluate(
         seed: draws articles and questions.
         folder: where documents and reports are kept, so that a second call goes on; None for nowhere.
         name: the model's name, as `chat_model` knows it.
+        instructions: for the model, by purpose, in the place of the usual ones.
         report: called before the first question and after each with how many are done, and of how many.
 
     Raises:
@@ -114,6 +117,7 @@ def evaluate(
         knowledge = open_knowledge(location)
         knowledge.learn([documents])
         with open_research(place / STORE, knowledge=knowledge, model=model) as research:
+            research.instructions = dict(instructions or {})
             asked = list(_asked(drawn, knowledge, research, name, location, report))
         rows = [*_answers(asked), *_citations(asked, documents), *_takes(asked)]
     return data.provenance.label, [*rows, *nearly(list(texts.values()), seed)]
@@ -181,11 +185,12 @@ def _asked(
 
 
 def _known(research: Research, name: str, location: str) -> dict[str, str]:
-    """The newest run of each question that was begun with this model on these documents, and with today's prompts."""
+    """The newest run of each question that was begun with this model on these documents, and with these prompts."""
+    prompts = {purpose: version(text) for purpose, text in {**INSTRUCTIONS, **research.instructions}.items()}
     known: dict[str, str] = {}
     for run in research.runs():
         if (run.model, run.knowledge) == (name, location) and all(
-            cost.get("prompt") == PROMPTS[purpose_of(cost)] for cost in research.costs(run.id)
+            cost.get("prompt") == prompts[purpose_of(cost)] for cost in research.costs(run.id)
         ):
             known.setdefault(run.question, run.id)
     return known

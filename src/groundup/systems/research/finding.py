@@ -17,7 +17,7 @@ from groundup.knowledge import unwrapped
 from groundup.llm.instructions import blanked, orders
 from groundup.secrets import hide
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, assemble, prompt, sentences
-from groundup.systems.research.calls import call
+from groundup.systems.research.calls import call, instructed
 from groundup.systems.research.planning import query
 from groundup.systems.research.state import Cost, LeftOut, Note, Source
 from groundup.systems.research.verifying import disagree, held
@@ -113,13 +113,15 @@ def _left_out(chunk: Chunk) -> list[LeftOut]:
     ]  # fmt: skip
 
 
-def read(plan: list[str], at: int, sources: Sequence[Source], model: BaseChatModel) -> tuple[list[Note], Cost]:
+def read(
+    plan: list[str], at: int, sources: Sequence[Source], model: BaseChatModel, instructions: str
+) -> tuple[list[Note], Cost]:
     """The spans of the sources that answer a sub-question, in the order of the reply, each once."""
     passages = [Passage(source["text"], about(source)) for source in sources]
     room = assemble(passages, budget=TOKENS, length=lambda text: len(text) // 3)
     place = {id(passage): source for passage, source in zip(passages, sources, strict=True)}
     read_sources = [place[id(passage)] for passage in room]
-    reply, cost = call(model, prompt(plan[at], room), f"read for {at + 1}")
+    reply, cost = call(model, instructed(instructions, prompt(plan[at], room)), f"read for {at + 1}")
     notes: dict[tuple[str, int, int], Note] = {}
 
     def take(source: Source, start: int, end: int) -> None:

@@ -10,12 +10,12 @@ one that was killed can run again. After each, what is known is written to disk 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from groundup.stack.retrieval.rag import RULES, prompt
-from groundup.systems.research.calls import call, only_quotes, version
+from groundup.systems.research.calls import call, instructed, only_quotes
 from groundup.systems.research.finding import read, retrieve, retrieve_web
 from groundup.systems.research.planning import PLANNER, Kind, Routing, Where, choose, classify, plan, query, read_plan
 from groundup.systems.research.state import LeftOut, Source, State, Step, count_of, used_up
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from groundup.systems.research.web import Web
 
 ROUNDS = 2  # in which a sub-question is looked for
-PROMPTS = {"plan": version(PLANNER), "read": version(RULES), "write": version(RULES)}  # that calls are sent, by purpose
+INSTRUCTIONS = {"plan": PLANNER, "read": RULES, "write": RULES}  # of each call, by its purpose
 Found = tuple[str, dict[str, Any]]  # what a node did, in words, and what changes
 
 
@@ -46,11 +46,18 @@ class Brain:
         model: reads, and plans and writes unless it only quotes.
         web: where pages are searched and read; None for documents alone.
         router: what decides between the two, where there are both: the trained router before the rules, or the rules.
+        instructions: for the model, by purpose, in the place of `INSTRUCTIONS`.
     """
 
     def __init__(
-        self, knowledge: Knowledge | None, model: BaseChatModel, web: Web | None = None, router: Routing = "trained"
+        self,
+        knowledge: Knowledge | None,
+        model: BaseChatModel,
+        web: Web | None = None,
+        router: Routing = "trained",
+        instructions: Mapping[str, str] | None = None,
     ) -> None:
+        self.instructions = {**INSTRUCTIONS, **(instructions or {})}
         self.knowledge, self.model, self.web, self.router = knowledge, model, web, router
         self.span: Context | None = None  # of the run that its steps are a part of
 
@@ -67,8 +74,8 @@ class Brain:
         changes: dict[str, Any] = {}
         planned: list[str] = []
         if not only_quotes(self.model):
-            messages = [{"role": "system", "content": PLANNER}, {"role": "user", "content": f"Question: {question}"}]
-            reply, cost = call(self.model, messages, "plan")
+            messages = [{"role": "user", "content": f"Question: {question}"}]
+            reply, cost = call(self.model, instructed(self.instructions["plan"], messages), "plan")
             planned, changes["costs"] = read_plan(reply, question), [cost]
         planned = planned or plan(question, _kind(kind))
         return " · ".join(planned), {**changes, "plan": planned}
@@ -128,7 +135,7 @@ class Brain:
         sources = [source for source in state["sources"] if source["question"] == at]
         if not any(source["text"].strip() for source in sources):
             return "nothing to read", {}
-        notes, cost = read(state["plan"], at, sources, self.model)
+        notes, cost = read(state["plan"], at, sources, self.model, self.instructions["read"])
         what = count_of(len(notes), "note") if notes else "nothing that answers"
         return what, {"notes": notes, "costs": [cost]}
 
@@ -150,7 +157,8 @@ class Brain:
             return "nothing to write", {"draft": None}
         if only_quotes(self.model) or used_up(state):
             return "an outline of quotes", {"draft": None}
-        draft, cost = call(self.model, prompt(state["question"], as_passages(notes)), "write")
+        asked = instructed(self.instructions["write"], prompt(state["question"], as_passages(notes)))
+        draft, cost = call(self.model, asked, "write")
         return f"{len(draft):,} characters", {"draft": draft, "costs": [cost]}
 
     def verify(self, state: State) -> Found:

@@ -148,6 +148,7 @@ class Research:
     ) -> None:
         self.database, self.saver, self.knowledge, self.model, self.web = database, saver, knowledge, model, web
         self.router: Routing = router
+        self.instructions: dict[str, str] = {}  # for the model, by purpose, in the place of the usual ones
 
     def begin(
         self, question: str, budget: Budget | None = None, *, model: str = "", knowledge: str = "", web: str = ""
@@ -326,7 +327,7 @@ class Research:
         assert self.knowledge is not None or self.web is not None, "runs need a knowledge base, or the web"
         assert self.model is not None, "runs need a model"
         web = None if self.web is None else Kept(self.database, self._held, id, self.web)
-        return Brain(self.knowledge, self.model, web, self.router)
+        return Brain(self.knowledge, self.model, web, self.router, self.instructions)
 
     def _held(self) -> AbstractContextManager[object]:
         """Holds the file against the saver, which writes from threads of its own."""
