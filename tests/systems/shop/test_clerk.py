@@ -177,4 +177,4 @@ def test_messages_and_conversations_that_are_none_are_refused(store: Store) -> N
         shop.say("nowhere", "hello")
     with pytest.raises(UsageError, match="dialect must be text or calls, got 'json'"):
         Shop(store, router=Says("outside"), dialect="json")  # pyright: ignore[reportArgumentType]
-    assert shop.history(conversation) == []
+    assert shop.desk.history(conversation) == []

@@ -92,7 +92,7 @@ def test_a_run_has_its_limits_and_says_so(store: Store) -> None:
     with pytest.raises(ModelUnavailable, match="model must answer, and did not: ConnectionError") as refused:
         shop.say(conversation, "my order?")
     assert "sk-abc" not in str(refused.value)
-    assert shop.history(conversation) == []
+    assert shop.desk.history(conversation) == []
 
 
 def test_a_model_whose_server_knows_no_functions_writes_lines(store: Store) -> None:

@@ -100,4 +100,4 @@ def test_a_server_that_is_not_there_is_named_and_nothing_is_kept(store: Store) -
     conversation = shop.desk.begin()
     with pytest.raises(ModelUnavailable, match=r"model must answer, and did not: .*Connection error\. Check"):
         shop.say(conversation, "Where is it?")
-    assert shop.history(conversation) == []
+    assert shop.desk.history(conversation) == []

@@ -152,6 +152,15 @@ class Desk:
         with self.store.transaction() as connection:
             connection.execute("UPDATE conversations SET handed_over = ? WHERE id = ?", (summary[:2000], conversation))
 
+    def history(self, conversation: str) -> list[dict[str, Any]]:
+        """What was said, in order; each message with the reply's details as plain data."""
+        self.find(conversation)
+        query = "SELECT * FROM messages WHERE conversation = ? ORDER BY place"
+        return [
+            {"role": row["role"], "text": row["text"], **json.loads(row["more"])}
+            for row in self.store.rows(query, conversation)
+        ]
+
     # ── proposals ───────────────────────────────────────────────────────────────────────────────────────────────────
     def propose(self, conversation: str, command: Command) -> Proposal:
         """Write down what is to be shown to the customer. It takes the place of what they have not answered.

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from groundup.api.work import Deadline, NotThere, within
 from groundup.errors import UnknownName, UsageError
 from groundup.knowledge import Part, Reopened, default_location, open_place
 from groundup.stack.agents.react import Dialect
-from groundup.systems.shop.desk import Entry
+from groundup.systems.shop.desk import Desk, Entry
 from groundup.systems.shop.routing import Router
 from groundup.systems.shop.shop import Reply, Shop
 from groundup.systems.shop.store import open_store
@@ -72,24 +71,33 @@ class Service:
         self.model = chat_model(settings.model) if settings.model not in ("", "embedded") else None
         self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
         self._lock, self._going = threading.Lock(), set[str]()
+        self._loading = threading.Lock()
+        self._router: Router | None = None
         with open_store(settings.store):  # made where there is none
             pass
 
-    @cached_property
+    @property
     def router(self) -> Router:
-        """The router, loaded when it is first asked."""
+        """The router, loaded once, when it is first asked."""
         from groundup.embedding import load
 
-        return Router.load(load())
+        with self._loading:
+            if self._router is None:
+                self._router = Router.load(load())
+            return self._router
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """The desk on the store, until the block ends; no model is needed for it."""
+        with open_store(self.settings.store, reading=True) as store:
+            yield Desk(store)
 
     @contextmanager
     def shop(self) -> Iterator[Shop]:
         """The agent on the store, until the block ends."""
+        router, knowledge = self.router, self._knowledge.now()
         with open_store(self.settings.store, reading=True) as store:
-            yield Shop(
-                store, router=self.router, knowledge=self._knowledge.now(), model=self.model,
-                dialect=self.settings.dialect,
-            )  # fmt: skip
+            yield Shop(store, router=router, knowledge=knowledge, model=self.model, dialect=self.settings.dialect)
 
     @contextmanager
     def _taken(self, conversation: str) -> Iterator[None]:
@@ -106,13 +114,13 @@ class Service:
     # ── conversations ───────────────────────────────────────────────────────────────────────────────────────────────
     def begin(self) -> str:
         """A new conversation; its id."""
-        with self.shop() as shop:
-            return shop.desk.begin()
+        with self.desk() as desk:
+            return desk.begin()
 
     def conversations(self) -> list[dict[str, Any]]:
         """All conversations, the newest first, each with its first message."""
-        with self.shop() as shop:
-            rows = shop.store.rows(
+        with self.desk() as desk:
+            rows = desk.store.rows(
                 "SELECT c.id, c.begun, c.user, c.handed_over, m.text FROM conversations AS c LEFT JOIN messages AS m "
                 "ON m.conversation = c.id AND m.place = 0 ORDER BY c.begun DESC, c.rowid DESC"
             )
@@ -124,17 +132,17 @@ class Service:
 
     def conversation(self, id: str) -> dict[str, Any]:
         """A conversation: who it is with, what was said, and what waits for a yes."""
-        with self.shop() as shop:
-            row = shop.desk.find(id)
+        with self.desk() as desk:
+            row = desk.find(id)
             return {
                 "id": id, "begun": row["begun"], "user": row["user"] or "", "handed_over": row["handed_over"],
-                "messages": shop.history(id), "waiting": shop.desk.waiting(id),
+                "messages": desk.history(id), "waiting": desk.waiting(id),
             }  # fmt: skip
 
     def say(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
         """The tools that are used for a message, as they are, and at last the reply."""
-        with self.shop() as shop:
-            shop.desk.find(conversation)  # refused before there is a stream
+        with self.desk() as desk:
+            desk.find(conversation)  # refused before there is a stream
         yield from within(self._said(conversation, message), Deadline(self.settings.timeout))
 
     def _said(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
@@ -168,20 +176,20 @@ class Service:
 
     def orders(self, conversation: str) -> list[dict[str, Any]]:
         """The orders of the customer that a conversation is with."""
-        with self.shop() as shop:
-            user = shop.desk.identified(conversation)
-            return [order.document() for id in user.orders if (order := shop.store.order(id))]
+        with self.desk() as desk:
+            user = desk.identified(conversation)
+            return [order.document() for id in user.orders if (order := desk.store.order(id))]
 
     # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────
     def record(self) -> list[Entry]:
         """All that was done, the newest first."""
-        with self.shop() as shop:
-            return shop.desk.record()
+        with self.desk() as desk:
+            return desk.record()
 
     def undo(self, id: int) -> Entry:
         """Take back what was done."""
-        with self.shop() as shop:
-            return shop.desk.undo(id)
+        with self.desk() as desk:
+            return desk.undo(id)
 
     def open(self, where: str) -> list[Part]:
         """The text behind a citation, with its surroundings."""

@@ -144,15 +144,6 @@ class Shop:
         self._keep(conversation, "no", reply, {})
         return reply
 
-    def history(self, conversation: str) -> list[dict[str, Any]]:
-        """What was said, in order; each message with the reply's details as plain data."""
-        self.desk.find(conversation)
-        query = "SELECT * FROM messages WHERE conversation = ? ORDER BY place"
-        return [
-            {"role": row["role"], "text": row["text"], **json.loads(row["more"])}
-            for row in self.store.rows(query, conversation)
-        ]
-
     # ── one message ─────────────────────────────────────────────────────────────────────────────────────────────────
     def _reply(self, tools: Tools, conversation: str, message: str, slots: dict[str, Any]) -> Reply:
         waiting = self.desk.waiting(conversation)
@@ -210,7 +201,7 @@ class Shop:
     def _past(self, conversation: str) -> list[Message]:
         """What was said, for a model; its own tool calls are not told again."""
         roles = {"customer": "user", "shop": "assistant"}
-        past = self.history(conversation)[-REMEMBERED:]
+        past = self.desk.history(conversation)[-REMEMBERED:]
         return [{"role": roles[message["role"]], "content": message["text"]} for message in past]
 
     def _keep(self, conversation: str, message: str, reply: Reply, slots: dict[str, Any]) -> None:
