@@ -166,11 +166,8 @@ def imitated(address: Address) -> str:
     if address.number or own_brand(address) or any(_below(address.host, d) for d in _listed()["delivery"]["domains"]):
         return ""
     words = [word for label in address.host.split(".")[:-1] for word in (label, *re.split(r"[-_]", label)) if word]
-    for brand in brands():
-        for word in words:
-            if any(_is_like(way, brand) for way in skeletons(word)):
-                return brand
-    return ""
+    ways = {way for word in words for way in skeletons(word)}
+    return next((brand for brand in brands() if any(_is_like(way, brand) for way in ways)), "")
 
 
 def _is_like(word: str, brand: str) -> bool:
