@@ -29,6 +29,7 @@ from groundup.stack.classical.trees import (
     generator,
     grow,
     leaves_of,
+    quantities,
     table,
     weights_of,
 )
@@ -37,7 +38,6 @@ SQUARED, LOGISTIC = 0, 1
 MISSING = 255  # the code of a missing value, after all bins
 DUST = 1e-9  # smaller shares of a sum are rounding
 BLOCK = 2_048  # so many rows, walked through all trees, stay in the processor's cache
-LARGEST = 1e100  # above, squares of sums overflow
 
 
 class Bins(NamedTuple):
@@ -632,10 +632,8 @@ class GradientBoostingRegressor(RegressorMixin, _GradientBoosting):
             ValueError: a setting, a shape or a value that is not allowed; the message names it.
         """
         X, y = table(self, X, y=y, y_numeric=True)
-        if np.abs(y).max() > LARGEST:
-            raise ValueError(f"y must be within ±{LARGEST:g}, or squares overflow, got {np.abs(y).max():g}. Divide y.")
-        X, y, weights = _present(X, y, sample_weight)
-        self._boost(X, y.astype(float), weights, SQUARED)
+        X, y, weights = _present(X, quantities(y), sample_weight)
+        self._boost(X, y, weights, SQUARED)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -297,6 +297,12 @@ class TfidfVectorizer(TransformerMixin, BaseEstimator):
 def _texts(texts: Sequence[str]) -> Sequence[str]:
     if isinstance(texts, str):
         raise ValueError(f"texts must be a list of texts, got the text {texts[:30]!r}. Put it into a list: [text].")
+    if texts is None or len(getattr(texts, "shape", (0,))) != 1:
+        kind = type(texts).__name__
+        raise ValueError(f"texts must be a list of texts, got a {kind}. Of a table, give the column of texts.")
     if len(texts) == 0:
         raise ValueError("texts must hold at least one text, got 0.")
+    other = next(((place, text) for place, text in enumerate(texts) if not isinstance(text, str)), None)
+    if other:
+        raise ValueError(f"texts must hold texts, got {other[1]!r} at place {other[0]}. Put a text, such as '', there.")
     return texts

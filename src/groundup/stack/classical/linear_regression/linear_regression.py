@@ -437,7 +437,8 @@ def _duality_gap(b: np.ndarray, slopes: np.ndarray, products: np.ndarray, total:
     """How far the lasso's objective is from its minimum at most: the distance to a feasible point of the dual."""
     with_target = total - b @ products  # residual · y
     squares = total - b @ (products + slopes)  # residual · residual
-    shrink = min(1.0, weight / max(np.abs(slopes).max(), np.finfo(float).tiny))
+    steepest = np.abs(slopes).max()
+    shrink = 1.0 if steepest <= weight else weight / steepest
     gap = squares / 2 + weight * np.abs(b).sum() - shrink * with_target + shrink**2 * squares / 2
     return float(max(gap, 0.0))
 

@@ -25,8 +25,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-LARGEST = 1e100
-"""Features beyond it are refused: the squares of their sums would overflow."""
+from groundup.stack.classical import squarable
 
 BLOCK = 2**17
 """Numbers in a block of rows: a megabyte."""
@@ -412,8 +411,9 @@ def _solved_by_products(product: Map, gradient: np.ndarray, share: float) -> np.
         return product(direction.reshape(gradient.shape)).ravel()
 
     hessian = LinearOperator((gradient.size, gradient.size), matvec=flat_product, dtype=np.float64)  # type: ignore[call-arg]
-    step, _ = cg(hessian, gradient.ravel() / length, rtol=share, maxiter=gradient.size)
-    return length * step.reshape(gradient.shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # columns of 1e100 beside columns of 1
+        step, _ = cg(hessian, gradient.ravel() / length, rtol=share, maxiter=gradient.size)
+    return length * step.reshape(gradient.shape) if np.isfinite(step).all() else gradient
 
 
 # --- estimators ----------------------------------------------------------------------------------------------
@@ -698,16 +698,17 @@ def check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndar
             numbers differ.
     """
     X = check_features(X)
-    largest = max(X.max(), -X.min())  # which needs no copy, as np.abs does
-    if largest > LARGEST:
-        raise ValueError(f"X must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Standardise X.")
+    squarable(X)
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None. Give one label for each row of X.")
     y = np.asarray(y)
     if y.shape != (len(X),):
         raise ValueError(f"y must have one label for each row of X, shape ({len(X)},); got {y.shape}.")
-    missing = y != y if y.dtype.kind in "biufc" else np.array([label is None or label != label for label in y])
-    if missing.any():  # only NaN differs from itself
+    if y.dtype.kind in "biufc":
+        missing = ~np.isfinite(y)
+    else:
+        missing = np.array([label is None or label != label for label in y])  # only NaN differs from itself
+    if missing.any():
         row = np.flatnonzero(missing)[0]
         raise ValueError(f"y must not hold {y[row]}, got one at row {row}. Drop the rows without a label.")
     try:

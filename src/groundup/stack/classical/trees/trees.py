@@ -20,10 +20,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from groundup.stack.classical import squarable
+
 GINI, ENTROPY, VARIANCE = 0, 1, 2
 LEAF = -1  # the children of a node without any
 FEW = 48  # so many rows are sorted by insertion: counting has a price of its own
-LARGEST = 1e150  # above, squares overflow
 
 
 class Tree(NamedTuple):
@@ -633,10 +634,15 @@ def table(estimator: Any, X: Any, **options: Any) -> Any:
 
 
 def quantities(y: np.ndarray) -> np.ndarray:
-    """Check that the squares of y can be added. Raises ValueError."""
-    if np.abs(y).max() > LARGEST:
-        raise ValueError(f"y must be within ±{LARGEST:g}, or its squares overflow, got {np.abs(y).max():g}. Divide y.")
-    return y.astype(float)
+    """Check that y holds numbers whose squares can be added, and return them as floats. Raises ValueError."""
+    try:
+        numbers = y.astype(float)
+    except (TypeError, ValueError):
+        raise ValueError(f"y must hold numbers, got {y.tolist()[:3]}. For classes, take a classifier.") from None
+    if not np.isfinite(numbers).all():  # None in a column of objects has become NaN only here
+        row = np.flatnonzero(~np.isfinite(numbers))[0]
+        raise ValueError(f"y must hold finite numbers, got {numbers[row]} at row {row}. Drop the rows without a y.")
+    return squarable(numbers, "y")
 
 
 def weights_of(sample_weight: Any, n_samples: int) -> np.ndarray:
