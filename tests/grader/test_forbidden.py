@@ -174,7 +174,9 @@ def test_a_forbidden_name_is_refused_before_anything_runs(grader: Grader, unit: 
 )
 def test_a_way_behind_pythons_back_is_refused(code: str, name: str, grader: Grader, unit: Unit):
     source = inside(code)
-    assert_refused(grader.grade(unit, source), source, f"your code uses `{name}`. An exercise is Python: the grader cannot watch")
+    assert_refused(
+        grader.grade(unit, source), source, f"your code uses `{name}`. An exercise is Python: the grader cannot watch"
+    )
 
 
 def test_an_arrays_address_may_be_read(grader: Grader, unit: Unit):

@@ -52,6 +52,29 @@ def test_each_kind_of_file_is_found_by_words_by_meaning_and_by_the_parts_of_its_
     assert sorted(found(knowledge, "pod")) == sorted(f"books/{name}" for name in BOOKS)  # each document once
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("ip-10-0-9-9 was not ready for more than 20 minutes", "node.md"),
+        ("ip-10-0-9-9.eu-west-1.compute.internal has been unready for an hour", "node.md"),
+        ("gke-shop-pool-1-0a1b2c3d-x4k2 was not ready for more than 20 minutes", "node.md"),
+        ("shop/cart-7c9d8f6b5x-x2k4j was not ready for more than 20 minutes", "pod.md"),
+        ("pvc-0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f was not ready for more than 20 minutes", "volume.md"),
+    ],
+)
+def test_a_name_that_is_all_a_query_says_of_its_subject_counts_as_what_it_names(
+    query: str, first: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runbooks"
+    folder.mkdir()
+    for name, subject in (("node", "node"), ("pod", "pod"), ("volume", "persistent volume"), ("alert", "monitor")):
+        text = f"# Not ready\n\nThe {subject} is not ready for minutes. Describe the {subject} first.\n"
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    knowledge = open_knowledge(tmp_path / "kb2")
+    knowledge.learn([folder])
+    assert found(knowledge, query)[0] == f"runbooks/{first}"
+
+
 def test_what_is_found_stands_at_its_place_in_the_file(knowledge: Knowledge, books: Path) -> None:
     for one in knowledge.search("ready"):
         text = (books.parent / one.source).read_text(encoding="utf-8")

@@ -343,14 +343,34 @@ class _Index:
         return best
 
 
+# Names that say what they are the name of, and are all that a query says of its subject: of Kubernetes' nodes (as AWS
+# and Google name them), of pods (the letters are those that Kubernetes draws from), of volumes.
+_DRAWN = "[bcdfghjklmnpqrstvwxz2456789]"
+_KINDS = (
+    (re.compile(r"\b(?:ip-\d{1,3}(?:-\d{1,3}){3}|gke-[a-z0-9-]+-[0-9a-f]{8}-[a-z0-9]{4})\b(?:\.[\w.-]*\w)?"), "node"),
+    (re.compile(rf"\b[a-z][a-z0-9-]*-{_DRAWN}{{8,10}}-{_DRAWN}{{5}}\b"), "pod"),
+    (re.compile(r"\bpvc-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "persistent volume"),
+)
+
+
+_UN = re.compile(r"\bun([a-z]{4,})", re.IGNORECASE)
+
+
 def _without_values(query: str) -> str:
+    """A query without its values; a name that says what it is the name of becomes that."""
+    for names, kind in _KINDS:
+        query = names.sub(kind, query)
     return " ".join(re.sub(r"<\*>|[\"'()%]", " ", mask(query)).split())
 
 
 def _weighed(query: str, plain: str) -> dict[str, float]:
-    """The weight of each term; a quarter for terms of values, which `plain` lacks."""
+    """The weight of each term; a quarter for terms of values, which `plain` lacks.
+
+    One writer's `unready` is another's `not ready`: the word without `un` counts as well.
+    """
     from groundup.stack.retrieval.ranking import analyse
 
+    plain, query = (f"{text} {' '.join(_UN.findall(text))}" for text in (plain, query))
     named, every = Counter(analyse(plain)), Counter(analyse(query))
     return {term: named[term] + OF_VALUES * max(0, every[term] - named[term]) for term in {**named, **every}}
 

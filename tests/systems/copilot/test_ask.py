@@ -275,3 +275,27 @@ def test_a_name_that_is_no_model_is_refused_before_anything_is_read(
     assert ran.code == 2
     assert "model must be ollama:NAME" in ran.err
     assert json.loads(groundup("copilot", "ask", "Why?", "--model", "gpt", "--json").out)["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "INFO checkout config reloaded: pool_size changed from 50 to 5",
+        "INFO ledger node-3 left the ring",
+        "WARN resolver upstream 10.0.0.2 answers slowly",
+        "INFO orders migration 42 begins: table orders is locked",
+    ],
+)
+@pytest.mark.parametrize("timed", [True, False])
+def test_what_comes_right_before_the_alarm_is_in_the_answer(tmp_path: Path, cause: str, timed: bool) -> None:
+    """It shares no word with the question: what follows it does."""
+    lines = [f"INFO checkout order {i} placed in {10 + i % 7} ms" for i in range(300)]
+    lines += [cause, *(f"ERROR checkout order {i} failed: timeout of a connection to orders-db" for i in range(24))]
+    if timed:
+        lines = [f"2026-03-02T10:{i // 60:02}:{i % 60:02}Z {line}" for i, line in enumerate(lines)]
+    with open_store(tmp_path / "copilot.duckdb") as opened:
+        opened.append(Source("file", "app.log"), lines, cursor={})
+        answer = ask(QUESTION, store=opened, model=chat_model("embedded"))
+        assert [text.endswith(cause) for text in texts(answer)][:2] == [True, False]
+        assert "failed: timeout" in texts(answer)[1]
+        assert ask("Why is payment failing?", store=opened, model=chat_model("embedded")).abstained

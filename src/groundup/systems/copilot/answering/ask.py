@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 BUDGET = 3_000  # tokens of sources, counted as three characters each: a model's own tokenizer is not at hand
 MOST_LINES = 8  # of each kind: evidence, and lines that share words with the question
 MOST_PASSAGES = 5
+LEAD, LEAD_LINES = 10.0, 3  # seconds before the gravest failure, and lines where there are no times
+SAID = 200  # characters of a failure that are told of what leads to it
 CHECKED = 1_000  # records between two calls of `check`
 STEPS = re.compile(rf"{TO_DO.pattern}|diagnos|troubleshoot", re.IGNORECASE)
 Kind = Literal["log", "document"]
@@ -271,9 +273,12 @@ def retrieve(
     gravest = sorted(evidence, key=lambda piece: -piece.score)
     patterns = None if store is None else store.patterns
     messages = [next(parse([piece.text], patterns=patterns)).message for piece in gravest[:2]]
-    gravest.sort(key=lambda piece: not _is_change(piece))  # no failure tells why; a change before the first one may
+    failure = gravest[0] if gravest else None
+    leads = [] if failure is None else [piece for piece in evidence if _leads_to(piece, failure)]
+    gravest.sort(key=lambda piece: piece not in leads)  # no failure tells why; what comes right before it may
     evidence = [piece for piece in evidence if piece in gravest[:MOST_LINES]]  # as they came
-    lines = [] if store is None else _lines(question, store, since, evidence)
+    follows = f" ({hide(messages[0])[:SAID]})" if messages else ""
+    lines = [] if store is None else _lines(question, store, since, evidence, leads, follows)
     check()
     documents = [] if knowledge is None else _documents(question, knowledge, messages)
     # Some of all that there is first, so that all of it is in what there is room for.
@@ -290,8 +295,18 @@ def _checked(records: Iterator[Record], check: Callable[[], None]) -> Iterator[R
         yield record
 
 
-def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Evidence]) -> list[Found]:
-    """Evidence of what is wrong, then lines that share words with the question."""
+def _lines(
+    question: str,
+    store: Store,
+    since: str | None,
+    evidence: Sequence[Evidence],
+    leads: Sequence[Evidence],
+    follows: str,
+) -> list[Found]:
+    """Evidence of what is wrong, then lines that share words with the question.
+
+    Of what leads to the failure, it is told which failure follows: a cause seldom has a word of its effect.
+    """
     ids: dict[str, list[Source]] = {}
     for source in store.sources():
         ids.setdefault(source.name, []).append(source)
@@ -305,14 +320,16 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
     highest = max((piece.score for piece in evidence), default=0.0)
     grave = [piece for piece in evidence if piece.score >= highest / 2]
     failing = ", ".join(dict.fromkeys(piece.service or Path(piece.source).name for piece in grave))
-    grave += [piece for piece in evidence if _is_change(piece)]
+
+    def role(piece: Evidence) -> str:
+        reasons = "; ".join(piece.reasons)
+        if piece in leads:
+            return f", {EVIDENCE}{failing}{follows}: {reasons}"
+        return f", {EVIDENCE}{failing}: {reasons}" if piece in grave else ", nearby"
+
     passages = [
-        line(
-            piece.number, piece.source, piece.text, piece.time, piece.service,
-            f", {EVIDENCE}{failing}: {'; '.join(piece.reasons)}" if piece in grave else ", nearby",
-        )
-        for piece in evidence
-    ]  # fmt: skip
+        line(piece.number, piece.source, piece.text, piece.time, piece.service, role(piece)) for piece in evidence
+    ]
     there = {(passage.place, passage.position) for passage in passages}
     for hit in store.search(_asked(question), since=since, most=MOST_LINES):
         passage = line(hit.number, hit.source, hit.text, hit.time, hit.service, "")
@@ -321,8 +338,16 @@ def _lines(question: str, store: Store, since: str | None, evidence: Sequence[Ev
     return passages
 
 
-def _is_change(piece: Evidence) -> bool:
-    return piece.reasons[0].startswith(CHANGE)
+def _leads_to(piece: Evidence, failure: Evidence) -> bool:
+    """Whether a piece may be the cause of the gravest failure: a change, or what comes right before it."""
+    if piece is failure:
+        return False
+    if piece.reasons[0].startswith(CHANGE):
+        return True
+    if piece.time is None or failure.time is None:
+        return piece.source == failure.source and 0 < failure.number - piece.number <= LEAD_LINES
+    before = failure.time - piece.time
+    return 0 < before <= LEAD or (before == 0 and piece.source == failure.source and piece.number < failure.number)
 
 
 def _asked(question: str) -> list[str]:
