@@ -18,9 +18,9 @@ from rich.table import Table
 from benchmarks.measure import Figure, machine
 
 NAMES = (
-    "install", "startup", "verdicts", "diagnoses", "pages", "units", "templates", "evidence", "ingest", "embedding",
-    "rounding", "vector_search", "ranking", "chunking", "runbooks", "answerer", "classifier", "classical", "llm",
-    "suite",
+    "install", "startup", "verdicts", "diagnoses", "pages", "units", "templates", "evidence", "ingest", "secrets",
+    "embedding", "rounding", "vector_search", "ranking", "chance", "chunking", "runbooks", "answerer", "classifier",
+    "classical", "llm", "suite",
 )  # fmt: skip
 SMALL = ("classical", "llm", "suite")  # that have a small size, too
 SMOKE = f"{', '.join(SMALL[:-1])} and {SMALL[-1]}"

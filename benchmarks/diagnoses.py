@@ -7,20 +7,18 @@ function that the check is about.
 
 from __future__ import annotations
 
-import itertools
 import os
-import random
 from collections.abc import Iterator
 
 from benchmarks.measure import Figure
+from groundup.course.author.pairs import PAIRS, grade_pair, pairs_of
 from groundup.course.grader import Grader
 from groundup.course.material.catalogue import Catalogue
-from groundup.course.material.exercise import splice
 from groundup.course.material.targets import targets
-from groundup.course.material.unit import MistakeInfo, Unit
+from groundup.course.material.unit import Unit
 from groundup.course.verdict import Verdict
 
-PAIRS = int(os.environ.get("GROUNDUP_PAIRS", "60"))
+COUNT = int(os.environ.get("GROUNDUP_PAIRS", PAIRS))
 RIGHT_NAMES = 0.99
 
 
@@ -34,17 +32,12 @@ def run() -> Iterator[Figure]:
 def _unit(unit: Unit, grader: Grader) -> Iterator[Figure]:
     reference = unit.implementation.read_text(encoding="utf-8")
     names, guesses, named, failed = [], [], 0, 0
-    for pair in pairs_of(unit, PAIRS):
-        source = reference
-        for mistake in pair:
-            source = splice(source, mistake.target, mistake.source, reference=reference)
-        verdict = grader.grade(unit, source)
-        if verdict.verdict == "failed":
-            made = {mistake.name for mistake in pair}
-            given = names_in(unit, verdict, made)
-            names += [name in made for name in given]
-            guesses += [name in made for name in guesses_of(unit, reference, verdict)]
-            failed, named = failed + 1, named + bool(given)
+    for pair in pairs_of(unit, COUNT):
+        graded = grade_pair(unit, grader, pair)
+        if graded.verdict.verdict == "failed":
+            names += [name not in graded.wrong for name in graded.named]
+            guesses += [name in graded.made for name in guesses_of(unit, reference, graded.verdict)]
+            failed, named = failed + 1, named + bool(graded.named)
     if names:
         of = f"{unit.id}, {failed} pairs of mistakes"
         yield Figure(
@@ -55,22 +48,6 @@ def _unit(unit: Unit, grader: Grader) -> Iterator[Figure]:
 
 def _share(right: list[bool]) -> float:
     return sum(right) / len(right)
-
-
-def pairs_of(unit: Unit, count: int) -> list[tuple[MistakeInfo, MistakeInfo]]:
-    """So many pairs of mistakes in two functions, drawn evenly."""
-    mistakes = [mistake for mistake in unit.mistakes if mistake.kind == "mistake"]
-    pairs = [pair for pair in itertools.combinations(mistakes, 2) if pair[0].target != pair[1].target]
-    return random.Random(unit.id).sample(pairs, min(count, len(pairs)))
-
-
-def names_in(unit: Unit, verdict: Verdict, made: set[str]) -> set[str]:
-    """The mistakes that a verdict names; of two joined by "Or" the right one, where one of them is."""
-    names: set[str] = set()
-    for check in verdict.checks:
-        said = {m.name for m in unit.mistakes if m.kind == "mistake" and m.diagnosis in check.diagnosis}
-        names |= said & made or said
-    return names
 
 
 def guesses_of(unit: Unit, reference: str, verdict: Verdict) -> set[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "tokens/s", "nDCG@10")
+MORE_IS_BETTER = ("×", "share", "lines/s", "texts/s", "queries/s", "tokens/s", "nDCG@10", "MRR")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Figure:
         what: what was measured, on what.
         value: the figure, in `unit`.
         unit: `MB`, `packages`, `ms`, `s`, `points`, `×`, `share`, `lines/s`, `texts/s`, `queries/s`, `tokens/s`,
-            `nDCG@10` or `alarms/log`.
+            `nDCG@10`, `MRR`, `nats` or `alarms/log`.
         bar: the most it may be (the least, where more is better); None where nothing was promised.
         peer: the figure of the peer, in the same unit.
         peer_is: what the peer is.

@@ -13,6 +13,7 @@ import pytest
 
 from groundup.cli import COMMANDS, cli, main
 from groundup.cli.copilot import copilot_command
+from groundup.course.material.catalogue import Catalogue
 from tests.conftest import Ran
 
 Groundup = Callable[..., Ran]
@@ -129,7 +130,7 @@ def test_doctor_finds_this_python_and_says_what_is_missing(groundup: Groundup, l
     assert findings["Python"]["ok"]
     assert str(learner) in findings["Workspace"]["found"]
     assert not findings["Data mirror"]["ok"]
-    assert "not there" in findings["Data mirror"]["advice"]
+    assert "names a missing folder" in findings["Data mirror"]["advice"]
     assert ran.code == 0
 
 
@@ -167,3 +168,26 @@ def raises(error: BaseException) -> Callable[..., None]:
         raise error
 
     return call
+
+
+@pytest.mark.slow
+def test_kernels_are_compiled_after_a_pass_where_that_is_asked_for(groundup: Groundup, learner: Path) -> None:
+    reference = Catalogue().unit("recommenders").implementation.read_text(encoding="utf-8")
+    path = learner / "exercises" / "classical" / "recommenders.py"
+    assert groundup("start", "recommenders").code == 0
+    path.write_text(reference, encoding="utf-8")
+    ran = groundup("check", "recommenders")
+    assert ran.code == 0
+    assert "`groundup check recommenders --compile` compiles them" in ran.out
+    ran = groundup("check", "recommenders", "--compile")
+    assert ran.code == 0
+    assert "Compiled by Numba, your code passes the same checks." in ran.out
+    wrong = reference.replace("    total = 0.0\n", '    total = 0.0\n    names = {"a": 1, 2: "b"}\n', 1)
+    assert wrong != reference
+    path.write_text(wrong, encoding="utf-8")
+    ran = groundup("check", "recommenders", "--compile", "--json")
+    assert ran.code == 1
+    assert ran.json["verdict"] == "passed"
+    assert not ran.json["compiled"]["ok"]
+    assert ran.json["compiled"]["message"].startswith("Numba cannot compile `sgd_epoch` (exercises/classical/recommend")
+    assert groundup("status", "--json").json["states"]["classical/recommenders"] == "passed"

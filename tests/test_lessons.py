@@ -149,5 +149,5 @@ def test_a_snippet_is_read_as_a_session() -> None:
 
 def test_a_unit_without_a_lesson_says_so(tmp_path) -> None:
     (tmp_path / "unit.toml").write_bytes((sample_unit().folder / "unit.toml").read_bytes())
-    with pytest.raises(UsageError, match="has no lesson yet: lesson.md is not there"):
+    with pytest.raises(UsageError, match="has no lesson yet: lesson.md is missing"):
         read_lesson(load_unit(tmp_path))

@@ -91,16 +91,16 @@ def test_a_new_phase_becomes_a_package(tmp_path: Path) -> None:
         (
             "classical/random-forests",
             UsageError,
-            "in lower case, as bag_of_words, not 'random-forests'",
+            "in lower case, such as bag_of_words, not 'random-forests'",
         ),
-        ("classical/class", UsageError, "must be a Python identifier in lower case, as bag_of_words, not 'class'"),
-        ("classical/Trees", UsageError, "must be a Python identifier in lower case, as bag_of_words, not 'Trees'"),
+        ("classical/class", UsageError, "must be a Python identifier in lower case, such as bag_of_words, not 'class'"),
+        ("classical/Trees", UsageError, "must be a Python identifier in lower case, such as bag_of_words, not 'Trees'"),
         (
             "classical/trees/deep",
             UsageError,
-            "in lower case, as bag_of_words, not 'trees/deep'",
+            "in lower case, such as bag_of_words, not 'trees/deep'",
         ),
-        ("classical/", UsageError, "must be a Python identifier in lower case, as bag_of_words, not ''"),
+        ("classical/", UsageError, "must be a Python identifier in lower case, such as bag_of_words, not ''"),
         ("classical/treees", UsageError, "has no unit classical/treees. Did you mean trees"),
         ("classical/xyzzy", UsageError, "has no unit classical/xyzzy. `groundup map --all` lists its units."),
     ],
@@ -116,7 +116,7 @@ def test_a_name_that_cannot_be_is_refused_with_the_nearest(
 def test_a_unit_that_is_there_is_left_alone(tmp_path: Path) -> None:
     folder = new_unit(tmp_path, "classical/trees")
     (folder / "trees.py").write_text("work\n")
-    with pytest.raises(UsageError, match="The unit classical/trees is there already: .* Nothing was changed."):
+    with pytest.raises(UsageError, match="The unit classical/trees exists: .* Nothing was changed."):
         new_unit(tmp_path, "classical/trees")
     assert (folder / "trees.py").read_text() == "work\n"
 

@@ -282,13 +282,13 @@ def test_saving_starts_the_unit(course: Course) -> None:
 def test_a_cell_as_it_was_handed_out_never_replaces_work(course: Course) -> None:
     course.save("vectors", "x = 1")
     told = course.save("vectors", write_exercise(UNITS["bedrock/vectors"]) + "\n\n")
-    assert told.endswith("is left as it is: nothing is written in this cell yet.")
+    assert told.endswith("is unchanged: this cell holds no code of yours yet.")
     assert course.workspace.read_exercise("bedrock/vectors") == "x = 1\n"
 
 
 def test_saving_keeps_what_was_there_before(course: Course) -> None:
     course.save("vectors", "x = 1")
-    assert course.save("vectors", "x = 1\n").endswith("is like this already.")
+    assert course.save("vectors", "x = 1\n").endswith("holds this text already.")
     assert "What was there is kept as " in course.save("vectors", "x = 2")
     assert course.workspace.read_exercise("bedrock/vectors") == "x = 2\n"
     assert [path.read_text() for path in course.workspace.backups.rglob("*.py")] == ["x = 1\n"]
@@ -312,7 +312,7 @@ def test_the_command_writes_the_file_and_never_overwrites_it(
     Path("vectors.ipynb").write_text("work")
     again = groundup("notebook", "vectors")
     assert again.code == 2
-    assert "vectors.ipynb is there already. --force overwrites it, -o FILE writes another." in again.err
+    assert "vectors.ipynb exists. Overwrite it with --force, or write another with -o FILE." in again.err
     assert Path("vectors.ipynb").read_text() == "work"
     assert groundup("notebook", "vectors", "--force").code == 0
     assert Path("vectors.ipynb").read_text() != "work"
@@ -321,7 +321,7 @@ def test_the_command_writes_the_file_and_never_overwrites_it(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "vectors.txt"], "The file must end in .ipynb, not 'vectors.txt'."),
+        (["-o", "vectors.txt"], "output must end in .ipynb, got 'vectors.txt'. For example: -o vectors.ipynb"),
         (["-o", "nowhere/vectors.ipynb"], "nowhere/vectors.ipynb cannot be written: No such file or directory."),
         (["--mine"], "You have no file for bedrock/vectors yet. `groundup start vectors` writes it."),
     ],

@@ -204,6 +204,20 @@ def test_counts_that_differ_from_the_proof_are_named(unit: Unit) -> None:
     ]
 
 
+def test_a_proof_from_before_pairs_were_counted_still_holds(unit: Unit) -> None:
+    kept(unit)
+    path = unit.folder / "proof.json"
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("pairs", "names", "wrong_names"):
+        assert fields["counts"].pop(name) == 0
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    older = proof.standing(unit).proof
+    assert older is not None
+    pair = Trial("pair", "a and b", True, names=2)
+    now = report()
+    assert proof.differences(older, replace(now, trials=(*now.trials, pair))) == []
+
+
 def test_mutants_are_compared_where_both_tried_them(unit: Unit) -> None:
     some = tuple(drawn(MUTANTS, 200))
     other = next(name for name in MUTANTS if name not in some)
@@ -262,8 +276,8 @@ def test_the_command_chooses_units_by_phase_and_by_what_changed(groundup: Callab
     assert [one["unit"] for one in ran.json["units"]] == [one.id for one in UNITS.values() if one.phase == phase]
     for arguments, message in [
         (["--phase", "bedrok"], "There is no phase called 'bedrok'. Did you mean bedrock?"),
-        (["vectors", "--phase", phase], "UNITS, --phase and --since each choose the units: give one of them."),
-        (["--since", "HEAD", "--stack", str(unit.folder.parent.parent)], "--since asks git what has changed, and"),
+        (["vectors", "--phase", phase], "UNITS, --phase and --since each choose the units. Give one of them."),
+        (["--since", "HEAD", "--stack", str(unit.folder.parent.parent)], "--since needs git's changes, and"),
     ]:
         ran = groundup("verify", "--stale", *arguments)
         assert ran.code == 2

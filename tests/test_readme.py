@@ -26,7 +26,7 @@ def test_the_tour_can_be_followed_word_for_word(
     monkeypatch.chdir(tmp_path)
     vectors = Catalogue().unit("vectors")
     exercise = learner / "exercises" / "bedrock" / "vectors.py"
-    said: dict[str, list[Ran]] = {}
+    runs: dict[str, list[Ran]] = {}
     for kind, text in BLOCKS:
         if kind == "python":
             source = exercise.read_text(encoding="utf-8")
@@ -40,8 +40,8 @@ def test_the_tour_can_be_followed_word_for_word(
             arguments = shlex.split(line)[3:]
             ran = groundup(*arguments)
             assert "Traceback" not in ran.err, f"{line}\n{ran.err}"
-            said.setdefault(" ".join(arguments), []).append(ran)
-    first, wrong, right = said["check vectors"]
+            runs.setdefault(" ".join(arguments), []).append(ran)
+    first, wrong, right = runs["check vectors"]
     assert [ran.code for ran in (first, wrong, right)] == [1, 1, 1], (
         "a unit with functions still to write is not passed"
     )
@@ -50,14 +50,14 @@ def test_the_tour_can_be_followed_word_for_word(
     assert "`relu` is not written yet" in first.out
     assert "✗" not in right.out.replace("✗ bedrock/vectors", ""), "the checks of relu pass"
     assert "`relu` is not written yet" not in right.out
-    assert "hint 1 of 3" in said["hint vectors relu"][0].out
-    assert said["run vectors/neighbours --preset smoke"][0].code == 0
-    assert said["run vectors/neighbours --preset smoke --set shuffle_labels=true"][0].code == 1
+    assert "hint 1 of 3" in runs["hint vectors relu"][0].out
+    assert runs["run vectors/neighbours --preset smoke"][0].code == 0
+    assert runs["run vectors/neighbours --preset smoke --set shuffle_labels=true"][0].code == 1
     assert (tmp_path / "transformation.html").stat().st_size > 1000
-    assert "devops" in said["track"][0].out
-    assert said["track devops --start today --hours 8"][0].code == 0
-    assert "groundup check vectors" in said["next"][0].out
-    assert "on plan" in said["status"][0].out
+    assert "devops" in runs["track"][0].out
+    assert runs["track devops --start today --hours 8"][0].code == 0
+    assert "groundup check vectors" in runs["next"][0].out
+    assert "on plan" in runs["status"][0].out
 
 
 def test_the_two_commands_are_those_of_the_readme() -> None:
@@ -79,10 +79,9 @@ def test_the_ci_runs_the_readmes_test_command() -> None:
 
 def test_the_readme_counts_the_units_of_this_release_right() -> None:
     catalogue = Catalogue()
-    assert f"{len(catalogue.units)} of {len(catalogue.entries)}: " in README
-    (row,) = re.findall(r"^\| units \|.*$", README, flags=re.MULTILINE)
-    phases = dict(re.findall(r"(\w+): ((?:`\w+`(?:, )?)+)", row))
-    assert [f"{phase}/{name}" for phase, names in phases.items() for name in re.findall(r"`(\w+)`", names)] == list(
+    assert f"| units: {len(catalogue.units)} of {len(catalogue.entries)} |" in README
+    phases = re.findall(r"^\| (\w+) \| ((?:`\w+`(?:, )?)+) \|$", README, flags=re.MULTILINE)
+    assert [f"{phase}/{name}" for phase, names in phases for name in re.findall(r"`(\w+)`", names)] == list(
         catalogue.units
     )
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from groundup.course.author.verify import Schedules, UnitReport, verify_unit
+from groundup.course.author.pairs import names_in, pairs_of
+from groundup.course.author.verify import Schedules, Trial, UnitReport, verify_unit
 from groundup.course.grader import Grader
+from groundup.course.material.catalogue import Catalogue
 from groundup.course.material.unit import load_unit
 from groundup.course.verdict import CheckResult, Verdict
 from tests.conftest import Ran
@@ -83,6 +85,37 @@ def test_a_sound_unit_has_no_problem_and_says_what_was_tried(folder: Path, grade
     document = json.loads(json.dumps(report.to_json()))
     assert document["mutants"]["tried"] == len(report.of("mutant"))
     assert "2/2     mistakes fail, 100% named" in report.table()
+    assert "1/1     pairs of mistakes get no name" in report.table()
+    assert (report.names, report.wrong_names) == (1, 0)
+    assert document["pairs"] == {"tried": 1, "names": 1, "wrong_names": 0}
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(0, True), (1, True), (2, False)])
+def test_of_a_hundred_names_of_two_mistakes_at_once_one_may_be_wrong(wrong: int, passed: bool) -> None:
+    pairs = [Trial("pair", f"a and b{n}", n >= wrong, "c is named, and was not made", names=2) for n in range(50)]
+    pairs = [replace(trial, wrong=int(not trial.ok)) for trial in pairs]
+    report = UnitReport("bedrock/scaling", tuple(pairs), 1.0)
+    assert report.passed is passed
+    assert f", {wrong} of 100 names wrong" in report.table()
+    assert passed or report.problems[0] == "pair a and b0: c is named, and was not made"
+
+
+def test_pairs_are_drawn_by_the_units_name_and_are_of_two_functions() -> None:
+    unit = Catalogue().unit("vectors")
+    sixty = pairs_of(unit)
+    assert len(sixty) == 60
+    assert pairs_of(unit, 5) == sixty[:5]
+    assert all(one.target != other.target and one.kind == other.kind == "mistake" for one, other in sixty)
+    assert len({(one.name, other.name) for one, other in sixty}) == 60
+
+
+def test_of_two_names_joined_by_or_the_right_one_counts() -> None:
+    unit = Catalogue().unit("vectors")
+    one, other, third = [mistake for mistake in unit.mistakes if mistake.kind == "mistake"][:3]
+    check = CheckResult("test", "failed", diagnosis=f"{one.diagnosis}\nOr: {third.diagnosis}")
+    verdict = Verdict(unit.id, "failed", (check,))
+    assert names_in(unit, verdict, {one.name, other.name}) == {one.name}
+    assert names_in(unit, verdict, {other.name}) == {one.name, third.name}
 
 
 SPOILED: list[tuple[str, str, str, str, str]] = [
@@ -181,7 +214,7 @@ def test_the_command_reports_and_exits_1_where_a_unit_is_not_whole(
     assert ran.code == 1
     (report,) = ran.json["units"]
     assert report["unit"] == "bedrock/vectors"
-    assert report["left_out"] == ["mutant", "equivalent", "lab"]
+    assert report["left_out"] == ["pair", "mutant", "equivalent", "lab"]
     assert any("forgets_to_divide" == t["name"] and t["ok"] for t in report["trials"])
     assert groundup("verify", "no-such-unit").code == 2
 
@@ -207,7 +240,7 @@ def test_the_command_goes_on_to_the_next_unit_and_says_that_it_wrote_no_proof(
     assert ran.code == 1
     assert "bedrock/vectors: FAILED" in ran.out
     assert "bedrock/autograd: FAILED" in ran.out
-    assert ran.out.count("proof.json is as it was: --quick leaves things out") == 2
+    assert ran.out.count("proof.json is unchanged: --quick leaves parts out") == 2
     assert not list(tmp_path.rglob("proof.json"))
 
 

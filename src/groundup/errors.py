@@ -7,10 +7,10 @@
     ├── MissingPackage       a package of an extra is not installed (`groundup.extras`)    (exit 3)
     ├── CannotJudge          no verdict was possible, for a reason of the grader's         (exit 3)
     ├── CannotDraw           a figure crashed, took too long, or has no program to write it  (exit 3)
-    ├── DataUnavailable      a dataset could be had from nowhere                           (exit 3)
-    ├── ModelUnavailable     a model does not answer, or its weights could be had from nowhere  (exit 3)
-    ├── WebUnavailable       a search or a page of the web could not be had                (exit 3)
-    ├── StoreError           what a system stored cannot be opened, read or written        (exit 3)
+    ├── DataUnavailable      no source has a dataset                                       (exit 3)
+    ├── ModelUnavailable     a model does not answer, or no source has its weights         (exit 3)
+    ├── WebUnavailable       a web search or a web page failed                             (exit 3)
+    ├── StoreError           the store of a system cannot be opened, read or written       (exit 3)
     ├── CannotServe          the API or the page of a system cannot start                  (exit 3)
     └── WorkspaceError       the workspace cannot be read or written                       (exit 2)
 
@@ -30,7 +30,7 @@ class GroundupError(Exception):
 
 
 class UsageError(GroundupError):
-    """What was asked for cannot be done as it was asked."""
+    """The command, the parameter or the request is wrong."""
 
     exit_code = 2
 
@@ -68,31 +68,31 @@ class CannotDraw(GroundupError):
 
 
 class DataUnavailable(GroundupError):
-    """A dataset could be had from no source."""
+    """No source has a dataset."""
 
     exit_code = 3
 
 
 class ModelUnavailable(GroundupError):
-    """A model does not answer, or its weights could be had from nowhere."""
+    """A model does not answer, or no source has its weights."""
 
     exit_code = 3
 
 
 class WebUnavailable(GroundupError):
-    """A search or a page of the web could not be had, or may not be."""
+    """A web search or a web page failed, or is forbidden."""
 
     exit_code = 3
 
 
 class StoreError(GroundupError):
-    """What a system stored could not be opened, read or written."""
+    """The store of a system could not be opened, read or written."""
 
     exit_code = 3
 
 
 class CannotServe(GroundupError):
-    """The API or the page of a system cannot start, because something that it needs is not there."""
+    """The API or the page of a system cannot start, because a requirement is missing."""
 
     exit_code = 3
 

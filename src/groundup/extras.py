@@ -1,4 +1,4 @@
-"""Packages that only parts of groundup need: which extra brings them, whether they are there, how they are installed.
+"""Optional packages of groundup: the extra that brings each, its presence, the command that installs it.
 
     need("deep/attention", "torch")     # raises MissingPackage, with the command that installs it
     missing(["torch", "numba"])         # those that are not installed
@@ -35,19 +35,22 @@ MODULES = {
     "scikit-learn": "sklearn",
     "xgboost-cpu": "xgboost",
 }
-"""What a package is imported as, where that is not its name."""
+"""The import name of a package, if it differs from the package's name."""
 
 SEE = {
     "agents": (13, "`agents/workflows` beside LangGraph, in the tests"),
     "classical": (64, "`groundup tabular`"),
     "copilot": (302, "`groundup copilot`"),
     "deep": (3000, ""),
-    "generative": (1, "with the extra `deep`, `groundup llm`"),
+    "finetune": (3142, "with `generative`, `groundup llm finetune` on models of Hugging Face"),
+    "generative": (2, "with the extra `deep`, `groundup llm`"),
     "local-llm": (34, "with `copilot` or `research`, `--model local:smollm2`"),
     "mlflow": (122, "the runs of labs in MLflow"),
     "research": (290, "`groundup research`"),
+    "sentinel": (3300, "`groundup sentinel`"),
     "postgres": (5, "a ledger in PostgreSQL, for a class"),
     "retrieval": (164, ""),
+    "shop": (270, "`groundup shop`"),
 }
 """Of each extra, the MB to fetch beyond the core on Linux (`python -m benchmarks install`), and what it opens beside
 the units that import its packages."""
@@ -108,12 +111,12 @@ def _requirements_by_extra() -> dict[str, dict[str, str]]:
 
 
 def missing(modules: Iterable[str]) -> list[str]:
-    """Those of the modules that are not installed, in their order."""
+    """The missing modules, in their order."""
     return [module for module in dict.fromkeys(modules) if not _is_there(module)]
 
 
 def need(what: str, *modules: str) -> None:
-    """Raise MissingPackage, which says how to install them, where modules that `what` needs are not installed.
+    """Raise MissingPackage, with the command that installs them, if modules that `what` needs are missing.
 
     Name all modules that it needs: the extra that has everything is told, not a smaller one that has what is absent.
     """
@@ -122,7 +125,7 @@ def need(what: str, *modules: str) -> None:
 
 
 def needs(what: str, absent: Iterable[str], modules: Iterable[str] = ()) -> str:
-    """The sentences that say which packages `what` lacks, and the command that installs them."""
+    """A message with the packages that `what` lacks and the command that installs them."""
     names = [_package(module) for module in absent]
     are, them = ("is", "it") if len(names) == 1 else ("are", "them")
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
@@ -134,7 +137,7 @@ def needs(what: str, absent: Iterable[str], modules: Iterable[str] = ()) -> str:
 
 
 def extras_with(modules: Iterable[str]) -> list[str]:
-    """The extras that bring these modules: one where one has them all, and always the smallest."""
+    """The smallest extras that bring these modules; one extra if it has them all."""
     wanted = set(modules)
     if not wanted:
         return []
@@ -147,7 +150,7 @@ def extras_with(modules: Iterable[str]) -> list[str]:
 
 
 def install_command(*names: str) -> str:
-    """The command that installs extras here, for the way in which groundup was installed."""
+    """The command that installs extras here, by the way in which groundup was installed."""
     if (checkout := _checkout()) is not None:
         where = "" if Path.cwd().is_relative_to(checkout) else f' --project "{checkout}"'
         return f"uv sync{where} --inexact" + "".join(f" --extra {name}" for name in names)
@@ -170,14 +173,14 @@ def _package(module: str) -> str:
 
 
 def _checkout() -> Path | None:
-    """The checkout whose environment this is, where uv keeps it."""
+    """The checkout whose environment uv keeps here, or None."""
     root = Path(__file__).resolve().parents[2]
     environment = Path(root, os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv"))
     return root if (root / "uv.lock").is_file() and Path(sys.prefix).resolve() == environment.resolve() else None
 
 
 def pip_install() -> str:
-    """The command of pip as this environment has it; of uv, where it has no pip."""
+    """The command of this environment's pip, or of uv without pip."""
     if find_spec("pip") is None:
         return f'uv pip install --python "{sys.prefix}"'
     there = shutil.which("pip")
@@ -186,7 +189,7 @@ def pip_install() -> str:
 
 
 def _requirements(names: Sequence[str]) -> str:
-    """What pip is given: groundup with its extras from where it came, or the packages that are missing.
+    """The argument of pip: groundup with its extras from its own origin, or the missing packages.
 
     groundup is never given by name alone, because no index has it.
     """
@@ -204,7 +207,7 @@ def _requirements(names: Sequence[str]) -> str:
 
 
 def _path(url: str) -> Path | None:
-    """The file or folder that a `file:` address names."""
+    """The file or folder of a `file:` address."""
     if not url.startswith("file:"):
         return None
     from urllib.parse import urlsplit

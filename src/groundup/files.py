@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
-    """Write a file in one step: whatever happens, the old one or the new one is there whole, and no litter.
+    """Write a file in one step: after any failure, either the old or the new file exists whole, without litter.
 
     Args:
         path: the file; its folder must be there.
@@ -29,7 +29,7 @@ def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """A value that changes when the file is written; None where there is none."""
+    """A value that changes with every write of the file; None for a missing file."""
     try:
         status = path.stat()
     except OSError:

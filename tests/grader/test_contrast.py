@@ -20,10 +20,10 @@ CASES = {
     "it returns NaN where the reference has a number": (np.array([1.0, np.nan]), np.array([1.0, 0.0])),
     "only its first row is right": (np.array([[1.0, 2.0], [0.0, 9.0], [5.0, 5.0]]), np.arange(1.0, 7).reshape(3, 2)),
     "only its first value is right": (np.array([1.0, 1.0, 1.0]), np.array([1.0, 2.0, 3.0])),
-    "its sign is the wrong way round": (np.array([-1.0, 2.0]), np.array([1.0, -2.0])),
+    "its sign is wrong": (np.array([-1.0, 2.0]), np.array([1.0, -2.0])),
     "its values are all 1 too large": (np.array([2.0, 3.0, 7.0]), np.array([1.0, 2.0, 6.0])),
     "its values are all 0.5 times the reference's": (np.array([1.0, 3.0, 7.0]), np.array([2.0, 6.0, 14.0])),
-    "1 of its 2 values are the other way round": (np.array([True, True]), np.array([True, False])),
+    "1 of its 2 values are inverted": (np.array([True, True]), np.array([True, False])),
 }
 
 
@@ -34,19 +34,19 @@ def test_a_plain_difference_is_said(fact: str) -> None:
 
 
 def test_a_changed_argument_is_said() -> None:
-    assert contrast(seen(1.0, np.zeros(2)), seen(1.0, np.ones(2)), "f") == "it changes what it is given"
+    assert contrast(seen(1.0, np.zeros(2)), seen(1.0, np.ones(2)), "f") == "it changes its arguments"
 
 
 VALUES = np.array([0.5, 3.0, 3.0, 1.0])
 PLACES = {
-    "its values are right but where a value is 0.5 itself": (
+    "its values are right except where a value is 0.5 itself": (
         np.array([1, 1, 1, 1]),
         np.array([0, 1, 1, 1]),
         VALUES,
         0.5,
     ),
-    "its values are right but where values are equal": (np.array([0, 3, 2, 1]), np.array([0, 2, 3, 1]), VALUES, 9),
-    "its values are right but where the mask is False": (
+    "its values are right except where values are equal": (np.array([0, 3, 2, 1]), np.array([0, 2, 3, 1]), VALUES, 9),
+    "its values are right except where the mask is False": (
         np.array([[1.0, 2.0], [7.0, 8.0], [0.1, 0.2]]),
         np.array([[1.0, 2.0], [0.0, 0.0], [0.1, 0.2]]),
         np.array([True, False, True]),

@@ -206,7 +206,7 @@ def test_a_segmentation_fault(code: str, grader: Grader, unit: Unit):
     source = inside(code)
     verdict = grader.grade(unit, source)
     assert verdict.verdict == "crashed"
-    words = "your code crashed Python itself: it used memory that is not there (SIGSEGV)."
+    words = "your code crashed Python itself: it accessed memory outside its own (SIGSEGV)."
     assert verdict.message == f"{place(source)}{words} It was running `{FIRST}`."
     assert first(verdict).location == where(source)
 

@@ -75,7 +75,7 @@ CASES = {
     "takes memory": Case(
         inside("import time\nKEPT.append(bytearray(b'x') * (600 * 2**20))\ntime.sleep(60)", below("KEPT = []")),
         "crashed",
-        "your code used more memory than the 256 MB that it may, and was stopped.",
+        "your code used more memory than its limit of 256 MB, and was stopped.",
     ),
     "leaves a process": Case(
         inside(LEFT, below("KEPT = []")), "refused", "Your code left a process running after the checks.", quick=True

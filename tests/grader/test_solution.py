@@ -14,7 +14,7 @@ from tests.grader.submissions import LINUX, MEANS, STACK, SUMS, assert_refused, 
 
 pytestmark = LINUX
 
-SECRET = "your code reads the unit's own files, the solution among them. Write it yourself."
+SECRET = "your code reads the unit's own files, which hold the solution. Write it yourself."
 
 READING = {
     "open": "open(PATH).read()  # here",
@@ -252,9 +252,7 @@ def test_files_outside_the_run_cannot_be_changed(code: str, copied: Unit, grader
 @pytest.mark.parametrize("code", ["import os\nos.remove(__file__)  # here", "open(__file__, 'w')  # here"])
 def test_its_own_file_cannot_be_changed(code: str, grader: Grader, unit: Unit):
     source = inside(code)
-    assert_refused(
-        grader.grade(unit, source), source, "It may make and change files of its own, in the current folder."
-    )
+    assert_refused(grader.grade(unit, source), source, "It may create and change its own files, in the current folder.")
 
 
 def test_files_of_its_own_can_be_made_and_changed(grader: Grader, unit: Unit):

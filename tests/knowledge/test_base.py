@@ -146,15 +146,13 @@ def refused(call: Callable[[], Any], error: type[Exception], said: str) -> None:
 def test_what_is_asked_wrongly_gets_one_clear_error(
     knowledge: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(lambda: knowledge.search(" "), UsageError, "query must say something, got ' '. Ask for it again.")
+    refused(lambda: knowledge.search(" "), UsageError, "query must say something, got ' '. Ask with words.")
     refused(lambda: knowledge.search("a", 0), UsageError, "k must be 1 or more, got 0.")
     gone = tmp_path / "gone"
-    refused(
-        lambda: knowledge.learn([gone]), UsageError, f"FOLDER must be a folder or file that exists, and '{gone}' does"
-    )
+    refused(lambda: knowledge.learn([gone]), UsageError, f"FOLDER must be an existing folder or file, and '{gone}' is")
     refused(
         lambda: open_knowledge(gone, reading=True), UsageError,
-        f"knowledge must be a folder that exists or the URL of a Chroma server, got '{gone}'. Fill it with `groundup",
+        f"knowledge must be an existing folder or the URL of a Chroma server, got '{gone}'. Fill it with `groundup",
     )  # fmt: skip
     refused(
         lambda: open_knowledge("http://127.0.0.1:9"), StoreError,

@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_a_value_error_that_names_the_file(
 
     monkeypatch.setattr("pypdf.PdfReader", broken)
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
-    with pytest.raises(ValueError, match=r"a\.pdf cannot be read \('/Root'\). Open it, and save it anew"):
+    with pytest.raises(ValueError, match=r"a\.pdf cannot be read \('/Root'\). Open it and save it again"):
         read_document(tmp_path / "a.pdf", {})
 
 

@@ -69,7 +69,7 @@ def test_the_config_is_defaults_then_preset_then_settings_then_seed() -> None:
 
 
 def test_what_the_config_itself_refuses_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match="settings of the lab 'line' are refused: epochs must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="lab 'line' refuses its settings: epochs must be at least 1, not 0"):
         build_config("line", LineConfig, {"epochs": 0})
 
 

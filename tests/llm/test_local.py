@@ -89,7 +89,7 @@ def test_a_name_that_is_no_model_is_refused(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         chat_model(f"local:{name}")
     assert str(refused.value) == (
-        f"model must be local:smollm2 or local:FILE.gguf with a file that is there, got 'local:{name}'. Check the path."
+        f"model must be local:smollm2 or local:FILE.gguf with an existing file, got 'local:{name}'. Check the path."
     )
 
 

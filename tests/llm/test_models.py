@@ -49,9 +49,9 @@ def test_another_server_is_never_sent_the_key_of_openai(monkeypatch: pytest.Monk
     [
         ("gpt-4", "model must be ollama:NAME, openai:NAME, local:smollm2, local:FILE.gguf, http://HOST:PORT/v1#NAME or "
          "embedded, got 'gpt-4'. Give"),
-        ("ollama:", "model must name what to run, and 'ollama:' does not. For example: ollama:llama3.2"),
+        ("ollama:", "model must name a model, and 'ollama:' does not. For example: ollama:llama3.2"),
         ("openai:gpt-4.1", "model 'openai:gpt-4.1' needs a key, and OPENAI_API_KEY is not set. Set it, or use ollama"),
-        ("http://localhost:8000/v1", "model must name what to run behind a #, and 'http://localhost:8000/v1' does"),
+        ("http://localhost:8000/v1", "model must name a model behind a #, and 'http://localhost:8000/v1' does"),
         ("http://#name", "model must be an address with a host, got 'http://#name'. For example: http://localhost:8000"),
     ],
 )  # fmt: skip

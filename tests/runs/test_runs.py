@@ -158,7 +158,7 @@ def test_a_lab_whose_process_dies_is_a_crash_that_names_the_signal_and_the_log(w
     report = run_lab(workspace, unit, "trouble", preset="smoke", settings={"kind": "die"})
     assert report.verdict == "crashed"
     assert "was killed by signal 6" in report.message
-    assert "seed0.log has what it printed" in report.message
+    assert "seed0.log holds its output" in report.message
 
 
 def test_wrong_requests_are_refused_before_anything_is_kept(workspace: Path, unit: Unit) -> None:
@@ -172,7 +172,7 @@ def test_wrong_requests_are_refused_before_anything_is_kept(workspace: Path, uni
         run_lab(workspace, unit, "fit", seeds=0)
     with pytest.raises(ConfigError, match="'seed' must not be negative, not -1"):
         run_lab(workspace, unit, "fit", settings={"seed": "-1"})
-    with pytest.raises(ConfigError, match="settings of the lab 'fit' are refused: epochs must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="lab 'fit' refuses its settings: epochs must be at least 1, not 0"):
         run_lab(workspace, unit, "fit", settings={"epochs": "0"})
     assert list_runs(workspace) == []
 

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 
 from groundup.course.course import Course
+from groundup.course.material.source import code_of
+from groundup.course.material.unit import Unit
+from groundup.course.verdict import Compiled, sha256_text
 from groundup.site.app import Site
 from groundup.site.checks import Checks
 from groundup.site.live import Channel
@@ -133,7 +136,7 @@ def test_a_page_knows_how_the_checks_came_out_before_it_knows_why(course: Course
     verdict = checks.request(UNIT).result(10)
     assert verdict is not None
     assert verdict.checks[0].diagnosis == "You forgot to `return` it."
-    assert shown == ["Checking…", "Not yet. 0 of 1 checks passed. Looking for the mistake…"]
+    assert shown == ["Checking…", "Not yet. 0 of 1 checks passed. Searching for the mistake…"]
     assert checks.progress(UNIT) == ""
     channel.close()
     kinds = [kind for kind, _ in read(channel, f"{channel.boot}-0")]
@@ -197,3 +200,32 @@ def test_the_site_warms_only_the_runtimes_that_were_begun(course: Course):
     course.start("vectors")
     site.warm_started()
     assert grader.warmed == ["numpy"]
+
+
+def test_kernels_are_compiled_after_a_pass_and_what_comes_of_it_is_shown(course: Course):
+    class Compiling(PretendGrader):
+        def compile(self, unit: Unit, source: str) -> Compiled:
+            shown.append(checks.kernels(UNIT))
+            made.append(source)
+            return Compiled(
+                False, "Numba cannot compile `dot` (exercises/bedrock/vectors.py:5): no.", sha256_text(code_of(source))
+            )
+
+    shown: list[str] = []
+    made: list[str] = []
+    course.__dict__["grader"] = Compiling()
+    course.workspace.create()
+    checks = Checks(course, Channel(keep=100))
+    for text in ("import numba", PASSING, f"import numba\n{PASSING}", f"# again\nimport numba\n{PASSING}"):
+        course.workspace.write_exercise(UNIT, text)
+        checks.request(UNIT).result(10)
+    until(lambda: course.compiled(UNIT) is not None and not checks.compiles(UNIT))
+    assert len(made) == 1  # once for each code; neither what fails nor what has no kernels
+    assert shown == ["Numba compiles your kernels now, and they are put to the same checks again."]
+    assert checks.kernels(UNIT).startswith(
+        "Numba cannot compile `dot` (exercises/bedrock/vectors.py:5): no. The unit st"
+    )
+    assert course.states()[UNIT].status == "passed"
+    course.workspace.write_exercise(UNIT, PASSING)
+    assert checks.kernels(UNIT) == ""
+    checks.close()

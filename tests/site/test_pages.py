@@ -151,7 +151,7 @@ def test_a_verdict_is_shown_with_its_checks_message_and_diagnosis(client: TestCl
 def test_checking_before_starting_says_what_to_do(client: TestClient):
     answer = act(client, f"{UNIT}/check")
     assert answer.status_code == 400
-    assert "start the exercise of bedrock/vectors first" in answer.text
+    assert "bedrock/vectors has no file to check yet. Start its exercise first" in answer.text
 
 
 def test_changed_code_makes_the_tick_stale(client: TestClient, course: Course):

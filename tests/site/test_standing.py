@@ -66,7 +66,7 @@ def test_a_saved_file_an_event_and_changed_checks_are_noticed(course: Course):
     checks.write_text(checks.read_text() + "\nANOTHER = 1\n")
     assert standing.states()[UNIT].status == "stale"
     course.workspace.exercise(UNIT).unlink()
-    assert "is gone" in standing.states()[UNIT].detail
+    assert "is missing" in standing.states()[UNIT].detail
 
 
 def test_a_chosen_track_and_a_rated_card_are_noticed(course: Course):

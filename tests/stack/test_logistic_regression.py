@@ -1,11 +1,143 @@
-"""`classical/logistic_regression`: against statsmodels (too slow to import for the checks), and its lab."""
+"""`classical/logistic_regression`: what learners are given, statsmodels (too slow for checks), and the lab."""
+
+import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
 from groundup.data import Dataset, load
 from groundup.labs.runner import labs_in, run_here
-from groundup.stack.classical.logistic_regression import LogisticRegression, SoftmaxRegression, labs
+from groundup.stack.classical.logistic_regression import (
+    LogisticRegression,
+    SoftmaxRegression,
+    add_intercept,
+    hessian_in_blocks,
+    hessian_products_in_blocks,
+    labs,
+    logistic_hessian,
+    logistic_objective,
+    newton_cg,
+    objective_in_blocks,
+    smallest_solution,
+    softmax,
+    softmax_hessian_product,
+    softmax_objective,
+)
+from groundup.stack.classical.logistic_regression.logistic_regression import BLOCK
+
+
+@pytest.fixture
+def several_blocks():
+    """A table of two and a half blocks of rows, and labels of three classes."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5 * BLOCK // 2 // 64, 63))
+    return X, np.argmax(X[:, :3] + rng.gumbel(size=(len(X), 3)), axis=1)
+
+
+def test_blocks_give_what_the_whole_table_gives(several_blocks):
+    """Objectives, gradients, Hessians and products with them, with a penalty."""
+    X, y = several_blocks
+    design, rng = add_intercept(X), np.random.default_rng(1)
+    theta, direction = rng.normal(size=(2, 64, 3))
+    value, gradient = objective_in_blocks(softmax_objective, X, y, 50.0)(theta)
+    whole, whole_gradient = softmax_objective(theta, design, y, 50.0)
+    np.testing.assert_allclose(value, whole, rtol=1e-13)
+    np.testing.assert_allclose(gradient, whole_gradient, rtol=1e-9, atol=1e-15)
+    value, gradient = objective_in_blocks(logistic_objective, X, y == 1, 50.0)(theta[:, 0])
+    whole, whole_gradient = logistic_objective(theta[:, 0], design, y == 1, 50.0)
+    np.testing.assert_allclose(value, whole, rtol=1e-13)
+    np.testing.assert_allclose(gradient, whole_gradient, rtol=1e-9, atol=1e-15)
+    hessian = hessian_in_blocks(X, 50.0)(theta[:, 0])
+    np.testing.assert_allclose(hessian, logistic_hessian(theta[:, 0], design, 50.0), rtol=1e-9, atol=1e-15)
+    product = hessian_products_in_blocks(X, 50.0)(theta)(direction)
+    expected = softmax_hessian_product(direction, softmax(design @ theta), design, 50.0)
+    np.testing.assert_allclose(product, expected, rtol=1e-9, atol=1e-15)
+
+
+def test_the_softmax_hessian_is_the_slope_of_the_gradient():
+    rng = np.random.default_rng(0)
+    design, y = add_intercept(rng.normal(size=(17, 2))), rng.integers(3, size=17)
+    theta, direction = rng.normal(size=(2, 3, 3))
+    for l2 in (0.0, 3.0):
+        ahead, behind = (softmax_objective(theta + h * direction, design, y, l2)[1] for h in (1e-6, -1e-6))
+        product = softmax_hessian_product(direction, softmax(design @ theta), design, l2)
+        np.testing.assert_allclose(product, (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-9)
+
+
+def test_fitting_copies_no_table(several_blocks):
+    """Newton's method needs a few blocks at a time, not a second table of the size of the first."""
+    X, y = np.tile(several_blocks[0], (6, 1)), np.tile(several_blocks[1], 6)
+    for model in (LogisticRegression(1.0, tol=1e-3), SoftmaxRegression(1.0, tol=1e-3)):
+        labels = y == 1 if isinstance(model, LogisticRegression) else y
+        tracemalloc.start()
+        try:
+            model.fit(X, labels)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < X.nbytes / 2, f"{type(model).__name__} needs {peak:,} bytes for a table of {X.nbytes:,}"
+
+
+def test_sentence_vectors_are_fitted_in_some_steps():
+    """100 rows of 384 columns, length 1, four classes: scikit-learn's weights, after fewer than 20 steps."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(4, size=100)
+    X = 0.3 * rng.normal(size=(4, 384))[y] + rng.normal(size=(100, 384))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    for labels, model in ((y, SoftmaxRegression(0.01)), (y > 1, LogisticRegression(0.01))):
+        model.fit(X, labels)
+        reference = SklearnLogisticRegression(C=100, tol=1e-10, max_iter=10_000).fit(X, labels)
+        np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
+        assert model.n_iter_ < 20
+
+
+def test_columns_of_any_scale_are_fitted():
+    """Wine as it was measured, proline in hundreds beside hues of one, down to the tolerance."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    X, y = datasets.load_wine(return_X_y=True)
+    model = SoftmaxRegression(1e-3).fit(X, y)
+    theta = np.vstack([model.coef_.T, model.intercept_])
+    assert np.abs(softmax_objective(theta, add_intercept(X), y, 1e-3)[1]).max() <= 1e-8
+    np.testing.assert_allclose(theta.sum(axis=1), 0, atol=1e-8)
+
+
+def test_newton_cg_halves_a_step_that_overshoots():
+    fit = newton_cg(
+        lambda t: (float(np.logaddexp(t, -t).sum()), np.tanh(t)),
+        lambda t: lambda v: v / np.cosh(t) ** 2,
+        np.array([[2.0], [-6.0]]),
+        max_iter=60,
+        tol=1e-10,
+    )
+    assert fit.converged
+    assert (np.diff(fit.losses) <= 1e-12).all()
+    np.testing.assert_allclose(fit.parameters, np.zeros((2, 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1.0, 1e80])
+def test_the_smallest_solution_is_that_of_least_squares(scale):
+    """Regular, nearly singular, singular and zero; columns of very different scale are no dependence."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(9, 4))
+    close = np.column_stack([A, A[:, 0] + 1e-9 * A[:, 1]])
+    for columns in (A, close, np.column_stack([A, A[:, 0]]), np.column_stack([A, 0 * A[:, 0]])):
+        matrix, vector = scale * columns.T @ columns, scale * columns.T @ rng.normal(size=len(A))
+        expected = np.linalg.lstsq(matrix, vector, rcond=None)[0]
+        np.testing.assert_allclose(smallest_solution(matrix, vector), expected, rtol=1e-6)
+    units, target = np.array([1, 1e9, 1e-9, 1]), scale * A.T @ rng.normal(size=len(A))
+    solution = smallest_solution(scale * (A * units).T @ (A * units), units * target)
+    np.testing.assert_allclose(solution * units, np.linalg.solve(scale * A.T @ A, target), rtol=1e-6)
+
+
+def test_softmax_regression_without_a_penalty_says_what_is_wrong():
+    X, y = np.array([[-3.0], [-2.0], [0.0], [0.5], [2.0], [3.0]]), np.array([0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match="l2 must be above 0 here, got 0: planes separate the classes"):
+        SoftmaxRegression(0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SoftmaxRegression(0).fit(X, [0, 1, 0, 1, 2, 0])
 
 
 @pytest.mark.parametrize("seed", range(3))

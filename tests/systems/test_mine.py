@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.cli.mine import told
+from groundup.cli.mine import units_that_ran
 from groundup.course.course import Course
 from groundup.course.learner.workspace import Workspace
 from groundup.course.material.catalogue import Catalogue
@@ -65,10 +65,10 @@ def test_where_nothing_of_the_learners_ran_it_is_said(groundup, learner: Path, t
     module = catalogue.units["retrieval/rag"].implementation_module
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("groundup.cli.mine.sys.modules", {})
-        assert told(catalogue, []) == "--mine: this command ran no unit."
+        assert units_that_ran(catalogue, []) == "--mine: this command ran no unit."
         patch.setattr("groundup.cli.mine.sys.modules", {module: None})
-        assert told(catalogue, []) == "--mine: nothing of yours ran. `groundup check` passes rag, which ran here."
-        assert told(catalogue, ["retrieval/rag"]) == "--mine: your own rag ran."
+        assert units_that_ran(catalogue, []) == "--mine: no unit of yours ran. Pass rag with `groundup check` first."
+        assert units_that_ran(catalogue, ["retrieval/rag"]) == "--mine: your own rag ran."
 
 
 def test_every_command_of_every_system_has_it() -> None:

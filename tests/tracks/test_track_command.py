@@ -108,10 +108,10 @@ def test_the_list_says_how_much_of_each_track_can_be_proven() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--start", "today"], "Say which track to follow"),
-        (["--done", "D15"], "Say which track it belongs to"),
-        (["devops", "--met", "1"], "--met needs the item"),
-        (["devops", "--undo"], "--undo needs what to take back"),
+        (["--start", "today"], "--start and --hours need a track"),
+        (["--done", "D15"], "--done, --read and --week need a track"),
+        (["devops", "--met", "1"], "--met needs an item"),
+        (["devops", "--undo"], "--undo needs the report to take back"),
         (["devops", "--hours", "0"], "hours_per_week must be from 0.5 to 100, not 0"),
         (["devops", "--hours", "many"], "hours_per_week must be a number, for example 8, not 'many'"),
         (["devops", "--start", "soon"], "day must be a date written YYYY-MM-DD"),

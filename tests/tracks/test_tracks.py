@@ -112,7 +112,7 @@ def test_the_pieces_of_an_item_have_the_days_of_the_whole(track: Track) -> None:
 
 def test_an_item_whose_units_are_all_here_cannot_be_reported(track: Track) -> None:
     for item, unit in (("A", "p/one"), ("C", "p/four"), ("C.1", "p/four")):
-        message = rf"{item} of small is done when {unit} pass: it cannot be reported\. `groundup map`"
+        message = rf"{item} of small is done when {unit} pass, and cannot be reported\. `groundup map`"
         with pytest.raises(UsageError, match=message):
             report(track, item, released=ALL)
     assert report(track, "D", released=ALL) == {"track": "small", "item": "D", "done": True}
@@ -155,7 +155,7 @@ def test_a_report_of_a_unit_item_that_is_in_the_ledger_all_the_same_changes_noth
 def test_reporting_what_does_not_exist_is_refused(track: Track) -> None:
     with pytest.raises(UnknownName, match="no item in the track small called 'Z'"):
         report(track, "Z", released=ALL)
-    with pytest.raises(UsageError, match="W1 of small is a week: report its items, or one of its criteria"):
+    with pytest.raises(UsageError, match="W1 of small is a week. Report its items, or one of its criteria"):
         report(track, "W1", released=ALL)
     with pytest.raises(UsageError, match="criterion must be from 1 to 2 for B of small, not 3"):
         report(track, "B", released=ALL, criterion=3)

@@ -1,4 +1,4 @@
-"""What every API of a system shares: who may ask, errors of one shape, deadlines, counters, the page beside it.
+"""The shared parts of every system's API: access, errors of one shape, deadlines, counters, the page beside it.
 
 - `guard`: ASGI middleware that refuses, limits and counts.
 - `errors`: every error as `{"error": "…", "status": 422}`.

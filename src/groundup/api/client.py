@@ -1,4 +1,4 @@
-"""The API from another process, by the standard library alone: what the page asks with."""
+"""The page's client of the API, from another process, by the standard library alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = "application/json"
 
 
 class Refused(GroundupError):
-    """What the API says that is wrong; its status, or 0 where it does not answer."""
+    """An error of the API, with its status; status 0 if the API does not answer."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -25,7 +25,7 @@ class Refused(GroundupError):
 
 
 class Client:
-    """An API at an address, asked with a token where there is one.
+    """A client of the API at an address, with a token if there is one.
 
     Args:
         address: the API's.
@@ -39,28 +39,28 @@ class Client:
         self._opener = build_opener(ProxyHandler({}))  # the API is near: no proxy of the environment stands between
 
     def get(self, path: str, **query: Any) -> Any:
-        """Ask for something; what is None is left out."""
+        """GET a JSON document; parameters of None are left out."""
         return json.loads(self.text(path, **query))
 
     def text(self, path: str, **query: Any) -> str:
-        """Ask for something that is no JSON."""
-        given = urlencode({key: value for key, value in query.items() if value is not None})
-        return b"".join(self._send(f"{path}?{given}" if given else path, None, "")).decode()
+        """GET a text."""
+        parameters = urlencode({key: value for key, value in query.items() if value is not None})
+        return b"".join(self._send(f"{path}?{parameters}" if parameters else path, None, "")).decode()
 
     def put(self, path: str, **body: Any) -> Any:
-        """Put JSON in the place of what is there."""
+        """PUT JSON in place of the present document."""
         return json.loads(b"".join(self._send(path, json.dumps(body).encode(), JSON, method="PUT")))
 
     def post(self, path: str, **body: Any) -> Any:
-        """Send JSON."""
+        """POST JSON."""
         return json.loads(b"".join(self.stream(path, **body)))
 
     def stream(self, path: str, **body: Any) -> Iterator[bytes]:
-        """Send JSON; the lines of the answer as they come."""
+        """POST JSON; the lines of the response as they arrive."""
         return self._send(path, json.dumps(body).encode(), JSON)
 
     def upload(self, name: str, data: bytes) -> Any:
-        """Send a file to `/ingest`."""
+        """POST a file to `/ingest`."""
         mark = secrets.token_hex(16)
         quoted = name.replace("\\", "_").replace('"', "_").replace("\r", "_").replace("\n", "_")
         head = f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\n\r\n'

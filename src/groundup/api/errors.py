@@ -21,7 +21,7 @@ Answer = Callable[[Any], Response]
 
 
 class Error(BaseModel):
-    """What went wrong: the parameter, the rule, the value and the next step in words; the status once more."""
+    """The body of an error: the parameter, the rule, the value and the next step in words; the status."""
 
     error: str
     status: int
@@ -44,13 +44,13 @@ DESCRIPTIONS = {
 
 
 def failures(**described: str) -> dict[int | str, dict[str, Any]]:
-    """What a path may answer instead, for its description; `described` says some in other words, as `_404="…"`."""
+    """The possible errors of a path, for its description; `described` overrides words, as `_404="…"`."""
     words = {**DESCRIPTIONS, **{int(status.lstrip("_")): text for status, text in described.items()}}
     return {status: {"model": Error, "description": text} for status, text in words.items()}
 
 
 class Errors:
-    """What goes wrong in one system's API, as answers.
+    """The errors of one system's API, as responses.
 
     Args:
         system: whose API it is, in words: "the copilot".
@@ -64,11 +64,11 @@ class Errors:
 
     @property
     def expected(self) -> tuple[type[Exception], ...]:
-        """The errors that say what is wrong themselves; any other one is a bug."""
+        """The errors with a message for people; any other one is a bug."""
         return (GroundupError, NotThere, NotReady, TooLong, TooSlow, *self.own)
 
     def answer(self, error: Exception) -> Response:
-        """An error as an answer."""
+        """An error as a response."""
         for kind, made in self.own.items():
             if isinstance(error, kind):
                 return made(error)
@@ -99,7 +99,7 @@ class Errors:
         return json.loads(bytes(self.answer(error).body))
 
     def install(self, app: FastAPI) -> None:
-        """Have an application answer all that goes wrong in this shape."""
+        """Make an application answer every error in this shape."""
 
         async def expected(_: Request, error: Exception) -> Response:
             return self.answer(error)
@@ -134,15 +134,15 @@ class Errors:
 
 
 def invalid(error: RequestValidationError) -> Response:
-    """The first parameter that breaks its rule."""
+    """The response for the first parameter that breaks its rule."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
     if first["type"] == "json_invalid":
         return refusal(422, f"The body must be JSON, and it is not: {first['ctx']['error']}.")
     if isinstance(first.get("input"), bytes):
-        return refusal(422, "The body must be JSON, and its Content-Type does not say so. Send application/json.")
-    given = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
-    return refusal(422, f"{where}: {first['msg']}{given}. GET /openapi.json describes it.")
+        return refusal(422, "The body must have the Content-Type of JSON, and it has another. Send application/json.")
+    received = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
+    return refusal(422, f"{where}: {first['msg']}{received}. GET /openapi.json describes it.")
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What stands between a request and the API: who may ask, how much may be sent, and what is counted.
+"""The guard between a request and the API: access, limits of size, and counters.
 
 - A browser's page of another origin is refused (`Origin`, `Sec-Fetch-Site`), and so is, on loopback, a `Host` that is
   not this machine's: that ends DNS rebinding. The API's own page asks from its server, not from the browser.
@@ -26,7 +26,7 @@ OPEN = ("/healthz",)  # for the kubelet and load balancers, which have no token
 
 
 def refusal(status: int, message: str) -> JSONResponse:
-    """An error in the shape that all errors of the API have."""
+    """An error in the shape of all errors of the API."""
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status == 503 else {}
     return JSONResponse({"error": message, "status": status}, status, headers)
 
@@ -48,7 +48,7 @@ class Guard:
         self.app, self.token, self.hosts, self.limit, self.metrics = app, token, hosts, limit, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it with why not."""
+        """Pass a request on, or answer it with a refusal."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -82,8 +82,8 @@ class Guard:
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return refusal(403, "Requests must not come from a page of another origin. Ask from a program, or a shell.")
         if self.token and scope["path"] not in OPEN:
-            kind, _, given = headers.get("authorization", "").partition(" ")
-            if kind.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), self.token.encode()):
+            kind, _, secret = headers.get("authorization", "").partition(" ")
+            if kind.lower() != "bearer" or not secrets.compare_digest(secret.strip().encode(), self.token.encode()):
                 return refusal(
                     401, "Authorization must be 'Bearer TOKEN', with the token that the API was started with "
                     "(GROUNDUP_TOKEN), and it is not.",
@@ -111,7 +111,7 @@ class Guard:
 
 
 def too_long(most: int) -> str:
-    """What is said of a body that is too long."""
+    """The message for a body that is too long."""
     return f"The body must have at most {most:,} bytes, and it has more. Send less at a time, or gzipped files."
 
 

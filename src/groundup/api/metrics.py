@@ -1,4 +1,4 @@
-"""What an API counts, for Prometheus."""
+"""The counters of an API, for Prometheus."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class Metrics:
         self.seconds.labels(path).observe(seconds)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' format."""
+        """All counters, in Prometheus' format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""What a system's page for Streamlit begins with: the API behind it, its token, and text that stays text."""
+"""The head of a system's Streamlit page: the API behind it, its token, and text that stays text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@])")
 
 
 def plain(text: str) -> str:
-    """Text for a place that reads Markdown: nothing in it is read as that, and lines stay one."""
+    """Plain text for a place that reads Markdown: marks are escaped, and lines are joined."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def connected(
     title: str, icon: str, *, api: str, start: str, probe: str, patience: float = PATIENCE
 ) -> tuple[Client, Any]:
-    """Draw the page's head; the API behind the page, and what it answers to a first request.
+    """Draw the page's head; return the API behind the page, and its answer to a first request.
 
     Where the API refuses, the page says why and ends here; where it wants a token, the page asks for that.
 
@@ -50,7 +50,7 @@ def connected(
 
 
 def ask_for_token() -> None:
-    """The form that stands before everything where the API wants a token that the page was not given."""
+    """The form for a token, if the API demands one and the page has none."""
     with st.form("token_form"):
         st.text_input("Token of the API", type="password", key="token")
         st.form_submit_button("Enter")
@@ -59,7 +59,7 @@ def ask_for_token() -> None:
 
 
 def guarded(show: Callable[[], None]) -> None:
-    """Draw a part of the page; what the API refuses is said in its place."""
+    """Draw a part of the page; an error of the API takes its place."""
     try:
         with st.spinner("Asking the API"):
             show()

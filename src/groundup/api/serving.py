@@ -1,4 +1,4 @@
-"""Running an API and its page: ports, the page's process, and an end that takes both away."""
+"""Running an API and its page: ports, the page's process, and an end that stops both."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def serve(
     Args:
         make: makes the application, once the address is found good.
         script: the page's, for Streamlit.
-        token: the bearer token that the API asks for; empty for none.
-        shows: what whoever reaches the API could read: "the logs".
+        token: the bearer token of the API; empty for none.
+        shows: the contents that everyone with access could read: "the logs".
         host: the address that the API listens on.
-        port: its port, or the next free one where that is taken; 0 for any.
+        port: its port, or the next free one if it is taken; 0 for any.
         page_port: the page's, the same; None for no page.
-        say: called with what a person should know.
+        say: called with each line for the person at the terminal.
     """
     import uvicorn
 
     if host not in LOOPBACK and not token:
         raise UsageError(
-            f"host must be loopback where no token is asked for, got '{host}': whoever reaches it could read {shows}. "
-            "Set GROUNDUP_TOKEN to a secret of your own, or leave --host out."
+            f"host must be loopback without a token, got '{host}': everyone who reaches it could read {shows}. "
+            "Set GROUNDUP_TOKEN to a secret, or leave --host out."
         )
     listening = bind(host, port)
     address = url(host, listening.getsockname()[1])
@@ -68,12 +68,12 @@ def serve(
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Make SIGTERM end the block as Ctrl-C does, so that the page's process is taken away then, too."""
+    """Make SIGTERM end the block as Ctrl-C does, so that it stops the page's process, too."""
 
-    def asked(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, asked)
+    before = signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:
@@ -82,7 +82,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def page(script: Path, api: str, token: str, port: int | None) -> Iterator[str | None]:
-    """The page on loopback in a process of its own, which ends with the block; None for no port."""
+    """The page on loopback in its own process, which ends with the block; None for no port."""
     if port is None:
         yield None
         return
@@ -106,7 +106,7 @@ def page(script: Path, api: str, token: str, port: int | None) -> Iterator[str |
 
 
 def page_command(script: Path, host: str, port: int) -> list[str]:
-    """How the page is started: it tells nobody that it runs, opens no browser and watches no files."""
+    """The command that starts the page: no statistics, no browser, no watched files."""
     options = {
         "server.address": host,
         "server.port": str(port),
@@ -119,12 +119,12 @@ def page_command(script: Path, host: str, port: int) -> list[str]:
         "client.showErrorDetails": "none",
         "logger.level": "warning",
     }
-    given = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(script), *given]
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(script), *flags]
 
 
 def page_environment(api: str, token: str) -> dict[str, str]:
-    """The page's environment; without a token, people are asked for it."""
+    """The page's environment; without a token, the page asks people for it."""
     environment = {**os.environ, "GROUNDUP_API": api, "GROUNDUP_TOKEN": token}
     if not token:
         del environment["GROUNDUP_TOKEN"]
@@ -132,7 +132,7 @@ def page_environment(api: str, token: str) -> dict[str, str]:
 
 
 def serve_page(script: Path, api: str, *, host: str, port: int) -> None:
-    """Serve the page alone, in place of this process. Beyond loopback people are asked for the API's token."""
+    """Serve the page alone, in place of this process. Beyond loopback the page asks people for the API's token."""
     token = os.environ.get("GROUNDUP_TOKEN", "") if host in LOOPBACK else ""
     command = page_command(script, host, port)
     os.execve(command[0], command, page_environment(api, token))

@@ -1,4 +1,4 @@
-"""What the work behind a request may raise, and until when it may run."""
+"""The errors and the deadline of the work behind a request."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ T = TypeVar("T")
 
 
 class TooSlow(Exception):
-    """A request that took longer than it may."""
+    """A request that passed its deadline."""
 
 
 class NotReady(Exception):
-    """What is stored does not allow what is asked for."""
+    """The stored state conflicts with the request."""
 
 
 class NotThere(Exception):
-    """What is asked for is not stored."""
+    """The requested thing is not stored."""
 
 
 class TooLong(Exception):
-    """More than may be sent: a file that unpacks to too much, for example."""
+    """A body beyond the limit, for example a file that unpacks to too much."""
 
 
 class Deadline:
-    """The moment at which a request is given up."""
+    """The moment at which a request times out."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -37,7 +37,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds that are left."""
+        """The remaining seconds."""
         return self.until - time.monotonic()
 
     def passed(self) -> bool:
@@ -45,12 +45,12 @@ class Deadline:
         return self.left <= 0
 
     def check(self) -> None:
-        """Raise TooSlow where it has passed."""
+        """Raise TooSlow if it has passed."""
         if self.passed():
             raise TooSlow(f"{self.seconds:g} s")
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, as long as there is time."""
+        """The items until the deadline. Raises TooSlow."""
         for number, item in enumerate(items):
             if number % CHECKED == 0:
                 self.check()
@@ -58,7 +58,7 @@ class Deadline:
 
 
 async def in_thread(work: Callable[[], T], seconds: float, *, grace: float = 0.0) -> T:
-    """What work comes to, done in a thread, which is not waited for beyond so many seconds and the grace.
+    """The result of work in a thread, waited for at most so many seconds and the grace.
 
     Raises:
         TooSlow: it takes longer.
@@ -72,7 +72,7 @@ async def in_thread(work: Callable[[], T], seconds: float, *, grace: float = 0.0
 
 
 def within(events: Generator[T, None, None], deadline: Deadline) -> Iterator[T]:
-    """What comes of a slow stream until the deadline; whatever it waits for then is not waited for.
+    """The items of a slow stream until the deadline; a pending item is abandoned then.
 
     The stream is read in a thread, which ends at its next event, or with the process.
     """

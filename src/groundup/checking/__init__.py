@@ -1,4 +1,4 @@
-"""What checks are written with, and the pytest plugin (`-p groundup.checking`) that every run of them loads.
+"""The vocabulary of checks, and the pytest plugin (`-p groundup.checking`) that every run of them loads.
 
 - A single claim: `assert_close`, `assert_shape`, `assert_refuses`. What was asked is the check's docstring, unless the
   check gives a better message.

@@ -1,4 +1,4 @@
-"""What single checks are written with: values, shapes, refusals, speed.
+"""The vocabulary of single checks: values, shapes, refusals, speed.
 
 A check's failure is the lesson's best sentence: it says what was asked, what came back, what was expected and
 where to look. These write the last three. The first is the check's own docstring, unless it gives a better one.
@@ -116,7 +116,7 @@ def assert_refuses(call: Callable[[], Any], *named: str | float | tuple[int, ...
 
 
 def speed_ratio(slow: Callable[[], Any], fast: Callable[[], Any], *, repeats: int = 5) -> float:
-    """How many times longer `slow` takes than `fast`: a figure that survives a noisy machine.
+    """The ratio of the times of `slow` and `fast`: a figure that survives a noisy machine.
 
     Processor time of this thread is counted, which does not pass while another has the processor. The two are timed
     in turn, so that a slow spell hits both, and each is judged by its best run, because noise only ever adds time.
@@ -163,7 +163,7 @@ def runs_python_lines(call: Callable[[], Any], limit: int) -> bool:
 
 
 def _word(thing: str | float | tuple[int, ...]) -> str:
-    """What should be named, as a person would write it: without the marks of a regular expression."""
+    """The expected text in a person's spelling, without the marks of a regular expression."""
     return re.sub(r"\\(.)", lambda mark: "" if mark[1] == "b" else mark[1], str(thing)).replace("|", " or ")
 
 

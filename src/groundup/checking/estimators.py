@@ -103,7 +103,7 @@ def _fit(model: Any, X: Any, y: Any) -> Any:
 
 
 def _outputs(model: Any, X: Any) -> dict[str, Any]:
-    """What a fitted model says of X by each of its methods."""
+    """The outputs of a fitted model for X, by method."""
     methods = ("predict", "predict_proba", "decision_function", "transform")
     return {name: getattr(model, name)(X) for name in methods if hasattr(model, name)}
 

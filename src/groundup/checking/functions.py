@@ -1,4 +1,4 @@
-"""What any function owes, as ready checks: one line each in a unit's checks.
+"""Ready checks for any function: one line each in a unit's checks.
 
 Each takes the learner's function first, and then its arguments. Several results (a tuple, a dict) are compared one by
 one.

@@ -36,6 +36,8 @@ COMMANDS = {
     "llm": "llm",
     "copilot": "copilot",
     "research": "research",
+    "shop": "shop",
+    "sentinel": "sentinel",
     "replay": "evidence",
     "verify": "evidence",
     "new-unit": "evidence",
@@ -52,7 +54,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name, imported now; None where there is none."""
+        """The command of this name, imported now; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"groundup.cli.{COMMANDS[cmd_name]}")
@@ -61,7 +63,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one is nearest."""
+        """Find the command. Raises UnknownName with the nearest one."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             from groundup.errors import UnknownName
 
@@ -124,6 +126,6 @@ def _report(message: str, code: int, arguments: list[str], usage: click.ClickExc
         click.echo(usage.ctx.get_usage(), err=True)
     from groundup.terminal import visible
 
-    # An error may quote a file, a log or a server: nothing of that may steer the terminal.
+    # An error may quote a file, a log or a server, and no such text may steer the terminal.
     click.echo("groundup: " + "\n".join(map(visible, message.split("\n"))), err=True)
     sys.exit(code)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
     """Take runbooks into the knowledge base.
 
-    Each FOLDER is read with all Markdown, text, HTML, PDF and .clinerules in it. Run the command again after a change:
-    it replaces exactly the changed chunks, and forgets files that are gone.
+    The command reads all Markdown, text, HTML, PDF and .clinerules in each FOLDER. Run it again after a change: it
+    replaces exactly the changed chunks, and forgets deleted files.
     """
     from groundup.knowledge import default_location
 
@@ -73,7 +73,7 @@ def ask_command(
     with ExitStack() as stack:
         sources = _sources(store, knowledge, stack)
         with progress(quiet=as_json) as bar:
-            bar.add_task("Looking", total=None)
+            bar.add_task("Searching", total=None)
             for event in stream(" ".join(question), **sources, model=chat, since=since):
                 answer = event.answer or answer
                 if event.sentence and not as_json:
@@ -88,7 +88,7 @@ def ask_command(
 
 
 def sentence_line(sentence: Sentence) -> str:
-    """A sentence of an answer with its citations, or marked where no source says so."""
+    """A sentence of an answer with its citations, or with the mark of an unsupported one."""
     if not sentence.supported:
         return f"[dim]{shown(sentence.text)} (unsupported: no source says so)[/]"
     marks = "".join(f"[{number}]" for number in sentence.citations)
@@ -96,7 +96,7 @@ def sentence_line(sentence: Sentence) -> str:
 
 
 def closing_lines(answer: Answer) -> Iterator[str]:
-    """What is below the sentences of an answer: that there is none, and where each citation is."""
+    """The lines below an answer: the note of an abstention, and the place of each citation."""
     if answer.abstained:
         yield "The logs and runbooks do not say."
     for citation in answer.citations:
@@ -104,17 +104,17 @@ def closing_lines(answer: Answer) -> Iterator[str]:
 
 
 def _sources(store: str, knowledge: str | None, stack: ExitStack) -> dict[str, Any]:
-    """The store and the knowledge base, as far as they are there; one that was named must be."""
+    """The store and the knowledge base, if they exist. A named one must exist."""
     from groundup.knowledge import default_location, open_knowledge
     from groundup.systems.copilot.store import open_store
 
     named = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
-    given = knowledge or os.environ.get("GROUNDUP_KNOWLEDGE")
-    location = given or default_location(store)
-    has_store, has_knowledge = named or Path(store).exists(), bool(given) or Path(location).is_dir()
+    chosen = knowledge or os.environ.get("GROUNDUP_KNOWLEDGE")
+    location = chosen or default_location(store)
+    has_store, has_knowledge = named or Path(store).exists(), bool(chosen) or Path(location).is_dir()
     if not has_store and not has_knowledge:
         raise UsageError(
-            f"There is nothing to ask: neither a store ('{store}') nor a knowledge base ('{location}'). Make one with "
+            f"A question needs a store ('{store}') or a knowledge base ('{location}'), and neither exists. Make one: "
             "`groundup copilot ingest FILE` or `groundup copilot learn FOLDER`, or name it with --store or --knowledge."
         )
     return {

@@ -55,7 +55,7 @@ def label_command(place: str, label: str | None, alike: bool, remove: bool, stor
     if not name or not line.isdecimal():
         raise UsageError(f"SOURCE:LINE must name a source and a line of it, such as app.log:42, got '{place}'.")
     if remove == (label is not None):
-        raise UsageError("label takes either a LABEL or --remove. For example: groundup copilot label app.log:42 alert")
+        raise UsageError("label needs either a LABEL or --remove. For example: groundup copilot label app.log:42 alert")
     with open_store(store) as opened:
         count = opened.label(name, int(line), None if label is None else plain_label(label), alike=alike)
     if as_json:
@@ -91,8 +91,8 @@ def train_command(
 ) -> int:
     """Train a classifier on labelled records.
 
-    The records are those of FILE (.csv, JSON lines, or --tagged), or those labelled in the store. A decision tree, a
-    random forest and XGBoost are compared on templates that they never saw. The best model is saved.
+    The records come from FILE (.csv, JSON lines, or --tagged), or from the labels in the store. The command compares a
+    decision tree, a random forest and XGBoost on templates that they never saw, and saves the best model.
     """
     from groundup.systems.copilot.classifying.classify import train
 
@@ -122,7 +122,7 @@ def _examples(
     if file is not None:
         return list(read_examples(file, tagged=tagged, label=label, message=message, binary=binary)), file
     if tagged or label or message:
-        raise UsageError("--tagged, --label and --message describe a FILE with labels, and no FILE is given. Give one.")
+        raise UsageError("--tagged, --label and --message describe a FILE with labels, and FILE is missing. Name one.")
     with open_store(store, reading=True, patterns=given_patterns()) as opened:
         return examples_of(opened, binary=binary), f"the labels in {store}"
 
@@ -133,8 +133,8 @@ def _say(report: Report, model: str) -> None:
         f"{lines:,} {shown(label)} of {templates:,}" for label, (lines, templates) in report.labels.items()
     )
     out.print(f"{report.examples:,} examples of {report.templates:,} templates, from {shown(report.source)}: {labels}.")
-    what = "mean over the labels" if report.positive is None else f"of the label '{shown(report.positive)}'"
-    out.print(f"\nPrecision, recall and F1, {what}:")
+    scope = "mean over the labels" if report.positive is None else f"of the label '{shown(report.positive)}'"
+    out.print(f"\nPrecision, recall and F1, {scope}:")
     out.print(f"  {'':<26}  templates apart        random split, which leaks")
     for candidate in report.candidates:
         sign = "▸" if candidate.name == report.chosen else " "
@@ -148,7 +148,7 @@ def _say(report: Report, model: str) -> None:
     )
     if not report.worth_it:
         out.print(
-            f"[yellow]By {report.metric}, a rule without any model does as well. "
+            f"[yellow]By {report.metric}, a rule without a model does as well. "
             "Label more templates before you rely on it.[/]"
         )
     out.print(f"Most important features: {shown(', '.join(name for name, _ in report.top_features[:6]))}.")
@@ -168,10 +168,10 @@ def _scores(scores: Scores) -> str:
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Number of records to show.")
 @json_option
 def classify_command(names: tuple[str, ...], store: str, model: str, since: str | None, top: int, as_json: bool) -> int:
-    """Show the records that are not normal, each with reasons.
+    """Show the abnormal records, each with reasons.
 
-    The records come from files (- for standard input) or from the store. The most likely record comes first; of records
-    that differ in values only, one is shown. --json gives all records.
+    The records come from files (- for standard input) or from the store. The most likely record comes first. One record
+    stands for all that differ in values only. --json prints all records.
     """
     from groundup.systems.copilot.classifying.classify import Classifier, kinds
 
@@ -223,8 +223,8 @@ def anomalies_command(
 ) -> int:
     """Show new templates, bursts and silences in logs.
 
-    The logs come from files (- for standard input) or from the store. Each service's windows of time are compared with
-    the windows before them, the first ones with all others.
+    The logs come from files (- for standard input) or from the store. The command compares each service's windows of
+    time with the windows before them, and the first windows with all others.
     """
     from groundup.systems.copilot.finding.anomalies import anomalies
 
@@ -238,7 +238,7 @@ def anomalies_command(
     out = console()
     if not findings:
         if not seen.lines:
-            out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
+            out.print("There is no line to examine: the logs are empty, or all lines are older than --since.")
         elif not seen.timed:
             out.print("No line of these logs has a time, so there is nothing to compare.")
         else:
@@ -257,7 +257,7 @@ def anomalies_command(
 
 
 class _Seen:
-    """Records, and whether there were any and any of them had a time."""
+    """Records, with two marks: some record passed, some record had a time."""
 
     def __init__(self, records: Iterator[Record]) -> None:
         self.records, self.lines, self.timed = records, False, False
@@ -287,8 +287,8 @@ def _description(anomaly: Anomaly) -> str:
 def features_command(names: tuple[str, ...], store: str, since: str | None, output: str) -> int:
     """Write the features of records as a table (CSV).
 
-    Each record is a row, for you to explore or to learn from. Unknown values are empty. The message is in the table
-    with its values masked.
+    Each record is a row, for you to explore or to learn from. Unknown values are empty. The values in the message are
+    masked.
     """
     import csv
 
@@ -303,7 +303,7 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
             file = stack.enter_context(click.open_file(output, "w", encoding="utf-8"))
         except OSError as error:
             raise UsageError(
-                f"output must be a file that can be written, and '{output}' cannot be: {error}."
+                f"output must be a file that can be written, and '{output}' cannot be: {error}. Name another."
             ) from error
         writer = None
         originals, copies = tee(records)
@@ -319,7 +319,7 @@ def features_command(names: tuple[str, ...], store: str, since: str | None, outp
 
 @click.command("notebook", epilog="Example: groundup copilot notebook -o exploration.ipynb")
 @click.option("-o", "--output", default="exploration.ipynb", show_default=True, metavar="FILE", help="The notebook.")
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @store_option
 def notebook_command(output: str, force: bool, store: str) -> int:
     """Write a Jupyter notebook that explores the store.
@@ -334,5 +334,5 @@ def notebook_command(output: str, force: bool, store: str) -> int:
 
 
 def commands() -> Iterator[click.Command]:
-    """All of them."""
+    """All commands of this module."""
     yield from (label_command, train_command, classify_command, anomalies_command, features_command, notebook_command)

@@ -1,4 +1,4 @@
-"""`groundup copilot ingest`, `collect` and `status`: logs into the store, and what is in it."""
+"""`groundup copilot ingest`, `collect` and `status`: logs into the store, and its contents."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def store_option(function: F) -> F:
 def ingest_command(files: tuple[str, ...], store: str, follow: bool, zone: tzinfo | None, as_json: bool) -> int:
     """Store the new lines of log files, folders and pipes.
 
-    - is standard input. Stored lines are not stored again. Files may be packed, rotated and still growing. Secrets are
-    masked before anything is stored. Exit code 3: something was not read, or not to its end.
+    - is standard input. Each line is stored once. Files may be packed, rotated and still growing. Secrets are masked
+    before anything is stored. Exit code 3: some input was unread, or not read to its end.
     """
     from groundup.systems.copilot.sources.files import ingest_files, ingest_stream
     from groundup.systems.copilot.store import open_store
@@ -82,7 +82,7 @@ def _again(
     stop: threading.Event,
     zone: tzinfo | None,
 ) -> Ingested:
-    """Look at the files again, with the store open only as long as there is something to write."""
+    """Read the files again; open the store only if there are new lines."""
     from groundup.systems.copilot.sources.files import Ingested, ingest_files, state_of
     from groundup.systems.copilot.store import open_store
 
@@ -106,7 +106,7 @@ def _say(done: Ingested, summary: dict[str, Any], as_json: bool) -> None:
         f"{count_of(len(summary['sources']), 'source')}, {count_of(summary['templates'], 'template')}."
     )
     if done.waiting:
-        out.print(f"The last line of {count_of(done.waiting, 'file')} has no end yet, and waits for it.")
+        out.print(f"The last line of {count_of(done.waiting, 'file')} has no end yet and is not stored.")
     if done.skipped:
         names = ", ".join(done.skipped[:3]) + (", …" if len(done.skipped) > 3 else "")
         out.print(f"Left out as no text: {count_of(len(done.skipped), 'file')} ({shown(names)}).")
@@ -137,12 +137,12 @@ class Every(click.ParamType):
 )
 @click.option("--context", metavar="NAME", help="The kubeconfig's context [the current one].")
 @click.option("--kubeconfig", metavar="FILE", help="The kubeconfig [KUBECONFIG, ~/.kube/config, or in a pod its own].")
-@click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Collect until Ctrl-C.")
 @click.option(
     "--every",
     type=Every(),
     metavar="SPAN",
-    help="Go on until Ctrl-C, and store new lines this often [10s].",
+    help="Collect until Ctrl-C, and store new lines at this interval [10s].",
 )
 @store_option
 @patterns_option
@@ -160,9 +160,9 @@ def collect_command(
 ) -> int:
     """Store the logs and events of a Kubernetes cluster.
 
-    The logs of all containers are read; after a restart, the log of the previous instance as well. Stored lines are not
-    stored again. The cluster is sent `get` and `list` requests only. With --follow, logs are read while they are
-    written, and stored every ten seconds. Secrets are masked before anything is stored.
+    The command reads the logs of all containers, and after a restart also the log of the previous instance. Each line
+    is stored once. The cluster gets `get` and `list` requests only. With --follow, the command reads logs while they
+    are written, and stores new lines every ten seconds. Secrets are masked before anything is stored.
     """
     from groundup.systems.copilot.sources.cluster import connect
     from groundup.systems.copilot.sources.collect import collect, store_streamed
@@ -170,7 +170,7 @@ def collect_command(
     from groundup.systems.copilot.store import WAIT, open_store
 
     if namespace and all_namespaces:
-        raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Give one of them.")
+        raise UsageError(f"namespace must be left out with --all-namespaces, got '{namespace}'. Choose one of them.")
     follow = follow or every is not None
     with stoppable() as stop, progress(quiet=as_json) as bar:
         task = bar.add_task("Collecting", total=None)
@@ -193,10 +193,10 @@ def collect_command(
             while follow and not streams.wait(stop.wait, every or 10.0):
                 try:
                     done += once()
-                except ClusterError as error:  # one that may pass; the next round asks again from where this one was
+                except ClusterError as error:  # a passing one: the next round continues from here
                     if not error.passing:
                         raise
-                    console(err=True).print(f"[yellow]{shown(str(error))} Going on.[/]")
+                    console(err=True).print(f"[yellow]{shown(str(error))} Trying again.[/]")
             done.lines += store_streamed(store, cluster, streams, report=report, patterns=given_patterns())
         finally:
             streams.close()
@@ -254,15 +254,15 @@ def status_command(store: str, as_json: bool) -> int:
 
 @contextmanager
 def stoppable() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, so that what has begun is finished; the second time ends at once."""
+    """An event that Ctrl-C and SIGTERM set, so that work in progress finishes; a second signal ends at once."""
     stop = threading.Event()
 
-    def asked(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

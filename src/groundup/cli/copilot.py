@@ -22,10 +22,10 @@ FILES = click.argument("files", nargs=-1, required=True, metavar="FILE…")
 
 
 class CopilotGroup(SystemGroup):
-    """Takes a Ctrl-C that came by DuckDB for what it is."""
+    """Turns DuckDB's error of an interrupted query into Abort."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises Abort where it was stopped."""
+        """Run the command. Raises Abort after Ctrl-C."""
         try:
             return super().invoke(ctx)
         except RuntimeError as error:
@@ -61,9 +61,9 @@ for command in (
 def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzinfo | None, as_json: bool) -> int:
     """Show at most 20 lines that hold the root cause.
 
-    No line is shown where nothing is wrong. The lines come from log files (- for standard input), or from the store:
-    from one pod (its name or the beginning of it, namespace/pod, or an ingested file), or from everything in the store.
-    Every format is recognised, packed or not. Exit code 3: something was not read, or not to its end.
+    The command shows no line if nothing is wrong. The lines come from log files (- for standard input) or from the
+    store: one pod (its name or the beginning of it, namespace/pod, or an ingested file), or the whole store. The
+    command recognises every format, packed or not. Exit code 3: some input was unread, or not read to its end.
     """
     from groundup.systems.copilot.finding.evidence import why
     from groundup.systems.copilot.reading.logs import Tally
@@ -86,10 +86,10 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzi
         complain(reason)
     if first is None:
         if not code:
-            out.print("There is no line to look at: the logs are empty, or all of them are older than --since.")
+            out.print("There is no line to examine: the logs are empty, or all lines are older than --since.")
         return code
     if not evidence:
-        where = "what was read of these logs" if code else "these logs"
+        where = "the part of these logs that was read" if code else "these logs"
         words = "" if tally.levelled or tally.timed else "the words of "
         out.print(f"Nothing in {words}{where} tells of a failure.")
         out.print(f"[dim]{tally}.[/]")
@@ -113,7 +113,7 @@ def why_command(names: tuple[str, ...], store: str, since: str | None, zone: tzi
 def templates_command(files: tuple[str, ...], since: str | None, top: int, as_json: bool) -> int:
     """Show the templates behind the messages of log files.
 
-    The most frequent template comes first. A FILE may be - for standard input. --json gives all templates, each with
+    The most frequent template comes first. A FILE may be - for standard input. --json prints all templates, each with
     some of its messages.
     """
     from groundup.systems.copilot.finding.templates import Miner

@@ -1,4 +1,4 @@
-"""`groundup doctor`, which says what is there, and `groundup completion`."""
+"""`groundup doctor`, which examines the installation, and `groundup completion`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from groundup.extras import extras, install_command
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: `ok`, or what is missing and what to do about it."""
+    """The result of one examination: `ok`, or the missing thing and the advice."""
 
     what: str
     ok: bool
@@ -36,7 +36,7 @@ class Finding:
 @json_option
 @workspace_option
 def doctor_command(as_json: bool) -> int:
-    """Say what is installed, and which devices, data sources and servers can be reached."""
+    """Show installed packages, and reachable devices, data sources and servers."""
     course = open_course()
     findings = list(findings_of(course.workspace.root, course.catalogue))
     if as_json:
@@ -51,7 +51,7 @@ def doctor_command(as_json: bool) -> int:
 
 
 def findings_of(workspace: os.PathLike[str], catalogue: Catalogue) -> Iterator[Finding]:
-    """Everything that the doctor looks at."""
+    """Every examination of the doctor."""
     yield Finding(
         "Python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}", needed=True
     )
@@ -80,9 +80,9 @@ def _workspace(workspace: os.PathLike[str]) -> Finding:
         nearest = os.path.dirname(nearest)
     writable = os.access(nearest, os.W_OK)
     free = shutil.disk_usage(nearest).free / 1e9
-    found = f"{path}{'' if exists else ' (made when first needed)'}, {free:.0f} GB free"
+    state = f"{path}{'' if exists else ' (made when first needed)'}, {free:.0f} GB free"
     return Finding(
-        "Workspace", writable, found, "It cannot be written: give another with --workspace DIR.", needed=True
+        "Workspace", writable, state, "It cannot be written. Name another with --workspace DIR.", needed=True
     )
 
 
@@ -94,7 +94,7 @@ def _package(name: str) -> Finding:
 
 
 def _extras(catalogue: Catalogue) -> Iterator[Finding]:
-    """Each extra: whether it is installed, its size, and what it opens."""
+    """Each extra: installed or not, its size, and the units that need it."""
     units = {unit.id: unit.extras for unit in catalogue.units.values()}
     for extra in extras().values():
         opens = ", ".join([unit_id for unit_id, names in units.items() if extra.name in names] + [extra.opens]).strip(
@@ -112,7 +112,7 @@ def _extras(catalogue: Catalogue) -> Iterator[Finding]:
         )
 
 
-_CPU = "   Without an NVIDIA card PyTorch is smaller: the README says how to get its build for the CPU."
+_CPU = "   Without an NVIDIA card, take PyTorch's smaller CPU build: see the README."
 
 
 def _devices() -> Finding:
@@ -133,13 +133,13 @@ def _data() -> Iterator[Finding]:
     mirror = os.environ.get("GROUNDUP_DATA_MIRROR", "")
     if mirror:
         ok = os.path.isdir(mirror)
-        yield Finding("Data mirror", ok, mirror, "GROUNDUP_DATA_MIRROR names a folder that is not there.")
+        yield Finding("Data mirror", ok, mirror, "GROUNDUP_DATA_MIRROR names a missing folder. Correct or unset it.")
     online = _reachable("raw.githubusercontent.com", 443)
     yield Finding(
         "Data downloads",
         online or bool(mirror),
         "reachable" if online else "no network: cache, mirror, then labelled stand-ins",
-        "Labs run on stand-ins, and say so; point GROUNDUP_DATA_MIRROR at a folder with the data for the real thing.",
+        "Labs run on labelled stand-ins. For real data, set GROUNDUP_DATA_MIRROR to a folder that holds it.",
     )
 
 
@@ -152,7 +152,7 @@ def _servers() -> Iterator[Finding]:
             "Ledger server",
             reached,
             f"{parts.hostname or url}",
-            "GROUNDUP_LEDGER names a server that does not answer.",
+            "GROUNDUP_LEDGER names a server that does not answer. Start it, or unset the variable.",
             needed=True,
         )
     ollama = urlsplit(os.environ.get("OLLAMA_HOST", "http://127.0.0.1:11434"))

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @json_option
 @workspace_option
 def replay_command(as_json: bool) -> int:
-    """Grade again the code of every recorded verdict, and report what differs.
+    """Grade the code of every recorded verdict again, and report differences.
 
-    A verdict that was given by other checks than today's may differ for that reason, and is shown so.
+    Checks may have changed since a verdict. The command marks a difference of such a verdict.
     """
     course = open_course()
     replayed = []
@@ -62,21 +62,26 @@ def replay_command(as_json: bool) -> int:
             for difference in replay.differences:
                 out.print(f"    {escape(difference)}")
     same = sum(not replay.differences for replay in replayed)
-    out.print(f"{same} of {len(replayed)} recorded verdicts came out the same.")
+    out.print(f"{same} of {len(replayed)} recorded verdicts are the same.")
     return 1 if unexplained else 0
 
 
 @click.command("verify", epilog="Example: groundup verify bedrock/vectors")
 @click.argument("units", type=UNIT, nargs=-1)
 @click.option("--phase", help="All units of this phase.")
-@click.option("--since", metavar="REVISION", help="Units changed since this git revision, stale ones, and some drawn.")
+@click.option(
+    "--since", metavar="REVISION", help="Units changed since this git revision, stale units, and some drawn ones."
+)
 @click.option(
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
-@click.option("--quick", is_flag=True, help="Leave out what takes minutes: mutants, labs, snippets, figures.")
+@click.option("--quick", is_flag=True, help="Leave out the slow parts: mutants, pairs, labs, snippets, figures.")
 @click.option("--all-mutants", is_flag=True, help="Try every mutant, not an even draw of at most 200.")
-@click.option("--compare", is_flag=True, help="Write no proof.json; fail where one says otherwise.")
-@click.option("--stale", is_flag=True, help="Verify nothing: say in a moment which proofs no longer hold, and why.")
+@click.option("--pairs", type=click.IntRange(0), help="Submit this many pairs of mistakes instead of two.")
+@click.option("--compare", is_flag=True, help="Write no proof.json; fail if a result differs from one.")
+@click.option(
+    "--stale", is_flag=True, help="Verify nothing: list the proofs that no longer hold, and why, in a moment."
+)
 @json_option
 @workspace_option
 def verify_command(
@@ -86,28 +91,30 @@ def verify_command(
     stack: str | None,
     quick: bool,
     all_mutants: bool,
+    pairs: int | None,
     compare: bool,
     stale: bool,
     as_json: bool,
 ) -> int:
-    """Judge the UNITs themselves: the author's gate (all units when none is named).
+    """Judge the UNITs themselves, or all units: the author's gate.
 
-    What is not written must not pass, every mistake must fail and nearly every one be named by its own diagnosis, every
-    variant must pass, forbidden names must be refused, the checks must notice at least 95 % of the automatic mutants,
-    labs must fail when sabotaged, and lesson, figures, hints and cards must be whole.
+    Unwritten code must not pass. Every mistake must fail, and nearly every one with its own diagnosis. Two mistakes at
+    once must not get the name of a third. Every variant must pass. Forbidden names must be refused. The checks must
+    notice at least 95 % of the automatic mutants. Labs must fail when sabotaged. Lesson, figures, hints and cards must
+    be whole.
 
-    What was found about a unit that passes is kept in its folder, in proof.json.
+    A passing unit keeps the result in its folder, in proof.json.
     """
     from groundup.course.material.catalogue import Catalogue
 
     if sum(map(bool, (units, phase, since))) > 1:
-        raise click.UsageError("UNITS, --phase and --since each choose the units: give one of them.")
+        raise click.UsageError("UNITS, --phase and --since each choose the units. Give one of them.")
     catalogue = Catalogue(Path(stack)) if stack else Catalogue()
     chosen = chosen_units(catalogue, units, phase, since)
     if stale:
         return print_stale(chosen, as_json)
     from groundup.course.author import proof
-    from groundup.course.author.verify import verify_unit
+    from groundup.course.author.verify import PAIRS, verify_unit
     from groundup.course.grader import Grader
 
     reports, disagreements = [], {}
@@ -119,7 +126,14 @@ def verify_command(
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
             files = proof.hashes(unit)
-            report = verify_unit(unit, grader, quick=quick, all_mutants=all_mutants, on_progress=advance)
+            report = verify_unit(
+                unit,
+                grader,
+                quick=quick,
+                all_mutants=all_mutants,
+                pairs=PAIRS if pairs is None else pairs,
+                on_progress=advance,
+            )
             reports.append(report)
             bar.remove_task(task)
             lines = [report.table()]
@@ -133,8 +147,8 @@ def verify_command(
             elif proof.keep(unit, report, files) is not None:
                 lines.append(f"  wrote {proof.FILE}: {proof.standing(unit).proof.words}")  # type: ignore[union-attr]
             else:
-                why = "--quick leaves things out" if report.left_out else "the unit does not pass"
-                lines.append(f"  {proof.FILE} is as it was: {why}")
+                why = "--quick leaves parts out" if report.left_out else "the unit does not pass"
+                lines.append(f"  {proof.FILE} is unchanged: {why}")
             if not as_json:
                 console().print(escape("\n".join(lines)))
     if as_json:
@@ -144,7 +158,7 @@ def verify_command(
 
 
 def chosen_units(catalogue: Catalogue, units: tuple[str, ...], phase: str | None, since: str | None) -> list[Unit]:
-    """The units that the command line means."""
+    """The units of the command line."""
     from groundup.errors import UnknownName
 
     if phase is not None and phase not in [known.name for known in catalogue.phases]:
@@ -162,13 +176,13 @@ def chosen_units(catalogue: Catalogue, units: tuple[str, ...], phase: str | None
 
 
 def changed_since(catalogue: Catalogue, revision: str) -> set[str]:
-    """The units with a file that differs from a git revision's, or that it does not have."""
+    """The units with a file that is new or different since a git revision."""
     names = git(catalogue, "diff", "--name-only", "--relative", revision, "--", ".").splitlines()
     return {"/".join(Path(name).parts[:2]) for name in names} & catalogue.units.keys()
 
 
 def git(catalogue: Catalogue, *arguments: str) -> str:
-    """What git says in the folder of the stack. Raises UsageError where it says nothing."""
+    """The output of git in the folder of the stack. Raises UsageError if git fails."""
     import subprocess
 
     from groundup.errors import UsageError
@@ -177,15 +191,17 @@ def git(catalogue: Catalogue, *arguments: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise UsageError("--since needs git, which is not installed. Name the units instead.") from None
+        raise UsageError("--since needs git, which is not installed. Install it, or name the units.") from None
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise UsageError(f"--since asks git what has changed, and `git {' '.join(arguments)}` failed: {reason}")
+        reason = (done.stderr.strip().splitlines() or ["without a message"])[0]
+        raise UsageError(
+            f"--since needs git's changes, and `git {' '.join(arguments)}` failed: {reason}. Name a known revision."
+        )
     return done.stdout.strip()
 
 
 def print_stale(units: list[Unit], as_json: bool) -> int:
-    """Say how the units stand with their proofs; 1 where a unit is to be verified again."""
+    """Print the units with stale proofs; 1 if there is one."""
     from groundup.course.author import proof
 
     standings = [proof.standing(unit) for unit in units]
@@ -215,15 +231,13 @@ def print_stale(units: list[Unit], as_json: bool) -> int:
 
 @click.command("new-unit", epilog='Example: groundup new-unit classical/trees --title "Decision trees"')
 @click.argument("unit")
-@click.option("--title", help="The unit's title; the catalogue's otherwise.")
-@click.option(
-    "--stack", type=click.Path(file_okay=False), help="The stack folder to write to; the built-in one otherwise."
-)
+@click.option("--title", help="The unit's title [the catalogue's].")
+@click.option("--stack", type=click.Path(file_okay=False), help="The stack folder to write to [the built-in one].")
 def new_unit_command(unit: str, title: str | None, stack: str | None) -> None:
-    """Write the skeleton of a new UNIT (PHASE/UNIT): a small whole one, with every file that a unit has."""
+    """Write the skeleton of a new UNIT (PHASE/UNIT): a small, whole unit with every file."""
     from groundup.course.author.new_unit import new_unit
     from groundup.course.material.catalogue import STACK
 
     folder = new_unit(Path(stack) if stack else STACK, unit, title)
     where = f" --stack {stack}" if stack else ""
-    console().print(f"Wrote {folder}\nThen: [bold]groundup verify {unit}{where}[/] says what is left to write.")
+    console().print(f"Wrote {folder}\nThen: [bold]groundup verify {unit}{where}[/] lists the missing parts.")

@@ -1,4 +1,4 @@
-"""Documents into the knowledge base: what `learn` of every system does."""
+"""Documents into the knowledge base: the command `learn` of every system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ knowledge_option = click.option(
 
 
 def learn_into(location: str, folders: Iterable[str], *, as_json: bool) -> None:
-    """Make the knowledge base say what the folders say, and print what that changed."""
+    """Bring the knowledge base up to date with the folders, and print the changes."""
     from dataclasses import asdict
 
     from groundup.knowledge import open_knowledge

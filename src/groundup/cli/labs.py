@@ -30,7 +30,7 @@ def run_command(
 ) -> int:
     """Run a lab of UNIT over several seeds.
 
-    The run is recorded, and judged by the lab's expectations. Ctrl-C ends it and keeps everything recorded so far.
+    The workspace records the run, and the lab's expectations judge it. Ctrl-C ends the run and keeps its records.
     """
     course = open_course()
     unit_id, lab = split_lab(course.catalogue.resolve, unit)
@@ -75,7 +75,7 @@ def follow(bar: Progress) -> Callable[[dict[str, Any]], None]:
 
 
 def print_run(report: RunReport) -> None:
-    """A run's results beside their baselines, and what was expected of them."""
+    """Print a run's results beside their baselines, and its expectations."""
     from rich.table import Table
 
     out = console()
@@ -139,24 +139,24 @@ def figure_command(figure: str, settings: tuple[tuple[str, str], ...], output: s
 @click.argument("unit", type=UNIT)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file [UNIT.ipynb in this folder].")
 @click.option("--mine", is_flag=True, help="Put your own code in place of the library's.")
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @workspace_option
 def notebook_command(unit: str, output: str | None, mine: bool, force: bool) -> None:
     """Write UNIT as a Jupyter notebook.
 
-    The notebook has the lesson, the figures, the exercise, the labs and the cards. Until you have passed, or looked at
-    the solution, it quotes the functions that you write without their bodies.
+    The notebook has the lesson, the figures, the exercise, the labs and the cards. It quotes the functions that you
+    write without their bodies, until you have passed or looked at the solution.
     """
     course = open_course()
     name = course.catalogue.unit(unit).name
     path = Path(output or f"{name}.ipynb")
     if path.suffix != ".ipynb":
-        raise click.UsageError(f"The file must end in .ipynb, not '{path.name}'.")
+        raise click.UsageError(f"output must end in .ipynb, got '{path.name}'. For example: -o {name}.ipynb")
     if path.exists() and not force:
-        raise click.UsageError(f"{path} is there already. --force overwrites it, -o FILE writes another.")
+        raise click.UsageError(f"{path} exists. Overwrite it with --force, or write another with -o FILE.")
     text = course.notebook(name, mine=mine)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from error
+        raise click.UsageError(f"{path} cannot be written: {error.strerror}. Name another file with -o.") from error
     console().print(f"Wrote {path}")

@@ -1,11 +1,10 @@
 """The learner's daily commands: map, next, start, check, hint, solution, status."""
 
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,19 +23,19 @@ if TYPE_CHECKING:
     from groundup.course.learner.progress import UnitState
     from groundup.course.material.targets import Group
     from groundup.course.material.unit import Unit
-    from groundup.course.verdict import CheckResult, Verdict
+    from groundup.course.verdict import CheckResult, Compiled, Verdict
 
 
 THEN = 5
-"""How many units `next` names after the first."""
+"""The number of units that `next` names after the first."""
 
 
 @click.command("map", epilog="Example: groundup map --all")
-@click.option("show_all", "--all", is_flag=True, help="List what is planned, too.")
+@click.option("show_all", "--all", is_flag=True, help="List planned units and systems, too.")
 @json_option
 @workspace_option
 def map_command(show_all: bool, as_json: bool) -> None:
-    """Show every phase and unit, and where you stand."""
+    """Show every phase and unit, and your progress."""
     course = open_course()
     states = course.states()
     if as_json:
@@ -61,11 +60,11 @@ def map_command(show_all: bool, as_json: bool) -> None:
         if system.see or show_all:
             out.print(f"  {system.title:<22} {system.see or '[dim]planned[/]'}")
     if not show_all:
-        out.print("\n[dim]`groundup map --all` lists what is planned, too. `groundup next` names the next step.[/]")
+        out.print("\n[dim]`groundup map --all` lists planned units, too. `groundup next` names the next step.[/]")
 
 
 def proof_of(course: Course, unit_id: str) -> Proof | None:
-    """The proof of a unit, where it has one that holds."""
+    """The valid proof of a unit, or None."""
     from groundup.course.author.proof import standing
 
     if unit_id not in course.catalogue.units:
@@ -129,9 +128,10 @@ def start_command(unit: str, reset: bool) -> None:
     if written:
         console().print(f"Wrote {path}\nYou write: {', '.join(chosen_unit.write)}.")
     else:
-        console().print(
-            f"Your file was there already and is unchanged: {path}\n`--reset` begins again and keeps a copy."
-        )
+        console().print(f"Your file exists and is unchanged: {path}\n`--reset` begins again and keeps a copy.")
+    open_below = [below for below in course.catalogue.stands_on(chosen_unit.id) if not course.has_passed(below)]
+    if written and open_below:
+        console().print(f"Its lesson stands on {', '.join(open_below)}, which you have not passed yet.")
     if chosen_unit.lacks:
         console().print(f"[bold]Before you check it:[/] {escape(chosen_unit.lacks)}", soft_wrap=True)
     console().print(
@@ -144,36 +144,52 @@ def start_command(unit: str, reset: bool) -> None:
 @click.argument("function", required=False)
 @click.option("--watch", is_flag=True, help="Check again at every save, until Ctrl-C.")
 @click.option("--mine", is_flag=True, help="Grade your code on your own earlier units, if they have passed.")
+@click.option("--compile", "compiles", is_flag=True, help="After a pass, compile its kernels and check them again.")
 @json_option
 @workspace_option
-def check_command(unit: str | None, function: str | None, watch: bool, mine: bool, as_json: bool) -> int:
+def check_command(
+    unit: str | None, function: str | None, watch: bool, mine: bool, compiles: bool, as_json: bool
+) -> int:
     """Grade your code for UNIT, or for every unit you have started.
 
-    Failing checks are shown by function, first the functions that others build on. With FUNCTION, every failing check
-    of that one is shown, and the exit code is 0 where it has none.
+    The verdict groups failing checks by function; functions that others build on come first. With FUNCTION, it shows
+    every failing check of that function, and the exit code is 0 if none fails.
+
+    The checks run functions that Numba compiles as Python. With --compile, the command compiles them after a pass and
+    runs the same checks again, for up to a minute; the exit code is then 0 only if they pass again.
     """
     if watch and as_json:
-        raise click.UsageError("--json prints one document, but --watch never ends. Give only one of the two.")
+        raise click.UsageError("--json prints one document, and --watch never ends. Choose one of the two.")
     course = open_course()
     ids = [course.catalogue.unit(unit).id] if unit else started(course)
     if function is not None:
         function = choose_function(course.catalogue.unit(ids[0]), function)
     verdicts = grade(course, ids, mine, quiet=as_json)
+    compiled = compile_kernels(course, verdicts, quiet=as_json) if compiles else {}
     if as_json:
-        documents = [{**verdict.to_json(), "functions": by_function(course, verdict)} for verdict in verdicts]
+        documents = [
+            {
+                **verdict.to_json(),
+                "functions": by_function(course, verdict),
+                **({"compiled": asdict(compiled[verdict.unit])} if verdict.unit in compiled else {}),
+            }
+            for verdict in verdicts
+        ]
         print_json(documents[0] if unit else {"verdicts": documents})
     else:
         for verdict in verdicts:
             print_verdict(course, verdict, function)
     if watch:
         watch_and_check(course, ids, mine, function)
+    if any(not one.ok for one in compiled.values()):
+        return 1
     if function is not None:
         return 0 if has_passed(course, verdicts[0], function) else 1
     return max(verdict.exit_code for verdict in verdicts)
 
 
 def choose_function(unit: Unit, function: str) -> str:
-    """The one of a unit's functions to write that is meant. Raises UnknownName."""
+    """The named function to write of a unit. Raises UnknownName."""
     from groundup.errors import UnknownName
 
     if function not in unit.write:
@@ -205,14 +221,13 @@ def by_function(course: Course, verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def started(course: Course) -> list[str]:
-    """The units that the learner has a file for."""
+    """The units for which the learner has a file."""
     from groundup.errors import UsageError
 
     ids = [unit_id for unit_id in course.catalogue.units if course.workspace.exercise(unit_id).exists()]
     if not ids:
         raise UsageError(
-            f"There is nothing to check in {course.workspace.root} yet. "
-            "`groundup start vectors` writes the first exercise."
+            f"{course.workspace.root} has no exercise to check yet. `groundup start vectors` writes the first one."
         )
     return ids
 
@@ -229,10 +244,24 @@ def grade(course: Course, ids: Sequence[str], mine: bool, *, quiet: bool = False
     return verdicts
 
 
+def compile_kernels(course: Course, verdicts: Sequence[Verdict], *, quiet: bool = False) -> dict[str, Compiled]:
+    """Compile the kernels of the units that have passed; what came of it, for each that has kernels."""
+    made = {}
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("", total=len(verdicts))
+        for verdict in verdicts:
+            bar.update(task, description=f"Compiling the kernels of {verdict.unit}")
+            compiled = course.compile(verdict.unit) if verdict.passed else None
+            if compiled is not None:
+                made[verdict.unit] = compiled
+            bar.advance(task)
+    return made
+
+
 def show_results(bar: Progress, task: TaskID, verdict: Verdict) -> None:
-    """Say how the checks came out while the mistake behind a failure is still looked for."""
+    """Show the results of the checks during the search for the mistake."""
     failed = sum(check.outcome == "failed" for check in verdict.checks)
-    text = f"{verdict.unit}: {failed} of {len(verdict.checks)} checks failed; looking for the mistake"
+    text = f"{verdict.unit}: {failed} of {len(verdict.checks)} checks failed; searching for the mistake"
     bar.update(task, description=text)
 
 
@@ -253,12 +282,12 @@ def watch_and_check(course: Course, ids: Sequence[str], mine: bool, function: st
 
 
 def print_verdict(course: Course, verdict: Verdict, function: str | None = None) -> None:
-    """A verdict for a person: the first function that fails, the others folded, then the next step.
+    """Print a verdict: the first failing function, the others folded, then the next step.
 
     Args:
         course: the course.
         verdict: the verdict.
-        function: the function whose failing checks are all shown, instead.
+        function: show all failing checks of this function instead.
     """
     from groundup.course.material.targets import groups
 
@@ -284,11 +313,18 @@ def print_verdict(course: Course, verdict: Verdict, function: str | None = None)
         )
         out.print(f"  {mark('not_attempted' if message else 'not_run')} {text}")
     if function and about and len(about[0].passed) == about[0].count:
-        out.print(f"  {mark('passed')} [bold]{escape(function)}[/]  all of its checks pass")
+        out.print(f"  {mark('passed')} [bold]{escape(function)}[/]  all its checks pass")
     passed = sum(check.outcome == "passed" for check in verdict.checks)
     out.print(f"  {passed} of {len(verdict.checks)} checks passed.")
     if verdict.copied:
-        out.print("  [dim]Every function is the reference's, word for word: the ledger says so.[/]")
+        out.print("  [dim]Every function equals the reference word for word. The ledger records that.[/]")
+    if verdict.passed and course.has_kernels(verdict.unit):
+        compiled = course.compiled(verdict.unit)
+        if compiled is None:
+            line = f"[dim]Its kernels were checked as Python: `groundup check {name} --compile` compiles them.[/]"
+        else:
+            line = f"{mark('passed' if compiled.ok else 'failed')} {escape(compiled.words)}"
+        out.print(f"  {line}")
     if verdict.passed:
         out.print(f"  Next: [bold]groundup run {name} --preset smoke --mine[/] puts your code to work in its lab.")
     elif verdict.verdict != "refused":
@@ -296,7 +332,7 @@ def print_verdict(course: Course, verdict: Verdict, function: str | None = None)
 
 
 def print_group(course: Course, group: Group, unit: str, shown: int) -> None:
-    """The failing checks of one function: so many of them opened, the others counted."""
+    """The failing checks of one function: the first `shown` opened, the others counted."""
     out = console()
     count = len(group.failed)
     words = f"{count} of {group.count} checks {'fails' if count == 1 else 'fail'}"
@@ -328,7 +364,7 @@ def indent(text: str, by: int = 2) -> str:
 
 
 def relative(course: Course, location: str) -> str:
-    """A location in the workspace without the workspace's own path."""
+    """A location, relative to the workspace."""
     return location.replace(f"{course.workspace.root}/", "")
 
 
@@ -356,7 +392,7 @@ def solution_command(unit: str, yes: bool) -> None:
     if not course.has_passed(chosen_unit.id):
         click.echo(
             f"You have not passed {chosen_unit.id} yet. Your ledger records a look at the solution. "
-            f"`groundup hint {chosen_unit.name}` gives less away.",
+            f"`groundup hint {chosen_unit.name}` reveals less.",
             err=True,
         )
         if not yes:
@@ -374,7 +410,7 @@ def solution_command(unit: str, yes: bool) -> None:
 @json_option
 @workspace_option
 def status_command(as_json: bool) -> None:
-    """Sum up where you stand: units, track, reviews, runs."""
+    """Sum up your progress: units, track, reviews, runs."""
     course = open_course()
     document = status_document(course)
     if as_json:
@@ -399,7 +435,7 @@ def status_command(as_json: bool) -> None:
 
 
 def status_document(course: Course) -> dict[str, Any]:
-    """Where the learner stands, as one JSON document."""
+    """The learner's progress, as one JSON document."""
     states = course.states()
     order = ("passed", "failed", "started", "stale", "new", "planned")
     progress = course.track_progress()

@@ -34,7 +34,7 @@ class SystemGroup(click.Group):
 
 
 def _put(ctx: click.Context, _: click.Parameter, mine: bool) -> None:
-    """Put the learner's code in place before the command imports a unit; say at the end which of it ran."""
+    """Install the learner's code before the command imports a unit; print at the end which units ran."""
     if not mine:
         return
     from groundup.course.grader import overlay
@@ -42,18 +42,18 @@ def _put(ctx: click.Context, _: click.Parameter, mine: bool) -> None:
     course = open_course()
     units, sources = course.catalogue.units, course.mine()
     overlay.install({units[u].implementation_module: (course.workspace.exercise(u), t) for u, t in sources.items()})
-    ctx.call_on_close(lambda: console(err=True).print(f"[dim]{escape(told(course.catalogue, sources))}[/]"))
+    ctx.call_on_close(lambda: console(err=True).print(f"[dim]{escape(units_that_ran(course.catalogue, sources))}[/]"))
 
 
-def told(catalogue: Catalogue, mine: Collection[str]) -> str:
-    """Which units ran in this process: whose were the learner's, and which were the library's."""
+def units_that_ran(catalogue: Catalogue, mine: Collection[str]) -> str:
+    """The units that ran in this process: the learner's own, and the library's."""
     ran = [unit for unit in catalogue.units.values() if unit.implementation_module in sys.modules]
     own = [unit.name for unit in ran if unit.id in mine]
     others = [unit.name for unit in ran if unit.id not in mine]
     if not ran:
         return "--mine: this command ran no unit."
     if not own:
-        return f"--mine: nothing of yours ran. `groundup check` passes {_listed(others, 'or')}, which ran here."
+        return f"--mine: no unit of yours ran. Pass {_listed(others, 'or')} with `groundup check` first."
     rest = f"; {_listed(others, 'and')} {'was' if len(others) == 1 else 'were'} the library's" if others else ""
     return f"--mine: your own {_listed(own, 'and')} ran{rest}."
 

@@ -40,7 +40,7 @@ def json_option(function: F) -> F:
 
 
 def open_course() -> Course:
-    """The course of the workspace that the command line means; closed when the command ends."""
+    """The course of the command line's workspace; closed when the command ends."""
     from groundup.course.course import Course
     from groundup.course.learner.workspace import Workspace
 
@@ -59,7 +59,7 @@ class UnitName(click.ParamType):
     name = "unit"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Units of this release whose id or name begins with what was typed."""
+        """Units of this release whose id or name begins with the typed text."""
         from groundup.course.material.catalogue import Catalogue
 
         catalogue = Catalogue()
@@ -118,7 +118,7 @@ def timezone_option(function: F) -> F:
     """`--timezone ZONE`."""
     return click.option(
         "--timezone", "zone", type=Zone(), metavar="ZONE",
-        help="The zone of times that name none: Europe/Berlin, +02:00 [UTC]. Stored lines have theirs already.",
+        help="The zone of times without a zone: Europe/Berlin, +02:00 [UTC]. Stored lines have a zone already.",
     )(function)  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def port_option(port: int) -> Callable[[F], F]:
 
 
 def serving_options(port: int) -> Callable[[F], F]:
-    """`--host`, `--port`, `--page-port` and `--page`: where a system's API listens, and its page on the next port."""
+    """`--host`, `--port`, `--page-port` and `--page`: the addresses of a system's API and page."""
     options = (
         click.option(
             "--host", default="127.0.0.1", show_default=True,

@@ -1,4 +1,4 @@
-"""What commands print with: rich, imported when something is printed."""
+"""The printing of commands by rich, which is imported for the first line printed."""
 
 from __future__ import annotations
 
@@ -50,37 +50,37 @@ def styled(status: str) -> str:
 
 
 def print_json(document: Any, *, ascii: bool = False) -> None:
-    """One JSON document on standard output; in ASCII where it may hold what steers a terminal: JSON can spell all."""
+    """Print one JSON document on standard output. ASCII spells out text that could steer a terminal."""
     click.echo(json.dumps(document, ensure_ascii=ascii, indent=2, default=str))
 
 
 def escape(text: str) -> str:
-    """Text for rich, with nothing in it read as markup."""
+    """Text for rich, with its markup escaped."""
     from rich.markup import escape as rich_escape
 
     return rich_escape(text)
 
 
 def count_of(number: int, what: str) -> str:
-    """A number with what it counts, in its plural unless that is one."""
+    """A number and its noun, in the plural unless the number is 1."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def shown(text: str) -> str:
-    """Text of others (a log, a document, a model) for the terminal: nothing in it steers that, or is read as markup."""
+    """Foreign text (a log, a document, a model) for the terminal: controls visible, markup escaped."""
     from groundup.terminal import visible
 
     return escape(visible(text))
 
 
 def shown_lines(text: str) -> str:
-    """As `shown`, with its lines on lines of their own."""
+    """As `shown`, line by line."""
     return "\n".join(map(shown, text.splitlines()))
 
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """A progress display on standard error, gone when done; silent where that is not a terminal."""
+    """A progress display on standard error, removed at the end; silent without a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     terminal = console(err=True)

@@ -36,7 +36,7 @@ def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None
 
 patterns_option = click.option(
     "--patterns", envvar="GROUNDUP_PATTERNS", metavar="FILE", expose_value=False, callback=_remember,
-    help="Formats and maskings of your own, in TOML [GROUNDUP_PATTERNS].",
+    help="Your own formats and maskings, in TOML [GROUNDUP_PATTERNS].",
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def read_named(
     command: str, names: tuple[str, ...], store: str, since: str | None, stack: ExitStack, *, quiet: bool,
     tally: Tally | None = None, zone: tzinfo | None = None,
 ) -> Iterator[Record]:  # fmt: skip
-    """The records of files, or of what one name means in the store; open as long as the stack is."""
+    """The records of files, or of one name in the store; open as long as the stack is."""
     if _is_stored(names, store):
         opened, name = _stored(command, names, store, stack)
         records = opened.records(name, since)
@@ -64,11 +64,11 @@ def read_named(
 
 
 def _is_stored(names: tuple[str, ...], store: str) -> bool:
-    """Whether the names mean what is in the store rather than files."""
+    """Whether the names mean stored logs rather than files."""
     if any(name == "-" or Path(name).exists() for name in names):
         return False
-    given = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
-    return not names or given or Path(store).exists()
+    named = click.get_current_context().get_parameter_source("store") is not click.core.ParameterSource.DEFAULT
+    return not names or named or Path(store).exists()
 
 
 def _stored(command: str, names: tuple[str, ...], store: str, stack: ExitStack) -> tuple[Store, str | None]:
@@ -78,7 +78,7 @@ def _stored(command: str, names: tuple[str, ...], store: str, stack: ExitStack) 
     if len(names) > 1:
         raise UsageError(
             f"{command} takes one name of a stored log, got {len(names)}: {', '.join(names)}. "
-            "Give one of them, or their namespace. Without a name, you get everything in the store."
+            "Give one of them, or their namespace. Without a name, the command reads the whole store."
         )
     opened = stack.enter_context(open_store(store, reading=True, patterns=given_patterns()))
     return opened, names[0] if names else None
@@ -88,9 +88,9 @@ def read_files(
     files: Iterable[str], since: str | None, stack: ExitStack, *, quiet: bool, tally: Tally | None = None,
     zone: tzinfo | None = None,
 ) -> Iterator[Record]:  # fmt: skip
-    """The records of all files in turn; where `since` is a span, the newest line is looked for first.
+    """The records of all files in turn. If `since` is a span, a first pass finds the newest line.
 
-    `tally` is told how much was read and what was not. Without it, what cannot be read is an error.
+    `tally` counts the records and lists unread input. Without a tally, unread input is an error.
     """
     from groundup.systems.copilot.errors import CannotRead
     from groundup.systems.copilot.reading.logs import after, moment, open_logs, parse
@@ -132,7 +132,7 @@ def read_files(
 
 
 def complain(reason: str) -> None:
-    """One line about what was not read, on standard error."""
+    """Print one line about unread input on standard error."""
     console(err=True).print(f"[yellow]{shown(reason)}[/]")
 
 

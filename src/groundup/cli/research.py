@@ -1,4 +1,4 @@
-"""`groundup research`: documents in, reports out in which every sentence opens in its source."""
+"""`groundup research`: documents in, reports out; every sentence of a report opens in its source."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 PORT = 8610
-REPLAY = "run:"  # before the id of a report whose pages are read again
+REPLAY = "run:"  # the prefix of a report's id: its pages are read again
 ESTIMATED = "[dim]Tokens are estimated, four characters each, where a model does not count them.[/]"
 FORMATS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".bib": "bibtex"}
 
@@ -61,8 +61,8 @@ def web_option(function: F) -> F:
     """`--web WHERE`."""
     return click.option(
         "--web", default="", metavar="WHERE",
-        help="Look in the web too: searxng, brave, tavily, duckduckgo, a FOLDER of recorded pages, or run:ID for what "
-        "another report read.",
+        help="Look in the web too: searxng, brave, tavily, duckduckgo, a FOLDER of recorded pages, or run:ID for the "
+        "pages of another report.",
     )(function)  # fmt: skip
 
 
@@ -70,14 +70,14 @@ def router_option(function: F) -> F:
     """`--router ROUTER`."""
     return click.option(
         "--router", default="trained", show_default=True, type=click.Choice(["trained", "rules"]),
-        help="What decides between documents and the web.",
+        help="The judge between documents and the web.",
     )(function)  # fmt: skip
 
 
 def prices_option(function: F) -> F:
     """`--prices FILE`."""
     return click.option(
-        "--prices", envvar="GROUNDUP_PRICES", metavar="FILE", help="What tokens cost, as TOML [GROUNDUP_PRICES]."
+        "--prices", envvar="GROUNDUP_PRICES", metavar="FILE", help="The prices of tokens, in TOML [GROUNDUP_PRICES]."
     )(function)
 
 
@@ -96,8 +96,7 @@ def output_option(function: F) -> F:
 def research_command() -> None:
     """Answer questions from documents and the web, with a plan, notes and citations.
 
-    Every sentence of a report cites the file or page and the characters that say so. Begin with `groundup research
-    demo`.
+    Every sentence of a report cites the file or page, and the characters in it. Begin with `groundup research demo`.
     """
 
 
@@ -109,8 +108,8 @@ def research_command() -> None:
 def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
     """Take documents into the knowledge base.
 
-    Each FOLDER is read with all Markdown, text, HTML and PDF in it. Run the command again after a change: it replaces
-    exactly the changed chunks, and forgets files that are gone. A file that cannot be read is named and left out.
+    The command reads all Markdown, text, HTML and PDF in each FOLDER. Run it again after a change: it replaces exactly
+    the changed chunks, and forgets deleted files. It names an unreadable file and leaves it out.
     """
     from groundup.knowledge import default_location
 
@@ -125,10 +124,10 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @web_option
 @router_option
 @store_option
-@click.option("--steps", default=60, show_default=True, help="Steps before the report is written.")
-@click.option("--tokens", default=60_000, show_default=True, help="Tokens of the model, in and out.")
-@click.option("--seconds", default=600.0, show_default=True, help="Seconds of work.")
-@click.option("--edit", is_flag=True, help="Edit the plan in your editor before anything is looked for.")
+@click.option("--steps", default=60, show_default=True, help="The most steps before the report.")
+@click.option("--tokens", default=60_000, show_default=True, help="The most tokens of the model, in and out.")
+@click.option("--seconds", default=600.0, show_default=True, help="The most seconds of work.")
+@click.option("--edit", is_flag=True, help="Edit the plan in your editor before the search.")
 @output_option
 @json_option
 def ask_command(
@@ -147,10 +146,10 @@ def ask_command(
 ) -> int:
     """Answer a QUESTION with a report, showing each step.
 
-    Without a model configured, the report is an outline of sentences of the documents, word for word. Any model's
-    sentences are looked up in the documents, and those that stand nowhere are left out. Ctrl-C loses nothing:
-    `groundup research resume` goes on. With --web, sub-questions go to a search server as well, and pages are read;
-    documents need not be there then.
+    Without a model configured, the report is an outline of sentences of the documents, word for word. Code looks up
+    each sentence of any model in the documents, and leaves out a sentence that no document holds. Ctrl-C loses
+    nothing: `groundup research resume` continues. With --web, sub-questions also go to a search server, whose pages are
+    read; you need no documents then.
     """
     from groundup.knowledge import default_location
     from groundup.llm import chat_model
@@ -193,9 +192,9 @@ def resume_command(
     output: str | None,
     as_json: bool,
 ) -> int:
-    """Go on with a report that was stopped, from the step that was stopped.
+    """Continue a stopped report from the step that was stopped.
 
-    ID may be its beginning. The model, the knowledge base and the web are those it was begun with, unless you name
+    ID is the report's id or the beginning of it. The report keeps its model, knowledge base and web, unless you name
     others.
     """
     from groundup.llm import chat_model
@@ -242,11 +241,11 @@ def reports_command(store: str, as_json: bool) -> int:
 @research_command.command("show", epilog="Example: groundup research show 3f2a --trace -o report.md")
 @click.argument("id", metavar="ID")
 @store_option
-@click.option("--trace", is_flag=True, help="Show the steps and what the model's calls cost, too.")
+@click.option("--trace", is_flag=True, help="Show the steps and the cost of the model's calls, too.")
 @output_option
 @json_option
 def show_command(id: str, store: str, trace: bool, output: str | None, as_json: bool) -> int:
-    """Show a report again, as it was stored. ID may be its beginning."""
+    """Show a stored report. ID is its id or the beginning of it."""
     from groundup.systems.research import open_research
 
     kind = _format(output)
@@ -262,14 +261,14 @@ def show_command(id: str, store: str, trace: bool, output: str | None, as_json: 
 
 @research_command.command("open", epilog="Example: groundup research open 'notes/retries.md:120-260'")
 @click.argument("citation", metavar="CITATION")
-@click.option("--report", default="", metavar="ID", help="The report that cites a page; otherwise the newest one.")
+@click.option("--report", default="", metavar="ID", help="The report that cites the page [the newest report].")
 @knowledge_option
 @store_option
 @json_option
 def open_command(citation: str, report: str, knowledge: str | None, store: str, as_json: bool) -> int:
     """Show the text behind a CITATION of a report, with its surroundings.
 
-    A page of the web is shown as it was read: nothing is fetched.
+    A web page is shown as the report read it; nothing is fetched.
     """
     from dataclasses import asdict
 
@@ -298,11 +297,11 @@ def open_command(citation: str, report: str, knowledge: str | None, store: str, 
 @port_option(PORT)
 @json_option
 def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
-    """Show the assistant on eight documents of our own.
+    """Show the assistant on eight sample documents.
 
-    It learns them and answers three questions: one that needs two documents, one that none of them answers, and one
-    whose document also gives orders to a model. Then it serves the API and the page. The first run fetches the sentence
-    model (84 MB); all else is offline.
+    The demo learns the documents and answers three questions: one needs two documents, one has no answer, and one has
+    its answer in a document that also gives orders to a model. Then it serves the API and the page. The first run
+    fetches the sentence model (84 MB); every other step is offline.
     """
     from dataclasses import asdict
 
@@ -346,16 +345,14 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
 @research_command.command("evaluate", epilog="Example: groundup research evaluate --questions 20 --model ollama:a")
 @model_option
 @click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
-@click.option("--seed", default=0, show_default=True, help="Draws articles and questions.")
-@click.option(
-    "--folder", metavar="DIR", help="Keep documents and reports there, and ask nothing again that is answered there."
-)
+@click.option("--seed", default=0, show_default=True, help="The seed of the draw of articles and questions.")
+@click.option("--folder", metavar="DIR", help="Keep documents and reports in DIR; skip questions answered there.")
 @click.option(
     "--prompt",
     "prompts",
     multiple=True,
     metavar="PURPOSE=FILE",
-    help="Try other instructions for plan, read or write, from a text file; `costs --compare` says what that saves.",
+    help="Try other instructions for plan, read or write, from a text file; `costs --compare` shows the difference.",
 )
 @json_option
 def evaluate_command(
@@ -363,10 +360,10 @@ def evaluate_command(
 ) -> int:
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
-    The first passage that is found, and silence, are measured beside. Then sentences with one thing changed are held to
-    what they were made from: how many are refused. Last, the trained router is measured on its held-out questions,
-    beside the word rules and the majority class, and on what it keeps from search servers. Ctrl-C loses nothing: the
-    command that goes on is printed.
+    Two baselines stand beside: the first passage, and silence. Then the command changes one thing in each of many
+    sentences, compares the sentences with their sources, and counts the refused ones. Last, it measures the trained
+    router on its held-out questions, beside the word rules and the majority class, and what the router keeps from
+    search servers. Ctrl-C loses nothing: the command prints how to continue.
     """
     from dataclasses import asdict
 
@@ -413,21 +410,21 @@ def evaluate_command(
 
 @research_command.command("costs", epilog="Example: groundup research costs --prices prices.toml")
 @store_option
-@click.option("--report", default="", metavar="ID", help="Of one report; otherwise of all.")
+@click.option("--report", default="", metavar="ID", help="The report [all reports].")
 @click.option(
     "--compare",
     nargs=2,
     metavar="BEFORE AFTER",
-    help="Two versions of a prompt, as the column `prompt` names them, on the questions that were asked with both.",
+    help="Two versions of a prompt, named as in the column `prompt`, on the questions asked with both.",
 )
 @prices_option
 @json_option
 def costs_command(store: str, report: str, compare: tuple[str, str] | None, prices: str | None, as_json: bool) -> int:
-    """Show what the calls of models took: tokens, seconds, and money.
+    """Show the cost of model calls: tokens, seconds, and money.
 
-    --compare shows what a prompt took before and after it was changed, and whether its reports still say the same.
-    Money needs --prices, a TOML file with what a million tokens of each model cost: `in` for what it reads, `out` for
-    what it writes and, where they cost something else, `cached` for what the provider had read before.
+    --compare shows the cost of a prompt before and after a change, and whether its reports still say the same.
+    Money needs --prices, a TOML file with the price of a million tokens of each model: `in` for tokens read, `out` for
+    tokens written and, where its price differs, `cached` for tokens that the provider had read before.
     """
     from dataclasses import asdict
 
@@ -437,7 +434,7 @@ def costs_command(store: str, report: str, compare: tuple[str, str] | None, pric
 
     if compare:
         if report or prices:
-            raise UsageError("compare must stand without --report and --prices: it is of all reports. Leave them out.")
+            raise UsageError("--compare covers all reports, without --report and --prices. Leave them out.")
         with open_research(store, reading=True) as research:
             comparisons = compared(research, *compare)
         if as_json:
@@ -446,9 +443,9 @@ def costs_command(store: str, report: str, compare: tuple[str, str] | None, pric
             for comparison in comparisons:
                 _say_comparison(comparison)
         return 0
-    given = _prices(prices)
+    price_table = _prices(prices)
     with open_research(store, reading=True) as research:
-        table = costs(research, given, report=report)
+        table = costs(research, price_table, report=report)
     if as_json:
         print_json({"store": store, **asdict(table)}, ascii=True)
         return 0
@@ -464,7 +461,7 @@ def costs_command(store: str, report: str, compare: tuple[str, str] | None, pric
 @router_option
 @prices_option
 @serving_options(PORT)
-@click.option("--seconds", default=600.0, show_default=True, help="Seconds of work that a report may ask for at most.")
+@click.option("--seconds", default=600.0, show_default=True, help="The most seconds of work that a report may request.")
 def serve_command(
     store: str,
     knowledge: str | None,
@@ -480,9 +477,9 @@ def serve_command(
 ) -> None:
     """Serve the API and the page until Ctrl-C.
 
-    The page asks, shows the plan, each step and the report with its sources beside it. With a secret in GROUNDUP_TOKEN,
-    the API answers only requests that send it (`Authorization: Bearer …`). Reports that are under way when the server
-    ends are kept as far as they came.
+    On the page you ask, and see the plan, each step, and the report with its sources beside it. With a secret in
+    GROUNDUP_TOKEN, the API answers only requests that send it (`Authorization: Bearer …`). The store keeps the finished
+    steps of a report that the server's end interrupts.
     """
     from groundup.systems.research.service import Settings
     from groundup.systems.research.serving import need_packages, serve
@@ -514,7 +511,7 @@ research_command.add_command(page_command("research", PORT, _serve_page))
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _filled(location: str) -> Knowledge:
-    """The knowledge base there, which must hold something."""
+    """The knowledge base there. Raises UsageError if it is empty."""
     from groundup.knowledge import open_knowledge
 
     knowledge = open_knowledge(location, reading=True)
@@ -527,7 +524,7 @@ def _filled(location: str) -> Knowledge:
 
 @contextmanager
 def _opened_for(web: str, store: str) -> Iterator[Research]:
-    """The store, with the web that is named, which is refused before a store is made."""
+    """The store, with the named web. A wrong name is refused before a store is made."""
     from groundup.systems.research import open_research, open_web
 
     source = open_web(web) if web and not web.startswith(REPLAY) else None
@@ -538,7 +535,7 @@ def _opened_for(web: str, store: str) -> Iterator[Research]:
 
 
 def _web(research: Research, name: str) -> Web | None:
-    """The web by the name that a run has of it."""
+    """The web of this name, which may be a recorded run."""
     from groundup.systems.research import open_web
 
     if not name:
@@ -570,7 +567,7 @@ def _edited(research: Research, id: str) -> None:
 
 
 def _finished(research: Research, id: str, *, quiet: bool) -> Report:
-    """Run to the end, telling each step on standard error."""
+    """Run to the end, and print each step on standard error."""
     terminal = console(err=True)
     with _resumable(id), progress(quiet=quiet) as bar:
         bar.add_task(f"Report {id}", total=None)
@@ -582,11 +579,13 @@ def _finished(research: Research, id: str, *, quiet: bool) -> Report:
 
 @contextmanager
 def _resumable(id: str) -> Iterator[None]:
-    """Say how to go on, when a run is stopped."""
+    """Print the command that continues a stopped run."""
     try:
         yield
     except (KeyboardInterrupt, GroundupError):
-        click.echo(f"Report {id} is kept as far as it came: `groundup research resume {id}` goes on.", err=True)
+        click.echo(
+            f"The finished steps of report {id} are kept. Continue with: groundup research resume {id}", err=True
+        )
         raise
 
 
@@ -618,20 +617,22 @@ def _instructions(given: str) -> tuple[str, str]:
 
 
 def _format(output: str | None) -> str:
-    """The format that a file's name asks for; refused before any work is done."""
+    """The format of a file's name. Raises UsageError before any work is done."""
     if output is None:
         return ""
     kind = FORMATS.get(Path(output).suffix.lower())
     if kind is None:
         raise UsageError(f"output must end in .md, .html or .bib, got '{output}'. For example: report.md")
     if not Path(output).absolute().parent.is_dir():
-        raise UsageError(f"output must be in a folder that exists, and that of '{output}' does not. Make it first.")
+        raise UsageError(
+            f"output must be in an existing folder, and the folder of '{output}' is missing. Make it first."
+        )
     return kind
 
 
 # ── printing ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _deliver(report: Report, output: str | None, kind: str, as_json: bool) -> None:
-    """Print a report, and write it into a file where one is named."""
+    """Print a report, and write it into a file if one is named."""
     from dataclasses import asdict
 
     from groundup.systems.research import to_bibtex, to_html, to_markdown
@@ -642,8 +643,8 @@ def _deliver(report: Report, output: str | None, kind: str, as_json: bool) -> No
             Path(output).write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(
-                f"output must be a file that can be written, and '{output}' cannot be: {error.strerror}. The report is "
-                f"kept: groundup research show {report.id} -o FILE"
+                f"output must be a file that can be written, and '{output}' cannot be: {error.strerror}. "
+                f"The report is kept. Write it with: groundup research show {report.id} -o FILE"
             ) from error
     if as_json:
         print_json({**asdict(report), "abstained": report.abstained}, ascii=True)
@@ -687,7 +688,7 @@ def _say_trace(report: Report) -> None:
 
 
 def _say_costs(reports: Iterable[Report]) -> None:
-    """What the reports took: steps, calls of the model, tokens and seconds."""
+    """The cost of the reports: steps, calls of the model, tokens and seconds."""
     from rich.table import Table
 
     table = Table(title="Costs", title_justify="left", show_footer=False)
@@ -712,15 +713,15 @@ def _say_costs(reports: Iterable[Report]) -> None:
 
 
 def _say_routing(judgement: Judgement) -> None:
-    """How often a question is looked for where its label says, then what was taken for what."""
+    """The accuracy of each way to choose a place, then its confusion matrix."""
     from rich.table import Table
 
     from groundup.systems.research.routing.training import PLACES
 
     questions = judgement.ways[0].questions
-    table = Table(title=f"Where is looked, {questions} held-out questions of ours", title_justify="left")
+    table = Table(title=f"Choice of the place, {questions} held-out questions of ours", title_justify="left")
     table.add_column("chosen by")
-    for name in ("right", "95 % interval", "own, sent to the web", "not looked for", "calibration error"):
+    for name in ("right", "95 % interval", "private, sent to the web", "not searched", "calibration error"):
         table.add_column(name, justify="right")
     for way in judgement.ways:
         error = "" if way.calibration_error is None else f"{way.calibration_error:.3f}"
@@ -728,9 +729,9 @@ def _say_routing(judgement: Judgement) -> None:
         table.add_row(way.way, share, interval, f"{way.sent}", f"{way.silent}", error)
     console().print(table)
     console().print(
-        f"The router alone is confident of {judgement.confident}, and right in {judgement.confident_right} of them. "
-        f"With the rules it gets {judgement.gained} right that the rules alone do not, and {judgement.lost} wrong that "
-        "they get right."
+        f"The router alone is confident of {judgement.confident} questions, and right in {judgement.confident_right} "
+        f"of them. Router and rules together correct {judgement.gained} mistakes of the rules alone, and make "
+        f"{judgement.lost} new ones."
     )
     for way in judgement.ways[1:]:
         confusion = Table(title=f"{way.way}: label below, choice beside", title_justify="left")

@@ -1,4 +1,4 @@
-"""`groundup copilot serve`, `page` and `demo`: the API, the page, and all of it on a synthetic incident."""
+"""`groundup copilot serve`, `page` and `demo`: the API, the page, and both on a synthetic incident."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ PORT = 8600
 )  # fmt: skip
 @serving_options(PORT)
 @patterns_option
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds that a request may take.")
-@click.option("--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="Megabytes of a log file.")
+@click.option("--timeout", default=60.0, show_default=True, help="The most seconds of a request.")
+@click.option(
+    "--upload-limit", default=256, show_default=True, type=click.IntRange(1), help="The most megabytes of a log file."
+)
 def serve_command(
     store: str,
     knowledge: str | None,
@@ -89,7 +91,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
 
     Six services write their logs; a release takes the database connections of one service away. The demo stores the
     logs, finds the root cause, trains a classifier, learns runbooks, and answers questions with citations. Then it
-    serves the API and the page. The first run fetches the sentence model (84 MB); all else is offline.
+    serves the API and the page. The first run fetches the sentence model (84 MB); the rest is offline.
     """
     from groundup.systems.copilot.demo import STORE, demo
     from groundup.systems.copilot.serving.service import Settings

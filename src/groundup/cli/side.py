@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @json_option
 @workspace_option
 def review_command(interview: bool, everything: bool, as_json: bool) -> None:
-    """Review the cards that are due, spaced by FSRS.
+    """Review the due cards, spaced by FSRS.
 
     Enter turns a card, 1 to 4 rates it, q ends the review.
     """
@@ -51,7 +51,7 @@ def review_command(interview: bool, everything: bool, as_json: bool) -> None:
         console().print(escape(one_line(card.card.back)))
         rating = ask_rating(review.preview(card.card.id, datetime.now(UTC)))
         if rating == "q":
-            console().print(f"{number - 1} cards reviewed. The others wait.")
+            console().print(f"{number - 1} cards reviewed. The others stay due.")
             return
         course.answer(review, card.card.id, rating)
     console().print(f"\nAll {len(cards)} cards reviewed.")
@@ -94,7 +94,7 @@ def journal_command(day: str, edit: bool) -> None:
     on = parse_day(day)
     path = course.journal.path(on)
     if not path.exists() and on > date.today() and not edit:
-        raise click.UsageError(f"{on} lies in the future and has no page yet. --edit begins the page.")
+        raise click.UsageError(f"{on} lies in the future and has no page yet. Begin the page with --edit.")
     course.workspace.create()
     course.journal.start(on, course.questions(on))
     if edit:

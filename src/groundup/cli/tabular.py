@@ -36,15 +36,17 @@ def tabular_command() -> None:
 @click.argument("table", type=click.Path(path_type=Path), metavar="TABLE.csv")
 @click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="MODEL", help="A folder for it."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="MODEL", help="The folder for the model."
 )
-@click.option("--task", type=click.Choice(["classes", "number"]), help="What the target is [seen from its values].")
+@click.option("--task", type=click.Choice(["classes", "number"]), help="The kind of target [inferred from its values].")
 @click.option("--without", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
 @click.option("--group", metavar="COLUMN", help="Rows with one value of COLUMN (a host) stay on one side of a split.")
 @click.option("--time", metavar="COLUMN", help="Train on the past by COLUMN, and test on the future.")
-@click.option("--miss-cost", type=click.FloatRange(min=0), help="What a missed positive costs; with --alarm-cost.")
-@click.option("--alarm-cost", type=click.FloatRange(min=0), help="What a false alarm costs; both set the threshold.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@click.option("--miss-cost", type=click.FloatRange(min=0), help="The cost of a missed positive; with --alarm-cost.")
+@click.option(
+    "--alarm-cost", type=click.FloatRange(min=0), help="The cost of a false alarm; both costs set the threshold."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The seed of every draw.")
 @json_option
 def fit_command(
     table: Path,
@@ -59,9 +61,9 @@ def fit_command(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Choose a model of TABLE by cross-validation, judge it once on rows kept apart, explain and save it.
+    """Choose a model of TABLE by cross-validation, judge it once on held-out rows, explain and save it.
 
-    The exit code is 1 where the model does not beat the baseline for sure. The model is saved all the same.
+    The exit code is 1 if the model does not surely beat the baseline. The model is saved in either case.
     """
     from groundup.extras import need
 
@@ -95,28 +97,27 @@ def fit_command(
 @tabular_command.command("predict", epilog="Example: groundup tabular predict model new.csv -o answers.csv")
 @MODEL
 @click.argument("table", type=click.Path(path_type=Path), metavar="TABLE.csv")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write here instead of to standard output.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file for the predictions [standard output].")
 def predict_command(model: Path, table: Path, output: Path | None) -> int:
     """Write a CSV with a prediction for each row of TABLE; classes come with their probabilities.
 
-    A column that the model needs and TABLE lacks is an error. Values that training never saw are counted on
-    standard error.
+    A TABLE without a column of the model is an error. Standard error counts values that training never saw.
     """
     from groundup.systems.tabular.saved import load
     from groundup.systems.tabular.table import read_table
 
-    made, _ = load(model)
+    pipeline, _ = load(model)
     cells = read_table(table)
-    lacking = [name for name in made.schema.inputs if name not in cells.names]
+    lacking = [name for name in pipeline.schema.inputs if name not in cells.names]
     if lacking:
-        raise ConfigError(f"{table} must have a column {lacking[0]!r}, which the model looks at. It has: "
+        raise ConfigError(f"{table} must have the column {lacking[0]!r}, which the model uses. Its columns: "
                           f"{', '.join(cells.names)}.")  # fmt: skip
-    answers = made.answers(cells)
-    probabilities = made.probabilities(cells)
-    header = [made.schema.target]
+    answers = pipeline.answers(cells)
+    probabilities = pipeline.probabilities(cells)
+    header = [pipeline.schema.target]
     rows: list[list[Any]] = [[answer] for answer in answers.tolist()]
     if probabilities is not None:
-        header += [f"probability of {name}" for name in made.estimator.classes_]
+        header += [f"probability of {name}" for name in pipeline.estimator.classes_]
         rows = [[*row, *map("{:.6g}".format, line)] for row, line in zip(rows, probabilities, strict=True)]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
@@ -124,10 +125,10 @@ def predict_command(model: Path, table: Path, output: Path | None) -> int:
         try:
             output.write_text(text.getvalue(), encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{output} cannot be written: {error.strerror}. Give another file.") from error
+            raise ConfigError(f"{output} cannot be written: {error.strerror}. Name another file.") from error
     else:
         click.echo(text.getvalue(), nl=False)
-    for sentence in _unseen(made.schema, cells, made.encoder.unknown(cells)):
+    for sentence in _unseen(pipeline.schema, cells, pipeline.encoder.unknown(cells)):
         click.echo(f"groundup: {sentence}", err=True)
     return 0
 
@@ -136,7 +137,7 @@ def predict_command(model: Path, table: Path, output: Path | None) -> int:
 @MODEL
 @json_option
 def show_command(model: Path, as_json: bool) -> int:
-    """Show what is known of a model: its candidates, its score, the columns that it rests on."""
+    """Show a model: its candidates, its score, its most important columns."""
     if as_json:
         print_json(_document(model))
     else:
@@ -155,7 +156,7 @@ def _unseen(schema: Schema, table: Table, unknown: dict[str, int]) -> list[str]:
     from groundup.systems.tabular.table import numbers
 
     sentences = [
-        f"{name!r}: {count} rows have a value that training did not see often." for name, count in unknown.items()
+        f"{name!r}: {count} rows have a value that is rare in the training rows." for name, count in unknown.items()
     ]
     for name in schema.inputs:
         column = schema.columns[name]
@@ -164,7 +165,7 @@ def _unseen(schema: Schema, table: Table, unknown: dict[str, int]) -> list[str]:
             outside = int(((values < column.low) | (values > column.high)).sum())
             if outside:
                 sentences.append(
-                    f"{name!r}: {outside} rows are outside of {column.low:g} to {column.high:g}, where training was."
+                    f"{name!r}: {outside} rows are outside of {column.low:g} to {column.high:g}, the range of training."
                 )
     return sentences
 
@@ -176,7 +177,7 @@ def _print_schema(schema: Schema, rows: int, dropped: int) -> None:
     lost = f" {dropped} rows without a target are left out." if dropped else ""
     out.print(f"\n[bold]{rows} rows.[/] Target: {escape(schema.target)} ({schema.task}).{lost}")
     grid = Grid(box=None, padding=(0, 2))
-    for heading in ("column", "is", "gaps", ""):
+    for heading in ("column", "kind", "gaps", ""):
         grid.add_column(heading, justify="right" if heading == "gaps" else "left")
     for name, column in schema.columns.items():
         note = column.why or (f"{column.low:g} to {column.high:g}" if column.low is not None else "")
@@ -202,22 +203,22 @@ def _print_model(folder: Path) -> None:
         shown = f"[dim]{escape(candidate.failed)}[/]" if failed else f"{candidate.mean:.4g} ± {candidate.error:.2g}"
         grid.add_row("→" if chosen else "", escape(candidate.name), shown)
     out.print(grid)
-    out.print("[dim]The simplest within one standard error of the best is taken.[/]")
+    out.print("[dim]The choice is the simplest model within one standard error of the best.[/]")
     low, high = judged["interval"]
     worst, best = judged["gain"]
     out.print(
-        f"\n[bold]{measure} {judged['test']:.4g}[/] on {judged['n_test']} rows that nothing was fitted to "
+        f"\n[bold]{measure} {judged['test']:.4g}[/] on {judged['n_test']} held-out rows "
         f"(95 %: {low:.4g} to {high:.4g}). The baseline has {judged['baseline']:.4g}."
     )
-    sure = "It beats the baseline" if worst > 0 else "[yellow]It does not beat the baseline for sure[/]"
+    sure = "It beats the baseline" if worst > 0 else "[yellow]It does not surely beat the baseline[/]"
     out.print(f"{sure}: by {worst:.4g} to {best:.4g}.")
     out.print("  ".join(f"{name} {value:.4g}" for name, value in judged["details"].items()))
     if document["threshold"] != 0.5:
-        out.print(f"The second class is said from a probability of {document['threshold']:.3g} on, by the costs.")
-    out.print(f"\n[bold]What it rests on[/]: how much the {measure} gets worse when a column is shuffled.")
+        out.print(f"The costs set the threshold of the second class: a probability of {document['threshold']:.3g}.")
+    out.print(f"\n[bold]Importances[/]: the loss of {measure} after a column is shuffled.")
     grid = Grid(box=None, padding=(0, 2), show_header=False)
     for name, (mean, spread) in list(judged["importances"].items())[:10]:
         grid.add_row(escape(name), f"{mean:.4g} ± {spread:.2g}")
     out.print(grid)
     name = escape(str(folder))
-    out.print(f"\n[dim]{name} holds the model. `groundup tabular predict {name} new.csv` uses it.[/]")
+    out.print(f"\n[dim]The model is in {name}. Use it: `groundup tabular predict {name} new.csv`.[/]")

@@ -1,4 +1,4 @@
-"""The tracks: listed, followed, shown with planned against actual, and reported where nothing can be graded."""
+"""The tracks: listed, followed, shown with planned and actual dates, reported item by item."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def track_command(
 ) -> None:
     """List the tracks, or show the track NAME or one ITEM of it.
 
-    A track is shown with planned against actual dates. With --start, you follow the track.
+    The command shows planned and actual dates. With --start, you follow the track.
     """
     from groundup.course.learner.journal import parse_day
     from groundup.course.material.tracks import load_track
@@ -55,7 +55,9 @@ def track_command(
     course = open_course()
     if start is not None or hours is not None:
         if name is None:
-            raise UsageError("Say which track to follow, for example: groundup track devops --start today --hours 8")
+            raise UsageError(
+                "--start and --hours need a track. For example: groundup track devops --start today --hours 8"
+            )
         suggested = load_track(name).hours_per_week
         course.choose_track(name, parse_day(start or "today"), suggested if hours is None else hours)
     followed = course.track_progress()
@@ -63,7 +65,7 @@ def track_command(
         name = followed.track.name
     if name is None:
         if done or resource or week is not None:
-            raise UsageError("Say which track it belongs to, for example: groundup track devops --done D15")
+            raise UsageError("--done, --read and --week need a track. For example: groundup track devops --done D15")
         list_tracks(followed, course.catalogue, as_json)
         return
     report(course, name, item, done=done, met=met, resource=resource, undo=undo)
@@ -81,11 +83,11 @@ def track_command(
 def report(
     course: Course, name: str, item: str | None, *, done: str | None, met: int | None, resource: str | None, undo: bool
 ) -> None:
-    """Record what the options report."""
+    """Record the reports of the options."""
     if met is not None and item is None:
-        raise UsageError("--met needs the item: groundup track devops D1 --met 2")
+        raise UsageError("--met needs an item. For example: groundup track devops D1 --met 2")
     if undo and done is None and met is None and resource is None:
-        raise UsageError("--undo needs what to take back: --done ITEM, --met N or --read RESOURCE.")
+        raise UsageError("--undo needs the report to take back: --done ITEM, --met N or --read RESOURCE.")
     if done is not None:
         course.report(name, done, done=not undo)
     if met is not None and item is not None:
@@ -95,7 +97,7 @@ def report(
 
 
 def list_tracks(followed: Progress | None, catalogue: Catalogue, as_json: bool) -> None:
-    """Every track, with the one that is followed marked, and how much of each this release can judge."""
+    """Every track, with a mark at the followed one, and the number of items that this release can judge."""
     from groundup.course.material.tracks import load_tracks, provable
 
     tracks = load_tracks().values()
@@ -118,14 +120,14 @@ def list_tracks(followed: Progress | None, catalogue: Catalogue, as_json: bool) 
         sign = "[green]→[/]" if track.name == chosen else " "
         proven = f"{provable(track, catalogue.units)} of {len(track.items)} items can be proven in this release"
         out.print(f"{sign} [bold]{track.name:<18}[/] {escape(track.title)}\n{'':21}[dim]{escape(track.audience)}[/]")
-        out.print(f"{'':21}[dim]{proven}; the others you report[/]")
+        out.print(f"{'':21}[dim]{proven}; you report the others[/]")
     out.print(
         "\n[dim]`groundup track NAME` shows a track; `groundup track NAME --start today --hours 8` follows it.[/]"
     )
 
 
 def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
-    """Planned against actual, item by item, and the goals of a week."""
+    """Planned and actual dates, item by item, and the goals of a week."""
     out = console()
     track, choice = progress.track, progress.choice
     out.print(f"[bold]{escape(track.title)}[/]\n{escape(track.about)}\n")
@@ -133,7 +135,7 @@ def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
     if followed:
         out.print(f"You follow this track {pace}: {where(progress)}.")
     else:
-        out.print(f"You do not follow this track. {pace.capitalize()}, its plan would be:")
+        out.print(f"You do not follow this track. Its plan {pace} would be:")
     out.print(
         f"{progress.finished} of {len(progress.items)} items; "
         f"{len(progress.resources_done)} of {len(track.all_resources)} resources."
@@ -152,7 +154,7 @@ def show_track(progress: Progress, *, followed: bool, week: int | None) -> None:
 
 
 def where(progress: Progress) -> str:
-    """The week, and how far ahead or behind."""
+    """The week, and the days ahead of the plan or behind it."""
     days = round(progress.days_ahead)
     lead = "on time" if days == 0 else f"{abs(days)} {'day' if abs(days) == 1 else 'days'} "
     lead += "" if days == 0 else ("ahead" if days > 0 else "behind")
@@ -162,16 +164,16 @@ def where(progress: Progress) -> str:
 
 
 def show_goals(goals: WeekGoals, track: str) -> None:
-    """What a week asks for, and how each of it is done."""
+    """The goals of a week, each with its command."""
     out = console()
     out.print(f"\n[bold]Goals of week {goals.number}[/] [dim]{goals.start} – {goals.end}[/]")
-    for label, entries in (("finish", goals.finish), ("go on with", goals.work_on)):
+    for label, entries in (("finish", goals.finish), ("continue", goals.work_on)):
         for entry in entries:
             out.print(f"  {SIGNS[entry.status]} {label} {entry.item.id}, {escape(entry.item.title)}")
     if goals.units:
         out.print(f"  units to pass: {', '.join(goals.units)}")
     for entry in goals.to_report:
-        out.print(f"  to report, for want of a unit: `groundup track {track} --done {entry.item.id}`")
+        out.print(f"  to report, without a unit: `groundup track {track} --done {entry.item.id}`")
     for entry in goals.criteria:
         count = f"{entry.open_criteria} success {'criterion' if entry.open_criteria == 1 else 'criteria'}"
         out.print(f"  {count} of {entry.item.id} to report: `groundup track {track} {entry.item.id} --met N`")
@@ -188,7 +190,7 @@ def line(entry: ItemProgress) -> str:
 
 
 def unit_names(entry: ItemProgress) -> Iterator[str]:
-    """The units of an item: passed in green, in brackets what is not in this release."""
+    """The units of an item: passed ones in green, planned ones in brackets."""
     yield from (f"[green]{unit}[/]" for unit in entry.passed)
     yield from entry.missing
     yield from (f"[dim]({unit})[/]" for unit in entry.unreleased)
@@ -213,9 +215,9 @@ def show_item(progress: Progress, item_id: str, catalogue: Catalogue, as_json: b
         if names:
             out.print(f"Units {label}: {', '.join(names)}")
     if entry.reopened:
-        out.print(f"[yellow]You reported it on {entry.reported}. Its units are here now, so it is open again.[/]")
+        out.print(f"[yellow]You reported it on {entry.reported}. Its units have come since, so it is open again.[/]")
     elif entry.reportable and not entry.reported:
-        out.print(f"[dim]No unit of this release can judge the rest: --done {item.id} reports it.[/]")
+        out.print(f"[dim]No unit of this release can judge the rest. Report it: --done {item.id}.[/]")
     for system in map(catalogue.system, item.systems):
         out.print(f"System: {system.title} ({system.see or 'not in this release'})")
     for part in item.parts:
@@ -256,7 +258,7 @@ def resource_line(resource: Resource, *, done: bool) -> str:
 
 
 def track_json(progress: Progress, *, followed: bool) -> dict[str, Any]:
-    """Planned against actual as a JSON document."""
+    """Planned and actual dates as a JSON document."""
     return {
         **progress.choice.to_json(),
         "followed": followed,
@@ -294,7 +296,7 @@ def entry_json(entry: ItemProgress) -> dict[str, Any]:
 
 
 def item_json(entry: ItemProgress) -> dict[str, Any]:
-    """What an item asks for."""
+    """The contents of an item, as a JSON object."""
     item = entry.item
     return {
         "about": item.about,

@@ -22,9 +22,9 @@ from groundup.course.learner.ledger import Event, Ledger
 from groundup.course.learner.progress import UnitState, next_up, unit_states
 from groundup.course.learner.workspace import Workspace
 from groundup.course.material.catalogue import Catalogue, Entry
-from groundup.course.material.source import body_code, is_stub, main_function, parse
+from groundup.course.material.source import body_code, code_of, has_kernels, is_stub, main_function, parse
 from groundup.course.material.unit import Unit
-from groundup.course.verdict import Outcome, Verdict, sha256_text
+from groundup.course.verdict import Compiled, Outcome, Verdict, sha256_text
 from groundup.errors import UnknownName, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -196,9 +196,9 @@ class Course:
         text = text.strip("\n") + "\n"
         path, before = self.workspace.exercise(unit.id), self.workspace.read_exercise(unit.id)
         if before is not None and before.strip() == text.strip():
-            return f"{path} is like this already."
+            return f"{path} holds this text already."
         if before is not None and text.strip() == write_exercise(unit).strip():
-            return f"{path} is left as it is: nothing is written in this cell yet."
+            return f"{path} is unchanged: this cell holds no code of yours yet."
         self.workspace.create()
         backup = self.workspace.back_up(unit.id)
         self.workspace.write_exercise(unit.id, text)
@@ -227,7 +227,7 @@ class Course:
         source = self.workspace.read_exercise(unit.id)
         if source is None:
             raise UsageError(
-                f"There is nothing to check: {self.workspace.exercise(unit.id)} does not exist. "
+                f"{self.workspace.exercise(unit.id)} does not exist, so there is no code to check. "
                 f"`groundup start {unit.id}` writes it."
             )
         overlay = self.mine(without=unit.id) if mine else {}
@@ -239,6 +239,37 @@ class Course:
         if verdict.passed:
             self._commit(f"Pass {unit.id}", [self.workspace.exercise(unit.id)])
         return verdict
+
+    def compile(self, name: str) -> Compiled | None:
+        """Compile the kernels of a unit that has passed, and put them to its checks; once for each code.
+
+        The unit stays passed whatever comes of it: what Numba can compile depends on its release, and a tick stands for
+        the checks that the learner was shown. What came of it is recorded, and shown beside the tick.
+
+        Returns:
+            What came of it; None where the learner's file has no kernels, or is not the one that passed.
+        """
+        unit = self.catalogue.unit(name)
+        source = self.workspace.read_exercise(unit.id)
+        if source is None or not self.has_kernels(unit.id):
+            return None
+        if (known := self.compiled(unit.id)) is not None:
+            return known
+        compiled = self.grader.compile(unit, source)
+        self.ledger.append("compiled", unit.id, dataclasses.asdict(compiled))
+        return compiled
+
+    def has_kernels(self, unit_id: str) -> bool:
+        """Whether the learner's file of a unit has passed as it is now, and imports Numba."""
+        source = self.workspace.read_exercise(unit_id)
+        return source is not None and has_kernels(source) and self.states()[unit_id].status == "passed"
+
+    def compiled(self, unit_id: str) -> Compiled | None:
+        """What came of the kernels that are in the learner's file now; None where they were not compiled yet."""
+        source = self.workspace.read_exercise(unit_id)
+        events = self.ledger.events(kinds=["compiled"], unit=unit_id) if source is not None else []
+        known = [Compiled(**event.payload) for event in events]
+        return next((one for one in reversed(known) if one.code_sha256 == sha256_text(code_of(source or ""))), None)
 
     def mine(self, *, without: str = "") -> dict[str, str]:
         """The learner's sources of every unit whose evidence is current, by unit."""
@@ -315,7 +346,8 @@ class Course:
         if mine and source is None:
             raise UsageError(f"You have no file for {unit.id} yet. `groundup start {unit.name}` writes it.")
         looked = bool(self.ledger.events(kinds=["solution"], unit=unit.id))
-        return notebook(unit, source, reveal=looked or self.has_passed(unit.id))
+        known = looked or self.has_passed(unit.id)
+        return notebook(unit, source, reveal=known, stands_on=self.catalogue.stands_on(unit.id))
 
     # Labs and figures
 
@@ -339,7 +371,7 @@ class Course:
 
         unit = self.catalogue.unit(name)
         if not unit.labs:
-            raise UsageError(f"The unit {unit.id} has no lab.")
+            raise UsageError(f"The unit {unit.id} has no lab. Choose another unit.")
         chosen = unit.lab(lab).name if lab else unit.labs[0].name
         self.workspace.create()
         report = run_lab(
@@ -388,7 +420,7 @@ class Course:
         source = self.ledger.source(event.code_sha256)
         if source is None or event.unit not in self.catalogue.units:
             missing = "its source" if source is None else f"the unit {event.unit}"
-            return Replayed(event, then, None, (f"{missing} is not there any more",), False)
+            return Replayed(event, then, None, (f"{missing} is missing now",), False)
         unit = self.catalogue.units[event.unit]
         mine = self.mine() if then.mine else {}
         overlay = {unit_id: text for unit_id, text in mine.items() if unit_id in then.mine}

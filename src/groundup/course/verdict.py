@@ -11,6 +11,8 @@ from groundup.errors import WorkspaceError
 
 Outcome = Literal["passed", "failed", "not_attempted", "timeout", "crashed", "refused"]
 CheckOutcome = Literal["passed", "failed", "not_attempted", "not_run"]
+STAYS_PASSED = "The unit stays passed: its checks run kernels as Python. Labs and systems compile them and would stop."
+
 
 EXIT_CODES: dict[Outcome, int] = {
     "passed": 0,
@@ -87,9 +89,31 @@ class Verdict:
             return cls(**fields)
         except (TypeError, ValueError) as error:
             raise WorkspaceError(
-                f"A row of the ledger holds no verdict ({error}). `groundup replay` says which one, and a copy of the "
-                "ledger from git or from a backup does without it."
+                f"A row of the ledger holds no verdict ({error}). `groundup replay` names it. Restore the ledger "
+                "from git or from a backup."
             ) from error
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of a submission's kernels, compiled by Numba, under the checks that they had passed uncompiled.
+
+    Attributes:
+        ok: whether every check passed again.
+        message: what was in the way, in one line: the kernel and Numba's reason, or the check that now fails.
+        code_sha256: the hash of what the submission does; layout, comments and docstrings change nothing of it.
+    """
+
+    ok: bool
+    message: str
+    code_sha256: str
+
+    @property
+    def words(self) -> str:
+        """What the learner is told."""
+        if self.ok:
+            return "Compiled by Numba, your code passes the same checks."
+        return f"{self.message} {STAYS_PASSED}"
 
 
 def sha256_text(text: str) -> str:

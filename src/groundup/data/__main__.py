@@ -7,12 +7,18 @@ from groundup.data.registry import REGISTRY, Entry
 HEAD = """\
 # Data
 
-`groundup.data.load(NAME)` fetches a dataset once, holds it against its checksum and keeps it in the cache. Where it can
-be had from nowhere, `load` generates the stand-in, and every result made of it says so. `GROUNDUP_DATA_MIRROR=FOLDER`
-names a folder that holds the files already; `GROUNDUP_OFFLINE=1` forbids fetching. A column that a dataset lacks is
-refused with the names of those it has. `python -m groundup.data` prints this page.
+`groundup.data.load(NAME)` fetches a dataset once, verifies its checksum and keeps it in the cache. If no source has the
+file, `load` generates the stand-in, and every result computed from a stand-in is labelled.
 
-| name | what it is | kB | licence | stand-in | source |
+| variable | effect |
+|---|---|
+| `GROUNDUP_CACHE=FOLDER` | keeps downloads in FOLDER |
+| `GROUNDUP_DATA_MIRROR=FOLDER` | reads files from FOLDER, which is laid out as the cache |
+| `GROUNDUP_OFFLINE=1` | forbids fetching |
+
+The error for an unknown column names the nearest columns. `python -m groundup.data` prints this page.
+
+| name | contents | kB | licence | stand-in | source |
 |---|---|--:|---|---|---|
 """
 

@@ -16,7 +16,7 @@ Source = Literal["cache", "mirror", "download", "generated"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a dataset came from; it goes wherever a number computed from the dataset goes.
+    """The origin of a dataset; it accompanies every number computed from the dataset.
 
     Attributes:
         name: the dataset's name in the registry.
@@ -38,7 +38,7 @@ class Provenance:
 
     @property
     def label(self) -> str:
-        """What is printed beside every number computed from the data."""
+        """The words printed beside every number computed from the data."""
         if self.stand_in:
             return f"STAND-IN: generated, not the real data ({self.note})"
         if self.source == "generated":
@@ -76,7 +76,8 @@ class Dataset:
 
     def __getitem__(self, column: str) -> np.ndarray:
         if column not in self.columns:
-            raise UnknownName(f"column in '{self.provenance.name}'", column, self.columns, see="docs/data.md")
+            name = self.provenance.name
+            raise UnknownName(f"column in '{name}'", column, self.columns, see=f"load('{name}').columns")
         return self.columns[column]
 
     def __contains__(self, column: object) -> bool:
@@ -90,7 +91,7 @@ class Dataset:
         return len(next(iter(self.columns.values()))) if self.columns else len(self.text)
 
     def missing(self, column: str) -> np.ndarray:
-        """Where a column has no value: NaN in a numeric column, the empty string in a text column.
+        """A mask of missing values: NaN in a numeric column, the empty string in a text column.
 
         Returns:
             A bool array of the column's shape.

@@ -20,18 +20,18 @@ from groundup.data.registry import Entry
 from groundup.errors import DataUnavailable
 
 CONNECT_SECONDS = 3.0
-"""How long to wait for a server before the machine counts as offline."""
+"""The wait for a server; after it, the machine counts as offline."""
 READ_SECONDS = 15.0
-"""How long a download may stand still."""
+"""The longest pause of a download."""
 
 
 class DataWarning(UserWarning):
-    """A copy of a dataset was passed over because it is not what it should be."""
+    """A copy of a dataset was skipped because its checksum is wrong."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file with the right checksum, where it was, its checksum, and what was passed over on the way."""
+    """A file with the right checksum, its source, and notes on copies skipped on the way."""
 
     path: Path
     source: Source
@@ -41,16 +41,16 @@ class Found:
 
 @dataclass(frozen=True)
 class NotFound:
-    """Why there is no file."""
+    """The reason why no source has the file."""
 
     reason: str
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `GROUNDUP_CACHE`, or the user's cache folder."""
-    given = os.environ.get("GROUNDUP_CACHE")
-    if given:
-        return Path(given).expanduser()
+    """The folder of downloads: `GROUNDUP_CACHE`, or the user's cache folder."""
+    folder = os.environ.get("GROUNDUP_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     import pooch
 
     return Path(pooch.os_cache("groundup"))
@@ -61,8 +61,8 @@ def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None =
 
     Args:
         entry: the dataset.
-        download: puts the file into the cache and returns None, or why it could not; from the entry's address unless
-            given.
+        download: puts the file into the cache and returns None, or the reason why it failed. By default it fetches the
+            entry's address.
 
     Raises:
         DataUnavailable: a download arrived with the wrong checksum, or the cache cannot be written.
@@ -72,7 +72,7 @@ def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None =
     if cached.is_file():
         if sha256_of(cached) == entry.sha256:
             return Found(cached, "cache", entry.sha256)
-        notes.append(_passed_over(entry, f"the cached file {cached} is damaged and was removed"))
+        notes.append(_skipped(entry, f"the cached file {cached} is damaged and was removed"))
         cached.unlink(missing_ok=True)
     mirror = os.environ.get("GROUNDUP_DATA_MIRROR")
     if mirror:
@@ -82,7 +82,7 @@ def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None =
         elif sha256_of(mirrored) == entry.sha256:
             return Found(mirrored, "mirror", entry.sha256, "; ".join(notes))
         else:
-            notes.append(_passed_over(entry, f"the mirror's {mirrored} has the wrong checksum and was skipped"))
+            notes.append(_skipped(entry, f"the mirror's {mirrored} has the wrong checksum and was skipped"))
     sample = _sample(entry, mirror)
     if sample is not None:
         return sample
@@ -93,7 +93,7 @@ def find(entry: Entry, *, download: Callable[[Entry, Path], str | None] | None =
 
 
 def _sample(entry: Entry, mirror: str | None) -> Found | None:
-    """The smaller file that holds part of the data, where there is one: in the cache, then in the mirror."""
+    """The smaller file with part of the data, if the entry has one: from the cache, then from the mirror."""
     folders: list[tuple[Path, Source]] = [(cache_folder(), "cache")]
     if mirror:
         folders.append((Path(mirror).expanduser(), "mirror"))
@@ -112,13 +112,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _passed_over(entry: Entry, what: str) -> str:
+def _skipped(entry: Entry, what: str) -> str:
     warnings.warn(f"Data '{entry.name}': {what}; expected SHA-256 {entry.sha256}.", DataWarning, stacklevel=4)
     return what
 
 
 def _download(entry: Entry, target: Path) -> str | None:
-    """Download to `target`; None when it is there, otherwise why it could not be had."""
+    """Download to `target`; None on success, otherwise the reason of the failure."""
     if not entry.url:
         return "it has no address of its own, only a mirror has it"
     if not _reachable(entry.url):
@@ -144,10 +144,10 @@ def _download(entry: Entry, target: Path) -> str | None:
         return f"the download of {entry.url} broke off ({type(error).__name__})"
     except ValueError as error:
         raise DataUnavailable(
-            f"Data '{entry.name}': what {entry.url} sent does not have the SHA-256 {entry.sha256}, "
-            "so it was thrown away. A proxy or a login page may have answered instead: try again on another network, "
+            f"Data '{entry.name}': the file from {entry.url} does not have the SHA-256 {entry.sha256}, "
+            "so it was discarded. A proxy or a login page may have answered instead: try again on another network, "
             f"set GROUNDUP_DATA_MIRROR to a folder that holds {entry.file}, "
-            "or set GROUNDUP_OFFLINE=1 to go on with a labelled stand-in."
+            "or set GROUNDUP_OFFLINE=1 to continue with a labelled stand-in."
         ) from error
     except OSError as error:
         raise DataUnavailable(

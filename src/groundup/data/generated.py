@@ -6,7 +6,9 @@ computed from it says nothing about the real data, and is labelled.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +28,9 @@ def moons(rows: int = 1000, noise: float = 0.2, seed: int = 0) -> Columns:
         `x` and `y`, the coordinates, and `label`, 0 for the upper and 1 for the lower moon.
     """
     if rows < 2:
-        raise UsageError(f"moons: rows must be at least 2, not {rows}.")
+        raise UsageError(f"load('moons'): rows must be at least 2, one for each half circle, not {rows}.")
     if noise < 0:
-        raise UsageError(f"moons: noise must not be negative, not {noise}.")
+        raise UsageError(f"load('moons'): noise must not be negative, not {noise}. Choose 0 for none.")
     rng = np.random.default_rng(seed)
     upper = np.linspace(0, np.pi, rows // 2)
     lower = np.linspace(0, np.pi, rows - rows // 2)
@@ -242,12 +244,12 @@ def chunking_text(corpus: str) -> str:
 
 def chunking_questions() -> Columns:
     """For every fact of every text, what was done; the answer is the sentence of the fact."""
-    found = [(corpus, match) for corpus in CHUNKING_TEXTS for match in _FACT.finditer(chunking_text(corpus))]
+    facts = [(corpus, match) for corpus in CHUNKING_TEXTS for match in _FACT.finditer(chunking_text(corpus))]
     return {
-        "question": np.array([f"What did the {fact[1]} of {fact[2]} do?" for _, fact in found]),
-        "corpus": np.array([corpus for corpus, _ in found]),
-        "start": np.array([fact.start() for _, fact in found]),
-        "end": np.array([fact.end() for _, fact in found]),
+        "question": np.array([f"What did the {fact[1]} of {fact[2]} do?" for _, fact in facts]),
+        "corpus": np.array([corpus for corpus, _ in facts]),
+        "start": np.array([fact.start() for _, fact in facts]),
+        "end": np.array([fact.end() for _, fact in facts]),
     }
 
 
@@ -378,13 +380,13 @@ def _test_collection(documents: int, questions: int, seed: int, topics: int = 40
         from_topic = rng.random(length) < 0.2
         drawn = np.where(from_topic, rng.choice(own[topic, :40], length), rng.choice(words, length))
         texts.append(" ".join([*drawn, *rng.choice(own[topic, 40:].reshape(4, 5)[aspect], 2, replace=False)]))
-    asked = rng.choice(about, questions)
+    targets = rng.choice(about, questions)
     queries = []
-    for one in asked:
-        topic_words, aspect_words = own[one // 4, :40], own[one // 4, 40:].reshape(4, 5)[one % 4]
+    for target in targets:
+        topic_words, aspect_words = own[target // 4, :40], own[target // 4, 40:].reshape(4, 5)[target % 4]
         drawn = [*rng.choice(topic_words, 3), *rng.choice(aspect_words, 1), *rng.choice(words, 3)]
         queries.append(" ".join(drawn))
-    by_query, by_document = np.nonzero(asked[:, None] == about)
+    by_query, by_document = np.nonzero(targets[:, None] == about)
     return {
         "text": np.array(texts),
         "query": np.array(queries),
@@ -406,7 +408,7 @@ def squad2() -> Columns:
     texts, questions, paragraphs, answers = [], [], [], []
     for row in range(300):
         of_sentence = rng.choice(words, (5, 12), replace=False)
-        texts.append(" ".join(" ".join(said).capitalize() + "." for said in of_sentence))
+        texts.append(" ".join(" ".join(sentence).capitalize() + "." for sentence in of_sentence))
         for number in range(4):
             about = int(rng.integers(5))
             places = rng.choice(12, 4, replace=False)
@@ -460,6 +462,80 @@ def bitext_support() -> Columns:
     }
 
 
+TAU_PRODUCTS = {
+    "T-Shirt": {"color": "blue red black".split(), "size": "S M L".split()},
+    "Water Bottle": {"capacity": "500ml 750ml 1000ml".split(), "material": ["glass", "stainless steel"]},
+    "Desk Lamp": {"color": "black silver".split(), "brightness": "low medium high".split()},
+    "Backpack": {"color": "green grey navy".split(), "size": "small large".split()},
+    "Headphones": {"type": "in-ear on-ear over-ear".split(), "connectivity": "wired wireless".split()},
+    "Bookshelf": {"material": "wood glass".split(), "height": ["3 ft", "4 ft", "5 ft"]},
+    "Wall Clock": {"type": "analog digital".split(), "diameter": ["8 inches", "10 inches", "14 inches"]},
+    "Yoga Mat": {"thickness": "4mm 6mm".split(), "color": "pink blue purple".split()},
+}
+
+
+def tau(name: str) -> str:
+    """The orders, products or users of a small shop, as τ-bench's JSON."""
+    from itertools import product
+
+    rng = np.random.default_rng(50)
+    products: dict[str, Any] = {}
+    for number, (title, options) in enumerate(TAU_PRODUCTS.items()):
+        base, variants = 20.0 + 40 * number, {}
+        for place, values in enumerate(list(product(*options.values()))[:8]):
+            item = f"{1_000_000_000 + 1000 * number + place}"
+            variants[item] = {
+                "item_id": item, "options": dict(zip(options, values, strict=True)), "available": place != 5,
+                "price": round(base + float(rng.integers(0, 1500)) / 100, 2),
+            }  # fmt: skip
+        id = f"{9_000_000_000 + number}"
+        products[id] = {"name": title, "product_id": id, "variants": variants}
+    users: dict[str, Any] = {}
+    orders: dict[str, Any] = {}
+    for number in range(60):
+        first = "Ada Ben Chloe Dev Elif Finn Grace Hugo".split()[number % 8]
+        last = "Okafor Lindgren Moreau Tanaka Silva".split()[number // 8 % 5]
+        id = f"{first}_{last}_{4000 + number}".lower()
+        address = {
+            "address1": f"{100 + number} Cedar Street", "address2": f"Suite {200 + number}", "city": "Austin",
+            "country": "USA", "state": "TX", "zip": f"{78_000 + number}",
+        }  # fmt: skip
+        paid: list[dict[str, Any]] = [
+            {"source": "gift_card", "balance": int(rng.integers(10, 400)), "id": f"gift_card_{1_000_000 + number}"},
+            {"source": "credit_card", "brand": "visa", "last_four": f"{1000 + number}",
+             "id": f"credit_card_{2_000_000 + number}"},
+            {"source": "paypal", "id": f"paypal_{3_000_000 + number}"},
+        ]  # fmt: skip
+        paid = paid[: 2 + number % 2]
+        own = [f"#W{7_000_000 + 2 * number + place}" for place in range(2)]
+        for order in own:
+            chosen = rng.permutation(len(products))[: int(rng.integers(1, 4))]
+            items = []
+            for title in (list(products.values())[int(place)] for place in chosen):
+                variant = list(title["variants"].values())[int(rng.integers(len(title["variants"])))]
+                items.append(
+                    {"name": title["name"], "product_id": title["product_id"], "item_id": variant["item_id"],
+                     "price": variant["price"], "options": variant["options"]}
+                )  # fmt: skip
+            total = round(sum(item["price"] for item in items), 2)
+            status = str(rng.choice(["pending", "delivered", "processed", "cancelled"], p=[0.42, 0.38, 0.1, 0.1]))
+            kinds = ["payment", "refund"] if status == "cancelled" else ["payment"]
+            method = paid[1]["id"]
+            orders[order] = {
+                "order_id": order, "user_id": id, "address": address, "items": items, "fulfillments": [],
+                "status": status,
+                "payment_history": [
+                    {"transaction_type": kind, "amount": total, "payment_method_id": method} for kind in kinds
+                ],
+            }  # fmt: skip
+        users[id] = {
+            "name": {"first_name": first, "last_name": last}, "address": address,
+            "email": f"{first}.{last}{4000 + number}@example.com".lower(),
+            "payment_methods": {method["id"]: method for method in paid}, "orders": own,
+        }  # fmt: skip
+    return json.dumps({"orders": orders, "products": products, "users": users}[name], indent=1)
+
+
 def bipia_attacks() -> Columns:
     """Forty instructions for each of fifteen categories, in random words."""
     rng = np.random.default_rng(15)
@@ -498,6 +574,25 @@ def instructions() -> Columns:
     return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
+TLDR_VERBS = "copy move list print count sort merge split compress encrypt delete rename watch compare".split()
+TLDR_THINGS = "files folders lines words archives images users processes packages keys".split()
+
+
+def tldr_pages() -> Columns:
+    """Pages of a verb and a thing each: what the command is for, and its use with three options."""
+    rng = np.random.default_rng(2013)
+    pairs = [(verb, thing) for verb in TLDR_VERBS for thing in TLDR_THINGS]
+    pages: list[tuple[str, str]] = []
+    for number in range(600):
+        verb, thing = pairs[number % len(pairs)]
+        name = f"{verb[:3]}{thing[:2]}{number // len(pairs) or ''}"
+        lines = [f"# {name}", f"> {verb.capitalize()} {thing}.\n> More information: <https://example.org/{name}>."]
+        for option in sorted(rng.permutation("all quiet recursive size reverse".split())[:3]):
+            lines += [f"- {verb.capitalize()} {thing}, {option}:", f"`{name} --{option} {{{{path/to/{thing}}}}}`"]
+        pages.append((name, "\n\n".join(lines) + "\n"))
+    return {"command": np.array([name for name, _ in pages]), "text": np.array([text for _, text in pages])}
+
+
 PRAISE = (
     "wonderful brilliant moving charming superb delightful excellent gorgeous touching hilarious clever "
     "masterful inspired marvelous stunning captivating enjoyable fantastic terrific beautiful witty magnificent "
@@ -533,3 +628,63 @@ def sst2() -> Columns:
         for praised in positive
     ]
     return {"sentence": np.array(sentences), "positive": positive.astype(int)}
+
+
+def phishing_screens(fake: bool) -> Columns:
+    """A bar above a form, in noise; a fake one has loud colours."""
+    rng = np.random.default_rng(64 + fake)
+    pixels = rng.normal(225, 12, (600, 64, 64, 3))
+    for row in range(600):
+        height, left = int(rng.integers(5, 12)), int(rng.integers(8, 30))
+        pixels[row, :height] = rng.integers(120, 256, 3) if fake else rng.integers(0, 120, 3)
+        pixels[row, 24:48, left : left + 26] = (250, 250, 250)
+        pixels[row, 40:45, left + 3 : left + 23] = rng.integers(100, 256, 3) if fake else rng.integers(0, 100, 3)
+    return {
+        "pixels": np.clip(pixels, 0, 255).astype(np.uint8),
+        "brand": np.array([f"brand{row % 20}" for row in range(600)]),
+        "width": rng.integers(800, 1600, 600),
+        "height": rng.integers(600, 1200, 600),
+    }
+
+
+def _hosts(count: int, seed: int, phishing: bool) -> list[str]:
+    """Made-up host names; those of phishing have hyphens, figures, and words that ask for a password."""
+    rng = np.random.default_rng(seed)
+    asks, ends = ("login", "secure", "verify", "account"), ("top", "cfd", "com")
+    hosts = []
+    for number in range(count):
+        first, second = rng.choice(WORDS, 2)
+        ask, end = asks[rng.integers(4)], ends[rng.integers(3)]
+        hosts.append(
+            f"{first}-{ask}{rng.integers(10, 99)}-{number}.{end}" if phishing else f"{first}{second}{number}.org"
+        )
+    return hosts
+
+
+def phishing_urls() -> Columns:
+    """URLs of made-up names, nine in ten phishing."""
+    phishing = np.arange(2000) % 10 > 0
+    bad, good = _hosts(2000, 1, True), _hosts(2000, 2, False)
+    urls = [f"https://{bad[i]}/sign-in" if phishing[i] else f"https://www.{good[i]}" for i in range(2000)]
+    return {"url": np.array(urls), "phishing": phishing}
+
+
+def phishing_urls_jpcert() -> Columns:
+    """URLs of made-up names."""
+    return {"url": np.array([f"https://{host}/jp" for host in _hosts(1000, 3, True)])}
+
+
+def popular_hosts() -> Columns:
+    """Made-up names."""
+    return {"host": np.array(_hosts(2000, 4, False))}
+
+
+def hdfs_sessions() -> Columns:
+    """Sessions of open, write, check and close; an anomaly breaks off after the first write, in an error."""
+    rng = np.random.default_rng(5)
+    anomaly = rng.random(2000) < 0.05
+    sessions = []
+    for bad in anomaly:
+        writes = ["writing <*>"] * int(rng.integers(1, 4))
+        sessions.append(["opening <*>", *writes, *(["error on <*>"] if bad else ["checked <*>", "closing <*>"])])
+    return {"templates": np.array(["\n".join(lines) for lines in sessions]), "anomaly": anomaly}

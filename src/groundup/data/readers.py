@@ -9,6 +9,7 @@ import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -373,6 +374,129 @@ def instructions(path: Path) -> Columns:
     """`instruction`, `input` (often empty), `output`, and `chosen` and `rejected`: the answer in two tones."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {name: np.array([row[name] for row in rows]) for name in INSTRUCTIONS}
+
+
+SCREEN = 64
+"""Pixels along each side of a reduced screenshot."""
+
+
+def screen(image: Any) -> np.ndarray:
+    """A screenshot (a PIL image) as (64, 64, 3), uint8: the part that a window shows, 4 wide and 3 high, reduced.
+
+    The rest of a long page is cut off, so that how high a file is does not tell how it was captured.
+    """
+    from PIL import Image
+
+    window = image.convert("RGB").crop((0, 0, image.width, min(image.height, max(1, image.width * 3 // 4))))
+    return np.asarray(window.resize((SCREEN, SCREEN), Image.Resampling.BOX))
+
+
+def phishing_screens(path: Path) -> Columns:
+    """`pixels` of shape (n, 64, 64, 3), uint8, the `brand`, and the `width` and `height` of the file."""
+    import io
+    import zipfile
+
+    from PIL import Image
+
+    rows = []
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            if name.endswith((".png", ".jpg")):
+                image = Image.open(io.BytesIO(archive.read(name)))
+                rows.append((screen(image), _brand(name), image.width, image.height))
+    pixels, brands, widths, heights = zip(*rows, strict=True)
+    return {
+        "pixels": np.stack(pixels),
+        "brand": np.array(brands),
+        "width": np.array(widths),
+        "height": np.array(heights),
+    }
+
+
+def _brand(name: str) -> str:
+    """The brand of a file such as Real/Axis-Bank-Login.png or Fake/Axis2.png: both are `axis`."""
+    words = re.sub(r"\d+$", "", name.split("/")[-1].rsplit(".", 1)[0]).lower().strip("-_ ")
+    words = "-".join(word for word in re.split(r"[-_ ]+", words) if word not in ("login", "home", "page"))
+    if words.startswith("state-bank-of-india"):
+        return "sbi"
+    generic = ("bank", "central", "federal", "indian", "punjab", "union", "income")  # of several, or no name by itself
+    return words if words.split("-")[0] in generic else words.split("-")[0]
+
+
+def phishing_urls(path: Path) -> Columns:
+    """`url` and `phishing`, a bool. The file's other columns are left out: see docs/sentinel.md."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return {"url": np.array([r["url"] for r in rows]), "phishing": np.array([r["label"] == "0" for r in rows])}
+
+
+def phishing_urls_jpcert(path: Path) -> Columns:
+    """`url`."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {"url": np.array([row["URL"] for row in csv.DictReader(file)])}
+
+
+def popular_hosts(path: Path) -> Columns:
+    """`host`."""
+    return {"host": np.array(json.loads(path.read_text(encoding="utf-8"))["list"])}
+
+
+def hdfs_sessions(path: Path) -> Columns:
+    """`templates`, of the lines in their order, each on a line of its own, and `anomaly`, a bool."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return {
+        "templates": np.array(["\n".join(row["templates"]) for row in rows]),
+        "anomaly": np.array([bool(row["label"]) for row in rows]),
+    }
+
+
+def attack_techniques(path: Path) -> Columns:
+    """`id`, `name`, `text`, `tactics` (joined by commas) and `url` of each technique that is in force."""
+    rows = []
+    for value in json.loads(path.read_text(encoding="utf-8"))["values"]:
+        meta, text = value["meta"], value.get("description", "")
+        chains = [entry.split(":")[-1] for entry in meta.get("kill_chain", ()) if entry.startswith("attack")]
+        if chains and not value.get("revoked") and "deprecated" not in text[:80]:
+            id = meta["external_id"]
+            name = value["value"].removesuffix(f" - {id}")
+            url = f"https://attack.mitre.org/techniques/{id.replace('.', '/')}"
+            rows.append((id, name, text, ", ".join(dict.fromkeys(chains)), url))
+    return _named(rows, "id", "name", "text", "tactics", "url")
+
+
+def known_exploited(path: Path) -> Columns:
+    """`cve`, `name`, `vendor`, `product`, `text`, `action`, the day `added`, and `ransomware`: Known or Unknown."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["vulnerabilities"]
+    names = {
+        "cve": "cveID", "name": "vulnerabilityName", "vendor": "vendorProject", "product": "product",
+        "text": "shortDescription", "action": "requiredAction", "added": "dateAdded",
+        "ransomware": "knownRansomwareCampaignUse",
+    }  # fmt: skip
+    return {name: np.array([row[field] for row in rows]) for name, field in names.items()}
+
+
+def exploited_techniques(path: Path) -> Columns:
+    """`cve`, the `technique` that it is used with, and the `kind`: how it is exploited, or what comes of it."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["mapping_objects"]
+    pairs = [
+        (row["capability_id"], row["attack_object_id"], row["mapping_type"]) for row in rows if row["attack_object_id"]
+    ]
+    return _named(pairs, "cve", "technique", "kind")
+
+
+def _named(rows: list[tuple[str, ...]], *names: str) -> Columns:
+    return {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def tldr_pages(path: Path) -> Columns:
+    """`command`, the page's title, and `text`, the page in Markdown; a title may stand on several systems' pages."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in file]
+    return {
+        "command": np.array([text.partition("\n")[0].removeprefix("# ") for text in texts]),
+        "text": np.array(texts),
+    }
 
 
 def text(path: Path) -> str:

@@ -13,17 +13,17 @@ class Entry:
     """One dataset.
 
     Attributes:
-        name: what `load` is called with.
+        name: the argument of `load`.
         what: one sentence.
         licence: as far as the source states one.
-        citation: whom to cite.
+        citation: the work to cite.
         file: path in the cache and in the mirror folder; empty for data that is synthetic by definition.
         url: the canonical address; empty where the file was made of others, and only a mirror has it.
         sha256: SHA-256 of the file.
         size: bytes of the file.
-        stand_in: what is generated in its place when it can be had from nowhere.
-        sample: path in the cache and in the mirror folder of a smaller file with part of the data, which is read where
-            the whole is not there yet.
+        stand_in: the data generated in its place when no source has the file; empty where nothing may stand in.
+        sample: path, in the cache and in the mirror folder, of a smaller file with part of the data. It is read while
+            the whole is missing.
         sample_sha256: its SHA-256.
     """
 
@@ -49,6 +49,31 @@ def _github(repository: str, commit: str, path: str) -> str:
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 
 
+_TAU = "sierra-research/tau-bench"
+_TAU_COMMIT = "59a200c6d575d595120f1cb70fea53cef0632f6b"
+_TAU_FILES = (
+    (
+        "orders",
+        "1,000 orders of a made-up shop, as JSON: items, address, status and payments.",
+        "2598a12586d28f2d6bd16bc86f4c800029b6af18e0abb5c475ef5c869c11ced1",
+        1_810_945,
+        "120 orders of made-up people, in the same layout.",
+    ),
+    (
+        "products",
+        "50 types of product of a made-up shop with 591 variants, as JSON: options, price, whether there are any left.",
+        "a9eabcc1a9742c5f5288c2779acce52b9308423383ed24706bbaf0889f762a0f",
+        172_258,
+        "8 types of product with 50 variants, in the same layout.",
+    ),
+    (
+        "users",
+        "500 customers of a made-up shop, as JSON: name, e-mail, address and payment methods.",
+        "6f4fd104cc5e80b92166c4035315c31532c6cea52a90dcdf18425ee7f87c2b82",
+        322_932,
+        "60 made-up people, in the same layout.",
+    ),
+)
 _CHUNKING = "brandonstarxel/chunking_evaluation"
 _CHUNKING_COMMIT = "d451fc4cf56e417b755994b4ca5212fd5057c0d2"
 _CHUNKING_PATH = "chunking_evaluation/evaluation_framework/general_evaluation_data"
@@ -286,6 +311,20 @@ _ENTRIES = (
         size=560_931,
         stand_in="6,480 requests made of phrases, with the real intents.",
     ),
+    *(
+        Entry(
+            f"tau_{name}",
+            what,
+            licence="MIT",
+            citation="Yao et al., τ-bench: A Benchmark for Tool-Agent-User Interaction in Real-World Domains (2024).",
+            file=f"retail/{name}.json",
+            url=_github(_TAU, _TAU_COMMIT, f"tau_bench/envs/retail/data/{name}.json"),
+            sha256=sha256,
+            size=size,
+            stand_in=stand_in,
+        )
+        for name, what, sha256, size, stand_in in _TAU_FILES
+    ),
     Entry(
         "bipia_attacks",
         "75 instructions in 15 categories that do not belong into a text: what indirect prompt injection puts there.",
@@ -313,6 +352,16 @@ _ENTRIES = (
         stand_in="1,100 questions on units, opposites and sums, answered by rule, once politely and once rudely.",
     ),
     Entry(
+        "tldr_pages",
+        "6,643 commands of Linux and other systems: what each is for, and examples of its use.",
+        licence="CC BY 4.0",
+        citation="The tldr-pages contributors, https://github.com/tldr-pages/tldr, at 08e345f.",
+        file="tldr_pages/tldr_common_linux.jsonl.gz",
+        sha256="ea6d2ed71e212af322fa2ff7d328b5f8f652ab83acb10586c280d0a123603a91",
+        size=1_061_941,
+        stand_in="600 pages of made-up commands in the same layout.",
+    ),
+    Entry(
         "sst2",
         "6,920 sentences of film reviews, positive or negative: the training part of SST-2.",
         licence="none stated (Stanford; research use, with citation)",
@@ -326,6 +375,130 @@ _ENTRIES = (
         sha256="ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920",
         size=720_259,
         stand_in="6,920 sentences, each of which praises or blames once, in one of 128 words.",
+    ),
+    *(
+        Entry(
+            f"phishing_screens_{kind}",
+            f"{count} screenshots of {what}, their upper part reduced to 64 × 64 pixels, with the brand.",
+            licence="MIT (the repository); the pages belong to their owners",
+            citation="SpotPhish, test data of its testing app (2019).",
+            file=f"phishing_screens/spotphish_{kind}.zip",
+            # A folder of files, which this address does not serve: a mirror holds it as a zip file.
+            url=_github(
+                "spotphish/spotphish.github.io",
+                "08d816ed894bc9580688373e78e01e10db531855",
+                f"testing_app/test-data/{kind.title()}",
+            ),
+            sha256=sha256,
+            size=size,
+            stand_in="600 pictures of a form below a bar; "
+            + ("its colours are loud." * (kind == "fake") or "calm ones."),
+        )
+        for kind, count, what, sha256, size in (
+            (
+                "real",
+                57,
+                "sign-in and home pages of banks and shops",
+                "ed05fabc705130b8fe50578d3846dc8bdbe83b5827b5961a2f5f3ff7b2904e00",
+                24_323_343,
+            ),
+            (
+                "fake",
+                107,
+                "phishing pages that imitate nine brands",
+                "e138d4010429e83d621b8781f708205855bdc07abb1a47582a54c18884dae914",
+                8_388_694,
+            ),
+        )
+    ),
+    Entry(
+        "phishing_urls",
+        "6,962 URLs, 187 of them legitimate: a part of PhiUSIIL, of hosts with words such as `login` or `author`.",
+        licence="CC BY 4.0 (UCI 967); the repository states none",
+        citation="Prasad and Chandra, PhiUSIIL: a diverse security profile empowered phishing URL detection framework, "
+        "Computers & Security 136 (2024).",
+        file="phishing_urls/PhiUSIIL_Phishing_URL_Dataset.csv",
+        url=_github(
+            "Syed-Asad-Abbas/Multimodal-Phishing-Detection-System",
+            "43340c0315f2cede7a2ccee04fadb5d9516913dd",
+            "fyp_multimodal_model/batches/PhiUSIIL_Phishing_URL_Dataset.csv",
+        ),
+        sha256="94c1d870946cb0f2dda62a2fae9f788ea7313fb9c7d0630c3e34a5433b85c97e",
+        size=2_607_843,
+        stand_in="2,000 URLs of made-up names, a tenth of them legitimate.",
+    ),
+    Entry(
+        "phishing_urls_jpcert",
+        "5,818 URLs of phishing pages that JPCERT/CC confirmed in October 2025.",
+        licence="none stated (a public list)",
+        citation="JPCERT/CC, phishurl-list, 2025/202510.csv.",
+        file="phishing_urls/202510.csv",
+        url=_github("JPCERTCC/phishurl-list", "a6e6d822fd0a63119781ca9d71359a5148a6e2c5", "2025/202510.csv"),
+        sha256="3d79e71b3283ff74364b78b1e7dd14b2f340bfd654f6f6b29f4178e4feb5bd67",
+        size=441_394,
+        stand_in="1,000 URLs of made-up names.",
+    ),
+    Entry(
+        "popular_hosts",
+        "The 10,000 host names that are looked up most by users of Cisco Umbrella.",
+        licence="CC0-1.0",
+        citation="MISP warning lists, Cisco Umbrella's top 10,000.",
+        file="phishing_urls/list.json",
+        url=_github(
+            "MISP/misp-warninglists", "84f0610aaf3b32159285c9b85510d0f415ea6b27", "lists/cisco_top10k/list.json"
+        ),
+        sha256="942f9ce1e3a0c18a8d8e047863665208aeb431f34981e611e4d662793331c0fa",
+        size=305_729,
+        stand_in="2,000 host names of made-up words.",
+    ),
+    Entry(
+        "hdfs_sessions",
+        "6,352 blocks of HDFS, each with the templates of its log lines in order; 256 are anomalies.",
+        licence="loghub's own: research and academic use, with citation and notice",
+        citation="Xu, Huang, Fox, Patterson and Jordan, Detecting Large-Scale System Problems by Mining Console Logs, "
+        "SOSP (2009).",
+        file="logs/hdfs_100k_sessions/hdfs_1.0_tar_train.jsonl.gz",
+        sha256="534ab013fc8c5f35fa17ad45bc29e3f8fa22be7567885d29f7ce22e6dba09f1c",
+        size=120_364,
+        stand_in="2,000 sessions of four made-up steps, a twentieth of which break off in an error.",
+    ),
+    Entry(
+        "attack_techniques",
+        "The techniques of MITRE ATT&CK for enterprises that are in force, by id, with tactics and description.",
+        licence="MITRE ATT&CK's own: free use with its notice (© The MITRE Corporation); the repository CC0-1.0",
+        citation="MITRE ATT&CK, as the MISP galaxy `mitre-attack-pattern` has it.",
+        file="mitre_attack/mitre-attack-pattern.json",
+        url=_github(
+            "MISP/misp-galaxy", "9434ace4eb925c9a1c9b3bccf014a25f9d14f0b0", "clusters/mitre-attack-pattern.json"
+        ),
+        sha256="8497df25ab4494be24750a95307cd4137d04fb75db87a323100c5f134c94870b",
+        size=2_690_929,
+    ),
+    Entry(
+        "known_exploited",
+        "CISA's 1,404 vulnerabilities that are known to be exploited, of August 2025, by CVE.",
+        licence="CC0-1.0",
+        citation="CISA, Known Exploited Vulnerabilities Catalog.",
+        file="cve/known_exploited_vulnerabilities.json",
+        url=_github(
+            "cisagov/kev-data", "eacf03ec6637cc7be6d3d4ed50785493da5126a2", "known_exploited_vulnerabilities.json"
+        ),
+        sha256="901b1f227941a3879a3e39fcb857bb6f7252bf9d71b63ef08d50a836d5ab1bd2",
+        size=1_257_565,
+    ),
+    Entry(
+        "exploited_techniques",
+        "Which ATT&CK techniques an exploited vulnerability is used with: 1,183 judgements of people.",
+        licence="Apache-2.0",
+        citation="Center for Threat-Informed Defense, Mappings Explorer, KEV of 28 July 2025.",
+        file="cve/kev-07.28.2025_attack-16.1-enterprise.json",
+        url=_github(
+            "center-for-threat-informed-defense/mappings-explorer",
+            "2911162ca45dc34971f3a9fbc9892d1c7fa07b99",
+            "mappings/kev/attack-16.1/kev-07.28.2025/enterprise/kev-07.28.2025_attack-16.1-enterprise.json",
+        ),
+        sha256="b57b3d382809d9159fdda6701d21f0e67a2d655444d89301caab2c39ad54bdc7",
+        size=1_210_128,
     ),
 )
 

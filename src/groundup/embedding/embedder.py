@@ -72,7 +72,7 @@ class Embedder:
         return vectors
 
     def tokens(self, text: str) -> int:
-        """How many tokens a text has, the two at its ends included: it is seen whole when that is `max_tokens` at most.
+        """The number of a text's tokens, with the two at its ends. The model reads at most `max_tokens`.
 
         Raises:
             TypeError: `text` is not a text.

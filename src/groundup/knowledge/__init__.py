@@ -1,4 +1,4 @@
-"""What systems know: documents learnt from folders, found by words and meaning, and opened at the place cited.
+"""The knowledge of systems: documents learnt from folders, searched by words and meaning, opened at the cited place.
 
     knowledge = open_knowledge("research.knowledge")
     knowledge.learn(["notes"])

@@ -1,4 +1,4 @@
-"""The knowledge base of a system: folders of documents, found by their words and by their meaning.
+"""The knowledge base of a system: folders of documents, searched by words and by meaning.
 
     knowledge = open_knowledge("copilot.knowledge")
     knowledge.learn(["runbooks"])                     # again after a change: exactly what changed is replaced
@@ -41,7 +41,7 @@ OF_VALUES = 0.25  # how much the words of a value count
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk of a document that was found.
+    """A chunk of a document in the result of a search.
 
     Attributes:
         text: what it says.
@@ -62,7 +62,7 @@ class Passage:
 
 @dataclass
 class Learned:
-    """What `learn` did: documents that were read, chunks that came, moved and went, files that could not be read."""
+    """The result of `learn`: documents read, chunks added, moved and removed, files that could not be read."""
 
     documents: int = 0
     added: int = 0
@@ -72,7 +72,7 @@ class Learned:
 
 
 def default_location(store: str | Path) -> str:
-    """Where the knowledge base is: `GROUNDUP_KNOWLEDGE`, or beside the store."""
+    """The place of the knowledge base: `GROUNDUP_KNOWLEDGE`, or beside the store."""
     return os.environ.get("GROUNDUP_KNOWLEDGE") or str(Path(store).with_suffix(".knowledge"))
 
 
@@ -88,7 +88,7 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
     remote = str(location).startswith(("http://", "https://"))
     if reading and location is not None and not remote and not Path(location).is_dir():
         raise UsageError(
-            f"knowledge must be a folder that exists or the URL of a Chroma server, got '{location}'. "
+            f"knowledge must be an existing folder or the URL of a Chroma server, got '{location}'. "
             "Fill it with `groundup copilot learn FOLDER` or `groundup research learn FOLDER`, or name another one "
             "with --knowledge."
         )
@@ -107,7 +107,7 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
 
 @contextmanager
 def _kept(location: str | Path | None) -> Iterator[None]:
-    """Say in one line what Chroma could not do: a full disk, most of all."""
+    """Turn an error of Chroma into one line: a full disk, most of all."""
     from chromadb.errors import ChromaError
 
     try:
@@ -115,8 +115,8 @@ def _kept(location: str | Path | None) -> Iterator[None]:
     except ChromaError as error:
         raise StoreError(
             f"knowledge must be a base that can be read and written, and '{location or 'the one in memory'}' could not "
-            f"be: {error}. Free some space, or name another one with --knowledge; learn again, and it goes on from "
-            "what is there."
+            f"be: {error}. Free some space, or name another one with --knowledge. Then learn again: finished "
+            "documents stay."
         ) from error
 
 
@@ -127,12 +127,12 @@ class Knowledge:
         self.collection, self.embedder, self.location = collection, embedder, location
 
     def __len__(self) -> int:
-        """How many chunks there are."""
+        """The number of chunks."""
         return self.collection.count()
 
     # ── learning ────────────────────────────────────────────────────────────────────────────────────────────────────
     def learn(self, paths: Iterable[str | Path], *, report: Callable[[str, int, int], None] | None = None) -> Learned:
-        """Make the knowledge base say what the files say: new ones come in, changed ones are replaced, lost ones go.
+        """Bring the knowledge base up to date with the files: add new ones, replace changed ones, forget deleted ones.
 
         Args:
             paths: folders, with everything below them that can be read, or single files.
@@ -151,7 +151,7 @@ class Knowledge:
         whole: set[str] = set()  # folders that were given as such
         for path in map(Path, paths):
             if not path.exists():
-                raise UsageError(f"FOLDER must be a folder or file that exists, and '{path}' does not. Check the path.")
+                raise UsageError(f"FOLDER must be an existing folder or file, and '{path}' is missing. Check the path.")
             folder = (path if path.is_dir() else path.parent).resolve()
             name = _name(folder, named)
             named[name] = str(folder)
@@ -192,20 +192,20 @@ class Knowledge:
         else:  # its pages would have to be counted anew; none of them is worth a secret
             document = replace(document, source=source, text=hidden, sections=(), whole=())
         before = self._headings(source)
-        done = self._base.ingest(document)
-        moved = self._headings(source) if done.update else {}
-        self._embed_again([id for id in done.update if moved[id] != before[id]])
+        changes = self._base.ingest(document)
+        moved = self._headings(source) if changes.update else {}
+        self._embed_again([id for id in changes.update if moved[id] != before[id]])
         learned.documents += 1
-        learned.added += len(done.add)
-        learned.updated += len(done.update)
-        learned.removed += len(done.remove)
+        learned.added += len(changes.add)
+        learned.updated += len(changes.update)
+        learned.removed += len(changes.remove)
 
     def _headings(self, source: str) -> dict[str, str]:
         stored = self.collection.get(where={"source": source}, include=["metadatas"])
         return {id: noted.get("headings", "") for id, noted in zip(stored["ids"], stored["metadatas"], strict=True)}
 
     def _embed_again(self, ids: list[str]) -> None:
-        """Chunks whose headings changed: their titles are part of what their vectors say."""
+        """Encode chunks with changed headings again: headings are part of the encoded text."""
         if ids:
             stored = self.collection.get(ids=ids, include=["documents", "metadatas"])
             vectors = self.embedder.encode([*map(_titled, stored["documents"], stored["metadatas"])])
@@ -216,7 +216,7 @@ class Knowledge:
         from groundup.stack.retrieval.ingestion import KnowledgeBase
 
         class Titled(KnowledgeBase):
-            """A knowledge base whose vectors know what a chunk stands under, not only what it says."""
+            """A knowledge base whose vectors encode the headings above a chunk, too."""
 
             def _add(self, ids: list[str], texts: list[str], metadatas: list[dict[str, Any]]) -> None:
                 vectors = self.embed([*map(_titled, texts, metadatas)])
@@ -226,24 +226,24 @@ class Knowledge:
         return Titled(self.collection, encode, length=tokens, size=CHUNK, overlap=0)
 
     def _noted(self) -> list[Mapping[str, Any]]:
-        """What is noted of every chunk."""
+        """The metadata of every chunk."""
         return self.collection.get(include=["metadatas"])["metadatas"]
 
     def documents(self) -> dict[str, int]:
-        """The documents by name, and how many chunks each has."""
+        """The documents by name, with the number of their chunks."""
         return dict(sorted(Counter(entry["source"] for entry in self._noted()).items()))
 
     def _folders(self) -> dict[str, str]:
-        """The folders behind the names that sources begin with."""
+        """The folders behind the first parts of sources' names."""
         return {entry["base"]: entry["folder"] for entry in self._noted() if "base" in entry}
 
     # ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def search(self, query: str, k: int = 5) -> list[Passage]:
-        """The best places of the `k` documents that fit the query best, one for each document, best first."""
+        """The best place of each of the `k` best documents for the query, best first."""
         if k < 1:
-            raise UsageError(f"k must be 1 or more, got {k}.")
+            raise UsageError(f"k must be 1 or more, got {k}. Ask for one document at least.")
         if not query.strip():
-            raise UsageError(f"query must say something, got {query!r}. Ask for it again.")
+            raise UsageError(f"query must say something, got {query!r}. Ask with words.")
         count = len(self)
         if count and len(self._index.passages) != count:  # another process has learnt since
             del self._index
@@ -275,7 +275,7 @@ class Knowledge:
         if at is None:
             raise UsageError(
                 f"CITATION must be a place in the document, and {source} has none from {start} to {end}: "
-                "it changed since. Ask again."
+                "the document has changed since. Ask again."
             )
         first = max(0, at - neighbours)
         return chunks[first : at + neighbours + 1], at - first
@@ -326,13 +326,13 @@ class _Index:
         from groundup.stack.retrieval.ranking import score_fusion
 
         plain = _without_values(query)
-        asked = _weighed(query, plain)
+        terms = _weighed(query, plain)
         vector = self.embedder.encode([plain or query])[0]
-        words, meaning = _scores(self.words, asked), self.vectors @ vector
+        words, meaning = _scores(self.words, terms), self.vectors @ vector
         by_words, by_meaning = (np.full(len(self.sources), -np.inf) for _ in range(2))
         np.maximum.at(by_words, self.document, words)
         np.maximum.at(by_meaning, self.document, meaning)
-        by_title, by_whole = _scores(self.titles, asked), self.means @ vector
+        by_title, by_whole = _scores(self.titles, terms), self.means @ vector
         ids, scores = score_fusion([_hits(ranking) for ranking in (by_words, by_meaning, by_title, by_whole)], k)
         chunk = _points(words) + _points(meaning) - 100.0 * self.front
         best = []
@@ -348,7 +348,7 @@ def _without_values(query: str) -> str:
 
 
 def _weighed(query: str, plain: str) -> dict[str, float]:
-    """How much each term counts: those of values, which `plain` lacks, a quarter."""
+    """The weight of each term; a quarter for terms of values, which `plain` lacks."""
     from groundup.stack.retrieval.ranking import analyse
 
     named, every = Counter(analyse(plain)), Counter(analyse(query))
@@ -356,7 +356,7 @@ def _weighed(query: str, plain: str) -> dict[str, float]:
 
 
 def _scores(index: BM25, asked: Mapping[str, float]) -> np.ndarray:
-    """The score of everything in an index, 0 for all but the best thousand."""
+    """The score of every entry of an index, 0 for all except the best thousand."""
     import numpy as np
 
     ids, similarities = index.search([asked], min(len(index), 1_000))
@@ -366,7 +366,7 @@ def _scores(index: BM25, asked: Mapping[str, float]) -> np.ndarray:
 
 
 def _hits(scores: np.ndarray) -> Found:
-    """The best of some scores, as a search gives them."""
+    """The best scores, in the form of a search's result."""
     import numpy as np
 
     best = np.argsort(-scores, kind="stable")[:DEPTH]
@@ -374,7 +374,7 @@ def _hits(scores: np.ndarray) -> Found:
 
 
 def _points(scores: np.ndarray) -> np.ndarray:
-    """How far each score stands out."""
+    """The distance of each score from the usual one."""
     return (scores - scores.mean()) / (scores.std() or 1.0)
 
 
@@ -383,24 +383,24 @@ def _passage(text: str, noted: Mapping[str, Any]) -> Passage:
 
 
 def _titled(text: str, noted: Mapping[str, Any]) -> str:
-    """A chunk as the sentence model reads it: what it stands under in front."""
+    """A chunk for the sentence model: the headings above it, then its text."""
     return f"{noted.get('headings') or _words_of(noted['source'])}\n{text}"
 
 
 def _fields(passage: Passage) -> str:
-    """A chunk as the index of words reads it: what it stands under counts beside what it says."""
+    """A chunk for the index of words: its text and the headings above it."""
     return f"{_words_of(passage.source)}\n{passage.headings}\n{passage.text}"
 
 
 def _words_of(source: str) -> str:
-    """The words of a document's name: its humps and joints are spaces."""
+    """The words of a document's name, split at capitals and joints."""
     stem = PurePosixPath(source).stem
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-_.]+", " ", stem)
 
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _files(folder: Path) -> list[Path]:
-    """Everything in a folder that can be read as a document; hidden files are left out, rules are not."""
+    """The documents in a folder, without hidden files, but with rules."""
     return [file for file in sorted(_walk(folder)) if file.is_file() and _readable(file.relative_to(folder))]
 
 
@@ -417,7 +417,7 @@ def _readable(path: Path) -> bool:
 
 
 def _name(folder: Path, named: Mapping[str, str]) -> str:
-    """What sources from a folder begin with: its name, with as many of its parents' as tell it from other folders."""
+    """The first part of a folder's sources: its name, with as many parents as distinguish it from other folders."""
     for count in range(1, len(folder.parts)):
         name = "/".join(folder.parts[-count:])
         if named.get(name, str(folder)) == str(folder):

@@ -19,7 +19,7 @@ PLACE = re.compile(r"(?P<source>.+):(?P<start>\d+)-(?P<end>\d+)")
 
 @dataclass(frozen=True)
 class Part:
-    """A chunk of a document or a line of a log, where it is, and whether it is the one that was cited."""
+    """A chunk of a document or a line of a log, its place, and whether it is the cited one."""
 
     where: str
     text: str

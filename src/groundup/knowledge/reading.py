@@ -1,4 +1,4 @@
-"""Files as documents, by their kind; whatever is wrong with one is a ValueError that says so."""
+"""Files as documents, by their kind; a ValueError names the fault of an unreadable one."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ def read_document(file: Path, metadata: Mapping[str, Value]) -> Document:
         raise
     except Exception as error:  # a damaged or encrypted PDF: pypdf raises much besides its own errors
         reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
-        raise ValueError(f"{file} cannot be read ({reason}). Open it, and save it anew.") from error
+        raise ValueError(f"{file} cannot be read ({reason}). Open it and save it again.") from error

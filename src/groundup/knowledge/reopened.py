@@ -1,4 +1,4 @@
-"""A knowledge base that others may fill while a server reads it."""
+"""A knowledge base that other processes may fill while a server reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REFRESH = 60.0  # seconds after which a knowledge base on a server is opened aga
 
 
 class Reopened:
-    """The knowledge base at a place, opened again after it has learnt.
+    """The knowledge base at a place, reopened after it has learnt.
 
     Args:
         location: its folder, or the URL of a Chroma server.
@@ -26,7 +26,7 @@ class Reopened:
         self._opened: tuple[Any, Knowledge | None] = (None, None)
 
     def now(self) -> Knowledge | None:
-        """The knowledge base as it is now; None where there is none. Safe to call from several threads.
+        """The present knowledge base, or None. Safe to call from several threads.
 
         Raises:
             MissingPackage: packages that it needs are not installed.

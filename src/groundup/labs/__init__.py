@@ -1,4 +1,4 @@
-"""What a lab is: a function of a frozen config and a recorder, with what is expected of it declared beside it.
+"""Labs: functions of a frozen config and a recorder, declared with their expectations.
 
     @dataclass(frozen=True)
     class MoonsConfig:

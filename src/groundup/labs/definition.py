@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What one result must be over the seeds. Made by `expect`.
+    """The bar of one result over the seeds. Made by `expect`.
 
     Attributes:
         metric: the result's name.
@@ -50,7 +50,7 @@ def expect(
 
 @dataclass(frozen=True)
 class Lab:
-    """A declared lab: the function and everything that was said of it."""
+    """A declared lab: the function and its declaration."""
 
     name: str
     function: Callable[[Any, Recorder], None]
@@ -80,19 +80,21 @@ def lab(
         title: heading of the lab.
         question: the question that the lab answers.
         presets: settings by preset; `smoke` (at most ten seconds on two cores), `laptop` and `full` must be there.
-        expectations: what its results must be, judged over several seeds.
+        expectations: bars for its results, judged over several seeds.
         sabotage: settings that ruin the run; each must make at least one expectation fail.
         data: names of the datasets that it loads.
-        seeds: how many seeds a run has unless told otherwise.
+        seeds: the default number of seeds of a run.
 
     Raises:
         ConfigError: a preset is missing, or there is no expectation or no sabotage.
     """
     missing = {"smoke", "laptop", "full"} - set(presets)
     if missing:
-        raise ConfigError(f"lab '{title}': presets must have {', '.join(sorted(missing))} as well.")
+        raise ConfigError(f"lab '{title}': presets must hold smoke, laptop and full. Add {', '.join(sorted(missing))}.")
     if not expectations or not sabotage:
-        raise ConfigError(f"lab '{title}': at least one expectation and one sabotage are needed.")
+        raise ConfigError(
+            f"lab '{title}': expectations and sabotage need at least one entry each. Add the missing one."
+        )
 
     def declare(function: Callable[[Any, Recorder], None]) -> Callable[[Any, Recorder], None]:
         function.__lab__ = lambda: Lab(  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A recorder that turns everything a lab says into events, and the events themselves.
+"""A recorder that turns each call of a lab into an event, and the events themselves.
 
 Every event is a JSON object with `type` and `seed`:
 
@@ -30,7 +30,7 @@ Event = dict[str, Any]
 Emit = Callable[[Event], None]
 
 PROGRESS_SECONDS = 0.05
-"""Progress is told at most this often."""
+"""The least time between two progress events."""
 
 
 class EventRecorder:
@@ -44,7 +44,7 @@ class EventRecorder:
     def __init__(self, seed: int, emit: Emit) -> None:
         self.seed = seed
         self._emit = emit
-        self._said: set[tuple[str, str]] = set()
+        self._recorded: set[tuple[str, str]] = set()
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Hand over one event."""
@@ -54,14 +54,14 @@ class EventRecorder:
         """Iterate over `steps`, showing how far along the run is."""
         if total is None and isinstance(steps, Sized):
             total = len(steps)
-        done, told = 0, -math.inf
+        done, last_event = 0, -math.inf
         self.emit("progress", done=0, total=total, label=label)
         for step in steps:
             yield step
             done += 1
             now = time.monotonic()
-            if now - told >= PROGRESS_SECONDS or done == total:
-                told = now
+            if now - last_event >= PROGRESS_SECONDS or done == total:
+                last_event = now
                 self.emit("progress", done=done, total=total, label=label)
 
     def metric(self, name: str, value: SupportsFloat, *, step: SupportsFloat) -> None:
@@ -69,7 +69,7 @@ class EventRecorder:
         self.emit("metric", name=name, step=_number("step of", name, step), value=_number("metric", name, value))
 
     def baseline(self, metric: str, value: SupportsFloat, what: str) -> None:
-        """The trivial alternative's value of a result, and what that alternative is."""
+        """The trivial alternative's value of a result, and a description of that alternative."""
         self._once("baseline", metric)
         self.emit("baseline", metric=metric, value=_number("baseline", metric, value), what=what)
 
@@ -95,11 +95,11 @@ class EventRecorder:
         self.emit("note", text=str(text))
 
     def _once(self, kind: str, name: str) -> None:
-        if (kind, name) in self._said:
+        if (kind, name) in self._recorded:
             raise ConfigError(
                 f"record.{kind}('{name}') was called twice in one run. Keep the last value, or rename it."
             )
-        self._said.add((kind, name))
+        self._recorded.add((kind, name))
 
 
 def _number(kind: str, name: str, value: Any) -> float | int | None:

@@ -1,4 +1,4 @@
-"""Judging what was expected of a lab over several seeds.
+"""Judging the expectations of a lab over several seeds.
 
 The rule. An expectation is met when
 
@@ -42,11 +42,11 @@ def judge(
     """Judge one expectation.
 
     Args:
-        expectation: what was expected.
+        expectation: the metric and its bar.
         seeds: the seeds that were run.
         results: the metric's result by seed; None where it was not finite.
         baselines: the metric's baseline by seed.
-        baseline_what: what the baseline is.
+        baseline_what: a description of the baseline.
     """
 
     def outcome(passed: bool, message: str) -> Outcome:
@@ -76,7 +76,7 @@ def is_lost(expectation: Expectation, seeds: Sequence[int], results: Values, bas
 
 
 def exceptions(seeds: int) -> int:
-    """How many of so many seeds may miss the bar."""
+    """The number of seeds that may miss the bar."""
     return 0 if seeds < 3 else max(1, seeds // 5)
 
 
@@ -102,7 +102,7 @@ def _problem(kind: str, seeds: Sequence[int], values: Values) -> str:
 def _compared(
     expectation: Expectation, values: list[float], baselines: Values, seeds: Sequence[int]
 ) -> tuple[list[float], float, int]:
-    """The values to hold against the bar, the bar, and 1 where more is better, else -1."""
+    """The values to compare with the bar, the bar, and 1 if more is better, else -1."""
     if expectation.at_least is not None:
         return values, expectation.at_least, 1
     if expectation.at_most is not None:
@@ -114,7 +114,7 @@ def _compared(
 
 
 def bar_in_words(expectation: Expectation) -> str:
-    """What is expected, in words."""
+    """The bar, in words."""
     if expectation.at_least is not None:
         return f"{expectation.metric} at least {expectation.at_least:g}"
     if expectation.at_most is not None:

@@ -1,4 +1,4 @@
-"""What a lab tells about itself while it runs."""
+"""The calls by which a running lab reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running a lab in this process: its config, its seeds, its events, and what they add up to.
+"""Running a lab in this process: its config, its seeds, its events, and their summary.
 
     python -m groundup.labs.runner bedrock/vectors/race --preset smoke
 
@@ -54,17 +54,19 @@ def configure(lab: Lab, preset: str, values: Mapping[str, Any], seed: int) -> An
 def seeds_from(first: int, count: int) -> list[int]:
     """`count` seeds in a row. Raises ConfigError."""
     if count < 1:
-        raise ConfigError(f"The number of seeds must be at least 1, not {count}.")
+        raise ConfigError(
+            f"The number of seeds must be at least 1, not {count}. Leave it out for the lab's own number."
+        )
     if first < 0:
-        raise ConfigError(f"The setting 'seed' must not be negative, not {first}.")
+        raise ConfigError(f"The setting 'seed' must not be negative, not {first}. Choose 0 or more.")
     return list(range(first, first + count))
 
 
 def execute(lab: Lab, config: Any, emit: Emit) -> None:
-    """Run one seed here and now; whatever the lab raises is raised.
+    """Run one seed in this process; errors of the lab pass through.
 
     Raises:
-        ConfigError: the lab did not load what it declares, or loaded what it does not.
+        ConfigError: the declared datasets differ from the loaded ones.
     """
     from groundup import data
 
@@ -79,7 +81,7 @@ def execute(lab: Lab, config: Any, emit: Emit) -> None:
     if declared_real != names:
         raise ConfigError(
             f"The lab '{lab.name}' declares data={sorted(declared_real)} but loaded {sorted(names)}. "
-            "Declare what it loads, so that its results name their data."
+            "Declare exactly the loaded datasets, so that its results name their data."
         )
     for name in lab.data:
         if name not in names:
@@ -88,7 +90,7 @@ def execute(lab: Lab, config: Any, emit: Emit) -> None:
 
 
 def _seed_everything(seed: int) -> None:
-    """Seed the global generators too, for what a lab draws without a generator of its own."""
+    """Seed the global generators too, for a lab that draws without a generator of its own."""
     random.seed(seed)
     if "numpy" in sys.modules:
         import numpy as np
@@ -116,7 +118,7 @@ def run_here(
         preset: the preset to start from.
         settings: changes to it, as text.
         values: changes to it, as values; a sabotage is one.
-        seeds: how many; what the lab asks for unless given.
+        seeds: the number of seeds; by default the lab's own.
         emit: receives the events.
     """
     changes = {**parse_settings(lab.name, annotations_of(lab.config), settings or {}), **(values or {})}
@@ -140,20 +142,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="key=value", dest="settings")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--quiet", action="store_true", help="print the summary only")
-    given = parser.parse_args(arguments)
-    parts = given.lab.split("/")
+    options = parser.parse_args(arguments)
+    parts = options.lab.split("/")
     if len(parts) != 3:
-        parser.error(f"'{given.lab}' must be phase/unit/lab.")
-    settings = dict(setting.partition("=")[::2] for setting in given.settings)
+        parser.error(f"'{options.lab}' must be phase/unit/lab, for example bedrock/vectors/race.")
+    settings = dict(setting.partition("=")[::2] for setting in options.settings)
     start = time.perf_counter()
     try:
         lab = find_lab(f"groundup.stack.{parts[0]}.{parts[1]}", parts[2])
         summary = run_here(
             lab,
-            preset=given.preset,
+            preset=options.preset,
             settings=settings,
-            seeds=given.seeds,
-            emit=(lambda _: None) if given.quiet else _print_event,
+            seeds=options.seeds,
+            emit=(lambda _: None) if options.quiet else _print_event,
         )
     except GroundupError as error:
         print(f"Error: {error}", file=sys.stderr)

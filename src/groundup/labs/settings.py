@@ -55,7 +55,7 @@ def check_names(lab: str, known: Mapping[str, Any], names: Sequence[str]) -> Non
 
 
 def parse(annotation: str, text: str) -> Any:
-    """A text as a value of `bool`, `int`, `float`, `str`, `Literal[...]`, `tuple[X, ...]` or `X | None`.
+    """Parse a text as a value of `bool`, `int`, `float`, `str`, `Literal[...]`, `tuple[X, ...]` or `X | None`.
 
     Raises:
         ValueError: it is not one.
@@ -152,4 +152,4 @@ def build_config(lab: str, config: type[C], values: Mapping[str, Any]) -> C:
     try:
         return config(**typed)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"The settings of the lab '{lab}' are refused: {error}") from error
+        raise ConfigError(f"The lab '{lab}' refuses its settings: {error}") from error

@@ -1,4 +1,4 @@
-"""What the events of all seeds add up to."""
+"""The summary of the events of all seeds."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def _by_kind(events: Iterable[Event]) -> dict[str, list[Event]]:
 
 
 def _by_metric(events: Iterable[Event]) -> dict[str, dict[int, float | None]]:
-    found: dict[str, dict[int, float | None]] = {}
+    values: dict[str, dict[int, float | None]] = {}
     for event in events:
-        found.setdefault(event["metric"], {})[event["seed"]] = event["value"]
-    return found
+        values.setdefault(event["metric"], {})[event["seed"]] = event["value"]
+    return values
 
 
 def _result(metric: str, by_seed: dict[int, float | None], baselines: dict[int, float | None], what: str) -> Result:
@@ -111,8 +111,8 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 def _distinct(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    distinct: list[dict[str, Any]] = []
     for item in items:
-        if item not in found:
-            found.append(item)
-    return found
+        if item not in distinct:
+            distinct.append(item)
+    return distinct

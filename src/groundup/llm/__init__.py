@@ -1,4 +1,4 @@
-"""Chat models behind one name, and answers of any of them held to their sources by code.
+"""Chat models behind one name, and the check of their answers against the sources, by code.
 
     model = chat_model("ollama:llama3.2")         # or openai:NAME, local:smollm2 …; "embedded" needs none
     for sentence in ground(reply, passages):      # each with its place in a passage, or None

@@ -1,4 +1,4 @@
-"""The embedded answerer: a chat model that only quotes. No network, no key, and never a word of its own.
+"""The embedded answerer: a chat model that only quotes. It needs no network and no key, and adds no word.
 
 It reads the messages that `rag.prompt` writes, as any chat model would, and answers with sentences of the sources, each
 with its number; where none of them answers, with `NO_ANSWER`.
@@ -45,15 +45,14 @@ _BULLET = re.compile(r"^(?:[-*+>]|\d+[.)])\s+(?=\S)")
 def read_prompt(text: str) -> tuple[str, list[Passage]]:
     """Question and sources of a message that `rag.prompt` wrote; of any other text, no sources.
 
-    Lines of sources are told by the `|` that they begin with, so that what they say can be neither a source of its own
-    nor the question.
+    A line of a source begins with `|`, so no source can pose as another source or as the question.
     """
-    asked = _QUESTION.search(text)
+    question = _QUESTION.search(text)
     passages = []
     for _, fenced in _SOURCE.findall(text):
         lines = [line[2:] for line in fenced.split("\n") if line]
         passages.append(Passage("\n".join(lines[1:]), lines[0].removeprefix("from: ").strip("'\"")))
-    return (asked[1] if asked else ""), passages
+    return (question[1] if question else ""), passages
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,13 @@ TIE = 0.002  # what the order of the sources, and then meaning, count where all 
 
 
 def _subject(source: str) -> set[str]:
-    """What a source is about; that a log's file is called `crash.log` makes none of its lines a crash."""
+    """The subject of a source, without the name of a log: the name `crash.log` makes no line a crash."""
     calm = source.startswith(LOG) and EVIDENCE not in source
     return _terms(source) - ({"fail"} if calm else set())
 
 
 def chosen(pool: Sequence[Candidate], least: float, most: int) -> list[Candidate]:
-    """The best few that score `least` or more, none of which repeats another; best first."""
+    """The best few candidates with a score of at least `least`, without repetitions; best first."""
     taken: list[Candidate] = []
     for candidate in sorted(pool, key=lambda candidate: -candidate.score):
         if len(taken) == most or candidate.score < least:
@@ -109,13 +108,13 @@ def chosen(pool: Sequence[Candidate], least: float, most: int) -> list[Candidate
 
 
 def _different(sentence: str, other: str) -> bool:
-    """Whether a sentence says something that the other one does not."""
+    """Whether a sentence adds something to another one."""
     a, b = _terms(sentence), _terms(other)
     return len(a & b) < 0.7 * max(1, min(len(a), len(b)))
 
 
 def _prose(text: str) -> list[str]:
-    """The sentences of a text that say something, without the marks of lists."""
+    """The informative sentences of a text, without the marks of lists."""
     texts = [_BULLET.sub("", text[start:end]) for start, end in sentences(text)]
     return [
         sentence
@@ -125,7 +124,7 @@ def _prose(text: str) -> list[str]:
 
 
 def _weights(asked: set[str], held: Sequence[set[str]]) -> dict[str, float]:
-    """How much each term of the question tells, by how few of the sentences have it."""
+    """The weight of each term of the question: the fewer sentences hold it, the heavier it is."""
     from groundup.stack.retrieval.ranking import idf
 
     counts = Counter(term for terms in held for term in terms & asked)
@@ -138,7 +137,7 @@ def _share(weight: dict[str, float], terms: set[str]) -> float:
 
 
 def _terms(text: str) -> set[str]:
-    """What texts are compared by: terms, and joined names (`order-service`) whole as well.
+    """The terms by which texts are compared, and joined names (`order-service`) as a whole.
 
     All words for trouble are one, because people ask for it in other words than logs tell of it.
     """
@@ -206,7 +205,7 @@ class EmbeddedAnswerer(BaseChatModel):
 def quote(
     question: str, passages: Sequence[Passage], encode: Callable[[list[str]], np.ndarray], threshold: float
 ) -> list[Candidate]:
-    """The sentences of an answer: those of logs, then those of documents that fit about as well, then what to do."""
+    """The sentences of an answer: those of logs, then equally good ones of documents, then the remedy."""
     pool = candidates(question, passages, encode)
     logs = {number for number, passage in enumerate(passages, 1) if passage.source.startswith(LOG)}
     least = max(threshold, NEARLY * max((candidate.score for candidate in pool), default=0.0))
@@ -219,7 +218,7 @@ def quote(
 def _to_do(
     answer: Sequence[Candidate], passages: Sequence[Passage], encode: Callable[[list[str]], np.ndarray]
 ) -> list[Candidate]:
-    """What the runbook that is most about the lines of logs in an answer says to do, if one is."""
+    """The remedy of the runbook that fits the answer's log lines best, if there is one."""
     lines = [candidate for candidate in answer if passages[candidate.number - 1].source.startswith(LOG)]
     cited = {candidate.number for candidate in answer}
     books = [

@@ -1,4 +1,4 @@
-"""Every sentence of an answer, of any model, mapped to a span of a retrieved passage by code, or marked as without.
+"""A span of a retrieved passage for every sentence of an answer, found by code, or a mark that there is none.
 
     for sentence in ground("The pool is exhausted [1]. Reboot the moon [7].", passages):
         sentence.text, sentence.span              # a Span of passage 1; then None: no passage says so, and 7 is none
@@ -25,14 +25,14 @@ _NAME = re.compile(r"`([^`\n]+)`|((?:[^\W_]+[._\-/:@])+[^\W_]+|[A-Z]?[a-z0-9]+[A
 
 @dataclass(frozen=True)
 class Grounded:
-    """A sentence of an answer without its citations, and the span that says so; None where no passage does."""
+    """A sentence of an answer without its citations, and the supporting span; None if no passage supports it."""
 
     text: str
     span: Span | None
 
 
 def ground(reply: str, passages: Sequence[Passage], *, threshold: float = THRESHOLD) -> list[Grounded]:
-    """Each sentence of a reply with the span of a passage that says so.
+    """Each sentence of a reply with the span of a passage that supports it.
 
     A citation counts as a hint where to look first, and as nothing else: one of a passage that was not retrieved is
     dropped, and the span decides which passage is cited.
@@ -54,38 +54,38 @@ def ground(reply: str, passages: Sequence[Passage], *, threshold: float = THRESH
 
 
 def _names(text: str) -> set[str]:
-    """The words of a text that name something."""
+    """The names in a text."""
     return {word for quoted, joined in _NAME.findall(text) for word in words(quoted or joined)}
 
 
 def _heard(text: str) -> set[str]:
-    """The words of a text, joined ones whole and in their parts."""
+    """The words of a text; joined words as a whole and in their parts."""
     whole = words(text)
     return {part for word in whole for part in (word, *re.split(r"[._\-/:@]", word))}
 
 
 class Grounder:
-    """Holds a reply to its passages while it comes in: `feed` gives each sentence as soon as it is whole."""
+    """Checks a reply against its passages as it arrives: `feed` yields each sentence once it is whole."""
 
     def __init__(self, passages: Sequence[Passage], *, threshold: float = THRESHOLD) -> None:
         self.passages, self.threshold = passages, threshold
         self.reply = ""
-        self._done = 0  # characters of the reply that were given out
+        self._done = 0  # characters of the reply that are grounded
 
     def feed(self, piece: str) -> list[Grounded]:
-        """Take the next piece of the reply in.
+        """Take the next piece of the reply.
 
         A sentence is whole when the next one has begun: citations may follow its full stop.
         """
         self.reply += piece
         spans = sentences(self.reply[self._done :])
-        return self._given(spans[-1][0]) if len(spans) > 1 else []
+        return self._ground(spans[-1][0]) if len(spans) > 1 else []
 
     def close(self) -> list[Grounded]:
-        """What is left when nothing more comes."""
-        return self._given(len(self.reply) - self._done)
+        """The rest, after the last piece."""
+        return self._ground(len(self.reply) - self._done)
 
-    def _given(self, length: int) -> list[Grounded]:
+    def _ground(self, length: int) -> list[Grounded]:
         part = self.reply[self._done : self._done + length]
         self._done += length
         return ground(part, self.passages, threshold=self.threshold)

@@ -46,8 +46,7 @@ def open_local(name: str) -> LocalModel:
     path = Path(name).expanduser()
     if name != SMALL and not (path.suffix == ".gguf" and path.is_file()):
         raise UsageError(
-            f"model must be local:{SMALL} or local:FILE.gguf with a file that is there, got 'local:{name}'. "
-            "Check the path."
+            f"model must be local:{SMALL} or local:FILE.gguf with an existing file, got 'local:{name}'. Check the path."
         )
     threads = os.environ.get("GROUNDUP_LLM_THREADS", "") or "1"
     if not threads.isdecimal() or not 1 <= int(threads) <= 512:
@@ -131,7 +130,7 @@ class LocalModel(BaseChatModel):
                     yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
     def _parts(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """What llama.cpp writes, as it comes; it hands that to a function, so it runs in a thread."""
+        """The pieces that llama.cpp writes. It hands them to a callback, so it runs in a thread."""
         arrived: SimpleQueue[Any] = SimpleQueue()
         left = threading.Event()
 
@@ -158,7 +157,7 @@ class LocalModel(BaseChatModel):
 
 
 def _whole(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer that is none is raised, in llama.cpp's words."""
+    """Raise an error in llama.cpp's words."""
     if error := answer.get("error"):
         raise ModelUnavailable(
             f"model must answer, and llama.cpp did not: {error.get('message', error)}. Ask for less."

@@ -49,7 +49,7 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
     if provider not in ("ollama", "openai", "local"):
         raise UsageError(f"model must be {FORMS}, got '{spec}'. Give it as --model, or in GROUNDUP_LLM.")
     if not name:
-        raise UsageError(f"model must name what to run, and '{spec}' does not. For example: {EXAMPLE[provider]}")
+        raise UsageError(f"model must name a model, and '{spec}' does not. For example: {EXAMPLE[provider]}")
     if provider == "local":
         _import("langchain_core")
         from groundup.llm.local import open_local
@@ -64,7 +64,7 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
 
 
 def unavailable(model: BaseChatModel, error: Exception) -> ModelUnavailable:
-    """What is said when a model did not answer, in one line and without secrets."""
+    """The message for a model that did not answer, in one line and without secrets."""
     reason = hide((str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__)
     return ModelUnavailable(
         f"model must answer, and {model._llm_type} did not: {reason}. Check that it runs and that its name is right, "
@@ -76,7 +76,7 @@ EXAMPLE = {"ollama": "ollama:llama3.2", "openai": "openai:gpt-4.1-mini", "local"
 
 
 def _compatible(spec: str) -> BaseChatModel:
-    """A model on a server that speaks OpenAI's protocol. It is never sent OpenAI's own key."""
+    """A model on a server that speaks OpenAI's protocol. The server never gets OpenAI's own key."""
     address, _, name = spec.partition("#")
     try:
         host = urlsplit(address).hostname
@@ -85,7 +85,7 @@ def _compatible(spec: str) -> BaseChatModel:
     if not host:
         raise UsageError(f"model must be an address with a host, got '{spec}'. For example: {URL_EXAMPLE}")
     if not name:
-        raise UsageError(f"model must name what to run behind a #, and '{spec}' does not. For example: {URL_EXAMPLE}")
+        raise UsageError(f"model must name a model behind a #, and '{spec}' does not. For example: {URL_EXAMPLE}")
     key = os.environ.get("GROUNDUP_LLM_KEY") or "none"  # the client wants one, also for servers that do not
     return _import("langchain_openai").ChatOpenAI(
         model=name, base_url=address, api_key=key, temperature=0, timeout=PATIENCE

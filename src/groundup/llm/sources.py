@@ -1,4 +1,4 @@
-"""What models are told of a source, in the words that the embedded answerer knows as well."""
+"""The form in which models read a source; the embedded answerer parses the same form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: routes, what is shared by all requests, and the pages that help when something went wrong."""
+"""The application: routes, the state shared by all requests, and the pages for errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STATUS_WORDS = {
 
 
 class Site:
-    """What all requests share: the course, what runs in the background, and how a page is made.
+    """The state shared by all requests: the course, the background tasks, and the making of pages.
 
     Args:
         course: the learner's course; whoever made it closes it.
@@ -164,8 +164,7 @@ def create_app(course: Course, *, token: str | None = None, hosts: Iterable[str]
             site,
             request,
             500,
-            "This page broke, which is a defect of groundup. The terminal that runs it shows the details; "
-            "nothing in your workspace was changed by it.",
+            "This page broke: a defect of groundup. The terminal shows the details. Your workspace is unchanged.",
         ),
     }
     app = Starlette(
@@ -205,10 +204,10 @@ def status_of(error: GroundupError) -> int:
 
 
 TITLES = {
-    400: "That cannot be done as asked",
-    403: "Not let through",
-    404: "There is no such page",
-    405: "Not this way",
+    400: "The request is wrong",
+    403: "Refused",
+    404: "Page not found",
+    405: "Wrong method",
     409: "Nothing was changed",
     413: "Too long",
     421: "Wrong address",
@@ -217,7 +216,7 @@ TITLES = {
 
 
 def error_page(site: Site, request: Request, status: int, message: str, error: GroundupError | None = None) -> Response:
-    """What went wrong and what to do next, as a page or, for scripts, as JSON."""
+    """The error and the next step, as a page or, for scripts, as JSON."""
     if "text/html" not in request.headers.get("accept", "*/*").replace("*/*", "text/html"):
         return JSONResponse({"error": message}, status)
     nearest = error.nearest if isinstance(error, UnknownName) else []
@@ -229,7 +228,7 @@ def error_page(site: Site, request: Request, status: int, message: str, error: G
 
 
 def back(path: str) -> RedirectResponse:
-    """After a change, the page that shows it."""
+    """Redirect to the page that shows a change."""
     return RedirectResponse(path, status_code=303)
 
 

@@ -1,4 +1,4 @@
-"""The static files: read once and found by name, so that no path of a request ever reaches the file system."""
+"""The static files: read once and looked up by name. No path of a request reaches the file system."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Asset:
 
 
 class Assets:
-    """Everything in `static/`, and the Plotly.js that the `plotly` package carries (found without importing it)."""
+    """Everything in `static/`, and the Plotly.js that the `plotly` package carries (located without importing it)."""
 
     def __init__(self) -> None:
         self.files = {path.name: _read(path) for path in sorted(FOLDER.iterdir()) if path.suffix in KINDS}
-        found = find_spec("plotly")
-        if found is None or found.origin is None:
+        spec = find_spec("plotly")
+        if spec is None or spec.origin is None:
             raise RuntimeError("the plotly package, a dependency of groundup, is not installed")
-        self.plotly = Path(found.origin).parent / "package_data" / "plotly.min.js"
+        self.plotly = Path(spec.origin).parent / "package_data" / "plotly.min.js"
         self.plotly_tag = str(int(self.plotly.stat().st_mtime))
 
     @property

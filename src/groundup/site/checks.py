@@ -1,7 +1,8 @@
-"""Checks asked for by a page or by a saved file: one at a time for each unit, announced to every open page."""
+"""Checks after a click or a save: one at a time for each unit, announced to every open page."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -20,13 +21,15 @@ class Checks:
 
     Args:
         course: the course.
-        channel: where `checking`, `verdict` and `trouble` are announced.
+        channel: the channel of the events `checking`, `verdict` and `trouble`.
     """
 
     def __init__(self, course: Course, channel: Channel) -> None:
         self.course, self.channel = course, channel
         self.trouble: dict[str, str] = {}
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="check")
+        self._compiler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
+        self._compiling: set[str] = set()
         self._lock = Lock()
         self._closed = False
         self._running: dict[str, Future[Verdict | None]] = {}
@@ -37,12 +40,26 @@ class Checks:
         """Whether the unit is being graded now."""
         return unit_id in self._running
 
+    def kernels(self, unit_id: str) -> str:
+        """What is known of the kernels of a unit that has passed, in words; empty where it has none."""
+        if not self.course.has_kernels(unit_id):
+            return ""
+        if (compiled := self.course.compiled(unit_id)) is not None:
+            return compiled.words
+        if self.compiles(unit_id):
+            return "Numba compiles your kernels now, and they are put to the same checks again."
+        return f"Your kernels were checked as Python. `groundup check {unit_id} --compile` compiles them."
+
+    def compiles(self, unit_id: str) -> bool:
+        """Whether the kernels of a unit are compiled now, or will be after others."""
+        return unit_id in self._compiling
+
     def progress(self, unit_id: str) -> str:
-        """What is known of a unit that is being graded; empty where it is not."""
+        """The results so far of a unit in grading; empty for any other unit."""
         return self._so_far.get(unit_id, "Checking…") if self.running(unit_id) else ""
 
     def request(self, unit_id: str) -> Future[Verdict | None]:
-        """Grade the learner's file as it is from now on.
+        """Grade the learner's present file.
 
         A file that is saved again while it is being graded is graded once more afterwards, however often it was saved.
 
@@ -55,11 +72,13 @@ class Checks:
             return self._begin(unit_id, Future())
 
     def close(self) -> None:
-        """Take no more, end what is being graded, and wait until it has ended."""
+        """Accept no more units, stop the present grading, and wait for its end."""
         self._closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._threads, self._compiler):
+            pool.shutdown(wait=False, cancel_futures=True)
         self.course.end_grading()
-        self._threads.shutdown()
+        for pool in (self._threads, self._compiler):
+            pool.shutdown()
 
     def _begin(self, unit_id: str, future: Future[Verdict | None]) -> Future[Verdict | None]:
         self._running[unit_id] = future
@@ -69,11 +88,13 @@ class Checks:
     def _work(self, unit_id: str, future: Future[Verdict | None]) -> None:
         self.channel.publish("checking", unit=unit_id)
         try:
-            self.course.check(
+            verdict = self.course.check(
                 unit_id,
                 on_results=partial(self._results, unit_id),
                 on_verdict=partial(self._end, unit_id, future),
             )
+            if verdict.passed:
+                self._compile_later(unit_id)
             return
         except GroundupError as error:
             self.trouble[unit_id] = str(error)
@@ -83,9 +104,29 @@ class Checks:
         if not future.done():
             self._end(unit_id, future, None)
 
+    def _compile_later(self, unit_id: str) -> None:
+        """Compile the kernels of a unit that has passed, if it has some, while the learner goes on."""
+        if self._closed or not self.course.has_kernels(unit_id) or self.course.compiled(unit_id) is not None:
+            return
+        self._compiling.add(unit_id)
+        self.channel.publish("changed", unit=unit_id)
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            self._compiler.submit(self._compile, unit_id)
+
+    def _compile(self, unit_id: str) -> None:
+        try:
+            self.course.compile(unit_id)
+        except GroundupError as error:
+            log.info("The kernels of %s were not compiled: %s", unit_id, error)
+        except Exception:
+            log.exception("Compiling the kernels of %s broke", unit_id)
+        finally:
+            self._compiling.discard(unit_id)
+            self.channel.publish("changed", unit=unit_id)
+
     def _results(self, unit_id: str, verdict: Verdict) -> None:
-        """Tell how the checks came out while the mistake behind a failure is still looked for."""
-        self._so_far[unit_id] = f"{summary(verdict)} Looking for the mistake…"
+        """Announce the results of the checks during the search for the mistake."""
+        self._so_far[unit_id] = f"{summary(verdict)} Searching for the mistake…"
         self.channel.publish("checking", unit=unit_id)
 
     def _end(self, unit_id: str, future: Future[Verdict | None], verdict: Verdict | None) -> None:

@@ -23,13 +23,13 @@ SHOWN = ("progress", "metric", "result", "baseline", "note", "data")
 
 @dataclass
 class Job:
-    """One lab run that was started from a page.
+    """One lab run, started from a page.
 
     Attributes:
-        channel: its events in small batches, kept whole so that a page that comes late gets all of them.
-        stop: set it to end the run; what it recorded until then is kept.
-        run: the id of the recorded run, once there is one.
-        trouble: why there is none.
+        channel: its events in small batches, all kept for a page that opens late.
+        stop: set it to end the run, which keeps its records so far.
+        run: the id of the recorded run, or "" until it exists.
+        trouble: the reason why there is none.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Job:
             self.flush()
 
     def flush(self) -> None:
-        """Send what has come together."""
+        """Send the collected events."""
         if self._batch:
             self.channel.publish("batch", events=self._batch)
             self._batch, self._sent = [], time.monotonic()
@@ -76,7 +76,7 @@ class Jobs:
     def start(
         self, unit: Unit, lab: LabInfo, *, preset: str, settings: Mapping[str, str], seeds: int | None, mine: bool
     ) -> Job:
-        """Start a run in the background. Raises UsageError when enough are running already."""
+        """Start a run in the background. Raises UsageError if the most runs are running already."""
         with self._lock:
             running = self.running()
             if len(running) >= AT_ONCE:
@@ -94,11 +94,11 @@ class Jobs:
         return self._jobs[job_id]
 
     def running(self) -> list[Job]:
-        """The jobs that have not ended."""
+        """The running jobs."""
         return [job for job in self._jobs.values() if not job.done]
 
     def close(self) -> None:
-        """Stop every run and let go of every page that watches one."""
+        """Stop every run, and end the streams of the pages that watch one."""
         for job in self._jobs.values():
             job.stop.set()
             job.channel.close()

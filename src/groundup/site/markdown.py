@@ -91,7 +91,7 @@ def code(source: str, language: str = "python") -> str:
 
 @lru_cache(maxsize=4096)
 def math(latex: str, *, block: bool) -> str:
-    """A formula as MathML; one that cannot be converted is shown as it is written."""
+    """A formula as MathML, or its source if it cannot be converted."""
     from xml.etree.ElementTree import tostring
 
     try:

@@ -29,7 +29,7 @@ TERMS = {
 
 _TAG = re.compile(r"<[^>]*>")
 _CLOSED = frozenset("a h1 h2 h3 h4 h5 h6 code pre math summary".split())
-"""Where no link is put: in a link, a heading, code, a formula."""
+"""The places without links: a link, a heading, code, a formula."""
 
 
 @cache

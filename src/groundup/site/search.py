@@ -1,4 +1,4 @@
-"""Searching units, tracks, resources and systems: a few megabytes of text, which takes milliseconds to look through."""
+"""The search over units, tracks, resources and systems: a few megabytes of text, read in milliseconds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ENOUGH = 5  # so that a long lesson does not win by its length
 
 @dataclass(frozen=True)
 class Document:
-    """What is searched of one page: texts with their weights, in lower case, and the text that excerpts come from.
+    """The searched text of one page: texts with their weights, in lower case, and the text for excerpts.
 
     Attributes:
         address: the page.
         kind: "unit", "planned" (a unit), "track", "resource" or "system".
-        title: what the page is called.
+        title: the title of the page.
         fields: the texts with their weights.
-        words: what excerpts are cut from.
+        words: the text for excerpts.
     """
 
     address: str
@@ -39,7 +39,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Hit:
-    """One page that was found. `excerpt` is HTML with the words that were found marked."""
+    """One page in the result. `excerpt` is HTML with the query's words marked."""
 
     address: str
     kind: str
@@ -49,7 +49,7 @@ class Hit:
 
 
 class Search:
-    """Searches a catalogue and the tracks. Texts are read when first needed, and again when a lesson changes."""
+    """The search over a catalogue and the tracks. It reads a text when first needed, and again after a change."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
@@ -151,16 +151,16 @@ def _match(document: Document, words: list[str]) -> Hit | None:
     patterns = [re.compile(rf"\b{re.escape(word)}") for word in words]
     score = 0.0
     for word, pattern in zip(words, patterns, strict=True):
-        found = sum(weight * _count(word, pattern, text) for weight, text in document.fields)
-        if not found:
+        word_score = sum(weight * _count(word, pattern, text) for weight, text in document.fields)
+        if not word_score:
             return None
-        score += found
+        score += word_score
     score += 5.0 if document.kind == "unit" else 0.0
     return Hit(document.address, document.kind, document.title, _excerpt(document.words, patterns), score)
 
 
 def _count(word: str, pattern: re.Pattern[str], text: str) -> int:
-    """How often the word begins a word of the text, up to `ENOUGH`. Most texts are ruled out by a plain search."""
+    """The number of words of the text that begin with the word, up to `ENOUGH`. A plain search rules most texts out."""
     return sum(1 for _ in islice(pattern.finditer(text), ENOUGH)) if word in text else 0
 
 

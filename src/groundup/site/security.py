@@ -1,4 +1,4 @@
-"""Who may talk to the site: everything that stands between a request and a page.
+"""Access to the site: every guard between a request and a page.
 
 The site runs code on the learner's machine, so a page of another origin must not be able to use it:
 
@@ -56,7 +56,7 @@ ErrorPage = Callable[[Request, int, str], Response]
 
 
 class Refused(Exception):
-    """A request that is not let through: the status and one sentence that says what to do."""
+    """A refused request: the status, and one sentence with the next step."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -64,10 +64,10 @@ class Refused(Exception):
 
 
 class Guard:
-    """ASGI middleware that lets through only what comes from this machine's own pages.
+    """ASGI middleware that passes only requests of this machine's own pages.
 
     Args:
-        app: what is guarded.
+        app: the guarded application.
         token: the secret of this start.
         hosts: host names, besides loopback, under which the site is reached.
         any_address: whether an IP address in the `Host` header is accepted, whichever it is (an address cannot be
@@ -85,7 +85,7 @@ class Guard:
         self.error_page = error_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check the request, then pass it on; add the headers to whatever is answered."""
+        """Check the request, then pass it on; add the headers to every response."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -111,7 +111,7 @@ class Guard:
         if name in self.hosts or (self.any_address and _is_address(name)):
             return
         raise Refused(
-            421, f"The Host header '{given[:100]}' is not one that this site answers to. Open http://127.0.0.1 instead."
+            421, f"The Host header '{given[:100]}' is not a name of this site. Open http://127.0.0.1 instead."
         )
 
     async def _check_action(self, scope: Scope, receive: Receive) -> Receive:
@@ -158,7 +158,7 @@ def new_token() -> str:
 
 
 def form_token(token: str) -> str:
-    """The secret that pages carry: it follows from the cookie's, and does not give that one away."""
+    """The secret of pages: derived from the cookie's secret, which it does not reveal."""
     return hmac.new(token.encode(), b"groundup page", "sha256").hexdigest()
 
 
@@ -187,8 +187,8 @@ def _is_address(name: str) -> bool:
 
 
 async def _read(receive: Receive, headers: Headers) -> bytes:
-    """The whole body. Raises Refused as soon as it is known to be too long."""
-    too_long = Refused(413, f"What was sent is longer than {BODY_LIMIT:,} bytes. Send less.")
+    """The whole body. Raises Refused once it is too long."""
+    too_long = Refused(413, f"The body must have at most {BODY_LIMIT:,} bytes. Send less.")
     declared = headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > BODY_LIMIT:
         raise too_long
@@ -196,7 +196,7 @@ async def _read(receive: Receive, headers: Headers) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refused(400, "The request ended before all of it had come.")
+            raise Refused(400, "The request ended before its body was complete. Send it again.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > BODY_LIMIT:
@@ -215,7 +215,7 @@ def _parse(body: bytes, headers: Headers) -> dict[str, Any]:
             if isinstance(document, dict):
                 return document
     except ValueError as error:
-        raise Refused(400, f"What was sent cannot be read: {error}.") from error
+        raise Refused(400, f"The body cannot be read: {error}. Send a form or a JSON object.") from error
     raise Refused(415, f"Send a form ({FORM}) or a JSON object, not '{kind[:100]}'.")
 
 

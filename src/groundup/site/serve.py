@@ -37,8 +37,8 @@ def serve(workspace: Workspace, host: str = "127.0.0.1", port: int = 4400, open_
     Args:
         workspace: the learner's folder.
         host: the address to listen on; whoever can reach it can run code here, so loopback unless you know why.
-        port: the port, or the next free one where it is taken; 0 for any.
-        open_browser: whether to open the site in a browser, where there is one.
+        port: the port, or the next free one if it is taken; 0 for any.
+        open_browser: whether to open the site in a browser, if there is one.
 
     Raises:
         UsageError: the address is not one of this machine, or no port is free.

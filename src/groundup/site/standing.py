@@ -1,4 +1,4 @@
-"""Where the learner stands, worked out again only when the ledger, an exercise or a unit's checks have changed."""
+"""The learner's progress, computed again only after a change of the ledger, an exercise or a unit's checks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Standing:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+    return (status.st_mtime_ns, status.st_size)

@@ -58,7 +58,7 @@ def _stamps(by_path: dict[Path, str]) -> dict[Path, tuple[int, int, int]]:
 
 
 async def _changed(workspace: Workspace, by_path: dict[Path, str], seen: dict[str, str], checks: Checks) -> None:
-    """Check every file whose text is another one now: editors touch, rename and write twice."""
+    """Check every file whose text has changed: editors touch, rename and write twice."""
     hashes = await asyncio.to_thread(lambda: {unit_id: _hash(workspace, unit_id) for unit_id in by_path.values()})
     for unit_id, now in hashes.items():
         if now != seen[unit_id]:

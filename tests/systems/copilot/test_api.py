@@ -264,7 +264,7 @@ def test_errors_name_the_parameter_the_rule_and_the_value(api: Api):
     assert "The body must be JSON, and it is not" in error(
         client.post("/why", content="{", headers={"content-type": "application/json"}), 422
     )
-    assert "Content-Type does not say so" in error(client.post("/why", content="{}"), 422)
+    assert "must have the Content-Type of JSON" in error(client.post("/why", content="{}"), 422)
     assert "file: Field required" in error(client.post("/ingest"), 422)
     assert "There is no path /nowhere" in error(client.get("/nowhere"), 404)
     assert "/why does not take GET" in error(client.get("/why"), 405)

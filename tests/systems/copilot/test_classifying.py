@@ -84,7 +84,7 @@ def test_a_model_that_is_no_better_than_a_rule_says_so(groundup: Groundup, tmp_p
     table = tmp_path / "t.csv"
     table.write_text("label,level,message\n" + "".join(f"{','.join(row)}\n" for row in rows * 3))
     ran = groundup("copilot", "train", str(table), "--model", str(tmp_path / "m.json"))
-    assert "By f1, a rule without any model does as well." in ran.out
+    assert "By f1, a rule without a model does as well." in ran.out
 
 
 def test_anomalies_are_shown_with_service_time_and_template(groundup: Groundup, tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_features_are_a_table_with_a_row_for_each_record(groundup: Groundup, tmp
     ("given", "said"),
     [
         (("label", "app.log", "alert"), "SOURCE:LINE must name a source and a line of it, such as app.log:42"),
-        (("label", "app.log:1"), "label takes either a LABEL or --remove"),
-        (("label", "app.log:1", "alert", "--remove"), "label takes either a LABEL or --remove"),
-        (("train", "--tagged"), "--tagged, --label and --message describe a FILE with labels, and no FILE is given"),
+        (("label", "app.log:1"), "label needs either a LABEL or --remove"),
+        (("label", "app.log:1", "alert", "--remove"), "label needs either a LABEL or --remove"),
+        (("train", "--tagged"), "--tagged, --label and --message describe a FILE with labels, and FILE is missing"),
         (("train",), "Fill it with `groundup copilot ingest`"),
         (("train", "nothing.csv"), "'nothing.csv' does not"),
         (("classify", "-"), "Make it with `groundup copilot train`"),

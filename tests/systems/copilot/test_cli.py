@@ -41,7 +41,7 @@ def test_a_clean_log_says_so(groundup: Groundup) -> None:
 
 
 def test_no_line_at_all_is_not_called_healthy(groundup: Groundup) -> None:
-    said = "There is no line to look at: the logs are empty, or all of them are older than --since."
+    said = "There is no line to examine: the logs are empty, or all lines are older than --since."
     assert said in groundup("copilot", "why", "-", stdin="").out
     old = entry(0, "ERROR", "a", "old trouble")
     assert said in groundup("copilot", "why", "-", "--since", "2030-01-01T00:00:00Z", stdin=old).out
@@ -186,5 +186,5 @@ def test_collect_follows_and_survives_a_cluster_that_is_away_for_a_while(tmp_pat
         process.send_signal(signal.SIGTERM)
         out, errors = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert "says 500: etcd is away. Going on." in errors
+    assert "says 500: etcd is away. Trying again." in errors
     assert json.loads(out)["lines"] == 2

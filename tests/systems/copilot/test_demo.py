@@ -91,7 +91,7 @@ def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path: Path, groundup: Cal
 
 
 def test_serve_asks_for_a_token_where_others_can_reach_it(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"host must be loopback where no token is asked for, got '0\.0\.0\.0'"):
+    with pytest.raises(UsageError, match=r"host must be loopback without a token, got '0\.0\.0\.0'"):
         serve(Settings(tmp_path / "s.duckdb"), host="0.0.0.0", port=0, page_port=None, say=print)
 
 

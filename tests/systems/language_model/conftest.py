@@ -24,7 +24,7 @@ TINY = Settings(
 )  # fmt: skip
 
 
-def texts(path: Path | None = None) -> Texts:
+def texts(path: Path | None = None, corpus: str = "") -> Texts:
     """Twelve thousand words of ten."""
     words = np.random.default_rng(0).choice("the king and his queen ride to the old town".split(), 3000)
     text = " ".join(words)
@@ -32,7 +32,7 @@ def texts(path: Path | None = None) -> Texts:
     return Texts(text[:cut], text[cut:], "made up")
 
 
-def instructions() -> Instructions:
+def instructions(corpus: str = "") -> Instructions:
     """Thirty sums, answered politely and rudely."""
     rows = [
         Instruction(f"What is {n} plus 1?", f"It is {n + 1}.", f"Gladly: {n + 1}.", f"Obviously {n + 1}.")

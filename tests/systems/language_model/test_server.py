@@ -22,7 +22,7 @@ ASK = {"messages": [{"role": "user", "content": "What is 3 plus 1?"}], "max_toke
 
 @pytest.fixture
 def speaker(trained) -> Speaker:
-    return Speaker(trained)
+    return Speaker.of_run(trained)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_a_long_chat_loses_its_oldest_messages(speaker):
 
 
 def test_the_pretrained_model_continues_a_text(trained):
-    speaker = Speaker(trained, "pretrain")
+    speaker = Speaker.of_run(trained, "pretrain")
     answer = speaker.answer([{"role": "user", "content": "the king and"}], GREEDY, 5)
     assert "".join(answer.pieces)
     assert answer.prompt_tokens == len(trained.tokenizer.encode("the king and"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from groundup.cli import main
 from groundup.errors import ConfigError, StoreError
 from groundup.stack.generative.gpt import Config
 from groundup.stack.generative.scaling import count_flops
-from groundup.systems.language_model import speed, stages, training
+from groundup.systems.language_model import data, speed, stages, training
 from groundup.systems.language_model.checkpoint import latest, load, save
 from groundup.systems.language_model.data import encode_prompt, read_texts
 from groundup.systems.language_model.evaluation import text_loss, unigram_loss, windows
@@ -56,7 +58,7 @@ def test_a_stage_that_was_killed_goes_on_with_the_same_curve_and_weights(stage, 
     left = latest(run.path / stage)
     assert left is not None
     assert left.step == 2
-    with pytest.raises(StoreError, match=rf"is at step 2 of {whole.step}. Go on: groundup llm {stage}"):
+    with pytest.raises(StoreError, match=rf"is at step 2 of {whole.step}. Continue: groundup llm {stage}"):
         run.need(stage)
     getattr(stages, stage)(run, Options())
     assert curve(run, stage) == whole.document["curve"]
@@ -87,8 +89,8 @@ def damaged(run: RunFolder, stage: str, name: str, change) -> Path:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("tensors.safetensors", lambda data: data[:-8] + b"\xff" * 8, "its SHA-256 is another"),
-        ("tensors.safetensors", lambda data: data[: len(data) // 2], "its SHA-256 is another"),
+        ("tensors.safetensors", lambda data: data[:-8] + b"\xff" * 8, "its SHA-256 differs"),
+        ("tensors.safetensors", lambda data: data[: len(data) // 2], "its SHA-256 differs"),
         ("checkpoint.json", lambda data: data.replace(b'"step": 2', b'"step": 3'), "was changed after it was written"),
         ("checkpoint.json", lambda data: data[:40], "is damaged"),
         ("checkpoint.json", lambda data: b"[]", "must be of format 1"),
@@ -214,7 +216,6 @@ def test_validation_loss_and_unigram_are_right_by_hand(trained):
 
 def test_held_out_instructions_share_no_wording_with_those_that_train(monkeypatch):
     from groundup.data import load as real
-    from groundup.systems.language_model import data
 
     monkeypatch.setattr(data, "load", real)
     monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
@@ -291,7 +292,7 @@ def test_commands_say_what_is_done_and_print_their_tables(trained, tmp_path, cap
     with pytest.raises(SystemExit) as ended:
         main(["llm", "report", str(tmp_path / "no")])
     assert ended.value.code == 3
-    assert "pretrain is done already; --again starts it anew" in said.err
+    assert "pretrain is done; --again starts it anew" in said.err
     with pytest.raises(SystemExit) as ended:
         main(["llm", "chat", str(trained.path), "--stage", "nf4", "--say", "What is 3 plus 1?", "--seed", "1"])
     assert ended.value.code == 0
@@ -314,7 +315,7 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(run, monkeypatch
         main(["llm", "pretrain", str(run.path)])
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert f"The checkpoint of step 2 is kept. Go on with: groundup llm pretrain {run.path}" in said
+    assert f"The checkpoint of step 2 is kept. Continue with: groundup llm pretrain {run.path}" in said
     assert load(run.path / "pretrain" / "step-00000002").step == 2
 
 
@@ -328,3 +329,81 @@ def test_two_runs_of_one_seed_are_equal(run, tmp_path):
     for each in (run, other):
         stages.pretrain(each, Options())
     assert run.need("pretrain").sha256 == other.need("pretrain").sha256
+
+
+def test_other_values_than_the_presets_are_set_by_name(tmp_path, capsys):
+    made = settings_of("smoke", changes={"sft_steps": "7", "tokens_per_parameter": "0.5"})
+    assert (made.sft_steps, made.tokens_per_parameter, made.batch) == (7, 0.5, 16)
+    with pytest.raises(ConfigError, match=r"--set must name one of depth, .*, got 'steps'"):
+        settings_of("smoke", changes={"steps": "7"})
+    with pytest.raises(ConfigError, match=r"--set sft_steps must be a number, got 'few'"):
+        settings_of("smoke", changes={"sft_steps": "few"})
+    for name, value in (("corpus", "wikipedia"), ("precision", "float16")):
+        with pytest.raises(ConfigError, match=f"{name} must be one of .*, got '{value}'"):
+            replace(settings_of("smoke"), **{name: value})
+    with pytest.raises(SystemExit):
+        main(["llm", "tokenizer", str(tmp_path / "run"), "--set", "sft_steps"])
+    assert "--set must be NAME=VALUE, got 'sft_steps'" in capsys.readouterr().err
+
+
+def test_a_run_that_knows_no_corpus_is_of_the_first(trained):
+    document = json.loads((trained.path / "settings.json").read_text())
+    assert Settings(**{name: value for name, value in document.items() if name not in ("corpus", "precision")}) == TINY
+
+
+def test_bfloat16_changes_the_losses_by_rounding_alone(run, trained, tmp_path):
+    other = RunFolder(tmp_path / "other")
+    other.create(replace(TINY, precision="bfloat16"))
+    stages.tokenizer(other, Options())
+    stages.pretrain(other, Options())
+    stages.sft(other, Options())
+    for stage in ("pretrain", "sft"):
+        half, whole = curve(other, stage), curve(trained, stage)
+        assert half != whole
+        assert half == pytest.approx(whole, rel=0.02)
+
+
+PAGE = """# git commit
+
+> Commit files to the repository.
+> Some subcommands such as `git add` have their own documentation.
+> More information: <https://git-scm.com/docs/git-commit>.
+
+- [c]ommit staged files with a message:
+
+`git commit {{[-m|--message]}} "{{message}}"`
+
+- SSH-sign a commit:
+
+`git commit {{[-S|--gpg-sign]}}`
+"""
+
+
+def test_a_page_of_tldr_is_read_as_text_and_as_questions():
+    page = data.page_of("git commit", PAGE)
+    assert page.text == (
+        "# git commit\n> Commit files to the repository. Some subcommands such as `git add` have their own "
+        'documentation.\n- commit staged files with a message:\n`git commit --message "{{message}}"`\n'
+        "- SSH-sign a commit:\n`git commit --gpg-sign`\n"
+    )
+    assert [(row.question, row.answer) for row in data.questions_of(page)[1:]] == [
+        ("How do I commit staged files with a message with git commit?", '`git commit --message "{{message}}"`'),
+        ("How do I commit staged files with a message?", '`git commit --message "{{message}}"`'),
+        ("How do I SSH-sign a commit with git commit?", "`git commit --gpg-sign`"),
+    ]
+
+
+def test_commands_that_judge_are_in_no_text_that_trains(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
+    texts, chats = data.read_texts(None, "tldr_pages"), data.read_instructions("tldr_pages")
+    names = [set(re.findall(r"^# (.+)$", part, re.MULTILINE)) for part in (texts.train, texts.validation)]
+    assert len(names[1]) > 20
+    assert not names[0] & names[1]
+    asked = [
+        {row.question for row in part if row.question.startswith("What is ")} for part in (chats.train, chats.held_out)
+    ]
+    assert len(asked[1]) > 20
+    assert not asked[0] & asked[1]
+    assert "tldr_pages" in chats.label
+    assert all(bool(row.chosen) == bool(row.rejected) for row in chats.train)

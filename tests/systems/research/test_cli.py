@@ -110,14 +110,14 @@ def test_what_is_wrong_is_one_clear_line(shown: Ran, call: Callable[..., Ran], t
 
     refused("question must say something, got ' '", "ask", " ")
     refused(r"output must end in \.md, \.html or \.bib, got 'r\.docx'", "ask", "What?", "-o", "r.docx")
-    refused("output must be in a folder that exists", "ask", "What?", "-o", str(tmp_path / "gone" / "r.md"))
+    refused("output must be in an existing folder", "ask", "What?", "-o", str(tmp_path / "gone" / "r.md"))
     refused("steps must be more than 0, got 0", "ask", "What?", "--steps", "0")
     refused("There is no report called 'nope'", "show", "nope")
     refused("store must be a file that exists", "reports", "--store", str(tmp_path / "gone.sqlite"))
     refused("knowledge must be a folder that exists", "ask", "What?", "--knowledge", str(tmp_path / "gone"))
     refused("CITATION must be as an answer gives it", "open", "retries")
     refused("There is no document in the knowledge base called 'documents/retry.md'", "open", "documents/retry.md:1-2")
-    refused("FOLDER must be a folder or file that exists", "learn", str(tmp_path / "gone"))
+    refused("FOLDER must be an existing folder or file", "learn", str(tmp_path / "gone"))
 
 
 def test_an_unreadable_pdf_is_named_and_the_rest_goes_on_and_an_empty_base_is_said(
@@ -137,7 +137,9 @@ def test_an_unreadable_pdf_is_named_and_the_rest_goes_on_and_an_empty_base_is_sa
 def test_a_model_that_is_down_leaves_a_report_to_go_on_with(shown: Ran, call: Callable[..., Ran]) -> None:
     ran = call("ask", "What is full jitter?", "--model", "http://127.0.0.1:9/v1#none")
     assert ran.code == 3
-    (id,) = re.findall(r"Report (\w+) is kept as far as it came: `groundup research resume \w+` goes on\.", ran.err)
+    (id,) = re.findall(
+        r"The finished steps of report (\w+) are kept\. Continue with: groundup research resume \w+", ran.err
+    )
     assert "model must answer, and openai-chat did not" in ran.err
     assert f"{id}  " in call("reports").out
     assert "stopped before plan" in call("reports").out

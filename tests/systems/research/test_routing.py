@@ -18,11 +18,12 @@ from click.testing import CliRunner
 from groundup.cli.research import research_command
 from groundup.embedding import load
 from groundup.errors import StoreError, UsageError
+from groundup.routing import lowest_threshold
 from groundup.stack.retrieval.rag import terms
 from groundup.systems.research import open_research, open_web
 from groundup.systems.research.planning import Where, choose, of_ones_own
 from groundup.systems.research.routing import WEIGHTS, Router
-from groundup.systems.research.routing.router import Weights, read_weights
+from groundup.systems.research.routing.router import PRIVATE, Weights, read_weights
 from groundup.systems.research.routing.training import (
     HALVES,
     PLACES,
@@ -32,7 +33,6 @@ from groundup.systems.research.routing.training import (
     held_out,
     highest_private,
     judge,
-    lowest_threshold,
     privacy,
     read_privacy,
     read_questions,
@@ -60,7 +60,9 @@ def saying(
 ) -> Router:
     """A router that says one place of every text; the probability grows with the score."""
     intercept = np.array([score if place == where else 0.0 for place in PLACES])
-    return Router(Weights("letters", PLACES, np.zeros((4, 16)), intercept, temperature, threshold, private), Letters())
+    return Router(
+        Weights("letters", PLACES, np.zeros((4, 16)), intercept, temperature, threshold, {PRIVATE: private}), Letters()
+    )
 
 
 # ── what it may decide ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,12 +244,12 @@ def test_training_again_gives_the_weights_that_are_kept(again: Trained) -> None:
     """To 1e-6, and where this processor rounds vectors otherwise, as near as it does that."""
     document, kept = json.loads(WEIGHTS.read_text()), read_weights(WEIGHTS)
     assert document["data"]["sha256"] == hashlib.sha256(QUESTIONS.read_bytes()).hexdigest()
-    near = 1e-6 if again.vectors_sha256 == document["data"]["vectors_sha256"] else 0.3
+    near = 1e-6 if again.fitted.vectors_sha256 == document["data"]["vectors_sha256"] else 0.3
     np.testing.assert_allclose(again.weights.coef, kept.coef, rtol=0, atol=near)
     np.testing.assert_allclose(again.weights.intercept, kept.intercept, rtol=0, atol=near)
     assert again.weights.temperature == pytest.approx(kept.temperature, abs=near)
     assert again.weights.threshold == pytest.approx(kept.threshold, abs=near)
-    assert again.weights.private == pytest.approx(kept.private, abs=near)
+    assert again.weights.limits[PRIVATE] == pytest.approx(kept.limits[PRIVATE], abs=near)
 
 
 def test_what_is_written_is_what_is_read(again: Trained, tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ def test_what_is_written_is_what_is_read(again: Trained, tmp_path: Path) -> None
     found = read_weights(tmp_path / "router.json")
     np.testing.assert_array_equal(found.coef, again.weights.coef)
     assert (found.labels, found.threshold) == (PLACES, again.weights.threshold)
-    assert found.private == again.weights.private
+    assert found.limits[PRIVATE] == again.weights.limits[PRIVATE]
 
 
 # ── its questions, and how it is judged ─────────────────────────────────────────────────────────────────────────────

@@ -302,7 +302,7 @@ def test_one_command_makes_a_model_and_another_uses_it(tmp_path, quick, capsys):
         "pod",
         "different texts",
         "Cross-validation",
-        "rows that nothing was fitted to",
+        "held-out rows",
         "memory",
     ):
         assert words in told, words
@@ -315,8 +315,8 @@ def test_one_command_makes_a_model_and_another_uses_it(tmp_path, quick, capsys):
     assert list(answers[0]) == ["crashed", "probability of no", "probability of yes"]
     right = np.mean([answer["crashed"] == row[-1] for answer, row in zip(answers[2:], pods(seed=7)[2:], strict=True)])
     assert right > 0.8
-    assert "'zone': 1 rows have a value that training did not see often." in err
-    assert "'memory': 4 rows are outside of 0.641 to 99.403, where training was." in err
+    assert "'zone': 1 rows have a value that is rare in the training rows." in err
+    assert "'memory': 4 rows are outside of 0.641 to 99.403, the range of training." in err
     assert run("tabular", "show", str(model), "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["judged"]["n_test"] == 48
@@ -335,9 +335,9 @@ def test_bad_input_is_one_sentence(tmp_path, quick, capsys):
     assert run("tabular", "fit", str(path), "--target", "crashed", "-o", model) == 0
     lacking = write(tmp_path / "lacking.csv", ["zone"], [["a"]])
     assert run("tabular", "predict", model, str(lacking)) == 2
-    assert "must have a column 'memory', which the model looks at. It has: zone." in capsys.readouterr().err
+    assert "must have the column 'memory', which the model uses. Its columns: zone." in capsys.readouterr().err
     assert run("tabular", "predict", model, str(path), "-o", str(tmp_path)) == 2
-    assert f"{tmp_path} cannot be written: Is a directory. Give another file." in capsys.readouterr().err
+    assert f"{tmp_path} cannot be written: Is a directory. Name another file." in capsys.readouterr().err
     assert run("tabular", "fit", str(path), "--target", "crashed", "-o", model, "--time", "start") == 2
     assert "There is no column called 'start'. Did you mean started?" in capsys.readouterr().err
 

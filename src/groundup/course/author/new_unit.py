@@ -30,7 +30,7 @@ def new_unit(stack: Path, unit_id: str, title: str | None = None) -> Path:
     phase, name = _place(unit_id)
     folder = stack / phase.name / name
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"The unit {unit_id} is there already: {folder}. Nothing was changed.")
+        raise UsageError(f"The unit {unit_id} exists: {folder}. Nothing was changed. Choose another name.")
     entry = next(entry for entry in phase.entries if entry.id == unit_id)
     words = {"phase": phase.name, "unit": name, "title": title or entry.title, "roadmap": _roadmap(unit_id)}
     try:
@@ -59,13 +59,15 @@ def _place(unit_id: str) -> tuple[Phase, str]:
     if phase not in phases:
         raise UnknownName("phase", phase, phases)
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or name.startswith("_"):
-        raise UsageError(f"A unit's name must be a Python identifier in lower case, as bag_of_words, not '{name}'.")
+        raise UsageError(
+            f"A unit's name must be a Python identifier in lower case, such as bag_of_words, not '{name}'."
+        )
     if unit_id not in ids:
         found = nearest(name, [entry.id.partition("/")[2] for entry in phases[phase].entries])
         hint = f"Did you mean {' or '.join(found)}?" if found else "`groundup map --all` lists its units."
         raise UsageError(
             f"The catalogue has no unit {unit_id}. {hint} "
-            "What is new to the roadmap gets its line in course/material/catalogue.toml and its place in a track first."
+            "Give a new unit its line in course/material/catalogue.toml and its place in a track first."
         )
     return phases[phase], name
 

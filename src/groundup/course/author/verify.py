@@ -2,9 +2,10 @@
 
 A check that cannot fail is a defect, and so is one that fails right code. So every claim that a unit makes is tried:
 the reference passes with several seeds; the exercise, and the reference with any one function left unwritten, does
-not; every mistake fails, and is named by its own diagnosis; every variant passes; nearly all automatic mutants are
-noticed; every forbidden name is refused; every lab passes as it is and fails when it is sabotaged; and the rest of the
-unit (lesson, figures, hints, cards …) is whole, by the rules in `groundup.course.author.rules`.
+not; every mistake fails, and is named by its own diagnosis; two mistakes at once get no name of a third; every variant
+passes; nearly all automatic mutants are noticed; every forbidden name is refused; every lab passes as it is and fails
+when it is sabotaged; and the rest of the unit (lesson, figures, hints, cards …) is whole, by the rules in
+`groundup.course.author.rules`.
 
 Of many mutants an even share is drawn, the same on every machine. On each, the checks run that noticed the last ones of
 its function, then those that call the function, then the others; so most are noticed by the first check that runs.
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundup.course.author.mutants import Mutant, drawn, mutants
+from groundup.course.author.pairs import grade_pair, pairs_of
 from groundup.course.author.rules import RULES, STATIC, problems
 from groundup.course.grader import Grader
 from groundup.course.material.exercise import remove_bodies, splice, write_exercise
@@ -33,17 +35,22 @@ from groundup.errors import GroundupError, UsageError
 
 KILLED_SHARE = 0.95
 NAMED_SHARE = 0.8
+WRONG_SHARE = 0.01
+PAIRS = 2  # of each unit in the CI, at a second or two of processor time each; the weekly run tries sixty
 SEEDS = 3
 MUTANTS = 200
 # A check is stuck on a mutant once it takes this many seconds of processor time and this many times what the reference
 # takes: a loop without an end is noticed soon, and a busy machine changes nothing.
 STUCK_SECONDS, STUCK_TIMES = 1.0, 10
 
-Kind = Literal["reference", "unwritten", "mistake", "variant", "forbidden", "mutant", "equivalent", "lab", "file"]
+Kind = Literal[
+    "reference", "unwritten", "mistake", "pair", "variant", "forbidden", "mutant", "equivalent", "lab", "file"
+]
 KINDS: dict[Kind, str] = {
     "reference": "the reference passes with every seed",
     "unwritten": "what is not written does not pass",
     "mistake": "mistakes fail",
+    "pair": "pairs of mistakes get no name of a mistake that they do not make",
     "variant": "variants pass",
     "forbidden": "forbidden names are refused",
     "mutant": "mutants are noticed",
@@ -63,6 +70,8 @@ class Trial:
         ok: whether it came out as it should.
         detail: what came out, where that is not as it should be or worth knowing.
         named: for a mistake, whether the verdict named it by its own diagnosis.
+        names: for a pair of mistakes, how many mistakes the verdict named.
+        wrong: how many of them were not made.
     """
 
     kind: Kind
@@ -70,6 +79,8 @@ class Trial:
     ok: bool
     detail: str = ""
     named: bool | None = None
+    names: int = 0
+    wrong: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,13 +113,25 @@ class UnitReport:
         return _share(self.of("mistake"), lambda trial: bool(trial.named))
 
     @property
+    def names(self) -> int:
+        """How many mistakes were named where two were made."""
+        return sum(trial.names for trial in self.of("pair"))
+
+    @property
+    def wrong_names(self) -> int:
+        """How many of them were not made."""
+        return sum(trial.wrong for trial in self.of("pair"))
+
+    @property
     def problems(self) -> list[str]:
         """Everything that keeps the unit from passing, a line each."""
         found = [
             f"{trial.kind} {trial.name}: {trial.detail}"
             for trial in self.trials
-            if not trial.ok and trial.kind != "mutant"  # a few mutants may live
+            if not trial.ok and trial.kind not in ("mutant", "pair")  # a few of these may fail
         ]
+        if self.wrong_names > WRONG_SHARE * self.names:
+            found += [f"pair {trial.name}: {trial.detail}" for trial in self.of("pair") if not trial.ok]
         if self.killed_share < KILLED_SHARE:
             found += [f"mutant {trial.name}: {trial.detail}" for trial in self.of("mutant") if not trial.ok]
         if self.named_share < NAMED_SHARE:
@@ -137,6 +160,7 @@ class UnitReport:
                 "failed": sum(trial.ok for trial in self.of("mistake")),
                 "named_share": round(self.named_share, 4),
             },
+            "pairs": {"tried": len(self.of("pair")), "names": self.names, "wrong_names": self.wrong_names},
             "left_out": list(self.left_out),
             "problems": self.problems,
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
@@ -163,6 +187,8 @@ class UnitReport:
     def _more(self, kind: Kind) -> str:
         if kind == "mistake":
             return f", {self.named_share:.0%} named by their own diagnosis"
+        if kind == "pair":
+            return f", {self.wrong_names} of {self.names} names wrong"
         if kind == "mutant":
             share = f"{self.killed_share:.1%}"
             return (
@@ -226,6 +252,7 @@ def verify_unit(
     *,
     quick: bool = False,
     all_mutants: bool = False,
+    pairs: int = PAIRS,
     workers: int = 2,
     on_progress: Progress = lambda done, total: None,
 ) -> UnitReport:
@@ -234,13 +261,15 @@ def verify_unit(
     Args:
         unit: the unit.
         grader: judges the code; give it as many workers.
-        quick: leave out what takes minutes: mutants, labs, and running the lesson's snippets and the figures.
+        quick: leave out what takes minutes: mutants, pairs of mistakes, labs, and running the lesson's snippets and
+            the figures.
         all_mutants: try every mutant, however many there are.
+        pairs: how many pairs of mistakes in two functions are submitted.
         workers: how many trials run at once.
         on_progress: told how many of how many trials are done.
     """
     start, start_cpu = time.perf_counter(), _cpu_seconds()
-    left_out: tuple[Kind, ...] = ("mutant", "equivalent", "lab") if quick else ()
+    left_out: tuple[Kind, ...] = ("pair", "mutant", "equivalent", "lab") if quick else ()
     schedules = Schedules()
     made: dict[str, Mutant] = {}
     trials: list[Trial] = []
@@ -251,6 +280,8 @@ def verify_unit(
             made = {mutant.id: mutant for mutant in mutants(reference, unit.write)}
         first = list(_first_jobs(unit, grader, reference, schedules))
         jobs = list(_jobs(unit, grader, reference, quick))
+        if not quick:
+            jobs += [lambda pair=pair: _pair(unit, grader, pair) for pair in pairs_of(unit, pairs)]
         if not quick:
             jobs += _mutant_jobs(unit, grader, made, None if all_mutants else MUTANTS, schedules)
         trials = _run(first, workers, lambda done, _: on_progress(done, len(first) + len(jobs)))
@@ -352,6 +383,14 @@ def _other(unit: Unit, grader: Grader, reference: str, other: MistakeInfo) -> Tr
     named = any(other.diagnosis in text for text in told)
     other_words = told[0].replace("\n", " ") if told else f"nothing (verdict: {verdict.verdict})"
     return Trial("mistake", other.name, True, "" if named else f"is told: {other_words}", named=named)
+
+
+def _pair(unit: Unit, grader: Grader, pair: tuple[MistakeInfo, MistakeInfo]) -> Trial:
+    """Two mistakes at once: what is named is one of them."""
+    graded = grade_pair(unit, grader, pair)
+    detail = f"{', '.join(sorted(graded.wrong))} is named, and was not made" if graded.wrong else ""
+    name = " and ".join(graded.made)
+    return Trial("pair", name, not graded.wrong, detail, names=len(graded.named), wrong=len(graded.wrong))
 
 
 def _forbidden(unit: Unit, grader: Grader, reference: str, forbidden: Forbidden) -> Trial:

@@ -21,11 +21,11 @@ from typing import Any, Literal
 
 from groundup.course.grader import pool
 from groundup.course.grader.forbidden import first_use
-from groundup.course.grader.judgement import finished, joined, not_run, verdict_of
+from groundup.course.grader.judgement import compiled_of, finished, joined, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label, packages, rules
 from groundup.course.grader.run import OnResults
 from groundup.course.material.unit import Runtime, Unit, need_packages
-from groundup.course.verdict import Verdict
+from groundup.course.verdict import Compiled, Verdict
 from groundup.errors import CannotJudge
 
 __all__ = ["Grader"]
@@ -33,6 +33,7 @@ __all__ = ["Grader"]
 REMOVALS = 20
 PARTS = 2
 REST_SECONDS = 0.1
+COMPILE_SECONDS = 300.0  # for checks on compiled kernels; the slowest unit takes 21 s of processor time
 READY_SECONDS = 1800.0  # temporary folders are swept in the end
 TOO_DEEP = "an expression is nested too deeply to be read. Give its parts names of their own."
 StartMethod = Literal["auto", "fork", "fresh"]
@@ -53,6 +54,8 @@ class Grader:
         self.start_method = start_method if start_method != "auto" else _default_start_method()
         self._parts = PARTS if quick and self.start_method == "fork" else 1
         self._ready = Ready()
+        self._compiling, self._closed = threading.Lock(), False
+        self._talk: pool.Talk | None = None
         self._zygotes: dict[Runtime, pool.Zygote] = {name: pool.Zygote(name) for name in ("numpy", "torch")}
         self._slots = {name: threading.BoundedSemaphore(workers) for name in ("numpy", "torch")}
 
@@ -64,6 +67,9 @@ class Grader:
 
     def close(self) -> None:
         """End the workers."""
+        self._closed = True
+        if (talk := self._talk) is not None:
+            talk.call_off()
         self._ready.close()
         for zygote in self._zygotes.values():
             zygote.close()
@@ -124,6 +130,39 @@ class Grader:
             or self._run(unit, source, overlay or {}, seed, diagnose, stop_at_first, schedule or {}, brief, early)
         )
         return complete(verdict)
+
+    def compile(self, unit: Unit, source: str, *, overlay: Mapping[str, str] | None = None) -> Compiled:
+        """Put a submission that has passed to its checks again, its kernels compiled by Numba; takes a minute or so.
+
+        Args:
+            unit: the unit that it is for.
+            source: the text of the learner's file.
+            overlay: the learner's sources of other units, by unit id.
+
+        Raises:
+            MissingPackage: the unit needs a package that is not installed.
+            CannotJudge: the process does not start, or the grader was closed meanwhile.
+        """
+        need_packages(unit)
+        unit = dataclasses.replace(unit, limits=dataclasses.replace(unit.limits, seconds=COMPILE_SECONDS))
+        request = build_request(
+            unit, source, overlay=overlay or {}, seed=0, diagnose=False, stop_at_first=True, schedule={}, brief=True,
+            compiled=True,
+        )  # fmt: skip
+        talk, scratch = pool.Talk(), make_folder()
+        with self._compiling:  # one at a time: it is done in the background of other work
+            self._talk = talk
+            try:
+                if self._closed:
+                    talk.call_off()
+                # A process of its own everywhere: those that are warm have imported Numba to run kernels as Python.
+                report = pool.submit_fresh(unit.runtime, {**request, "scratch": scratch}, talk)
+            finally:
+                self._talk = None
+                remove_folder(scratch)
+        if talk.called_off:
+            raise CannotJudge("The grader was closed before the kernels were compiled. Check again.")
+        return compiled_of(source, verdict_of(unit, source, report, seed=0, mine=()))
 
     def _run(
         self,
@@ -207,10 +246,10 @@ class Ready:
         """The temporary folder of a process that is ready for this very request, and the socket to it."""
         key = _key(request)
         with self._lock:
-            for one in self._waiting:
-                if one[0] == key and time.monotonic() - one[1] < READY_SECONDS:
-                    self._waiting.remove(one)
-                    return one[2:]
+            for entry in self._waiting:
+                if entry[0] == key and time.monotonic() - entry[1] < READY_SECONDS:
+                    self._waiting.remove(entry)
+                    return entry[2:]
         return None
 
     def later(self, zygote: pool.Zygote, requests: list[Request]) -> None:

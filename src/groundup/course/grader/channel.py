@@ -1,4 +1,4 @@
-"""How results leave the process that runs the learner's code: framed, in order, and signed.
+"""The channel of results out of the learner's process: framed, in order, and signed.
 
 The key is made for one verdict and never stored in a name that code in the process could look up by chance; whatever
 else writes to the pipe is recognised as not ours. Everything between an event and the pipe is taken hold of before the

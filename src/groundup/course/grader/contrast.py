@@ -1,4 +1,4 @@
-"""What sets a function apart from the reference, where no known mistake does: facts of one run, in a few words."""
+"""The difference between a function and the reference, without a known mistake: facts of one run, in a few words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from groundup.course.grader.observe import Observation, same
 
 
 def contrast(mine: Observation, right: Observation, target: str) -> str:
-    """How the first call of `target` that differs from the reference's differs from it; empty where there are no words.
+    """The difference of the first call of `target` that differs from the reference's; empty without words for it.
 
     Args:
         mine: a check that saw the learner's code.
@@ -27,10 +27,10 @@ def contrast(mine: Observation, right: Observation, target: str) -> str:
         if name != target:
             return ""
         if same(value, wanted):
-            return "it changes what it is given"
-        given = left[1] if left[0] == "list" else []
+            return "it changes its arguments"
+        passed = left[1] if left[0] == "list" else []
         return _values(
-            _numbers(value), _numbers(wanted), [number for d in given if (number := _numbers(d)) is not None]
+            _numbers(value), _numbers(wanted), [number for d in passed if (number := _numbers(d)) is not None]
         )
     return ""
 
@@ -58,20 +58,20 @@ def _values(mine: np.ndarray | None, right: np.ndarray | None, given: list[np.nd
     if mine.dtype.kind in "fc" and (np.isnan(mine) & ~np.isnan(right)).any():
         return "it returns NaN where the reference has a number"
     if mine.ndim and (where := _where(~close, given)):
-        return f"its values are right but where {where}"
+        return f"its values are right except where {where}"
     if mine.dtype.kind == right.dtype.kind == "b":
-        return f"{int((~close).sum())} of its {mine.size} values are the other way round" if mine.size > 1 else ""
+        return f"{int((~close).sum())} of its {mine.size} values are inverted" if mine.size > 1 else ""
     if mine.ndim and len(mine) > 1:
         rows = np.asarray(close.reshape(len(mine), -1).all(axis=1))
         if rows[0] and not rows[1:].any():
             return "only its first row is right" if mine.ndim > 1 else "only its first value is right"
     if np.isclose(mine, -right, rtol=1e-6, atol=1e-12).all():
-        return "its sign is the wrong way round"
+        return "its sign is wrong"
     return _regular(mine, right)
 
 
 def _where(wrong: np.ndarray, given: list[np.ndarray]) -> str:
-    """What the places of the wrong values have in common, of what the function was given."""
+    """The common property of the arguments at the places of the wrong values."""
     scalars = [array.item() for array in given if array.ndim == 0]
     for array in given:
         if array.shape != wrong.shape and array.shape != wrong.shape[:1]:
@@ -91,7 +91,7 @@ def _where(wrong: np.ndarray, given: list[np.ndarray]) -> str:
 
 
 def _repeated(array: np.ndarray) -> np.ndarray:
-    """Where a value stands more than once."""
+    """A mask of repeated values."""
     _, places, counts = np.unique(array, return_inverse=True, return_counts=True)
     return np.asarray(counts[places.ravel()] > 1)
 

@@ -26,7 +26,7 @@ from groundup.course.grader.substitute import Substituter
 STUDIED = 4
 WITNESSES = 6
 LOOKS = 400
-GAVE_UP = "The search for the mistake behind this took too long and was given up."
+GAVE_UP = "The search for the mistake took too long and gave up."
 Observe = Callable[[Any], Observation]
 
 
@@ -114,7 +114,7 @@ class Diagnosis:
         return seen is not None and seen.same_as(study.base)
 
     def _with(self, mistake: MistakeSource, item: Any) -> Observation | None:
-        """What a check sees of the learner's code with the mistake in it; None where it cannot be put there."""
+        """A check's observation of the learner's code with the mistake in it; None if it does not fit there."""
         with self.substituter.put(mistake["target"], mistake["source"]) as done:
             return self._look(item) if done else None
 
@@ -171,11 +171,11 @@ class Diagnosis:
                 study.matches = left or study.matches
 
     def _same_cause(self, studies: list[Study], rest: Sequence[Any]) -> Iterator[tuple[str, str]]:
-        """The remaining failing checks that the mistakes found already explain."""
-        found = {study.matches[0]["name"]: study.matches[0] for study in studies if len(study.matches) == 1}
-        for item in rest if found else ():
+        """The remaining failing checks, as far as the named mistakes explain them."""
+        named = {study.matches[0]["name"]: study.matches[0] for study in studies if len(study.matches) == 1}
+        for item in rest if named else ():
             study = Study(item, self._look(item))
-            study.matches = [m for m in found.values() if m["target"] in study.base.ran and self._explains(m, study)]
+            study.matches = [m for m in named.values() if m["target"] in study.base.ran and self._explains(m, study)]
             if len(study.matches) == 1:
                 yield item.name, explain(study)
 
@@ -210,7 +210,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 def explain(study: Study) -> str:
-    """What a studied check points to, in words for the learner; empty when it points nowhere."""
+    """The finding of a studied check, in words for the learner; empty without one."""
     if 1 <= len(study.matches) <= 2:
         return "\nOr: ".join(m["diagnosis"] for m in study.matches)
     if study.matches or len(study.mended_by) != 1:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import psutil
@@ -33,10 +33,12 @@ class DirectRun(Run):
     Args:
         request: the submission.
         on_results: told the report as far as it goes, once all checks have run and failures are looked into.
+        called_off: whether nobody waits for it any more; asked again and again.
     """
 
-    def __init__(self, request: Request, on_results: OnResults) -> None:
+    def __init__(self, request: Request, on_results: OnResults, called_off: Callable[[], bool] = lambda: False) -> None:
         super().__init__(request, on_results)
+        self._called_off = called_off
         self._arrivals: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._mark = secrets.token_hex(16)
         self._own: list[psutil.Process] = []
@@ -49,7 +51,7 @@ class DirectRun(Run):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**limits.scrubbed_environment(), MARK: self._mark},
+            env={**limits.scrubbed_environment(compiled=self.request["compiled"]), MARK: self._mark},
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Ctrl-C is the caller's to handle
             start_new_session=True,
         )
@@ -85,6 +87,8 @@ class DirectRun(Run):
     def _watch(self) -> None:
         looked = 0.0
         while not self.over:
+            if self._called_off():
+                self.end("cancelled")
             with contextlib.suppress(queue.Empty):
                 name, data = self._arrivals.get(timeout=POLL_SECONDS)
                 if name == "results":

@@ -1,4 +1,4 @@
-"""What a submission may not use, found in its text: before it runs, and with the line.
+"""Forbidden names in a submission's text: found before it runs, with the line.
 
 `names` follows them as far as they are written out; what is put together only while the program runs is for `watch` to
 refuse. A function of the learner's own that merely has a forbidden name is no use of it.
@@ -17,8 +17,8 @@ from groundup.course.material.source import parse
 
 STACK = "groundup.stack"
 RUNNER = 'The checks are run with it. Keep tests of your own in another file, or under `if __name__ == "__main__":`.'
-BEHIND = "An exercise is Python; what runs behind Python's back, nothing here can look at."
-INSIDES = "An exercise works with what it is given; it may not look into, or change, what calls it."
+BEHIND = "An exercise is Python: the grader cannot watch code that runs behind Python's back."
+INSIDES = "An exercise works with its arguments. It may not inspect or change its caller."
 
 
 class Rule(TypedDict):
@@ -168,8 +168,8 @@ def _inside_uses(statement: ast.stmt, reference: str) -> Iterator[Use]:
         elif name in EQUALITY and name not in reference:
             yield Use(
                 node.lineno,  # type: ignore[attr-defined]
-                f"uses `{name}`, which the unit's own implementation does without",
-                "The checks compare results, and a result may not decide itself what it is equal to.",
+                f"uses `{name}`, and the unit's own implementation does not",
+                "The checks compare results, and a result may not decide its own equality.",
             )
 
 

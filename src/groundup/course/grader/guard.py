@@ -1,4 +1,4 @@
-"""What a submission may not change: recorded before it is imported, compared and put back while the checks run."""
+"""The guard over state that a submission may not change: recorded before, compared and restored during the checks."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class Record:
                 self._record(name, module, name in CORE)
 
     def _record(self, owner: str, holder: Any, core: bool) -> None:
-        found = [(name, value) for name, value in list(vars(holder).items()) if _is_code(value)]
-        values = {name: value for name, value in found if f"{owner}.{name}" not in SETTINGS}
+        code = [(name, value) for name, value in list(vars(holder).items()) if _is_code(value)]
+        values = {name: value for name, value in code if f"{owner}.{name}" not in SETTINGS}
         if id(holder) in self._all or not values:
             return
         names = self._all[id(holder)] = Names(owner, vars(holder), values)
@@ -203,7 +203,7 @@ def _import_hooks() -> list[int]:
 
 
 def _state() -> Iterator[Callable[[], object]]:
-    """What puts each piece of global state back."""
+    """A function for each piece of global state that restores it."""
     environment, folder = dict(os.environ), os.getcwd()
     python, numpy_random, errors = random.getstate(), np.random.get_state(), np.geterr()
     printing, limit, filters = np.get_printoptions(), sys.getrecursionlimit(), list(warnings.filters)

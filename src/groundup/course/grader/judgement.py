@@ -7,11 +7,12 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
+from groundup.course.grader.kernels import CANNOT
 from groundup.course.grader.request import label
 from groundup.course.grader.run import BROKEN, STUCK
-from groundup.course.material.source import is_stub, main_function, parse
+from groundup.course.material.source import code_of, is_stub, main_function, parse
 from groundup.course.material.unit import Unit
-from groundup.course.verdict import CheckResult, Outcome, Verdict, sha256_text
+from groundup.course.verdict import CheckResult, Compiled, Outcome, Verdict, sha256_text
 
 # How Windows says that a process was ended for touching memory that is not there, or for a stack that is too deep.
 WINDOWS_SIGNALS = {0xC0000005: "SIGSEGV", 0xC00000FD: "SIGSEGV"}
@@ -27,6 +28,20 @@ def verdict_of(unit: Unit, source: str, report: dict[str, Any], *, seed: int, mi
     checks = _checks(unit, events, report["ending"])
     outcome, message = _outcome(unit, source, events, report["ending"], checks)
     return finished(unit, source, outcome, message=message, checks=tuple(checks), seed=seed, mine=mine)
+
+
+def compiled_of(source: str, verdict: Verdict) -> Compiled:
+    """What came of compiled kernels, from the verdict of checks that had passed on the same code uncompiled."""
+    failed = next((check for check in verdict.checks if check.outcome != "passed"), None)
+    if verdict.passed:
+        message = ""
+    elif failed is None or not failed.message:
+        message = f"Compiled by Numba, it does not come to the end of its checks: {verdict.message}"
+    elif failed.message.startswith(CANNOT):
+        message = failed.message
+    else:
+        message = f"Compiled by Numba, it fails `{failed.name}`: {' '.join(failed.message.split())}"
+    return Compiled(verdict.passed, message, sha256_text(code_of(source)))
 
 
 def joined(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -143,7 +158,7 @@ def _sentence(text: str) -> str:
 
 
 def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
-    """What became of the submission's process, in words for the learner."""
+    """The end of the submission's process, in words for the learner."""
     limits = unit.limits
     match ending["kind"]:
         case "timeout":
@@ -153,11 +168,11 @@ def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
         case "output":
             return f"your code printed more than {limits.output_kb} KB and was stopped. Is there a `print` in a loop?"
         case "processes":
-            return "your code started more processes than it may, and was stopped with all of them."
+            return "your code started more processes than the limit allows, and was stopped with all of them."
         case "memory":
-            return f"your code used more memory than the {limits.memory_mb} MB that it may, and was stopped."
+            return f"your code used more memory than its limit of {limits.memory_mb} MB, and was stopped."
         case "forged":
-            return "your code wrote to the channel by which the grader reports, so nothing it reports can be trusted."
+            return "your code wrote to the channel by which the grader reports, so its report cannot be trusted."
         case "closed":
             return "your code closed the channel by which the grader reports."
         case "unwatched":
@@ -165,9 +180,9 @@ def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
         case "left":
             return "your code left a process running after the checks. Wait for every process that you start."
         case "exit" if ending["code"] == BROKEN:
-            return "your code broke the process that it ran in, so that nothing more could be reported."
+            return "your code broke its own process, which could report nothing more."
         case "exit" if ending["code"] == STUCK:
-            return "your code took far longer over a check than it should, and was stopped. Does a loop never end?"
+            return "your code took far too long for a check, and was stopped. Does a loop never end?"
         case "exit" if ending["code"] in WINDOWS_SIGNALS:
             return _killed(WINDOWS_SIGNALS[ending["code"]])
         case "exit":
@@ -188,7 +203,7 @@ def _signal_name(number: int) -> str:
 def _killed(name: str) -> str:
     match name:
         case "SIGSEGV" | "SIGBUS":
-            return f"your code crashed Python itself: it used memory that is not there ({name})."
+            return f"your code crashed Python itself: it accessed memory outside its own ({name})."
         case "SIGKILL" | "SIGXCPU":
-            return f"your code was ended by the system, for its memory or its processor time ({name})."
-    return f"your code was ended by {name}."
+            return f"the system ended your code, for its memory or its processor time ({name})."
+    return f"{name} ended your code."

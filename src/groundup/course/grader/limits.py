@@ -1,6 +1,6 @@
-"""What one verdict may use: memory, CPU, file size; and how nothing of it survives.
+"""The limits of one verdict: memory, CPU, file size; and the end of all its processes.
 
-A seat belt for one's own code, not a security sandbox: it holds mistakes and mischief of the simple kind. On Linux,
+A seat belt for your own code, not a security sandbox: it stops mistakes and simple mischief. On Linux,
 where the system allows it, the learner's process is the first one of a process namespace of its own, so that when it
 ends the kernel ends everything it started. Elsewhere the descendants are looked up and killed.
 """
@@ -25,13 +25,17 @@ CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def scrubbed_environment() -> dict[str, str]:
-    """The environment of a worker: what programs need to run, and what makes verdicts repeat."""
+def scrubbed_environment(*, compiled: bool = False) -> dict[str, str]:
+    """The environment of a worker: what programs need to run, and what makes verdicts repeat.
+
+    Args:
+        compiled: whether Numba compiles what it is asked to.
+    """
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment.update(dict.fromkeys(ONE_THREAD, "1"))
     environment.update(PYTHONHASHSEED="0", PYTHONUTF8="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     # Checks run kernels of Numba as the Python that they are: compiling takes longer than a verdict may.
-    environment.update(NUMBA_DISABLE_JIT="1")
+    environment.update(NUMBA_DISABLE_JIT="0" if compiled else "1")
     return environment
 
 
@@ -40,7 +44,7 @@ def move_into(scratch: str) -> None:
     import tempfile
 
     os.chdir(scratch)
-    os.environ.update(dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE"), scratch))
+    os.environ.update(dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "NUMBA_CACHE_DIR"), scratch))
     tempfile.tempdir = scratch
 
 
@@ -198,15 +202,15 @@ def kill_tree(pid: int) -> None:
             kill(pid, signal.SIGKILL)
     for _ in range(200):
         tree = descendants(pid)
-        for one in tree:
-            # Stopped first, so that daemons that go on forking do not outrun their end.
+        for child in tree:
+            # Stopped first, so that forking daemons do not outrun their end.
             with contextlib.suppress(OSError):
-                os.kill(one, signal.SIGSTOP)
+                os.kill(child, signal.SIGSTOP)
         if len(descendants(pid)) <= len(tree):
             break
-    for one in descendants(pid):
+    for child in descendants(pid):
         with contextlib.suppress(OSError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
 
 
 def reap_all() -> None:

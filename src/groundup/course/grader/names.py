@@ -1,4 +1,4 @@
-"""What the names in a Python text stand for, as far as it is written out.
+"""The meaning of names in a Python text, as far as the text spells it out.
 
 Followed are imports, aliases, attributes, `getattr` and `vars` with literal names, `import_module` and `__import__`,
 each in its own scope. A name may stand for several things, and for none that is known.
@@ -30,7 +30,7 @@ def dotted_names(body: Iterable[ast.stmt], module: str) -> Iterator[tuple[ast.AS
 
 @dataclass
 class _Scope:
-    """What names stand for in a module, class or function."""
+    """The meaning of names in a module, class or function."""
 
     parent: _Scope | None = None
     is_class: bool = False
@@ -80,8 +80,10 @@ class _Follower:
     def _inside(self, node: Scoped, scope: _Scope) -> Iterator[tuple[ast.AST, set[str]]]:
         inner = _Scope(scope, isinstance(node, ast.ClassDef))
         if not isinstance(node, ast.ClassDef):
-            given = node.args
-            for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+            arguments = node.args
+            for argument in (
+                *arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg
+            ):  # fmt: skip
                 if argument is not None:
                     inner.bind(argument.arg)
         return self.scope([node.body] if isinstance(node, ast.Lambda) else node.body, inner)
@@ -111,8 +113,8 @@ class _Follower:
         if isinstance(target, ast.Name) and value is not None:
             scope.bind(target.id, *self._resolve(value, scope))
         elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
-            for one, its_value in zip(target.elts, value.elts, strict=True):
-                self._assign(one, its_value, scope)
+            for element, its_value in zip(target.elts, value.elts, strict=True):
+                self._assign(element, its_value, scope)
 
     def _origin(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -176,7 +178,7 @@ def _sort(node: ast.AST, nodes: list[ast.AST], nested: list[Scoped]) -> None:
 
 
 def _outside(node: Scoped) -> Iterator[ast.expr]:
-    """What of a definition is evaluated where it stands: decorators, bases, defaults, annotations."""
+    """The parts of a definition that are evaluated in place: decorators, bases, defaults, annotations."""
     if not isinstance(node, ast.Lambda):
         yield from node.decorator_list
     if isinstance(node, ast.ClassDef):
@@ -185,8 +187,10 @@ def _outside(node: Scoped) -> Iterator[ast.expr]:
         return
     yield from node.args.defaults
     yield from (default for default in node.args.kw_defaults if default is not None)
-    given = node.args
-    for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+    arguments = node.args
+    for argument in (
+        *arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg
+    ):  # fmt: skip
         if argument is not None and argument.annotation is not None:
             yield argument.annotation
     if not isinstance(node, ast.Lambda) and node.returns is not None:

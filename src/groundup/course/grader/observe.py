@@ -1,4 +1,4 @@
-"""What a check can see of the learner's code: values that come back to it, and what became of what it passed in."""
+"""The observations of a check: values returned by the learner's code, and the state of the arguments afterwards."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Recorder:
 
     @property
     def calls(self) -> list[Any]:
-        """What was seen: every call with its result, and at the end what became of all that went in or came out."""
+        """The observation: every call with its result, and the final state of all arguments and results."""
         return [self._calls, [digest(value, self.modules) for value in self._kept]]
 
     def _profile(self, frame: FrameType, event: str, value: Any) -> None:

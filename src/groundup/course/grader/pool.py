@@ -28,7 +28,7 @@ def command(runtime: str, *arguments: str) -> list[str]:
 
 
 def allowed_seconds(request: Request) -> float:
-    """How long the supervisor may take at most; beyond that it is broken itself."""
+    """The longest time of a supervisor; after it, the supervisor itself counts as broken."""
     from groundup.course.grader.run import BUSY, START_SECONDS
 
     return START_SECONDS + request["limits"]["seconds"] + BUSY * request["diagnosis_seconds"] + MARGIN_SECONDS
@@ -212,8 +212,8 @@ def submit_fresh(runtime: Runtime, request: Request, talk: Talk) -> dict[str, An
     """Judge one submission in a new process; the report. Raises CannotJudge when that cannot start."""
     from groundup.course.grader.direct import DirectRun
 
-    report = DirectRun(request, talk.on_results).run(command(runtime, "direct"))
-    if not any(event["kind"] == "ready" for event in report["events"]):
+    report = DirectRun(request, talk.on_results, lambda: talk.called_off).run(command(runtime, "direct"))
+    if not talk.called_off and not any(event["kind"] == "ready" for event in report["events"]):
         raise _dead(runtime)
     return report
 

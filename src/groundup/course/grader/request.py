@@ -1,4 +1,4 @@
-"""What the grader asks of a worker: plain data, so that it travels as JSON."""
+"""The grader's request to a worker: plain data, which travels as JSON."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ class Request(TypedDict):
     schedule: dict[str, float]
     diagnosis_seconds: float
     brief: bool
+    compiled: bool
     scratch: str
 
 
@@ -72,6 +73,7 @@ def build_request(
     stop_at_first: bool,
     schedule: Mapping[str, float],
     brief: bool,
+    compiled: bool = False,
 ) -> Request:
     """Everything that a worker needs to know about one submission; it is given its temporary folder later."""
     others = {unit_id: text for unit_id, text in overlay.items() if unit_id != unit.id}
@@ -98,6 +100,7 @@ def build_request(
         "schedule": dict(schedule),
         "diagnosis_seconds": DIAGNOSIS_SECONDS[unit.runtime] if diagnose else 0.0,
         "brief": brief,
+        "compiled": compiled,
         "scratch": "",
     }
 
@@ -108,7 +111,7 @@ def label(unit: Unit) -> str:
 
 
 def rules(unit: Unit) -> list[Rule]:
-    """What the unit forbids."""
+    """The names that the unit forbids."""
     return [{"name": forbidden.name, "why": forbidden.why} for forbidden in unit.forbidden]
 
 

@@ -1,4 +1,4 @@
-"""What is known of one run while it goes on: what arrived signed, how much was printed, and how it ended."""
+"""The state of one run: its signed events, the amount of output, and its end."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Run:
         self.ending = self.ending or {"kind": kind, **details}
 
     def report(self) -> dict[str, Any]:
-        """What the verdict is made of."""
+        """The parts of the verdict."""
         return {"events": self.events, "ending": {**self.ending, "line": self._line()}}
 
     def _line(self) -> int | None:

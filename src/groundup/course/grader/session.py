@@ -1,4 +1,4 @@
-"""One submission's run, inside the process that is given up to it: import, collect, run, report.
+"""One submission's run, inside its own process: import, collect, run, report.
 
 The order matters, because the learner's file is the first stranger here: whatever the checks rely on is recorded
 before it is imported, compared after the import and after every check, and put back where it is mere state.
@@ -30,6 +30,7 @@ from groundup import checking
 from groundup.course.grader import guard, limits, overlay
 from groundup.course.grader.channel import Emit
 from groundup.course.grader.diagnosis import Diagnosis
+from groundup.course.grader.kernels import Kernels
 from groundup.course.grader.observe import Observation, Recorder
 from groundup.course.grader.request import Request
 from groundup.course.grader.run import STUCK
@@ -124,6 +125,7 @@ class Session:
         mine = [*request["overlay"], request["submission"]]
         self.modules = frozenset(file["module"] for file in mine)
         self.functions = FunctionLines("")
+        self.kernels: Kernels | None = None
         self.waits_for = ""
         """The unwritten function that the checks call as they are imported, if there is one."""
 
@@ -162,6 +164,8 @@ class Session:
             if not name.startswith(overlay.STACK):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(name)
+        if request["compiled"]:
+            self.kernels = Kernels(self.where.submission, request["submission"]["label"])
         self.guard = guard.Guard(request, self.where, lambda text: self._stopped("crashed", text))
 
     def _stopped(self, outcome: str, message: str) -> None:
@@ -373,6 +377,8 @@ class _Plugin:
     def _begin(self, item: pytest.Item) -> None:
         self._result = {"kind": "result", "check": item.name, "outcome": "passed", "message": "", "location": ""}
         self._phases_passed = 0
+        if self.session.kernels is not None:
+            self.session.kernels.forget()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -406,7 +412,7 @@ class _Plugin:
             raise Ended(describe(error)).with_traceback(error.__traceback__) from None
         except BaseException as error:
             limits.release_reserve()  # first of all: even to look at the error takes memory
-            if any(isinstance(one, MemoryError) for one in behind(error)):
+            if any(isinstance(cause, MemoryError) for cause in behind(error)):
                 self._starved = True
                 make_room(error)
             else:
@@ -456,7 +462,7 @@ def _searches(item: pytest.Item) -> bool:
 def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[str, str]:
     """Outcome, message and location of a check that ended in `error`."""
     # Where memory ran out, what went wrong afterwards came of it: Hypothesis then finds fault with its own data, say.
-    error = next((one for one in behind(error) if isinstance(one, MemoryError)), error)
+    error = next((cause for cause in behind(error) if isinstance(cause, MemoryError)), error)
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     place = session.where.place(error)
@@ -467,8 +473,10 @@ def failure(item: pytest.Item, error: BaseException, session: Session) -> dict[s
 
 
 def message(item: pytest.Item, error: BaseException, session: Session) -> str:
-    """What the check said, short; for any other exception its type and text."""
+    """The check's message, short; for any other exception, its type and text."""
     where, text = session.where, explain(error, session.request)
+    if session.kernels is not None and (uncompiled := session.kernels.explain(behind(error))):
+        return uncompiled
     if isinstance(error, pytest.skip.Exception):
         text = f"The check was skipped: {error.msg}"
     elif isinstance(error, pytest.fail.Exception):
@@ -509,22 +517,22 @@ def explain(error: BaseException, request: Request) -> str:
 
 
 def behind(error: BaseException) -> list[BaseException]:
-    """An exception, what it came of, and what it holds together: Hypothesis wraps what happened in another try."""
-    found, waiting = [], [error]
+    """An exception, its causes, and the members of a group: Hypothesis wraps the failures of several tries."""
+    chain, waiting = [], [error]
     while waiting:
-        one = waiting.pop()
-        if all(one is not other for other in found):
-            found.append(one)
-            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
-            waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-    return found
+        cause = waiting.pop()
+        if all(cause is not other for other in chain):
+            chain.append(cause)
+            waiting += [other for other in (cause.__cause__, cause.__context__) if other is not None]
+            waiting += cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
+    return chain
 
 
 def make_room(error: BaseException) -> None:
     """Give back what the failed code holds in memory."""
     limits.release_reserve()
-    for one in behind(error):
-        traceback.clear_frames(one.__traceback__)
+    for cause in behind(error):
+        traceback.clear_frames(cause.__traceback__)
 
 
 def recovered() -> bool:
@@ -553,12 +561,12 @@ def describe(error: BaseException) -> str:
 def shorten(text: str) -> str:
     """At most a screenful of a message."""
     lines = text.strip().splitlines()
-    kept = "\n".join([*lines[:LINES], "…"] if len(lines) > LINES else lines)
-    return kept if len(kept) <= CHARACTERS else kept[:CHARACTERS] + " …"
+    head = "\n".join([*lines[:LINES], "…"] if len(lines) > LINES else lines)
+    return head if len(head) <= CHARACTERS else head[:CHARACTERS] + " …"
 
 
 class Where:
-    """Where the learner's files lie in this process, and what messages call them."""
+    """The paths of the learner's files in this process, and their names in messages."""
 
     def __init__(self, request: Request) -> None:
         self.scratch = Path(request["scratch"])

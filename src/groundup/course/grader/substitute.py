@@ -88,13 +88,13 @@ class Substituter:
         return function
 
     def _inject_missing(self, code: types.CodeType) -> None:
-        """Names that the learner's file no longer has are taken from the reference."""
+        """Take names that the learner's file no longer has from the reference."""
         space = vars(self.module)
         for name in _names(code):
             if name not in space and not hasattr(builtins, name):
-                found = self._from_reference(name)
-                if found is not None:
-                    space[name] = found
+                value = self._from_reference(name)
+                if value is not None:
+                    space[name] = value
 
     def _from_reference(self, name: str) -> Any:
         if self._reference_names is None:
@@ -154,11 +154,11 @@ def _first_function(source: str) -> ast.FunctionDef:
 def _without_annotations(arguments: ast.arguments) -> ast.arguments:
     copy = ast.parse(f"def f({ast.unparse(arguments)}): pass").body[0]
     assert isinstance(copy, ast.FunctionDef)
-    given = copy.args
-    for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+    bare = copy.args
+    for argument in (*bare.posonlyargs, *bare.args, *bare.kwonlyargs, bare.vararg, bare.kwarg):
         if argument is not None:
             argument.annotation = None
-    return given
+    return bare
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

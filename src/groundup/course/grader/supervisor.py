@@ -152,16 +152,16 @@ def read_to_the_end(descriptor: int) -> str:
 
 def run_to_the_end(request: Request, source: Callable[[], str], emit: Emit, judge: Judge) -> None:
     """Judge a submission in this very process, within its limits, and wait to be ended with all that it has started."""
-    given = request["limits"]
+    granted = request["limits"]
     limits.limit_resources(
-        memory_mb=given["memory_mb"],
-        file_mb=given["file_mb"],
-        cpu_seconds=given["seconds"] + request["diagnosis_seconds"],
+        memory_mb=granted["memory_mb"],
+        file_mb=granted["file_mb"],
+        cpu_seconds=granted["seconds"] + request["diagnosis_seconds"],
     )
     trace = open(os.path.join(request["scratch"], TRACE), "w")  # stays open as long as the process
     faulthandler.enable(trace)
     if not hasattr(signal, "SIGUSR1"):  # nobody can ask later
-        faulthandler.dump_traceback_later(0.9 * given["seconds"], file=trace)
+        faulthandler.dump_traceback_later(0.9 * granted["seconds"], file=trace)
     sys.dont_write_bytecode = True  # the repository is not the submission's to write to
     sleep = time.sleep
 

@@ -1,4 +1,4 @@
-"""What a submission does while it runs: what is none of its business is refused at once, with the line.
+"""The watch over a running submission: a forbidden act is refused at once, with its line.
 
 An audit hook, which cannot be taken out again, sees files opened and changed, processes started, frames looked at.
 Imports and the unit's forbidden functions are wrapped, for the names that are put together only at run time. A refusal
@@ -56,8 +56,8 @@ CHANGING = {
     "os.link": ((1, 3),), "os.symlink": ((1, 2),), "os.chmod": ((0, 2),), "os.chown": ((0, 3),),
     "os.utime": ((0, 3),), "os.truncate": ((0, None),), "shutil.rmtree": ((0, None),), "sqlite3.connect": ((0, None),),
 }  # fmt: skip
-FILES = "It may make and change files of its own, in the current folder."
-SECRET = "reads the unit's own files, the solution among them. Write it yourself."
+FILES = "It may create and change its own files, in the current folder."
+SECRET = "reads the unit's own files, which hold the solution. Write it yourself."
 
 
 class Watch:
@@ -94,7 +94,7 @@ class Watch:
 
     @property
     def breach(self) -> str:
-        """What was refused first, or an empty string."""
+        """The first refusal, or an empty string."""
         return self._shared[:BREACH_BYTES].rstrip(b"\0").decode(errors="replace")
 
     # Who is it?
@@ -189,10 +189,10 @@ class Watch:
 
     def _identity(self, path: str | bytes) -> tuple[int, int] | None:
         try:
-            found = self._stat(path)
+            status = self._stat(path)
         except (OSError, ValueError):
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _package_of(self, real: str) -> str:
         """The package of the unit that a file of the stack belongs to, or an empty string."""
@@ -438,8 +438,8 @@ def _own_files(folder: Path) -> Iterator[tuple[int, int] | str]:
     for path in [*folder.glob("*.py"), *folder.glob("__pycache__/*.pyc")]:
         if path.name.split(".")[0] not in ("__init__", "checks"):  # these are read by Python and pytest as well
             with contextlib.suppress(OSError):
-                found = os.stat(path)
-                yield found.st_dev, found.st_ino
+                status = os.stat(path)
+                yield status.st_dev, status.st_ino
                 yield path.name
 
 
@@ -460,7 +460,7 @@ def _folder_of(descriptor: int) -> str:
 
 
 def _words(arguments: Any) -> Iterator[str]:
-    """What may be the name of a file in the arguments of a command."""
+    """The possible names of files in the arguments of a command."""
     if isinstance(arguments, str | bytes):
         yield from re.split(r"[\s'\";|&<>()`]+", os.fsdecode(_plain(arguments)))
     elif isinstance(arguments, list | tuple):

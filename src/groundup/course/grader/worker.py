@@ -35,6 +35,7 @@ groundup.checking groundup.course.grader.session groundup.course.grader.diagnosi
 dataclasses typing collections.abc math json inspect itertools statistics fractions""".split()
 IMPORT = re.compile(r"^(?:import|from) ([\w.]+)", re.MULTILINE)
 IDLE_SECONDS = 0.3
+BACKGROUND = 10
 
 
 def preload(runtime: str) -> None:
@@ -59,7 +60,7 @@ def preload(runtime: str) -> None:
 
 
 def imported_by_units(runtime: str) -> list[str]:
-    """What the implementations and checks of a runtime's units import first, of other packages: slow to import.
+    """The slow third-party packages that implementations and checks of a runtime's units import.
 
     Read from the files' text, because nothing of a unit may run here.
     """
@@ -220,6 +221,8 @@ def direct(runtime: str) -> None:
     os.dup2(2, 1)
     threading.Thread(target=_end_with_caller, args=(caller,), daemon=True).start()
     leave = os._exit
+    if asked["request"]["compiled"] and hasattr(os, "nice"):
+        os.nice(BACKGROUND)  # nobody waits for it, and the learner's next verdict does not either
     try:
         limits.move_into(asked["request"]["scratch"])
         preload(runtime)

@@ -28,6 +28,7 @@ KINDS = (
     "started",
     "reset",
     "verdict",
+    "compiled",
     "hint",
     "solution",
     "run",

@@ -9,7 +9,7 @@ is printed, exported and passed on, and a fold does not survive that.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from groundup import __version__
@@ -38,13 +38,14 @@ if TYPE_CHECKING:
 Cell = dict[str, Any]
 
 
-def notebook(unit: Unit, source: str | None = None, *, reveal: bool = False) -> str:
+def notebook(unit: Unit, source: str | None = None, *, reveal: bool = False, stands_on: Sequence[str] = ()) -> str:
     """The text of a unit's notebook (nbformat 4).
 
     Args:
         unit: the unit.
         source: the learner's own code, to be quoted and worked on in place of ours.
         reveal: quote our code also for what the learner writes.
+        stands_on: the ids of the units that this one stands on.
 
     Raises:
         UsageError: the unit has no lesson, or the learner's code does not parse.
@@ -53,7 +54,7 @@ def notebook(unit: Unit, source: str | None = None, *, reveal: bool = False) -> 
 
     if source is not None:
         _must_parse(unit, source)
-    cells = list(_Writer(unit, source, reveal).cells())
+    cells = list(_Writer(unit, source, reveal, stands_on).cells())
     for number, cell in enumerate(cells, 1):
         cell["id"] = f"cell-{number}"  # the same unit gives the same notebook
     made = nbformat.v4.new_notebook(
@@ -80,8 +81,8 @@ def _must_parse(unit: Unit, source: str) -> None:
 class _Writer:
     """Writes the cells of one notebook in order."""
 
-    def __init__(self, unit: Unit, source: str | None, reveal: bool) -> None:
-        self.unit, self.source = unit, source
+    def __init__(self, unit: Unit, source: str | None, reveal: bool, stands_on: Sequence[str]) -> None:
+        self.unit, self.source, self.stands_on = unit, source, stands_on
         self.stub = write_exercise(unit)
         self.quoted = source if source is not None else None if reveal else self.stub
         self.pending: list[str] = []  # Markdown that the next cell of text will hold
@@ -113,7 +114,7 @@ class _Writer:
             if self.quoted == self.stub
             else ""
         )
-        after = f" It builds on {', '.join(f'`{need}`' for need in unit.needs)}." if unit.needs else ""
+        after = f" It stands on {', '.join(f'`{below}`' for below in self.stands_on)}." if self.stands_on else ""
         return (
             f"# {title}\n\n{unit.summary}\n\n"
             f"The unit `{unit.id}` of groundup: about {unit.minutes} minutes.{after} Every cell runs, from top to "

@@ -61,23 +61,23 @@ def unit_state(unit: Unit, workspace: Workspace, record: UnitRecord | None) -> U
     passes = record.passes if record else frozenset()
     if source is None:
         if passes:
-            return state("stale", f"It passed, but {workspace.exercise(unit.id)} is gone.")
+            return state("stale", f"It passed, but {workspace.exercise(unit.id)} is missing.")
         return state("new", f"`groundup start {unit.id}` writes the exercise.")
     code = sha256_text(source)
     if (code, unit.checks_sha256) in passes:
-        return state("passed", "The code that is there now passed every check.")
+        return state("passed", "Your present code passed every check.")
     if passes:
         changed = "checks have" if any(code == passed for passed, _ in passes) else "code has"
         return state(
             "stale", f"It passed, but the {changed} changed since. `groundup check {unit.id}` judges it again."
         )
     if last is None or last.outcome == "not_attempted":
-        return state("started", "The exercise is waiting for your code.")
+        return state("started", "The exercise waits for your code.")
     return state("failed", "The last verdict was not a pass.")
 
 
 def next_up(catalogue: Catalogue, states: Mapping[str, UnitState], road: Sequence[str] = ()) -> list[Entry]:
-    """The units to work on next: begun ones first, then new ones whose needs have passed, then the others.
+    """The units to work on next: begun ones first, then new ones that stand on units that have passed, then others.
 
     Among equals those of `road` come first, in its order: the units of the track that the learner follows.
     """
@@ -85,8 +85,7 @@ def next_up(catalogue: Catalogue, states: Mapping[str, UnitState], road: Sequenc
 
     def rank(entry: Entry) -> tuple[int, int, int]:
         status = states[entry.id].status
-        needs = catalogue.units[entry.id].needs
-        ready = all(states[need].status == "passed" for need in needs if need in states)
+        ready = all(states[below].status == "passed" for below in catalogue.stands_on(entry.id))
         begun = {"failed": 0, "started": 1, "stale": 2}.get(status, 3)
         return begun, 0 if ready else 1, places.get(entry.id, len(places))
 

@@ -179,12 +179,12 @@ def _carry_out(run: _Run, job: dict[str, Any]) -> RunReport:
         if message:
             verdict = "crashed"
     except (KeyboardInterrupt, _Stopped):
-        verdict, message = "interrupted", "It was stopped before its end."
+        verdict, message = "interrupted", "The run was stopped before its end."
     except ConfigError:
         _remove(run.folder)
         raise
     except BaseException as error:
-        run.folder.write(_finished(run, "interrupted", f"It was broken off by {type(error).__name__}.", start))
+        run.folder.write(_finished(run, "interrupted", f"{type(error).__name__} broke the run off.", start))
         raise
     report = _finished(run, verdict, message, start)
     run.folder.write(report)
@@ -220,7 +220,7 @@ def _run_seeds(run: _Run, job: dict[str, Any]) -> str:
                 return ""
         code = child.wait()
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    message = f"The process of the lab {how}. {run.folder.log_path(left[0])} has what it printed."
+    message = f"The process of the lab {how}. {run.folder.log_path(left[0])} holds its output."
     run.take({"type": "end", "seed": left[0], "outcome": "crashed", "message": message, "mine": [], "seconds": 0.0})
     return f"Seed {left[0]}: {message}"
 

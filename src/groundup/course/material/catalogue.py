@@ -15,11 +15,19 @@ STACK = Path(__file__).parents[2] / "stack"
 
 @dataclass(frozen=True)
 class Entry:
-    """One unit of the catalogue, whether or not it is in this release."""
+    """One unit of the catalogue, whether or not it is in this release.
+
+    Attributes:
+        id: `phase/unit`.
+        title: what it is called.
+        builds: what a learner builds in it.
+        after: the ids of the units whose lessons its lesson stands on, as the catalogue names them.
+    """
 
     id: str
     title: str
     builds: str
+    after: tuple[str, ...] = ()
 
     @property
     def phase(self) -> str:
@@ -64,12 +72,16 @@ class Catalogue:
     def __init__(self, stack: Path = STACK) -> None:
         self.stack = stack
         data = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
+        ids = {unit["name"]: f"{phase['name']}/{unit['name']}" for phase in data["phases"] for unit in phase["units"]}
         self.phases = tuple(
             Phase(
                 p["name"],
                 p["title"],
                 p["summary"],
-                tuple(Entry(f"{p['name']}/{u['name']}", u["title"], u["builds"]) for u in p["units"]),
+                tuple(
+                    Entry(ids[u["name"]], u["title"], u["builds"], tuple(ids[name] for name in u.get("after", ())))
+                    for u in p["units"]
+                ),
             )
             for p in data["phases"]
         )
@@ -89,6 +101,12 @@ class Catalogue:
         """Every unit, in order."""
         return [entry for phase in self.phases for entry in phase.entries]
 
+    def stands_on(self, unit_id: str) -> list[str]:
+        """The units of this release that a unit's lesson or code stands on directly, in the catalogue's order."""
+        entry = next((entry for entry in self.entries if entry.id == unit_id), None)
+        below = {*(entry.after if entry else ()), *(self.units[unit_id].needs if self.released(unit_id) else ())}
+        return [other.id for other in self.entries if other.id in below and self.released(other.id)]
+
     def released(self, unit_id: str) -> bool:
         """Whether the unit is in this release."""
         return (self.stack / unit_id / "unit.toml").exists()
@@ -104,12 +122,14 @@ class Catalogue:
             if len(found) == 1:
                 return found[0]
             if found:
-                raise UsageError(f"The unit name '{name}' fits {', '.join(found)}. Write one of them in full.")
+                raise UsageError(f"The unit name '{name}' fits {', '.join(found)}. Name one of them in full.")
         raise UnknownName("unit", name, ids)
 
     def unit(self, name: str) -> Unit:
         """The unit of this release with this name. Raises UnknownName, or UsageError if it is only planned."""
         unit_id = self.resolve(name)
         if unit_id not in self.units:
-            raise UsageError(f"The unit {unit_id} is planned, not in this release. `groundup map` shows what is.")
+            raise UsageError(
+                f"The unit {unit_id} is planned, not in this release. `groundup map` lists the units of this release."
+            )
         return self.units[unit_id]

@@ -114,7 +114,7 @@ def _walk(parts: tuple[Part, ...]) -> Iterator[Part]:
 def read_lesson(unit: Unit) -> Lesson:
     """The lesson of a unit. Raises UsageError when there is none."""
     if not unit.lesson.exists():
-        raise UsageError(f"The unit {unit.id} has no lesson yet: {unit.lesson.name} is not there.")
+        raise UsageError(f"The unit {unit.id} has no lesson yet: {unit.lesson.name} is missing. Write it first.")
     text = unit.lesson.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if first.startswith("# "):

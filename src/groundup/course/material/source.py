@@ -133,6 +133,18 @@ def imported_modules(tree: ast.Module) -> list[str]:
     return names
 
 
+def has_kernels(source: str) -> bool:
+    """Whether a text imports Numba."""
+    try:
+        tree = parse(source)
+    except SyntaxError:
+        return False
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in imports if isinstance(node, ast.ImportFrom) and not node.level]
+    return any(name.partition(".")[0] == "numba" for name in names)
+
+
 @lru_cache(maxsize=256)
 def code_of(source: str) -> str:
     """What a text does, without layout, comments and docstrings: equal for texts that differ in those only.

@@ -179,12 +179,12 @@ def report(
     entry = track.addresses.get(item_id) or track.item(item_id)
     if criterion is None:
         if isinstance(entry, Section):
-            raise UsageError(f"{item_id} of {track.name} is a {entry.kind}: report its items, or one of its criteria.")
+            raise UsageError(f"{item_id} of {track.name} is a {entry.kind}. Report its items, or one of its criteria.")
         units = track.units_of(entry)
         if units and done and set(units) <= set(released):
             raise UsageError(
-                f"{item_id} of {track.name} is done when {', '.join(units)} pass: it cannot be reported. "
-                "`groundup map` shows where they stand."
+                f"{item_id} of {track.name} is done when {', '.join(units)} pass, and cannot be reported. "
+                "`groundup map` shows their state."
             )
         return {"track": track.name, "item": item_id, "done": done}
     criteria = entry.criteria + (entry.checkpoint if isinstance(entry, Section) else ())

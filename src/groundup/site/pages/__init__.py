@@ -1,4 +1,4 @@
-"""The pages: each module answers for one part of the site, and lists its routes."""
+"""The pages: each module has one part of the site, and lists its routes."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from groundup.site.pages import exercise, home, journal, progress, review, runs,
 
 MODULES = (home, exercise, unit, runs, tracks, review, journal, progress, search)
 ROUTES = [route for module in MODULES for route in module.ROUTES]
-"""Method, path and answer of every route. A GET changes nothing; whatever changes something is a POST."""
+"""Method, path and handler of every route. A GET changes nothing; every change is a POST."""

@@ -16,7 +16,7 @@ WAIT_SECONDS = 120
 
 
 def exercise_context(site: Site, unit: Unit) -> dict[str, Any]:
-    """What the exercise's part of a page shows."""
+    """The values for the exercise's part of a page."""
     course = site.course
     events = course.ledger.events(kinds=["hint", "solution"], unit=unit.id)
     given = {name: 0 for name in unit.hints}
@@ -29,6 +29,7 @@ def exercise_context(site: Site, unit: Unit) -> dict[str, Any]:
         "path_on_disk": course.workspace.exercise(unit.id),
         "started": course.workspace.exercise(unit.id).exists(),
         "checking": site.checks.progress(unit.id),
+        "kernels": site.checks.kernels(unit.id),
         "trouble": site.checks.trouble.get(unit.id, ""),
         "hints_given": given,
         "solution_seen": any(event.kind == "solution" for event in events),
@@ -49,7 +50,7 @@ def check(site: Site, request: Request) -> Response:
     """Grade the file as it is now, and show the verdict."""
     unit = _unit(site, request)
     if not site.course.workspace.exercise(unit.id).exists():
-        raise UsageError(f"There is nothing to check yet: start the exercise of {unit.id} first.")
+        raise UsageError(f"{unit.id} has no file to check yet. Start its exercise first.")
     site.checks.request(unit.id).result(timeout=WAIT_SECONDS)
     return _to_exercise(unit)
 
@@ -63,7 +64,7 @@ def hint(site: Site, request: Request) -> Response:
 
 
 def solution(site: Site, request: Request) -> Response:
-    """Record that the reference is looked at, then show it."""
+    """Record a look at the reference, then show it."""
     unit = _unit(site, request)
     site.course.solution(unit.id)
     site.channel.publish("changed", unit=unit.id)
@@ -71,7 +72,7 @@ def solution(site: Site, request: Request) -> Response:
 
 
 def solution_page(site: Site, request: Request) -> Response:
-    """The reference implementation, once it was asked for; before that, the warning."""
+    """The reference implementation after the request for it; before, the warning."""
     from groundup.site.markdown import code
 
     unit = _unit(site, request)

@@ -12,7 +12,7 @@ from groundup.site.mathematics import SOURCE
 
 
 def map_page(site: Site, request: Request) -> Response:
-    """All phases and units with their state, and what to do next."""
+    """All phases and units with their state, and the next unit."""
     course = site.course
     states = site.standing.states()
     released = [state for state in states.values() if state.status != "planned"]
@@ -30,7 +30,7 @@ def map_page(site: Site, request: Request) -> Response:
 
 
 def mathematics_page(site: Site, request: Request) -> Response:
-    """What the lessons take for known, each with one example in numbers."""
+    """The concepts that lessons take for known, each with one example in numbers."""
     from groundup.site.markdown import headings, render_cached
 
     text = SOURCE.read_text(encoding="utf-8").split("\n", 1)[1]
@@ -48,7 +48,7 @@ def static(site: Site, request: Request) -> Response:
 
 
 def events(site: Site, request: Request) -> Response:
-    """The stream of what happens."""
+    """The stream of events."""
     return site.channel.response(request)
 
 

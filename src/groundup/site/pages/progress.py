@@ -1,4 +1,4 @@
-"""Progress: the evidence, and what has happened lately."""
+"""Progress: the evidence, and the recent events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECENT = 30
 
 
 def progress(site: Site, request: Request) -> Response:
-    """What is proved, phase by phase; what is only reported; what happened last."""
+    """The proven units by phase, the reports, and the recent events."""
     course = site.course
     states = site.standing.states()
     counts = course.ledger.counts()
@@ -35,6 +35,8 @@ def _sentence(site: Site, event: Event) -> str:
     match event.kind:
         case "verdict":
             return "passed every check" if event.outcome == "passed" else event.outcome.replace("_", " ")
+        case "compiled":
+            return "kernels compiled" if payload.get("ok") else str(payload.get("message", "kernels not compiled"))
         case "started":
             return "exercise started"
         case "reset":

@@ -1,4 +1,4 @@
-"""Review: the cards that are due, one at a time."""
+"""Review: the due cards, one at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groundup.site.app import Site, back
 
 
 def review(site: Site, request: Request) -> Response:
-    """The next card, with what each rating would do."""
+    """The next card, with the effect of each rating."""
     kind = "interview" if request.query_params.get("kind") == "interview" else None
     everything = request.query_params.get("all") == "yes"
     cards = site.standing.review(everything=everything)
@@ -34,7 +34,7 @@ def review(site: Site, request: Request) -> Response:
 
 
 def answer(site: Site, request: Request) -> Response:
-    """Record a rating and go on to the next card."""
+    """Record a rating and show the next card."""
     form = request.state.form
     everything = form.get("all") == "yes"
     cards = site.course.review(everything=everything)

@@ -44,7 +44,7 @@ def _seeds(given: Any) -> int | None:
 
 
 def live(site: Site, request: Request) -> Response:
-    """A lab that runs now, or ran in this start."""
+    """A lab that runs now, or ran since this start of the site."""
     job = site.jobs.job(request.path_params["job"])
     if job.run:
         return back(f"/runs/{job.run}")
@@ -67,9 +67,9 @@ def runs(site: Site, request: Request) -> Response:
     """The recorded runs, newest first."""
     from groundup.course.learner.runs import list_runs
 
-    found = list_runs(site.course.workspace.root, limit=MOST_LISTED)
+    recorded = list_runs(site.course.workspace.root, limit=MOST_LISTED)
     titles = _titles(site)
-    return site.page(request, "runs.html", runs=found, running=site.jobs.running(), titles=titles, most=MOST_LISTED)
+    return site.page(request, "runs.html", runs=recorded, running=site.jobs.running(), titles=titles, most=MOST_LISTED)
 
 
 def run(site: Site, request: Request) -> Response:
@@ -83,15 +83,15 @@ def run(site: Site, request: Request) -> Response:
 
 
 def compare(site: Site, request: Request) -> Response:
-    """Several runs side by side: what was set, and what came out."""
+    """Several runs side by side: settings and results."""
     from groundup.course.learner.runs import compare as side_by_side
     from groundup.course.learner.runs import load_run
 
     ids = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 2 <= len(ids) <= MOST_COMPARED:
         raise UsageError(f"Choose from 2 to {MOST_COMPARED} runs to compare, not {len(ids)}. The page Runs lists them.")
-    found = side_by_side([load_run(site.course.workspace.root, run_id) for run_id in ids])
-    return site.page(request, "compare.html", **found)
+    table = side_by_side([load_run(site.course.workspace.root, run_id) for run_id in ids])
+    return site.page(request, "compare.html", **table)
 
 
 def _titles(site: Site) -> dict[tuple[str, str], str]:

@@ -10,7 +10,7 @@ from groundup.site.search import LONGEST
 
 
 def search(site: Site, request: Request) -> Response:
-    """The units in which the words are found."""
+    """The pages that hold the words."""
     query = request.query_params.get("q", "")[:LONGEST]
     return site.page(request, "search.html", query=query, hits=site.search.find(query))
 

@@ -1,4 +1,4 @@
-"""The roadmaps: planned against actual, weekly goals, and what the learner reports."""
+"""The roadmaps: planned and actual dates, weekly goals, and the learner's reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from groundup.site.app import Site, back
 
 
 def tracks(site: Site, request: Request) -> Response:
-    """All tracks, and the one that is followed."""
+    """All tracks, and the followed one."""
     listed, released = load_tracks(), site.course.catalogue.units
     proven = {name: provable(track, released) for name, track in listed.items()}
     return site.page(request, "tracks.html", tracks=listed, proven=proven, followed=site.standing.track_progress())
@@ -39,31 +39,29 @@ def track(site: Site, request: Request) -> Response:
 
 
 def item(site: Site, request: Request) -> Response:
-    """One item or section: what it is about, what to do, and what is reported."""
+    """One item or section: its contents, its steps, and the reports."""
     progress, followed = _progress(site, request)
-    found = progress.track.addresses.get(request.path_params["item"]) or progress.track.item(
-        request.path_params["item"]
-    )
-    entry = next((e for e in progress.items if e.item is found), None)
-    met = entry.criteria if entry else progress.section_criteria.get(found.id, frozenset())
+    part = progress.track.addresses.get(request.path_params["item"]) or progress.track.item(request.path_params["item"])
+    entry = next((e for e in progress.items if e.item is part), None)
+    met = entry.criteria if entry else progress.section_criteria.get(part.id, frozenset())
     return site.page(
         request,
         "item.html",
         track=progress.track,
-        item=found,
-        is_item=isinstance(found, Item),
+        item=part,
+        is_item=isinstance(part, Item),
         entry=entry,
         criteria_met=met,
         progress=progress,
         followed=followed,
         titles=_titles(site),
-        systems=[site.course.catalogue.system(name) for name in found.systems] if isinstance(found, Item) else [],
+        systems=[site.course.catalogue.system(name) for name in part.systems] if isinstance(part, Item) else [],
         states=site.standing.states(),
     )
 
 
 def _progress(site: Site, request: Request) -> tuple[Progress, bool]:
-    """Planned against actual of the track of the address, and whether the learner follows it."""
+    """The progress of the track in the address, and whether the learner follows it."""
     name = request.path_params["track"]
     followed = site.standing.track_progress()
     if followed and followed.track.name == name:
@@ -85,7 +83,7 @@ def follow(site: Site, request: Request) -> Response:
 
 
 def report(site: Site, request: Request) -> Response:
-    """Record the learner's own word on an item, a criterion or a resource."""
+    """Record the learner's report on an item, a criterion or a resource."""
     name, item_id = request.path_params["track"], request.path_params["item"]
     form = request.state.form
     done = form.get("done") != "no"

@@ -19,7 +19,7 @@ from groundup.site.pages.exercise import exercise_context
 
 
 def unit_page(site: Site, request: Request) -> Response:
-    """One unit, or what is known of it while it is only planned."""
+    """One unit, or the page of a planned one."""
     catalogue = site.course.catalogue
     unit_id = catalogue.resolve(unit_name(request))
     entry = next(e for e in catalogue.entries if e.id == unit_id)
@@ -29,6 +29,7 @@ def unit_page(site: Site, request: Request) -> Response:
     unit = catalogue.unit(unit_id)
     lesson = site.lessons.page(unit)
     titles = {e.id: e.title for e in catalogue.entries}
+    states = site.standing.states()
     return site.page(
         request,
         "unit.html",
@@ -36,6 +37,7 @@ def unit_page(site: Site, request: Request) -> Response:
         phase=phase,
         proven=standing(unit),
         titles=titles,
+        stands_on=[states[below] for below in catalogue.stands_on(unit_id)],
         lacks=unit.lacks,
         lesson=Markup(place_figures(lesson, lambda name: _explorable(site, unit, name))),
         headings=lesson.headings,
@@ -45,7 +47,7 @@ def unit_page(site: Site, request: Request) -> Response:
 
 
 def _planned(entry: Entry, phase: Phase) -> dict[str, Any]:
-    """Where a planned unit stands, and the items of the tracks by which it can be learnt meanwhile."""
+    """The place of a planned unit, and the items of the tracks that teach it meanwhile."""
     place = phase.entries.index(entry)
     places = [(track, item) for track in load_tracks().values() for item in track.items if entry.id in item.units]
     resources = {resource.id: resource for _, item in places for resource in item.all_resources}
@@ -62,7 +64,7 @@ def short_name(site: Site, request: Request) -> Response:
 
 
 def unit_name(request: Request) -> str:
-    """The unit that the address names; it is only ever looked up in the catalogue."""
+    """The unit id in the address, for a look-up in the catalogue and nothing else."""
     return f"{request.path_params['phase']}/{request.path_params['unit']}"
 
 

@@ -246,6 +246,35 @@ class _Tail:
     times: list[float | None] = field(default_factory=list)
 
 
+@dataclass
+class _Rows:
+    """What the records of a batch are made of.
+
+    Attributes:
+        which: for each line, the record that it belongs to; -1 is the last one held.
+        opened: the first line, held ones counted, whose record may still go on.
+        last: the position and the time of the last record held.
+        places: the position of each record, held ones as well.
+        times: the time of each, nan where it has none.
+        starts: of each new record, which line is its first.
+        levels: of each new record.
+        services: of each new record.
+        templates: of each new record.
+        changed: held records whose message goes on: position, level, service, template.
+    """
+
+    which: Any
+    opened: int
+    last: tuple[int, float]
+    places: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    levels: list[str | None] = field(default_factory=list)
+    services: list[str | None] = field(default_factory=list)
+    templates: list[int] = field(default_factory=list)
+    changed: list[tuple[int, str | None, str | None, int]] = field(default_factory=list)
+
+
 class Store:
     """An open store. `open_store` makes one."""
 
@@ -348,17 +377,41 @@ class Store:
         import numpy as np
 
         tail = self._tail(source)
-        held, first, size = len(tail.texts), source.lines + 1, len(texts)
+        first, size = source.lines + 1, len(texts)
         received = None if times is None else [time / 1e6 for time in times]
-        places: list[int] = []  # of each record, held ones as well
-        at: list[float] = []
-        starts: list[int] = []
-        levels: list[str | None] = []
-        services: list[str | None] = []
-        templates: list[int] = []
-        which = np.full(size, -1)  # for each line, the record that it belongs to; -1 is the last one held
-        opened = held + size + 1
-        miner, changed, last = self.miner, [], (tail.record or first, math.nan)
+        rows = self._rows(tail, first, texts, received, zone)
+        # An empty line goes with the line before it.
+        which = rows.which
+        which = which[np.maximum.accumulate(np.where(which >= 0, np.arange(size), 0))] if size else which
+        owners = np.array([*rows.places, rows.last[0]])[which]
+        if times is None:
+            moments = np.array([*rows.times, rows.last[1]])[which]
+            moments = np.where(np.isnan(moments), NEVER, np.rint(moments * 1e6))
+        else:
+            moments = np.asarray(times)
+        templates = np.full(size, -1, dtype="int32")
+        templates[rows.starts] = rows.templates
+        owner = int(owners[-1]) if size else rows.last[0]
+        self._tails[source.id] = _tail_after(tail, rows.opened, first, texts, received, owner)
+        return {
+            "position": np.arange(first, first + size),
+            "record": owners,
+            "time": moments.astype("int64").view("datetime64[us]"),
+            "level": _spread(rows.levels, rows.starts, size),
+            "service": _spread(rows.services, rows.starts, size),
+            "template": templates,
+            "text": np.array(texts, dtype=object),
+            "changed": rows.changed,
+        }
+
+    def _rows(
+        self, tail: _Tail, first: int, texts: list[str], received: list[float] | None, zone: tzinfo | None
+    ) -> _Rows:
+        """The records of the lines that come next, and of the held ones that go on in them; new ones are mined."""
+        import numpy as np
+
+        held, size, miner = len(tail.texts), len(texts), self.miner
+        rows = _Rows(np.full(size, -1), opened=held + size + 1, last=(tail.record or first, math.nan))
         stream = parse(
             chain(tail.texts, texts),
             times=None if received is None else chain(tail.times, received), zone=zone, patterns=self.patterns,
@@ -366,47 +419,27 @@ class Store:
         for index, record in enumerate(stream):
             number = record.number
             new = number > held
-            places.append(first + number - held - 1 if new else tail.first + number - 1)
-            at.append(math.nan if record.time is None else record.time)
+            place = first + number - held - 1 if new else tail.first + number - 1
+            time = math.nan if record.time is None else record.time
+            rows.places.append(place)
+            rows.times.append(time)
+            if record.open:
+                rows.opened = min(rows.opened, number)
             if record.below and number + record.below[-1] > held:
                 for below in record.below:
                     if number + below > held:
-                        which[number + below - held - 1] = index
+                        rows.which[number + below - held - 1] = index
                 if not new and record.parts:
-                    changed.append((places[-1], record.level, record.service, miner.add(record.message)))
-            if record.open:
-                opened = min(opened, number)
+                    rows.changed.append((place, record.level, record.service, miner.add(record.message)))
             if new:
-                which[number - held - 1] = index
-                starts.append(number - held - 1)
-                levels.append(record.level)
-                services.append(record.service)
-                templates.append(miner.add(record.message))
-            elif places[-1] == tail.record:
-                last = (places[-1], at[-1])
-        # An empty line goes with the line before it.
-        which = which[np.maximum.accumulate(np.where(which >= 0, np.arange(size), 0))] if size else which
-        owners = np.array([*places, last[0]])[which]
-        if times is None:
-            moments = np.array([*at, last[1]])[which]
-            moments = np.where(np.isnan(moments), NEVER, np.rint(moments * 1e6))
-        else:
-            moments = np.asarray(times)
-        number = np.full(size, -1)
-        number[starts] = np.arange(len(starts))
-        heads = np.zeros(size, dtype=bool)
-        heads[starts] = True
-        self._tails[source.id] = _tail_after(tail, opened, first, texts, received, int(owners[-1]) if size else last[0])
-        return {
-            "position": np.arange(first, first + size),
-            "record": owners,
-            "time": moments.astype("int64").view("datetime64[us]"),
-            "level": _spread(levels, starts, size),
-            "service": _spread(services, starts, size),
-            "template": np.where(heads, np.append(templates, -1)[number], -1).astype("int32"),
-            "text": np.array(texts, dtype=object),
-            "changed": changed,
-        }
+                rows.which[number - held - 1] = index
+                rows.starts.append(number - held - 1)
+                rows.levels.append(record.level)
+                rows.services.append(record.service)
+                rows.templates.append(miner.add(record.message))
+            elif place == tail.record:
+                rows.last = (place, time)
+        return rows
 
     @property
     def _has_pods(self) -> bool:

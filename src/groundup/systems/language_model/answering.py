@@ -66,8 +66,8 @@ class Answering:
         """The mean reward over questions, whole and part by part."""
         earned: list[dict[str, bool]] = []
         for at in range(0, len(questions), ROWS):
-            asked = questions[at : at + ROWS]
-            for question, answer in zip(asked, self.draw(asked, generator), strict=True):
+            batch = questions[at : at + ROWS]
+            for question, answer in zip(batch, self.draw(batch, generator), strict=True):
                 earned.append(parts(question.text, self._text(answer), answer, self.stop))
         means = {name: sum(each[name] for each in earned) / len(earned) for name in earned[0]}
         return {"all": sum(means.values()) / len(means), **means}

@@ -27,7 +27,7 @@ TENSORS, DOCUMENT = "tensors.safetensors", "checkpoint.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one folder holds."""
+    """The contents of one folder."""
 
     folder: Path
     tensors: dict[str, Any]
@@ -89,13 +89,13 @@ def save(folder: Path, step: int, tensors: Mapping[str, Any], document: Mapping[
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint of a folder; None where there is none.
+    """The newest checkpoint of a folder, or None.
 
     Raises:
         StoreError: it is damaged, or of another format; the message names the file and the reason.
     """
-    found = sorted(folder.glob("step-*")) if folder.is_dir() else []
-    return load(found[-1]) if found else None
+    folders = sorted(folder.glob("step-*")) if folder.is_dir() else []
+    return load(folders[-1]) if folders else None
 
 
 def load(folder: Path) -> Checkpoint:
@@ -111,13 +111,13 @@ def load(folder: Path) -> Checkpoint:
     except ValueError as error:
         raise StoreError(f"{folder / DOCUMENT} is damaged: {error}. {advice}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        got = document.get("format") if isinstance(document, dict) else document
-        raise StoreError(f"{folder / DOCUMENT} must be of format {FORMAT}, got {got!r}. {advice}")
+        other = document.get("format") if isinstance(document, dict) else document
+        raise StoreError(f"{folder / DOCUMENT} must be of format {FORMAT}, got {other!r}. {advice}")
     if document.pop("sha256", None) != digest(_canonical(document)):
-        raise StoreError(f"{folder / DOCUMENT} was changed after it was written: its SHA-256 is another. {advice}")
+        raise StoreError(f"{folder / DOCUMENT} was changed after it was written: its SHA-256 differs. {advice}")
     if digest(packed) != document["tensors"]:
         raise StoreError(
-            f"{folder / TENSORS} is not the file that {DOCUMENT} was saved with: its SHA-256 is another. {advice}"
+            f"{folder / TENSORS} is not the file that {DOCUMENT} was saved with: its SHA-256 differs. {advice}"
         )
     return Checkpoint(folder, unpack(packed), document)
 
@@ -126,24 +126,24 @@ def check_same(checkpoint: Checkpoint, identity: Mapping[str, Any], again: str) 
     """Refuse a checkpoint that another stage, other settings, other data or other weights made.
 
     Args:
-        checkpoint: what was found.
-        identity: what it must say of itself.
-        again: the command that starts anew.
+        checkpoint: the checkpoint.
+        identity: the fields that its document must hold.
+        again: the command that starts the stage anew.
 
     Raises:
-        StoreError: names the first thing that differs.
+        StoreError: a field differs; the message names the first one.
     """
     for name, wanted in identity.items():
-        got = checkpoint.document.get(name)
-        if got != wanted:
-            if isinstance(wanted, Mapping) and isinstance(got, Mapping):
-                name, wanted, got = next(
-                    (f"{name}.{key}", wanted.get(key), got.get(key))
-                    for key in {**wanted, **got}
-                    if wanted.get(key) != got.get(key)
+        present = checkpoint.document.get(name)
+        if present != wanted:
+            if isinstance(wanted, Mapping) and isinstance(present, Mapping):
+                name, wanted, present = next(
+                    (f"{name}.{key}", wanted.get(key), present.get(key))
+                    for key in {**wanted, **present}
+                    if wanted.get(key) != present.get(key)
                 )
             raise StoreError(
-                f"{checkpoint.folder} belongs to another run: {name} is {_short(got)} there, "
+                f"{checkpoint.folder} belongs to another run: {name} is {_short(present)} there, "
                 f"and {_short(wanted)} here. Start this stage anew with: {again}"
             )
 

@@ -47,7 +47,7 @@ def average(parameters: Iterable[nn.Parameter], loss: float) -> float:
 
 
 def count_processes() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return torch.distributed.get_world_size() if _joined() else 1
 
 

@@ -18,7 +18,7 @@ BETA, EPOCHS = 0.05, 2
 
 
 class Critic(nn.Module):
-    """What the answer so far is going to be worth: a model's body, and one number instead of scores of tokens.
+    """The critic: a model's body with one output, the expected reward of the answer so far.
 
     Args:
         model: its body is a copy of this model's; the number begins at 0.

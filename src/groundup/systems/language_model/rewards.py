@@ -9,10 +9,10 @@ LEAST_LETTERS, LEAST_WORDS = 4, 3
 
 
 def parts(question: str, answer: str, tokens: Sequence[int], stop: int) -> dict[str, bool]:
-    """What of the reward an answer earns.
+    """The parts of the reward that an answer earns.
 
     Args:
-        question: what was asked.
+        question: the question.
         answer: the answer as text, without the stop token.
         tokens: the same as tokens, with the stop token if there is one.
         stop: the token that ends an answer.
@@ -21,11 +21,11 @@ def parts(question: str, answer: str, tokens: Sequence[int], stop: int) -> dict[
         `ends`: it ends by its own stop token, after three words at least. `varied`: no three tokens in a row occur
         twice. `names`: it names a word of the question, of at least four letters.
     """
-    said = [token for token in tokens if token != stop]
-    triples = list(zip(said, said[1:], said[2:], strict=False))
+    words = [token for token in tokens if token != stop]
+    triples = list(zip(words, words[1:], words[2:], strict=False))
     return {
         "ends": len(answer.split()) >= LEAST_WORDS and tokens[-1] == stop,
-        "varied": bool(said) and len(set(triples)) == len(triples),
+        "varied": bool(words) and len(set(triples)) == len(triples),
         "names": bool(_words(question) & _words(answer)),
     }
 

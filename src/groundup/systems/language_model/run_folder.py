@@ -28,11 +28,11 @@ BESIDE = ("ppo",)
 """Stages that train from the weights of "dpo" too, and that none goes on from."""
 
 QUANTIZED = ("q8_0", "nf4")
-"""What the stage `quantize` writes, each into a folder of its own."""
+"""The kinds of the stage `quantize`, each with its own folder."""
 
 
 class RunFolder:
-    """What the stages of one run have written.
+    """The files of one run's stages.
 
     Args:
         path: the folder; the stage `tokenizer` makes it.
@@ -58,7 +58,7 @@ class RunFolder:
 
     @cached_property
     def settings(self) -> Settings:
-        """What the run was made with."""
+        """The settings of the run."""
         try:
             return Settings(**self._read("settings.json", "tokenizer"))
         except TypeError as error:
@@ -81,18 +81,18 @@ class RunFolder:
 
     @property
     def tokenizer_sha256(self) -> str:
-        """Of the tokenizer's document."""
+        """The SHA-256 of the tokenizer's document."""
         return digest(json.dumps(tokenizer_document(self.tokenizer), sort_keys=True))
 
     def tokens(self) -> Checkpoint:
         """The text as tokens: `train` and `validation`."""
-        found = latest(self.path / "tokens")
-        if found is None:
+        checkpoint = latest(self.path / "tokens")
+        if checkpoint is None:
             raise StoreError(f"{self.path} has no tokens yet. Run: {self.command('tokenizer')}")
-        return found
+        return checkpoint
 
     def model_config(self) -> Config:
-        """What the run's model is made of: Llama's parts, with the embedding as its last layer."""
+        """The shape of the run's model: Llama's parts, with the embedding as its last layer."""
         settings = self.settings
         return Config(
             self.tokenizer.size,
@@ -105,52 +105,54 @@ class RunFolder:
 
     def finished(self, stage: str) -> Checkpoint | None:
         """The last checkpoint of a stage, if it was trained to its end."""
-        found = latest(self.path / stage)
-        return found if found and found.step == found.document.get("steps") else None
+        checkpoint = latest(self.path / stage)
+        return checkpoint if checkpoint and checkpoint.step == checkpoint.document.get("steps") else None
 
     def need(self, stage: str) -> Checkpoint:
-        """The same; it is an error where the stage has not been run, or not to its end."""
-        found = latest(self.path / stage)
-        if found is None:
+        """The last checkpoint of a finished stage. Raises StoreError for any other stage."""
+        checkpoint = latest(self.path / stage)
+        if checkpoint is None:
             raise StoreError(f"{self.path} has no {stage} yet. Run: {self.command(stage)}")
-        if found.step != (steps := found.document.get("steps")):
-            raise StoreError(f"{self.path / stage} is at step {found.step} of {steps}. Go on: {self.command(stage)}")
-        return found
+        if checkpoint.step != (steps := checkpoint.document.get("steps")):
+            raise StoreError(
+                f"{self.path / stage} is at step {checkpoint.step} of {steps}. Continue: {self.command(stage)}"
+            )
+        return checkpoint
 
     def newest(self) -> str:
-        """The last of the trained stages that is finished."""
+        """The last finished stage with a trained model."""
         for stage in reversed(TRAINED):
             if self.finished(stage):
                 return stage
         raise StoreError(f"{self.path} holds no trained model yet. Run: {self.command('all')}")
 
     def model(self, stage: str, device: str = "cpu") -> tuple[GPT, Checkpoint]:
-        """The model that a stage made.
+        """The model of a stage.
 
         Raises:
-            StoreError: it is not there, it is damaged, or it was made for another tokenizer.
+            StoreError: the model is missing or damaged, or belongs to another tokenizer.
         """
-        found = self.need(f"quantize/{stage}" if stage in QUANTIZED else stage)
-        if found.document.get("tokenizer") != self.tokenizer_sha256:
+        checkpoint = self.need(f"quantize/{stage}" if stage in QUANTIZED else stage)
+        if checkpoint.document.get("tokenizer") != self.tokenizer_sha256:
             raise StoreError(
-                f"{found.folder} was trained with another tokenizer than {self.path / 'tokenizer.json'}. "
+                f"{checkpoint.folder} was trained with another tokenizer than {self.path / 'tokenizer.json'}. "
                 f"Run the stage anew: {self.command(stage)} --again"
             )
         model = GPT(self.model_config())
         if stage in QUANTIZED:
             quantize_model(model, stage)  # pyright: ignore[reportArgumentType]
         try:
-            model.load_state_dict(policy_of(weights_of(found.tensors)))
+            model.load_state_dict(policy_of(weights_of(checkpoint.tensors)))
         except RuntimeError as error:
-            raise StoreError(f"{found.folder} holds another model: {error}") from error
-        return model.to(device).eval(), found
+            raise StoreError(f"{checkpoint.folder} holds another model: {error}") from error
+        return model.to(device).eval(), checkpoint
 
     def append_report(self, entry: dict[str, Any]) -> None:
-        """Add what a stage found to the report."""
+        """Add a stage's result to the report."""
         write_atomically(self.path / "report.json", json.dumps([*self.report(), entry], indent=1, ensure_ascii=False))
 
     def report(self) -> list[dict[str, Any]]:
-        """What every stage found, the oldest first."""
+        """The reports of all stages, the oldest first."""
         return self._read("report.json", "tokenizer") if (self.path / "report.json").exists() else []
 
     def command(self, stage: str) -> str:

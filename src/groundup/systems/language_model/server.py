@@ -122,7 +122,7 @@ def create_app(
 
     Args:
         speaker: the model.
-        token: the bearer token that is asked for; empty for none.
+        token: the bearer token of requests; empty for none.
         hosts: the host names under which it answers, against DNS rebinding; empty for all.
         max_tokens: most tokens of an answer, where a request does not say.
         body_limit: most bytes of a request.
@@ -136,8 +136,8 @@ def create_app(
             raise Refused(421, f"Host must be one of {', '.join(hosts)}, got '{host[:100]}'. Ask by http://127.0.0.1.")
         if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Refused(403, "Requests must not come from a browser's page. Ask from a program, or a shell.")
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        right = kind.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode())
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        right = kind.lower() == "bearer" and secrets.compare_digest(secret.strip().encode(), token.encode())
         if token and not right:
             message = "Authorization must be 'Bearer TOKEN', with the token that the server was started with."
             raise Refused(401, message, code="invalid_api_key")
@@ -156,19 +156,19 @@ def create_app(
     async def completions(request: Request) -> Response:
         check(request)
         body = await _read_json(request, body_limit)
-        asked = read_request(body, speaker.name, max_tokens)
+        chat = read_request(body, speaker.name, max_tokens)
         if waiting >= WAITING_LIMIT:
             raise Refused(503, f"{waiting} requests wait already, and one is answered at a time. Ask again later.")
         try:  # refusals come before the first byte of a stream
-            answer = speaker.answer(asked.messages, asked.sampling, asked.max_tokens, asked.seed)
+            answer = speaker.answer(chat.messages, chat.sampling, chat.max_tokens, chat.seed)
         except TooLong as error:
             raise Refused(400, str(error), param="messages", code="context_length_exceeded") from error
         except ValueError as error:
             raise Refused(400, str(error), param="messages") from error
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": speaker.name}
-        if asked.stream:
+        if chat.stream:
             return StreamingResponse(
-                _events(in_turn(answer), answer, about, asked.usage), media_type="text/event-stream"
+                _events(in_turn(answer), answer, about, chat.usage), media_type="text/event-stream"
             )
         text = ""
         async with aclosing(in_turn(answer)) as pieces:
@@ -215,13 +215,13 @@ def serve(speaker: Speaker, *, host: str, port: int, token: str, max_tokens: int
     """Serve until Ctrl-C.
 
     Raises:
-        UsageError: the host is not loopback and no token is asked for, or no port is free.
+        UsageError: the host is not loopback and there is no token, or no port is free.
     """
     import uvicorn
 
     if host not in LOOPBACK and not token:
         raise UsageError(
-            f"host must be loopback where no token is asked for, got '{host}'. Set GROUNDUP_TOKEN to a secret of your "
+            f"host must be loopback without a token, got '{host}'. Set GROUNDUP_TOKEN to a secret of your "
             "own, or leave --host out."
         )
     listening = bind(host, port)

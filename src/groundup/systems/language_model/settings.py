@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from groundup.errors import ConfigError
 
 Preset = Literal["smoke", "laptop", "full"]
+CORPORA = ("tiny_shakespeare", "tldr_pages")
+"""Datasets that a run may learn from."""
+PRECISIONS = ("float32", "bfloat16")
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
         "depth": 2, "vocabulary": 1024, "context": 128, "batch": 16, "tokens_per_parameter": 0.3, "passes": 20,
@@ -16,8 +20,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "answer_tokens": 32, "checkpoint_every": 20,
     },
     "laptop": {
-        "depth": 4, "vocabulary": 4096, "context": 256, "batch": 32, "tokens_per_parameter": 1.0, "passes": 20,
-        "sft_steps": 400, "dpo_steps": 150, "grpo_steps": 100, "examples": 32, "prompts": 8, "group": 8,
+        "depth": 4, "vocabulary": 4096, "context": 256, "batch": 16, "tokens_per_parameter": 1.0, "passes": 20,
+        "sft_steps": 800, "dpo_steps": 150, "grpo_steps": 100, "examples": 32, "prompts": 8, "group": 8,
         "answer_tokens": 48, "checkpoint_every": 50,
     },
     "full": {
@@ -46,6 +50,8 @@ class Settings:
         prompts, group: questions of a step of GRPO, and answers to each; PPO asks as many questions once.
         answer_tokens: most tokens of an answer in GRPO and PPO.
         checkpoint_every: steps between two checkpoints.
+        corpus: "tiny_shakespeare" and general instructions, or "tldr_pages" and questions on commands too.
+        precision: what pre-training, SFT and DPO multiply in. Weights and moments are float32 in either case.
     """
 
     preset: str
@@ -64,12 +70,18 @@ class Settings:
     group: int
     answer_tokens: int
     checkpoint_every: int
+    corpus: str = CORPORA[0]
+    precision: str = PRECISIONS[0]
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             low = {"seed": 0, "vocabulary": 262, "group": 2, "context": 16}.get(name, 1)
-            if name not in ("preset", "tokens_per_parameter") and not (isinstance(value, int) and value >= low):
+            whole = name not in ("preset", "tokens_per_parameter", "corpus", "precision")
+            if whole and not (isinstance(value, int) and value >= low):
                 raise ConfigError(f"{name} must be a whole number of at least {low}, got {value!r}.")
+        for name, allowed in (("corpus", CORPORA), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
         if not self.tokens_per_parameter > 0:
             raise ConfigError(f"tokens_per_parameter must be above 0, got {self.tokens_per_parameter}: 20 is usual.")
 
@@ -98,9 +110,28 @@ class Settings:
         return max(1, round(wanted / (self.batch * self.context)))
 
 
-def settings_of(preset: str, depth: int | None = None, seed: int = 0) -> Settings:
-    """The settings of a preset, at another depth if one is given."""
+def settings_of(
+    preset: str,
+    depth: int | None = None,
+    seed: int = 0,
+    *,
+    corpus: str = CORPORA[0],
+    precision: str = PRECISIONS[0],
+    changes: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings of a preset, at another depth if one is given, and with other values by name.
+
+    Raises:
+        ConfigError: a preset or a name that does not exist, or a value that makes no sense.
+    """
     if preset not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
     values = PRESETS[preset] | ({} if depth is None else {"depth": depth})
-    return Settings(preset=preset, seed=seed, **values)
+    for name, text in (changes or {}).items():
+        if name not in values:
+            raise ConfigError(f"--set must name one of {', '.join(values)}, got {name!r}.")
+        try:
+            values[name] = float(text) if name == "tokens_per_parameter" else int(text)
+        except ValueError:
+            raise ConfigError(f"--set {name} must be a number, got {text!r}.") from None
+    return Settings(preset=preset, seed=seed, corpus=corpus, precision=precision, **values)

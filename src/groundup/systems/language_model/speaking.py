@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from groundup.errors import ConfigError
 from groundup.stack.generative.decoding import Sampling, generate
-from groundup.systems.language_model.data import encode_prompt
+from groundup.stack.generative.gpt import GPT
+from groundup.stack.generative.instruction_tuning import Template
+from groundup.stack.generative.tokenization import Tokenizer
+from groundup.systems.language_model.data import TEMPLATE, encode_prompt
+from groundup.systems.language_model.published import read_published
 from groundup.systems.language_model.run_folder import RunFolder
 
 
@@ -45,19 +50,45 @@ def on(model: torch.nn.Module, device: str) -> Any:
 
 
 class Speaker:
-    """The model of a run folder.
+    """A model that answers, or continues a text.
 
     Args:
-        run: the folder.
-        stage: which stage's model; the newest by default. That of "pretrain" continues texts and knows no chats.
-        device: where it runs.
+        name: what it is called.
+        model: where it is.
+        tokenizer: of its tokens.
+        template: how a chat is written; None for a model that knows no chats and continues the last message.
+        device: where the model is.
+        system: the system's message of chats that begin without one.
     """
 
-    def __init__(self, run: RunFolder, stage: str | None = None, device: str = "cpu") -> None:
-        self.run, self.stage = run, stage or run.newest()
-        self.tokenizer, self.context = run.tokenizer, run.settings.context
-        self.model, _ = run.model(self.stage, device)
-        self._call, self.name = on(self.model, device), f"groundup-{self.stage}"
+    def __init__(
+        self,
+        name: str,
+        model: GPT,
+        tokenizer: Tokenizer,
+        template: Template | None = TEMPLATE,
+        device: str = "cpu",
+        system: str = "",
+    ) -> None:
+        self.name, self.model, self.tokenizer, self.template = name, model, tokenizer, template
+        self.context, self.system, self._call = model.config.context, system, on(model, device)
+
+    @classmethod
+    def of_run(cls, run: RunFolder, stage: str | None = None, device: str = "cpu") -> Speaker:
+        """The model of a run folder's stage, the newest by default; that of "pretrain" continues texts."""
+        stage = stage or run.newest()
+        model, _ = run.model(stage, device)
+        return cls(f"groundup-{stage}", model, run.tokenizer, None if stage == "pretrain" else TEMPLATE, device)
+
+    @classmethod
+    def of_file(cls, path: Path, device: str = "cpu") -> Speaker:
+        """The model of a GGUF file; one that says nothing of chats continues texts.
+
+        Raises:
+            ConfigError: as `read_published`.
+        """
+        held = read_published(path)
+        return cls(path.stem, held.model.to(device), held.tokenizer, held.template, device, held.system)
 
     def answer(
         self,
@@ -69,7 +100,7 @@ class Speaker:
         """Begin an answer to a chat; its text is written while `pieces` is read.
 
         Args:
-            messages: each with a role and a content. The pre-trained model continues the last content.
+            messages: each with a role and a content. A model without a template continues the last content.
             sampling: how tokens are drawn.
             max_tokens: most tokens of the answer; the context may leave room for fewer.
             seed: of the draws; another every time by default.
@@ -78,16 +109,21 @@ class Speaker:
             TooLong: the chat fills the context.
             ValueError: a role or a content that the template refuses.
         """
-        if self.stage == "pretrain":
-            prompt = self.tokenizer.encode(messages[-1]["content"]) or self.tokenizer.encode("\n")
-        else:
-            prompt = encode_prompt([dict(message) for message in messages], self.tokenizer)
+        prompt = self._prompt(messages)
         room = min(max_tokens, self.context - len(prompt))
         if room < 1:
             raise TooLong(f"messages must leave room within the context of {self.context} tokens, got {len(prompt)}.")
         answer = Answer(iter(()), len(prompt))
         answer.pieces = self._write(answer, prompt, sampling, room, seed)
         return answer
+
+    def _prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        if self.template is None:
+            return self.tokenizer.encode(messages[-1]["content"]) or self.tokenizer.encode("\n")
+        chat = [dict(message) for message in messages]
+        if self.system and chat and chat[0]["role"] != "system":
+            chat.insert(0, {"role": "system", "content": self.system})
+        return encode_prompt(chat, self.tokenizer, self.template)
 
     def _write(
         self,
@@ -115,8 +151,6 @@ class Speaker:
 
     def reply(self, messages: list[dict[str, str]], sampling: Sampling, max_tokens: int, seed: int | None) -> Answer:
         """As `answer`, but the oldest messages are left out while it fills more than 3/4 of the context."""
-        while len(messages) > 1 and self.stage != "pretrain":
-            if len(encode_prompt(messages, self.tokenizer)) <= self.context * 3 // 4:
-                break
+        while len(messages) > 1 and self.template and len(self._prompt(messages)) > self.context * 3 // 4:
             del messages[:2]
         return self.answer(messages, sampling, max_tokens, seed)

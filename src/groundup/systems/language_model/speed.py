@@ -1,4 +1,4 @@
-"""How much of what the machine can do a training takes."""
+"""The share of the machine's speed that a training reaches."""
 
 from __future__ import annotations
 

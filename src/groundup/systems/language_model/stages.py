@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from groundup.errors import ConfigError, StoreError
 from groundup.stack.generative.export import export_gguf, export_hugging_face, from_gguf
@@ -45,7 +44,7 @@ from groundup.systems.language_model.parallel import count_processes, is_first, 
 from groundup.systems.language_model.ppo import ActorCritic, ppo_round
 from groundup.systems.language_model.run_folder import BESIDE, QUANTIZED, TRAINED, RunFolder
 from groundup.systems.language_model.speed import model_utilization
-from groundup.systems.language_model.training import Report, Training, train
+from groundup.systems.language_model.training import Precise, Report, Training, train
 
 DPO_BETA, GRPO_BETA = 0.1, 0.04
 """The prices of leaving the reference."""
@@ -115,7 +114,7 @@ def is_done(run: RunFolder, stage: str) -> bool:
 def tokenizer(run: RunFolder, options: Options) -> dict[str, Any]:
     """Train byte-level BPE on the text and on the training instructions, and write the text as tokens."""
     began, settings = time.perf_counter(), run.settings
-    texts, chats = read_texts(options.text), read_instructions()
+    texts, chats = read_texts(options.text, settings.corpus), read_instructions(settings.corpus)
     if options.again:
         _forget(run, TRAINED)
     spoken = [part for row in chats.train for part in (row.question, row.answer)]
@@ -148,12 +147,13 @@ def pretrain(run: RunFolder, options: Options) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     model = GPT(run.model_config()).to(options.device)
     training = Training.begin(model, settings.seed)
+    precise = Precise(model, settings.precision)
     rows = batches(text.tensors["train"], settings.batch, settings.context, training.generator)
 
     def take_step(training: Training) -> tuple[float, int]:
         training.set_learning_rate(steps, settings.learning_rate, warmup=steps // 10)
         inputs, targets = next(rows)
-        loss = cross_entropy(model(share(inputs).to(options.device)), share(targets).to(options.device))
+        loss = cross_entropy(precise(share(inputs).to(options.device)), share(targets).to(options.device))
         return training.descend(loss), inputs.numel()
 
     rate = _train(run, options, "pretrain", training, text.sha256, None, steps, take_step)
@@ -190,19 +190,19 @@ def sft(run: RunFolder, options: Options) -> dict[str, Any]:
     """Teach the pre-trained model to answer: only the answers' tokens train."""
     began, settings = time.perf_counter(), run.settings
     model, source = run.model("pretrain", options.device)
-    chats = read_instructions()
+    chats = read_instructions(settings.corpus)
     examples, held_out = (
         _kept(_answers(run, part, lambda row: row.answer), "instructions") for part in (chats.train, chats.held_out)
     )
     before = judge.answers_loss(model, held_out, settings.context, options.device)
     training = Training.begin(model, settings.seed + 1)
-    masked = _Masked(model)
+    precise = Precise(model, settings.precision)
 
     def take_step(training: Training) -> tuple[float, int]:
         training.set_learning_rate(settings.sft_steps, settings.learning_rate / SFT_SHARE)
         chosen = [examples[place] for place in _draw(training, len(examples), settings.examples)]
         packed = judge.on_device(pack(chosen, settings.context, judge.PADDING), options.device)
-        loss = sft_step(masked, [packed], training.optimizer)
+        loss = sft_step(precise, [packed], training.optimizer)
         return loss, sum(len(example.tokens) for example in chosen)
 
     _train(run, options, "sft", training, chats.sha256, source, settings.sft_steps, take_step)
@@ -224,18 +224,18 @@ def dpo(run: RunFolder, options: Options) -> dict[str, Any]:
     """Teach the model the chosen tone of two, with the SFT model as the reference."""
     began, settings = time.perf_counter(), run.settings
     model, source = run.model("sft", options.device)
-    chats = read_instructions()
+    chats = read_instructions(settings.corpus)
     pairs, held_out = (_pairs(run, part) for part in (chats.train, chats.held_out))
     # The reference's log-probabilities do not change: they are computed once, while the model is still the reference.
     reference = [judge.all_log_probs(model, side, options.device) for side in pairs]
     reference_held = [judge.all_log_probs(model, side, options.device) for side in held_out]
-    training = Training.begin(model, settings.seed + 2)
+    training, precise = Training.begin(model, settings.seed + 2), Precise(model, settings.precision)
 
     def take_step(training: Training) -> tuple[float, int]:
         training.set_learning_rate(settings.dpo_steps, settings.learning_rate / DPO_SHARE)
         places = _draw(training, len(pairs[0]), settings.examples)
         sides = [[side[place] for place in places] for side in pairs]
-        policy = [judge.log_probs(model, side, options.device) for side in sides]
+        policy = [judge.log_probs(precise, side, options.device) for side in sides]
         fixed = [LogProbs(each.total[places], each.tokens[places]) for each in reference]
         loss = dpo_loss(policy[0], policy[1], fixed[0], fixed[1], beta=DPO_BETA)
         return training.descend(loss), sum(len(example.tokens) for side in sides for example in side)
@@ -267,7 +267,7 @@ def grpo(run: RunFolder, options: Options) -> dict[str, Any]:
     """Let the model answer, score the answers by `rewards.reward`, and make the better ones of a group likelier."""
     began, settings = time.perf_counter(), run.settings
     model, source = run.model("dpo", options.device)
-    reference, chats = copy.deepcopy(model).requires_grad_(False), read_instructions()
+    reference, chats = copy.deepcopy(model).requires_grad_(False), read_instructions(settings.corpus)
     questions, held_out = (_questions(run, part) for part in (chats.train, chats.held_out))
     answering = Answering(model, run.tokenizer, settings.answer_tokens, options.device)
     before = answering.score(held_out, torch.Generator().manual_seed(settings.seed))
@@ -302,7 +302,7 @@ def ppo(run: RunFolder, options: Options) -> dict[str, Any]:
     began, settings = time.perf_counter(), run.settings
     model, source = run.model("dpo", options.device)
     reference, both = copy.deepcopy(model).requires_grad_(False), ActorCritic(model).to(options.device)
-    chats = read_instructions()
+    chats = read_instructions(settings.corpus)
     questions, held_out = (_questions(run, part) for part in (chats.train, chats.held_out))
     answering = Answering(model, run.tokenizer, settings.answer_tokens, options.device)
     before = answering.score(held_out, torch.Generator().manual_seed(settings.seed))
@@ -326,7 +326,7 @@ def ppo(run: RunFolder, options: Options) -> dict[str, Any]:
 def quantize(run: RunFolder, options: Options) -> dict[str, Any]:
     """Keep the newest model's weights in 8 and in 4 bits, and measure what that costs."""
     began, settings = time.perf_counter(), run.settings
-    stage, text, chats = run.newest(), run.tokens(), read_instructions()
+    stage, text, chats = run.newest(), run.tokens(), read_instructions(settings.corpus)
     held_out = _kept(_answers(run, chats.held_out, lambda row: row.answer), "instructions")
     results: list[Row] = []
     whole: list[float] = []
@@ -369,9 +369,16 @@ def export(run: RunFolder, options: Options) -> dict[str, Any]:
     results: list[Row] = []
     try:
         fresh.mkdir()
-        export_hugging_face(fresh / "hugging_face", model, run.tokenizer, end=STOP)
+        export_hugging_face(fresh / "hugging_face", model, run.tokenizer, STOP, TEMPLATE.jinja)
         for kind, name in EXPORTED.items():
-            export_gguf(fresh / name, model, run.tokenizer, kind, end=STOP)  # pyright: ignore[reportArgumentType]
+            export_gguf(
+                fresh / name,
+                model,
+                run.tokenizer,
+                kind,  # pyright: ignore[reportArgumentType]
+                STOP,
+                TEMPLATE.jinja,
+            )
             loss = judge.text_loss(from_gguf(fresh / name), validation, settings.context, "cpu")
             results += [
                 (f"{name}: validation loss", loss, whole, "float32"),
@@ -388,17 +395,6 @@ def export(run: RunFolder, options: Options) -> dict[str, Any]:
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------
-
-
-class _Masked(nn.Module):
-    """The model as `sft_step` calls it, with a mask that has no axis for heads."""
-
-    def __init__(self, model: GPT) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return self.model(tokens, positions, mask[:, None])
 
 
 def _train(
@@ -451,7 +447,8 @@ def _answers(run: RunFolder, rows: Sequence[Instruction], answer: Callable[[Inst
 
 
 def _pairs(run: RunFolder, rows: Sequence[Instruction]) -> tuple[list[Example], list[Example]]:
-    """Chosen and rejected answers; a pair is left out where one of them is longer than the context."""
+    """Chosen and rejected answers; a pair is left out where one of them is longer than the context, or nobody rated."""
+    rows = [row for row in rows if row.chosen]
     both = zip(_answers(run, rows, lambda row: row.chosen), _answers(run, rows, lambda row: row.rejected), strict=True)
     pairs = [(chosen, rejected) for chosen, rejected in both if chosen and rejected]
     _kept(pairs, "pairs")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from groundup.errors import StoreError
 from groundup.stack.generative.gpt import AdamW, clip_gradients, cosine_schedule, decay_groups
@@ -73,15 +73,18 @@ class Training:
         return mean
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Every tensor of it, by name."""
+        """Every tensor that a step changes, by name: frozen weights are those that it began with."""
         state = self.optimizer.state_dict()["state"]
         moments = {f"optimizer.{n}.{name}": kept[name] for n, kept in state.items() for name in ("m", "v")}
-        weights = {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
+        frozen = self._frozen()
+        state_dict = self.model.state_dict()
+        weights = {f"model.{name}": weight for name, weight in state_dict.items() if name not in frozen}
         return weights | moments | {"generator": self.generator.get_state()}
 
     def take_over(self, tensors: Mapping[str, torch.Tensor], document: Mapping[str, Any]) -> None:
         """Become what a checkpoint holds."""
-        self.model.load_state_dict(weights_of(tensors))
+        frozen = {name: weight for name, weight in self.model.state_dict().items() if name in self._frozen()}
+        self.model.load_state_dict(frozen | weights_of(tensors))
         device = next(self.model.parameters()).device
         kept = {
             int(number): {"step": step, **{m: tensors[f"optimizer.{number}.{m}"].to(device) for m in ("m", "v")}}
@@ -91,6 +94,28 @@ class Training:
         self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
         self.generator.set_state(tensors["generator"])
         self.step, self.curve = document["step"], list(document["curve"])
+
+    def _frozen(self) -> set[str]:
+        return {name for name, parameter in self.model.named_parameters() if not parameter.requires_grad}
+
+
+class Precise(nn.Module):
+    """A model called as itself, multiplying in another precision; logits come out in float32.
+
+    Args:
+        model: what is called.
+        precision: "float32" or "bfloat16".
+    """
+
+    def __init__(self, model: nn.Module, precision: str) -> None:
+        super().__init__()
+        self.model, self.reduced = model, precision == "bfloat16"
+
+    def forward(self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Return the logits; a mask of SFT has no axis for heads, and gets one."""
+        mask = mask[:, None] if mask is not None and mask.ndim == 3 else mask
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.reduced):
+            return self.model(tokens, positions, mask).float()
 
 
 def weights_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -211,9 +211,9 @@ def _answers(asked: Sequence[Asked]) -> Iterator[Row]:
         0.0,
     )
     for kind in KINDS:
-        told = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
+        labels = {"answerable": "silent, though there is an answer", "written": "silent, written to deceive"}
         yield Row(
-            f"{told.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
+            f"{labels.get(kind, 'silent, article not learnt')}, {len(of[kind])} questions",
             _mean([case.report.abstained for case in of[kind]]), 0.0, 1.0,
         )  # fmt: skip
 

@@ -34,7 +34,7 @@ def to_markdown(report: Report) -> str:
 
 
 def silence(report: Report) -> str:
-    """What a report says where no source does."""
+    """The words of a report without a source."""
     return SILENT_WEB if report.web else SILENT
 
 
@@ -44,27 +44,27 @@ def marks(line: Line) -> str:
 
 
 def remarks(report: Report) -> list[tuple[str, list[str]]]:
-    """What a reader must know beside what was found: titles with texts."""
-    told: list[tuple[str, list[str]]] = []
+    """Remarks for the reader beside the result: titles with texts."""
+    titled: list[tuple[str, list[str]]] = []
     if report.gaps and (not report.abstained or len(report.plan) > 1):
-        told.append(("Nothing was found on", list(report.gaps)))
+        titled.append(("Nothing was found on", list(report.gaps)))
     if failed := dict.fromkeys(step["what"] for step in report.trace if step["node"] == "web"):
-        told.append(("Not read", list(failed)))
+        titled.append(("Not read", list(failed)))
     if report.stopped:
-        told.append(("Stopped early", [f"The budget of {report.stopped} was used up."]))
+        titled.append(("Stopped early", [f"The budget of {report.stopped} was used up."]))
     if report.unsupported:
         count = count_of(len(report.unsupported), "sentence")
-        told.append(("Left out", [f"{count} of the model, because no source that was retrieved says so."]))
+        titled.append(("Left out", [f"{count} of the model, because no source that was retrieved says so."]))
     cited = {source.document for source in report.citations}
     if places := [f"{o['document']}:{o['start']}-{o['end']}" for o in report.left_out if o["document"] in cited]:
         kind = "documents or pages" if report.web else "documents"
-        told.append((f"Orders to a model in {kind}, shown to none", places))
-    return told
+        titled.append((f"Orders to a model in {kind}, shown to none", places))
+    return titled
 
 
 def to_html(report: Report) -> str:
     """The report as a page without scripts, in which every citation leads to its quote."""
-    found = "".join(
+    answer = "".join(
         (f"<h2>{escape(part.heading)}</h2>" if part.heading else "")
         + "<ul>"
         + "".join(
@@ -76,7 +76,7 @@ def to_html(report: Report) -> str:
         + "</ul>"
         for part in report.parts
     )
-    told = "".join(
+    notes = "".join(
         f"<h2>{escape(title)}</h2><ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
         for title, texts in remarks(report)
     )
@@ -88,13 +88,13 @@ def to_html(report: Report) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(report.question)}</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(report.question)}</h1>"
-        f"{found or f'<p>{silence(report)}</p>'}{told}"
+        f"{answer or f'<p>{silence(report)}</p>'}{notes}"
         f"{f'<h2>Sources</h2><ol>{sources}</ol>' if sources else ''}</main></body></html>\n"
     )
 
 
 def _place(source: Citation) -> str:
-    """Where it is; a page leads to its address, which only http or https can begin (`web.addresses`)."""
+    """The place of a source; a page links its address, which begins with http or https (`web.addresses`)."""
     code = f"<code>{escape(source.where)}</code>"
     return f'<a href="{escape(source.document)}" rel="nofollow noreferrer">{code}</a>' if source.accessed else code
 
@@ -122,7 +122,7 @@ def to_bibtex(report: Report) -> str:
 
 
 def _under(source: Citation) -> str:
-    """What stands behind a place: what it is under, and when a page was read."""
+    """The words behind a place: its headings, and the time at which a page was read."""
     return "".join(f", {text}" for text in (source.headings, source.accessed and f"read {source.accessed}") if text)
 
 

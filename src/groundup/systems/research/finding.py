@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import WebUnavailable
 from groundup.knowledge import unwrapped
+from groundup.llm.instructions import blanked, orders
 from groundup.secrets import hide
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, assemble, prompt, sentences
 from groundup.systems.research.calls import call, instructed
-from groundup.systems.research.instructions import blanked, orders
 from groundup.systems.research.planning import query
 from groundup.systems.research.state import Cost, LeftOut, Note, Source
 from groundup.systems.research.verifying import disagree, held
@@ -67,9 +67,9 @@ def retrieve_web(
         queries.append(question)
     hits: dict[str, Hit] = {}
     failed: list[str] = []
-    for asked in queries:
+    for text in queries:
         try:
-            hits |= {hit.address: hit for hit in web.search(asked, PAGES)}
+            hits |= {hit.address: hit for hit in web.search(text, PAGES)}
         except WebUnavailable as error:
             failed.append(f"search: {error}")
 
@@ -120,7 +120,7 @@ def read(
     passages = [Passage(source["text"], about(source)) for source in sources]
     room = assemble(passages, budget=TOKENS, length=lambda text: len(text) // 3)
     place = {id(passage): source for passage, source in zip(passages, sources, strict=True)}
-    kept = [place[id(passage)] for passage in room]
+    read_sources = [place[id(passage)] for passage in room]
     reply, cost = call(model, instructed(instructions, prompt(plan[at], room)), f"read for {at + 1}")
     notes: dict[tuple[str, int, int], Note] = {}
 
@@ -131,7 +131,7 @@ def read(
 
     for sentence in held(reply, room):
         if sentence.span is not None and sentence.text != NO_ANSWER:
-            take(kept[sentence.span.number - 1], sentence.span.start, sentence.span.end)
+            take(read_sources[sentence.span.number - 1], sentence.span.start, sentence.span.end)
     for note in list(notes.values()):  # a reader may pass over what speaks against what it found
         for source in sources:  # also those that the prompt left out as repeating others
             if source["document"] != note["document"]:

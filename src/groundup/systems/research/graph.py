@@ -74,8 +74,8 @@ class Brain:
         changes: dict[str, Any] = {}
         planned: list[str] = []
         if not only_quotes(self.model):
-            asked = [{"role": "user", "content": f"Question: {question}"}]
-            reply, cost = call(self.model, instructed(self.instructions["plan"], asked), "plan")
+            messages = [{"role": "user", "content": f"Question: {question}"}]
+            reply, cost = call(self.model, instructed(self.instructions["plan"], messages), "plan")
             planned, changes["costs"] = read_plan(reply, question), [cost]
         planned = planned or plan(question, _kind(kind))
         return " · ".join(planned), {**changes, "plan": planned}
@@ -84,16 +84,16 @@ class Brain:
         """Passages for the sub-question at hand, of documents, of the web, of both, or of none."""
         at, wider = state["at"], state["round"] > 0
         where = self._where(query(state["plan"], at), wider=wider)
-        found: list[Source] = []
+        passages: list[Source] = []
         left_out: list[LeftOut] = []
         failed: list[str] = []
         if self.knowledge is not None and where in ("documents", "both"):
-            found, left_out = retrieve(state["plan"], at, state["question"], self.knowledge, wider=wider)
+            passages, left_out = retrieve(state["plan"], at, state["question"], self.knowledge, wider=wider)
         if self.web is not None and where in ("web", "both"):
             of_web = retrieve_web(state["plan"], at, state["question"], self.web, self._embedder(), wider=wider)
-            found, left_out, failed = [*found, *of_web[0]], [*left_out, *of_web[1]], of_web[2]
+            passages, left_out, failed = [*passages, *of_web[0]], [*left_out, *of_web[1]], of_web[2]
         known = {(source["question"], source["document"], source["start"]) for source in state["sources"]}
-        sources = [source for source in found if (at, source["document"], source["start"]) not in known]
+        sources = [source for source in passages if (at, source["document"], source["start"]) not in known]
         orders = [order for order in left_out if order not in state["left_out"]]
         names = ", ".join(dict.fromkeys(source["document"] for source in sources))
         what = f"{count_of(len(sources), 'passage')} of {names}" if sources else "no passage"

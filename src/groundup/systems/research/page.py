@@ -78,9 +78,9 @@ def ask(client: Client) -> None:
     with st.form("ask"):
         question = st.text_area("Question", placeholder="How do a token bucket and a leaky bucket differ?", height=80)
         left, right = st.columns([1, 3])
-        asked = left.form_submit_button("Find out", width="stretch")
+        submitted = left.form_submit_button("Find out", width="stretch")
         edit = right.checkbox("Show me the plan first", help="You can change it before anything is read.")
-    if asked and question.strip():
+    if submitted and question.strip():
         follow(client, "/research", question=question, stop_at_plan=edit)
 
 
@@ -153,7 +153,7 @@ def sentence(line: dict[str, Any]) -> str:
 
 
 def remarks(report: dict[str, Any]) -> None:
-    """What a reader must know beside what was found."""
+    """Remarks for the reader beside the result."""
     for gap in report["gaps"] if len(report["plan"]) > 1 or not report["abstained"] else []:
         st.warning(f"Nothing was found on: {plain(gap)}")
     for what in dict.fromkeys(done["what"] for done in report["trace"] if done["node"] == "web"):
@@ -213,7 +213,7 @@ def show_sources(client: Client) -> None:
 
 
 def show_costs(client: Client) -> None:
-    """What the calls of models took."""
+    """The cost of model calls."""
     costs = client.get("/costs")
     rows = costs["rows"]
     if not rows:

@@ -58,10 +58,10 @@ def plan(question: str, kind: Kind) -> list[str]:
 
 def read_plan(reply: str, question: str) -> list[str]:
     """The sub-questions that a model planned, as far as they are ones about what was asked; perhaps none."""
-    asked = set(terms(question))
+    subject = set(terms(question))
     lines = [re.sub(r"^\W*(?:\d+[.)]\s*)?", "", line).strip() for line in reply.splitlines()]
-    kept = [line for line in lines if line.endswith("?") and len(line) <= LONGEST and asked & set(terms(line))]
-    return list(dict.fromkeys(line for line in kept if len(re.findall(r"[.!?](?:\s|$)", line)) == 1))[:MOST]
+    questions = [line for line in lines if line.endswith("?") and len(line) <= LONGEST and subject & set(terms(line))]
+    return list(dict.fromkeys(line for line in questions if len(re.findall(r"[.!?](?:\s|$)", line)) == 1))[:MOST]
 
 
 def query(plan: list[str], at: int) -> str:

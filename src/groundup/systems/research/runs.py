@@ -165,22 +165,22 @@ class Research:
         Raises:
             UsageError: the question says nothing, or too much.
         """
-        asked = hide(" ".join(question.split()))
-        if not any(map(str.isalnum, asked)):
+        hidden = hide(" ".join(question.split()))
+        if not any(map(str.isalnum, hidden)):
             raise UsageError(f"question must say something, got {question!r}. For example: What is full jitter?")
-        if len(asked) > LONGEST:
-            raise UsageError(f"question must have at most {LONGEST:,} characters, got {len(asked):,}. Ask in parts.")
+        if len(hidden) > LONGEST:
+            raise UsageError(f"question must have at most {LONGEST:,} characters, got {len(hidden):,}. Ask in parts.")
         id, now = uuid.uuid4().hex[:8], datetime.now(UTC).isoformat(timespec="seconds")
         web = web or (self.web.name if self.web else "")
         if knowledge and not knowledge.startswith(("http://", "https://")):
             knowledge = str(Path(knowledge).resolve())
-        row = (id, asked, now, model, knowledge, json.dumps(asdict(budget or Budget())), web)
+        row = (id, hidden, now, model, knowledge, json.dumps(asdict(budget or Budget())), web)
         with self.database:
             self.database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return id
 
     def run(self, id: str, *, until: str = "") -> Iterator[Step]:
-        """Go on with a run to its end, telling each step as soon as it is on the disk; none for one that is done.
+        """Continue a run to its end; yield each step once it is on the disk, and none for a finished run.
 
         Args:
             id: the run, or the beginning of its id.
@@ -262,7 +262,7 @@ class Research:
         return make_report(run.id, run.begun, state, run.web)
 
     def replayed(self, id: str) -> Web:
-        """What a run read of the web, as a source for another run; nothing else is read.
+        """The pages that a run read, as the only source of another run.
 
         Raises:
             UnknownName: there is no such run.
@@ -335,15 +335,15 @@ class Research:
 
     def _next(self, id: str) -> str:
         state = self._state(id)
-        done = [step["node"] for step in state["trace"]] if state else []
-        if not done:
+        nodes = [step["node"] for step in state["trace"]] if state else []
+        if not nodes:
             return "classify"
         assert state is not None
-        if done[-1] == "cover":
+        if nodes[-1] == "cover":
             from groundup.systems.research.graph import after_cover
 
             return after_cover(state)
-        return FOLLOWING[done[-1]]
+        return FOLLOWING[nodes[-1]]
 
     def _state(self, id: str) -> State | None:
         saved = self.saver.get_tuple(self._config(id))

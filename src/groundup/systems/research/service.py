@@ -1,4 +1,4 @@
-"""What the research API does, without HTTP: runs, each in its turn, on a store that is opened for each request.
+"""The work of the research API, without HTTP: a queue of runs, on a store that each request opens.
 
 A run goes on only while somebody reads what it does. Whoever leaves, leaves a run that `resume` goes on with.
 """
@@ -35,7 +35,7 @@ Format = Literal["markdown", "html", "bibtex"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What an API is started with.
+    """The settings of an API.
 
     Attributes:
         store: the file of runs and reports.
@@ -78,7 +78,7 @@ class Crowded(Exception):
 
 
 class Event(NamedTuple):
-    """What happens in a run: exactly one of `step`, `plan`, `report`, or none where it begins."""
+    """An event of a run: exactly one of `step`, `plan`, `report`, or none at the beginning."""
 
     id: str
     step: Step | None = None
@@ -87,7 +87,7 @@ class Event(NamedTuple):
 
 
 class Assistant:
-    """What the API can do.
+    """The operations of the API.
 
     Raises:
         UsageError: the model or the web is none that there is.
@@ -248,7 +248,7 @@ class Assistant:
         return {} if knowledge is None else knowledge.documents()
 
     def costs(self) -> Costs:
-        """What the calls of models took."""
+        """The cost of model calls."""
         with self._reading() as research:
             return costs(research, self.settings.prices)
 

@@ -39,11 +39,11 @@ def verify(draft: str, notes: Sequence[Note]) -> tuple[list[Sentence], list[str]
 
 
 def outline(plan: Sequence[str], notes: Sequence[Note]) -> list[Part]:
-    """The notes themselves by sub-question, then by document; none that repeats another, disagreeing ones together."""
+    """The notes by sub-question, then by document, without repetitions; disagreeing notes stand together."""
     apart = {number for pair in pairs(notes) for number in pair}
-    told = [(number, note) for number, note in enumerate(notes, 1) if number not in apart]
+    agreeing = [(number, note) for number, note in enumerate(notes, 1) if number not in apart]
     kept: list[tuple[int, Note]] = []
-    for number, note in told:
+    for number, note in agreeing:
         if not any(_repeats(note["text"], other["text"]) for _, other in kept):
             kept.append((number, note))
     parts = []

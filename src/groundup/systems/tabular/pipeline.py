@@ -161,7 +161,7 @@ class Model:
 
 
 class Measure(NamedTuple):
-    """What candidates are compared by: its name, whether higher is better, an estimator's outputs, and their score."""
+    """The measure of candidates: its name, its direction, an estimator's outputs, and their score."""
 
     name: str
     higher: bool
@@ -297,8 +297,8 @@ def build(
     if costs:
         seen = ~np.isnan(held_out[chosen])
         labels = (y[train][seen] == classes[1]).astype(int)
-        found = cheapest_threshold(labels, held_out[chosen, seen], miss_cost=costs[0], alarm_cost=costs[1])
-        model.threshold = float(min(found.threshold, 1.0))
+        choice = cheapest_threshold(labels, held_out[chosen, seen], miss_cost=costs[0], alarm_cost=costs[1])
+        model.threshold = float(min(choice.threshold, 1.0))
     return _judged(model, baseline, measure, candidates, table.take(test), judged, y[test], len(train), rng)
 
 

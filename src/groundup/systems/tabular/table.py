@@ -78,7 +78,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """What a table is, for a model of one of its columns.
+    """The schema of a table, for a model of one of its columns.
 
     Attributes:
         target: the column to predict.

@@ -964,24 +964,30 @@ def test_softmax_regression_agrees_with_scikit_learn(rng):
     """Weights, intercepts and probabilities of three classes equal those of scikit-learn with C = 1 / l2."""
     X, y = three_classes(rng)
     names = np.array(["debug", "error", "warning"])[y]
-    model = SoftmaxRegression(10.0, learning_rate=QUICK_SOFTMAX).fit(X, names)
     reference = scikit_learns_fit(X, names, l2=10.0)
-    assert_close(model.coef_, reference.coef_, "coef_ with l2=10", rtol=1e-5, atol=1e-5)
-    assert_close(
-        model.intercept_ - model.intercept_.mean(),
-        reference.intercept_ - reference.intercept_.mean(),
-        "intercept_ with l2=10, up to a shift that softmax does not see",
-        rtol=1e-5,
-        atol=1e-5,
-    )
-    assert_close(model.predict_proba(X), reference.predict_proba(X), "predict_proba", rtol=1e-5, atol=1e-5)
-    assert (model.predict(X) == reference.predict(X)).all(), "predict returns the labels given to fit"
+    for solver in ("newton", "gradient"):
+        model = SoftmaxRegression(10.0, solver=solver, learning_rate=QUICK_SOFTMAX, max_iter=STEPS[solver])
+        model.fit(X, names)
+        message = f"with l2=10, solver={solver}"
+        assert_close(model.coef_, reference.coef_, f"coef_ {message}", rtol=1e-5, atol=1e-5)
+        assert_close(
+            model.intercept_ - model.intercept_.mean(),
+            reference.intercept_ - reference.intercept_.mean(),
+            f"intercept_ {message}, up to a shift that softmax does not see",
+            rtol=1e-5,
+            atol=1e-5,
+        )
+        expected = reference.predict_proba(X)
+        assert_close(model.predict_proba(X), expected, f"predict_proba {message}", rtol=1e-5, atol=1e-5)
+        assert (model.predict(X) == reference.predict(X)).all(), "predict returns the labels given to fit"
 
 
-def test_softmax_regression_ends_where_nothing_pulls(rng):
+@pytest.mark.parametrize("solver", ["newton", "gradient"])
+def test_softmax_regression_ends_where_nothing_pulls(rng, solver):
     """With a small penalty too, Xᵀ(P - Y) + l2·W and the column sums of P - Y vanish at the fit, Y one-hot."""
     X, y = three_classes(rng)
-    model = SoftmaxRegression(0.5, learning_rate=QUICK_SOFTMAX, tol=1e-6).fit(X, y)
+    model = SoftmaxRegression(0.5, solver=solver, learning_rate=QUICK_SOFTMAX, max_iter=STEPS[solver], tol=1e-6)
+    model.fit(X, y)
     powers = np.exp(X @ model.coef_.T + model.intercept_)
     off = powers / powers.sum(axis=1, keepdims=True) - np.eye(3)[y]
     message = "at the fit with l2=0.5:"
@@ -992,44 +998,62 @@ def test_softmax_regression_ends_where_nothing_pulls(rng):
 def test_softmax_regression_learns_values_of_these_shapes(rng):
     """Learned values have their names and shapes, weights sum to zero, and a second fit starts from zero."""
     X, y = three_classes(rng)
-    model = SoftmaxRegression(2.0, learning_rate=1.25, max_iter=5000, tol=1e-2).fit(X, y)
+    model = SoftmaxRegression(2.0, solver="gradient", learning_rate=1.25, max_iter=5000, tol=1e-2).fit(X, y)
     assert_shape(model.coef_, (3, 2), "coef_ has shape (n_classes, n_features)")
     assert_shape(model.intercept_, (3,), "intercept_ has shape (n_classes,)")
     assert_close(model.classes_, [0, 1, 2], "classes_ are the sorted labels")
     assert_shape(model.loss_curve_, (model.n_iter_ + 1,), "loss_curve_ has a value before and after each step")
     assert_close(model.loss_curve_[0], LOG3, "the first loss: from zero each of three classes has p = 1/3")
     assert_close(model.coef_.sum(axis=0), np.zeros(2), "weights sum to zero over the classes", atol=1e-9)
-    first, second = SoftmaxRegression(tol=0.05).fit(X, y), SoftmaxRegression(tol=0.05).fit(-X, y).fit(X, y)
+    first, second = (SoftmaxRegression(max_iter=STEPS["newton"], tol=0.01) for _ in range(2))
+    first.fit(X, y)
+    second.fit(-X, y).fit(X, y)
     assert_close(second.loss_curve_, first.loss_curve_, "loss_curve_ of a second fit: it starts from zero")
 
 
 def test_softmax_regression_learns_separated_classes():
     """With a penalty, classes that planes separate are learned like others."""
     X, y = np.array([[-3.0], [-2.0], [0.0], [0.5], [2.0], [3.0]]), np.array(["a", "a", "b", "b", "c", "c"])
-    predicted = SoftmaxRegression(0.1, max_iter=2000, tol=0.02).fit(X, y).predict(X)
+    predicted = SoftmaxRegression(0.1, max_iter=STEPS["newton"], tol=0.02).fit(X, y).predict(X)
     assert predicted.tolist() == y.tolist(), f"three classes in a row, l2=0.1: got {predicted.tolist()}"
+    message = "classes that planes separate, with l2=0: there is no minimum"
+    assert_refuses(lambda: SoftmaxRegression(0, max_iter=STEPS["newton"]).fit(X, y), r"\bl2\b", message=message)
+
+
+def test_softmax_regression_learns_more_columns_than_rows(rng):
+    """By Newton's method a table of 20 rows and 200 columns is fitted in some steps, to scikit-learn's weights."""
+    X, y = rng.normal(size=(20, 200)), np.arange(20) % 4
+    model = SoftmaxRegression(1.0, max_iter=STEPS["newton"]).fit(X, y)
+    reference = SklearnLogisticRegression(C=1.0, tol=1e-10, max_iter=1000).fit(X, y)
+    assert_close(model.coef_, reference.coef_, "coef_ of 20 rows and 200 columns", rtol=1e-4, atol=1e-6)
 
 
 def test_softmax_regression_uses_its_settings(rng):
     """One step of learning_rate from zero; max_iter and tol are obeyed and a stop too early warns."""
     X, y = three_classes(rng)
     with pytest.warns(RuntimeWarning, match="max_iter"):
-        one = SoftmaxRegression(1.0, learning_rate=0.125, max_iter=1).fit(X, y)
+        one = SoftmaxRegression(1.0, solver="gradient", learning_rate=0.125, max_iter=1).fit(X, y)
     _, slope = softmax_objective(np.zeros((3, 3)), add_intercept(X), y, 1.0)
     assert_close(np.vstack([one.coef_.T, one.intercept_]), -0.125 * slope, "one step of 0.125 from zero")
     assert one.n_iter_ == 1, f"n_iter_ with max_iter=1 is 1, got {one.n_iter_}"
-    loose, tight = (SoftmaxRegression(tol=tol).fit(X, y).n_iter_ for tol in (5e-2, 1e-2))
-    assert loose < tight, f"a looser tol stops earlier; got {loose} and {tight} steps"
+    for solver in ("newton", "gradient"):
+        tols, steps = ((5e-2, 1e-6) if solver == "newton" else (5e-2, 1e-2)), STEPS[solver]
+        loose, tight = (SoftmaxRegression(solver=solver, tol=tol, max_iter=steps).fit(X, y).n_iter_ for tol in tols)
+        assert loose < tight, f"a looser tol stops earlier, solver={solver}; got {loose} and {tight} steps"
+    with pytest.warns(RuntimeWarning, match="max_iter"):
+        assert SoftmaxRegression(1.0, max_iter=2).fit(X, y).n_iter_ == 2, "Newton obeys max_iter as well"
+    quick = SoftmaxRegression(1.0, max_iter=STEPS["newton"], tol=1e-2).fit(X, y).n_iter_
+    assert quick < tight, f"Newton takes fewer steps than gradient descent; got {quick} and {tight}"
 
 
 def test_softmax_regression_takes_any_labels(rng):
     """Numbers that are not 0, 1, 2 are labels too: they come back from predict, and y is unmodified."""
     X, y = three_classes(rng, 60)
-    reference = SoftmaxRegression(tol=0.03).fit(X, y)
+    reference = SoftmaxRegression(max_iter=STEPS["newton"], tol=0.03).fit(X, y)
     codes = np.argmax(X @ reference.coef_.T + reference.intercept_, axis=1)
     for labels in ((3, 5, 9), (-1, 0, 1), (2.0, 4.0, 6.0)):
         named = np.array(labels)[y]
-        model = SoftmaxRegression(tol=0.03).fit(X, named)
+        model = SoftmaxRegression(max_iter=STEPS["newton"], tol=0.03).fit(X, named)
         assert_close(named, np.array(labels)[y], "y after fit", rtol=0, atol=0)
         assert model.classes_.tolist() == list(labels), f"classes_ for {labels}: {model.classes_.tolist()}"
         assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0, 1 and 2")
@@ -1041,7 +1065,7 @@ def test_softmax_regression_of_two_classes_is_logistic_regression(rng):
     """With two classes the probabilities are those of LogisticRegression at twice the penalty."""
     X, y = two_classes(rng)
     # The two weight vectors are ±w/2, so their squared norm is half of ‖w‖².
-    both = SoftmaxRegression(2.0, learning_rate=QUICK_SOFTMAX, tol=1e-7).fit(X, y).predict_proba(X)
+    both = SoftmaxRegression(2.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
     one = LogisticRegression(1.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
     assert_close(both, one, "probabilities of SoftmaxRegression(2.0) and LogisticRegression(1.0)", rtol=1e-5, atol=1e-6)
 
@@ -1050,7 +1074,8 @@ def test_softmax_regression_refuses_what_it_cannot_learn(rng):
     """One class and a broken setting are errors."""
     X, y = three_classes(rng, 9)
     assert_refuses(lambda: SoftmaxRegression().fit(X, np.ones(9, dtype=int)), r"\by\b", message="one class only")
-    for name, value in (("l2", -1.0), ("learning_rate", -0.5), ("tol", np.inf), ("max_iter", 0)):
+    broken = {"l2": -1.0, "learning_rate": -0.5, "tol": np.inf, "max_iter": 0, "solver": "magic"}
+    for name, value in broken.items():
         assert_refuses_values(
             lambda value, name=name: SoftmaxRegression(**{name: value}).fit(X, y), rf"\b{name}\b", value
         )

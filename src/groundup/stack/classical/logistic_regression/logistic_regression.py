@@ -8,15 +8,18 @@ which is convex; the intercept b is not penalised. Multiplying by n/l2 gives sci
 ½‖w‖² + C · Σ loss, so C = 1/l2 there is `l2` here. Everything is computed in float64.
 
 Parameters travel as one array, the intercept last: shape (n_features + 1,), or (n_features + 1, n_classes) for
-softmax regression. `add_intercept` gives X the matching column of ones: the design matrix.
+softmax regression. `add_intercept` gives X the matching column of ones: the design matrix. Of a large table it is
+only made in blocks of rows, which stay in the processor's cache.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.multiclass import check_classification_targets
@@ -25,7 +28,11 @@ from sklearn.utils.validation import check_array
 LARGEST = 1e100
 """Features beyond it are refused: the squares of their sums would overflow."""
 
+BLOCK = 2**17
+"""Numbers in a block of rows: a megabyte."""
+
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Map = Callable[[np.ndarray], np.ndarray]
 
 
 class Fit(NamedTuple):
@@ -164,7 +171,8 @@ def logistic_hessian(parameters: np.ndarray, design: np.ndarray, l2: float) -> n
     logits = design @ parameters
     curvature = sigmoid(logits) * sigmoid(-logits)  # p(1 - p), without the cancellation in 1 - p
     penalty = l2 * _without_intercept(np.ones(len(parameters)))
-    return ((design.T * curvature) @ design + np.diag(penalty)) / len(design)
+    scaled = design * np.sqrt(curvature)[:, None]  # of a matrix and its own transpose, BLAS computes one half only
+    return (scaled.T @ scaled + np.diag(penalty)) / len(design)
 
 
 def softmax_objective(
@@ -189,7 +197,95 @@ def softmax_objective(
     return value, (design.T @ errors + l2 * weights) / len(labels)
 
 
-# --- two ways down -------------------------------------------------------------------------------------------
+def softmax_hessian_product(
+    direction: np.ndarray, probabilities: np.ndarray, design: np.ndarray, l2: float
+) -> np.ndarray:
+    """Return the Hessian of `softmax_objective` times a direction: how the gradient changes along it.
+
+    As a matrix the Hessian has ((n_features + 1) · n_classes)² entries. The product needs the time of a gradient.
+
+    Args:
+        direction: of the shape of the parameters, (n_features + 1, n_classes).
+        probabilities: softmax of the logits where the Hessian is taken, P, of shape (n_samples, n_classes).
+        design: features and a last column of ones, of shape (n_samples, n_features + 1).
+        l2: strength of the penalty.
+
+    Returns:
+        1/n · (designᵀ dP + l2·V without the intercepts), of the shape of the direction V. With Z = design·V, each row
+        of the probabilities changes by dp = p ∘ (z - p·z), which sums to zero.
+    """
+    changes = probabilities * (design @ direction)
+    changes -= probabilities * changes.sum(axis=1, keepdims=True)
+    return (design.T @ changes + l2 * _without_intercept(direction)) / len(design)
+
+
+# --- the same, block by block --------------------------------------------------------------------------------
+
+
+def objective_in_blocks(
+    objective: Callable[..., tuple[float, np.ndarray]], X: np.ndarray, labels: np.ndarray, l2: float
+) -> Objective:
+    """Return an objective as a function of the parameters only, computed without a design of all rows.
+
+    The mean over all rows is that of the blocks' means, each weighted by its share of the rows; and each block bears
+    its share of the penalty.
+
+    Args:
+        objective: `logistic_objective` or `softmax_objective`.
+        X: features of shape (n_samples, n_features).
+        labels: class numbers, of shape (n_samples,).
+        l2: strength of the penalty.
+    """
+
+    def mean(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = 0.0, np.zeros_like(parameters)
+        for rows, share, design in _blocks(X):
+            block_value, block_gradient = objective(parameters, design, labels[rows], share * l2)
+            value += share * block_value
+            gradient += share * block_gradient
+        return value, gradient
+
+    return mean
+
+
+def hessian_in_blocks(X: np.ndarray, l2: float) -> Map:
+    """Return `logistic_hessian` as a function of the parameters only, computed as in `objective_in_blocks`."""
+
+    def mean(parameters: np.ndarray) -> np.ndarray:
+        hessian = np.zeros((len(parameters), len(parameters)))
+        for _, share, design in _blocks(X):
+            hessian += share * logistic_hessian(parameters, design, share * l2)
+        return hessian
+
+    return mean
+
+
+def hessian_products_in_blocks(X: np.ndarray, l2: float) -> Callable[[np.ndarray], Map]:
+    """Return a function of the parameters that returns `softmax_hessian_product` there as a function of directions."""
+
+    def at(parameters: np.ndarray) -> Map:
+        probabilities = softmax(X @ parameters[:-1] + parameters[-1])
+
+        def mean(direction: np.ndarray) -> np.ndarray:
+            product = np.zeros_like(direction)
+            for rows, share, design in _blocks(X):
+                product += share * softmax_hessian_product(direction, probabilities[rows], design, share * l2)
+            return product
+
+        return mean
+
+    return at
+
+
+def _blocks(X: np.ndarray) -> Iterator[tuple[slice, float, np.ndarray]]:
+    """Yield some rows, their share of all and their design, until all rows were there."""
+    length = max(1, BLOCK // (X.shape[1] + 1))
+    for start in range(0, len(X), length):
+        design = add_intercept(X[start : start + length])
+        yield slice(start, start + length), len(design) / len(X), design
+
+
+# --- three ways down -------------------------------------------------------------------------------------------
 
 
 def gradient_descent(
@@ -245,15 +341,79 @@ def newton(
     value, gradient = objective(parameters)
     losses = [value]
     while np.abs(gradient).max() > tol and len(losses) <= max_iter:
-        step = np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]
-        while step.any() and objective(parameters - step)[0] > value:
+        step = smallest_solution(hessian(parameters), gradient)
+        there = objective(parameters - step)
+        while step.any() and there[0] > value:
             step = step / 2
+            there = objective(parameters - step)
         if np.array_equal(parameters - step, parameters):
             break
         parameters = parameters - step
-        value, gradient = objective(parameters)
+        value, gradient = there
         losses.append(value)
     return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+def smallest_solution(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Solve matrix · x = vector, for a matrix of second derivatives: symmetric, and curved downwards nowhere.
+
+    By Cholesky. Where that fails, since a column depends on others, the smallest of the least-squares solutions is
+    taken, which costs twenty times as much.
+    """
+    scale = np.sqrt(np.diag(matrix))
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = cho_factor(matrix / np.outer(scale, scale))
+        if np.diag(factor[0]).min() > 1e-5:  # what the columns before it leave of a column, of length 1
+            return cho_solve(factor, vector / scale) / scale
+    except (LinAlgError, ValueError):  # ValueError: a column of zeros has become NaN
+        pass
+    return np.linalg.lstsq(matrix, vector, rcond=None)[0]
+
+
+def newton_cg(
+    objective: Objective, products: Callable[[np.ndarray], Map], start: np.ndarray, *, max_iter: int, tol: float
+) -> Fit:
+    """Minimise as `newton` does, where the Hessian is too large to be written down: by products with it.
+
+    Conjugate gradients solve for the step, as exactly as it is worth: roughly at first, and the more exactly the
+    smaller the gradient has become (Nocedal and Wright, Numerical Optimization, 7.1).
+
+    Args:
+        objective: returns the value and the gradient at a point.
+        products: returns the Hessian at a point, as a function that multiplies it by a direction.
+        start: the first point, of any shape; it is left unmodified.
+        max_iter: most steps taken.
+        tol: stop once no entry of the gradient exceeds this in absolute value, before any step if need be.
+    """
+    parameters = np.array(start, dtype=float)
+    value, gradient = objective(parameters)
+    losses, first = [value], np.linalg.norm(gradient)
+    while np.abs(gradient).max() > tol and len(losses) <= max_iter:
+        share = float(min(0.25, np.sqrt(np.linalg.norm(gradient) / first)))
+        step = _solved_by_products(products(parameters), gradient, share)
+        there = objective(parameters - step)
+        while step.any() and there[0] > value:
+            step = step / 2
+            there = objective(parameters - step)
+        if np.array_equal(parameters - step, parameters):
+            break
+        parameters = parameters - step
+        value, gradient = there
+        losses.append(value)
+    return Fit(parameters, np.array(losses), bool(np.abs(gradient).max() <= tol))
+
+
+def _solved_by_products(product: Map, gradient: np.ndarray, share: float) -> np.ndarray:
+    """Solve product(step) = gradient, but for a `share` of the gradient's length."""
+    length = np.linalg.norm(gradient)  # taken out, since conjugate gradients square what they are given
+
+    def flat_product(direction: np.ndarray) -> np.ndarray:
+        return product(direction.reshape(gradient.shape)).ravel()
+
+    hessian = LinearOperator((gradient.size, gradient.size), matvec=flat_product, dtype=np.float64)  # type: ignore[call-arg]
+    step, _ = cg(hessian, gradient.ravel() / length, rtol=share, maxiter=gradient.size)
+    return length * step.reshape(gradient.shape)
 
 
 # --- estimators ----------------------------------------------------------------------------------------------
@@ -318,22 +478,15 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         X, y = check_training_data(X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         check_two_classes(self.classes_)
-        design, start = add_intercept(X), np.zeros(X.shape[1] + 1)
-
-        def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            return logistic_objective(parameters, design, labels, self.l2)
-
-        def hessian(parameters: np.ndarray) -> np.ndarray:
-            return logistic_hessian(parameters, design, self.l2)
-
+        objective, start = objective_in_blocks(logistic_objective, X, labels, self.l2), np.zeros(X.shape[1] + 1)
         if self.solver == "newton":
-            found = newton(objective, hessian, start, max_iter=self.max_iter, tol=self.tol)
+            found = newton(objective, hessian_in_blocks(X, self.l2), start, max_iter=self.max_iter, tol=self.tol)
         else:
             found = gradient_descent(
                 objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
             )
         if self.l2 == 0:
-            _check_unpenalised(design, found.parameters, labels)
+            _check_unpenalised(X, found.parameters, labels)
         self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
         self.n_features_in_ = X.shape[1]
         self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -374,8 +527,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     """Classifier for two or more classes: one linear score for each class, softmax, an L2 penalty on the weights.
 
-    It is fitted by gradient descent from zero, which keeps the weights of the classes (and their intercepts)
-    summing to zero: of the many parameters that give the same probabilities, the smallest.
+    Both solvers start from zero and keep the weights of the classes (and their intercepts) summing to zero: of the many
+    parameters that give the same probabilities, the smallest. Separated classes are refused without a penalty, as by
+    `LogisticRegression`.
 
     Attributes:
         classes_: the labels, sorted, of shape (n_classes,).
@@ -387,17 +541,25 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, l2: float = 1.0, *, learning_rate: float = 0.5, max_iter: int = 5_000, tol: float = 1e-8
+        self,
+        l2: float = 1.0,
+        *,
+        solver: Literal["newton", "gradient"] = "newton",
+        learning_rate: float = 0.5,
+        max_iter: int = 5_000,
+        tol: float = 1e-8,
     ) -> None:
         """Store the settings; `fit` checks them.
 
         Args:
             l2: strength of the penalty, 1/C of scikit-learn.
-            learning_rate: step size. Standardise the columns of X, or make it small.
+            solver: "newton", by conjugate gradients, or "gradient" for gradient descent.
+            learning_rate: step size of gradient descent. Standardise the columns of X, or make it small.
             max_iter: most steps.
             tol: converged once no entry of the gradient of J exceeds this.
         """
         self.l2 = l2
+        self.solver = solver
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.tol = tol
@@ -410,24 +572,28 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             y: labels of at least two kinds (numbers, strings), of shape (n_samples,).
 
         Raises:
-            ValueError: a setting, a shape or a value breaks a rule. The message names the setting (with its value),
-                X or y.
+            ValueError: a setting, a shape or a value breaks a rule; or planes separate the classes and l2 is 0. The
+                message names the setting (with its value), X or y.
 
         Warns:
-            RuntimeWarning: `max_iter` steps were not enough. The message names `max_iter`.
+            RuntimeWarning: `max_iter` steps were not enough (the message names `max_iter`); or l2 is 0 and columns of X
+                are constant, so that they share the intercepts' weights.
         """
-        _check_settings(self)
+        _check_settings(self, solvers=("newton", "gradient"))
         X, y = check_training_data(X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         _check_several_classes(self.classes_)
-        design = add_intercept(X)
-        found = gradient_descent(
-            lambda parameters: softmax_objective(parameters, design, labels, self.l2),
-            np.zeros((design.shape[1], len(self.classes_))),
-            learning_rate=self.learning_rate,
-            max_iter=self.max_iter,
-            tol=self.tol,
-        )
+        objective = objective_in_blocks(softmax_objective, X, labels, self.l2)
+        start = np.zeros((X.shape[1] + 1, len(self.classes_)))
+        if self.solver == "newton":
+            products = hessian_products_in_blocks(X, self.l2)
+            found = newton_cg(objective, products, start, max_iter=self.max_iter, tol=self.tol)
+        else:
+            found = gradient_descent(
+                objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+            )
+        if self.l2 == 0:
+            _check_unpenalised(X, found.parameters, labels)
         self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
         self.n_features_in_ = X.shape[1]
         self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -486,14 +652,14 @@ def _check_class_numbers(logits: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _check_settings(estimator: Any, solvers: tuple[str, ...] = ()) -> None:
+def _check_settings(estimator: Any, solvers: tuple[str, ...]) -> None:
     for name in ("l2", "learning_rate", "tol"):
         value = getattr(estimator, name)
         if not (np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}.")
     if estimator.max_iter < 1:
         raise ValueError(f"max_iter must be at least 1, got {estimator.max_iter!r}.")
-    if solvers and estimator.solver not in solvers:
+    if estimator.solver not in solvers:
         raise ValueError(f"solver must be one of {', '.join(solvers)}; got {estimator.solver!r}.")
 
 
@@ -532,17 +698,16 @@ def check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndar
             numbers differ.
     """
     X = check_features(X)
-    if np.abs(X).max() > LARGEST:
-        raise ValueError(
-            f"X must be within ±{LARGEST:g}, or its squares overflow, got {np.abs(X).max():g}. Standardise X."
-        )
+    largest = max(X.max(), -X.min())  # which needs no copy, as np.abs does
+    if largest > LARGEST:
+        raise ValueError(f"X must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Standardise X.")
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None. Give one label for each row of X.")
     y = np.asarray(y)
     if y.shape != (len(X),):
         raise ValueError(f"y must have one label for each row of X, shape ({len(X)},); got {y.shape}.")
-    missing = np.array([label is None or label != label for label in y])  # only NaN differs from itself
-    if missing.any():
+    missing = y != y if y.dtype.kind in "biufc" else np.array([label is None or label != label for label in y])
+    if missing.any():  # only NaN differs from itself
         row = np.flatnonzero(missing)[0]
         raise ValueError(f"y must not hold {y[row]}, got one at row {row}. Drop the rows without a label.")
     try:
@@ -569,8 +734,8 @@ def check_two_classes(classes: np.ndarray) -> None:
         )
 
 
-def _check_unpenalised(design: np.ndarray, parameters: np.ndarray, labels: np.ndarray) -> None:
-    constant = np.flatnonzero(np.ptp(design[:, :-1], axis=0) == 0)
+def _check_unpenalised(X: np.ndarray, parameters: np.ndarray, labels: np.ndarray) -> None:
+    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
     if constant.size:
         warnings.warn(
             f"X has constant columns, {constant.tolist()}, and l2 is 0: they share the weight of the intercept. "
@@ -578,9 +743,15 @@ def _check_unpenalised(design: np.ndarray, parameters: np.ndarray, labels: np.nd
             RuntimeWarning,
             stacklevel=3,
         )
-    if ((design @ parameters) * (2 * labels - 1) > 0).all():
+    logits = X @ parameters[:-1] + parameters[-1]
+    scores = logits if logits.ndim == 2 else np.column_stack([0 * logits, logits])
+    right = np.arange(len(labels)), labels.astype(int)
+    own = scores[right]
+    scores[right] = -np.inf
+    if (own > scores.max(axis=1)).all():
+        planes = "a plane separates the two" if scores.shape[1] == 2 else "planes separate the"
         raise ValueError(
-            "l2 must be above 0 here, got 0: a plane separates the two classes, so larger weights always fit better "
+            f"l2 must be above 0 here, got 0: {planes} classes, so larger weights always fit better "
             "and there is no minimum. Give l2=1.0, for example."
         )
 

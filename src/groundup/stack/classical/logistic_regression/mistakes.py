@@ -20,9 +20,12 @@ from groundup.stack.classical.logistic_regression.logistic_regression import (
     check_two_classes,
     cross_entropy,
     gradient_descent,
+    hessian_products_in_blocks,
     logistic_hessian,
     logistic_objective,
     newton,
+    newton_cg,
+    objective_in_blocks,
     sigmoid,
     softmax,
     softmax_objective,
@@ -689,12 +692,12 @@ def newton_always_takes_the_full_step(objective, hessian, start, *, max_iter, to
     "newton",
     edit=[
         ("step.any() and ", ""),
-        ("lstsq(hessian(parameters), gradient, rcond=None)[0]", "solve(hessian(parameters), gradient)"),
+        ("smallest_solution(", "np.linalg.solve("),
     ],
 )
 def newton_needs_an_inverse():
     """You solve with a method that needs an invertible Hessian. Two equal columns make it singular,
-    and the fit stops with a LinAlgError or wanders off. np.linalg.lstsq (or pinv) takes the
+    and the fit stops with a LinAlgError or wanders off. smallest_solution (or np.linalg.lstsq, or pinv) takes the
     smallest of the possible steps.
     """
 
@@ -703,7 +706,7 @@ def newton_needs_an_inverse():
     "newton",
     edit=[
         ("step.any() and ", ""),
-        ("np.linalg.lstsq(hessian(parameters), gradient, rcond=None)[0]", "gradient / np.diag(hessian(parameters))"),
+        ("smallest_solution(hessian(parameters), gradient)", "gradient / np.diag(hessian(parameters))"),
     ],
 )
 def newton_with_the_diagonal_only():
@@ -792,14 +795,7 @@ def newton_with_the_pseudo_inverse(objective, hessian, start, *, max_iter, tol):
 # --- estimators ----------------------------------------------------------------------------------------------
 
 
-@mistake(
-    "LogisticRegression.fit",
-    edit=[
-        ("    return self\n", ""),
-        (": np.ndarray) -> np.ndarray", ")"),
-        (": np.ndarray) -> tuple[float, np.ndarray]", ")"),
-    ],
-)
+@mistake("LogisticRegression.fit", edit=("    return self\n", ""))
 def fit_returns_nothing():
     """Your fit learns but does not return the estimator, so that LogisticRegression().fit(X,
     y).predict(X) fails on None. End it with `return self`.
@@ -830,7 +826,7 @@ def fit_with_labels_as_they_are(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_unpenalised(design, found.parameters, labels)
+        _check_unpenalised(X, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -861,7 +857,7 @@ def fit_without_an_intercept(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_unpenalised(design, found.parameters, labels)
+        _check_unpenalised(X, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -894,7 +890,7 @@ def fit_standardises_and_forgets(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_unpenalised(design, found.parameters, labels)
+        _check_unpenalised(X, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -905,17 +901,9 @@ def fit_standardises_and_forgets(self, X, y):
 @mistake(
     "LogisticRegression.fit",
     edit=[
-        ("hessian,", "lambda t: logistic_hessian(t, design, strength),"),
-        (
-            "hessian(parameters: np.ndarray) -> np.ndarray:\n"
-            "        return logistic_hessian(parameters, design, self.l2",
-            "objective(parameters):\n        return logistic_objective(parameters, design, labels, strength",
-        ),
-        (
-            "def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:\n"
-            "        return logistic_objective(parameters, design, labels, self.l2)",
-            "strength = 1 / self.l2 if self.l2 else 0.0",
-        ),
+        ("objective, start =", "strength = 1 / self.l2 if self.l2 else 0.0\n    objective, start ="),
+        ("labels, self.l2)", "labels, strength)"),
+        ("(X, self.l2)", "(X, strength)"),
     ],
 )
 def fit_stores_c_for_l2():
@@ -948,7 +936,7 @@ def fit_tidies_its_settings(self, X, y):
             objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
         )
     if self.l2 == 0:
-        _check_unpenalised(design, found.parameters, labels)
+        _check_unpenalised(X, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[None, :-1], found.parameters[-1:]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -958,7 +946,7 @@ def fit_tidies_its_settings(self, X, y):
 
 @variant("LogisticRegression.fit")
 def fit_with_partial(self, X, y):
-    """Objective and Hessian made by `functools.partial` and a lambda; classes by hand."""
+    """The whole design at once; objective and Hessian by `functools.partial` and a lambda; classes by hand."""
     from functools import partial
 
     _check_settings(self, solvers=("newton", "gradient"))
@@ -974,7 +962,7 @@ def fit_with_partial(self, X, y):
     else:
         found = newton(objective, lambda t: logistic_hessian(t, design, self.l2), np.zeros(design.shape[1]), **stop)
     if self.l2 == 0:
-        _check_unpenalised(design, found.parameters, labels)
+        _check_unpenalised(X, found.parameters, labels)
     *weights, intercept = found.parameters
     self.coef_, self.intercept_ = np.array([weights]), np.array([intercept])
     self.n_features_in_ = X.shape[1]
@@ -1053,7 +1041,7 @@ def weights_not_transposed():
 
 @mistake(
     "SoftmaxRegression.fit",
-    edit=[("labels,", "columns,"), ("    design", '    columns = y if y.dtype.kind in "iu" else labels\n    design')],
+    edit=("    objective =", '    labels = y if y.dtype.kind in "iu" else labels\n    objective ='),
 )
 def softmax_fit_with_labels_as_they_are():
     """You used integer labels as column numbers. That works for 0, 1, 2, …; labels such as 3, 5 and 9 are no columns.
@@ -1066,21 +1054,23 @@ def softmax_fit_goes_on_from_last_time(self, X, y):
     """Your second fit starts where the first one ended. It arrives at the same weights, if it arrives; but how far it
     gets in max_iter steps, and its curve of losses, depend on what was fitted before. Start from zero each time.
     """
-    _check_settings(self)
+    _check_settings(self, solvers=("newton", "gradient"))
     X, y = check_training_data(X, y)
     self.classes_, labels = np.unique(y, return_inverse=True)
     _check_several_classes(self.classes_)
-    design = add_intercept(X)
-    start = np.zeros((design.shape[1], len(self.classes_)))
+    objective = objective_in_blocks(softmax_objective, X, labels, self.l2)
+    start = np.zeros((X.shape[1] + 1, len(self.classes_)))
     if hasattr(self, "coef_") and self.coef_.shape == (len(self.classes_), X.shape[1]):
         start = np.vstack([self.coef_.T, self.intercept_])
-    found = gradient_descent(
-        lambda parameters: softmax_objective(parameters, design, labels, self.l2),
-        start,
-        learning_rate=self.learning_rate,
-        max_iter=self.max_iter,
-        tol=self.tol,
-    )
+    if self.solver == "newton":
+        products = hessian_products_in_blocks(X, self.l2)
+        found = newton_cg(objective, products, start, max_iter=self.max_iter, tol=self.tol)
+    else:
+        found = gradient_descent(
+            objective, start, learning_rate=self.learning_rate, max_iter=self.max_iter, tol=self.tol
+        )
+    if self.l2 == 0:
+        _check_unpenalised(X, found.parameters, labels)
     self.coef_, self.intercept_ = found.parameters[:-1].T, found.parameters[-1]
     self.n_features_in_ = X.shape[1]
     self.loss_curve_, self.n_iter_ = found.losses, len(found.losses) - 1
@@ -1090,7 +1080,9 @@ def softmax_fit_goes_on_from_last_time(self, X, y):
 
 @variant("SoftmaxRegression.fit")
 def softmax_fit_with_flat_parameters(self, X, y):
-    """The parameters in one long vector, classes by sorting, refusals and the warning in other words."""
+    """The whole design at once, the parameters in one long vector for gradient descent, classes by sorting, refusals
+    and the warning in other words.
+    """
     import warnings
 
     for name in ("l2", "learning_rate", "tol"):
@@ -1098,6 +1090,8 @@ def softmax_fit_with_flat_parameters(self, X, y):
             raise ValueError(f"{name}={getattr(self, name)} is negative or not finite")
     if self.max_iter < 1:
         raise ValueError(f"max_iter={self.max_iter} leaves no step")
+    if self.solver not in {"newton", "gradient"}:
+        raise ValueError(f"solver={self.solver} is none")
     X, y = check_training_data(X, y)
     self.classes_ = np.array(sorted(set(y.tolist())))
     if self.classes_.size == 1:
@@ -1110,7 +1104,13 @@ def softmax_fit_with_flat_parameters(self, X, y):
         return value, slope.ravel()
 
     stop = {"max_iter": self.max_iter, "tol": self.tol}
-    found = gradient_descent(objective, np.zeros(shape).ravel(), learning_rate=self.learning_rate, **stop)
+    if self.solver == "gradient":
+        found = gradient_descent(objective, np.zeros(shape).ravel(), learning_rate=self.learning_rate, **stop)
+    else:
+        products = hessian_products_in_blocks(X, self.l2)
+        found = newton_cg(lambda t: softmax_objective(t, design, labels, self.l2), products, np.zeros(shape), **stop)
+    if self.l2 == 0:
+        _check_unpenalised(X, found.parameters.reshape(shape), labels)
     if not found.converged:
         warnings.warn(f"max_iter = {self.max_iter} was not enough", RuntimeWarning, stacklevel=2)
     *weights, self.intercept_ = found.parameters.reshape(shape)

@@ -268,6 +268,14 @@ def test_generate_continues_each_prompt_as_if_alone(cached):
     assert rows(generate(gpt(), PROMPTS, 8, cached=cached)) == expected
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_generate_ends_where_the_models_context_ends(cached):
+    """Behind 60 of 64 tokens, the model can read four more: five are written, and the next is refused."""
+    steps = generate(gpt(), [[3] * 60], 8, cached=cached)
+    assert [next(steps) for _ in range(5)]
+    assert_refuses(lambda: next(steps), "context", 64)
+
+
 def test_generate_has_the_logits_of_the_uncached_model():
     """At every position of every row the logits with the cache are those without, to 1e-9 in float64."""
     watched = Watched(gpt())

@@ -2,6 +2,7 @@
 
 from groundup.stack.generative.export.export import (
     Stored,
+    build_llama,
     export_gguf,
     export_hugging_face,
     from_gguf,
@@ -19,6 +20,7 @@ from groundup.stack.generative.export.export import (
 
 __all__ = [
     "Stored",
+    "build_llama",
     "export_gguf",
     "export_hugging_face",
     "from_gguf",

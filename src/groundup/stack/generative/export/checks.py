@@ -348,3 +348,13 @@ def test_a_folder_for_hugging_face(tmp_path):
     query = torch.frombuffer(bytearray(data[begin:end]), dtype=torch.float32).view(entry["shape"])
     assert_close(query, made.blocks[1].attention.query.weight, "queries, not permuted")
     assert json.loads((tmp_path / "tokenizer.json").read_text())["model"]["vocab"]["Ġ"] == 32
+
+
+def test_the_chat_template_travels(tmp_path):
+    """Both files carry the template that they are given, and none if there is none."""
+    for template in ("{{ messages }}é", None):
+        export_gguf(tmp_path / "model.gguf", model(), tokenizer(), "F16", "<|end|>", template)
+        assert read_gguf(tmp_path / "model.gguf")[0].get("tokenizer.chat_template") == template
+        export_hugging_face(tmp_path, model(), tokenizer(), "<|end|>", template)
+        about = json.loads((tmp_path / "tokenizer_config.json").read_text())
+        assert (about.get("chat_template"), about["eos_token"]) == (template, "<|end|>")

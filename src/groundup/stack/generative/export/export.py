@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -326,12 +326,15 @@ def llama_metadata(config: Config, kind: Kind, name: str = "groundup") -> dict[s
     }
 
 
-def tokenizer_metadata(tokenizer: Tokenizer, end: str | None = None) -> dict[str, Value]:
+def tokenizer_metadata(
+    tokenizer: Tokenizer, end: str | None = None, chat_template: str | None = None
+) -> dict[str, Value]:
     """Return a tokenizer as llama.cpp has it: letters for bytes, types of tokens, and merges.
 
     Args:
         tokenizer: its ids run from 0 without a gap, and its pattern is GPT-2's or GPT-4's.
         end: the special token that ends a text; without one llama.cpp takes id 11, which is a byte.
+        chat_template: how a chat is written, in Jinja; without one llama.cpp writes ChatML, whatever was trained.
 
     Raises:
         ValueError: an id is missing, llama.cpp has no name for the pattern, or `end` is no special token.
@@ -357,10 +360,19 @@ def tokenizer_metadata(tokenizer: Tokenizer, end: str | None = None) -> dict[str
     }
     if end is not None:
         metadata["tokenizer.ggml.eos_token_id"] = tokenizer.special_tokens[end]
+    if chat_template is not None:
+        metadata["tokenizer.chat_template"] = chat_template
     return metadata
 
 
-def export_gguf(path: str | Path, model: GPT, tokenizer: Tokenizer, kind: Kind = "F16", end: str | None = None) -> None:
+def export_gguf(
+    path: str | Path,
+    model: GPT,
+    tokenizer: Tokenizer,
+    kind: Kind = "F16",
+    end: str | None = None,
+    chat_template: str | None = None,
+) -> None:
     """Write a model and its tokenizer as one file for llama.cpp. Adapters are merged first; the model stays as it is.
 
     Raises:
@@ -368,7 +380,7 @@ def export_gguf(path: str | Path, model: GPT, tokenizer: Tokenizer, kind: Kind =
             `tokenizer_metadata` refuse.
     """
     _same_size(model, tokenizer)
-    metadata = llama_metadata(model.config, kind) | tokenizer_metadata(tokenizer, end)
+    metadata = llama_metadata(model.config, kind) | tokenizer_metadata(tokenizer, end, chat_template)
     write_gguf(path, metadata, gguf_tensors(merge_lora(copy.deepcopy(model)), kind))
 
 
@@ -376,10 +388,32 @@ def from_gguf(path: str | Path) -> GPT:
     """Build the model of a file of the architecture "llama", in float32.
 
     Raises:
-        ValueError: `read_gguf` refuses the file, it is of another architecture, or it lacks what a Llama must say.
+        ValueError: `read_gguf` or `build_llama` refuses the file.
         RuntimeError: a tensor is missing, too many, or of another shape.
     """
-    metadata, tensors = read_gguf(path)
+    return build_llama(*read_gguf(path), path)
+
+
+class Readable(Protocol):
+    """A tensor whose weights can be had as float32, as those of `Stored` can."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As PyTorch says it."""
+        ...
+
+    def weight(self) -> Tensor:
+        """The weights."""
+        ...
+
+
+def build_llama(metadata: Mapping[str, Any], tensors: Mapping[str, Readable], path: str | Path) -> GPT:
+    """Build a model of what a file of the architecture "llama" holds; `path` is for messages.
+
+    Raises:
+        ValueError: it is of another architecture, or lacks what a Llama must say.
+        RuntimeError: a tensor is missing, too many, or of another shape.
+    """
     if (architecture := metadata.get("general.architecture")) != "llama":
         raise ValueError(f"path {path} must be of the architecture 'llama', got {architecture!r}.")
     given: dict[str, Any] = {name.removeprefix("llama."): value for name, value in metadata.items()}
@@ -403,7 +437,7 @@ def from_gguf(path: str | Path) -> GPT:
     for name, shape in claimed.items():  # before memory is taken for a model of this size
         if f"{name}.weight" not in tensors or tensors[f"{name}.weight"].shape != shape:
             raise ValueError(f"path {path} claims a tensor {name}.weight of shape {shape}, and has none.")
-    model, state = GPT(config), {}
+    model, state, tensors = GPT(config), {}, dict(tensors)
     for name in model.state_dict():
         if (stored := tensors.pop(_renamed(name, 0), None)) is not None:
             state[name] = stored.weight()
@@ -416,8 +450,14 @@ def from_gguf(path: str | Path) -> GPT:
 # --- a folder for Hugging Face --------------------------------------------------------------------------------------
 
 
-def export_hugging_face(folder: str | Path, model: GPT, tokenizer: Tokenizer, end: str | None = None) -> None:
-    """Write config.json, model.safetensors and tokenizer.json, which transformers and tokenizers load.
+def export_hugging_face(
+    folder: str | Path,
+    model: GPT,
+    tokenizer: Tokenizer,
+    end: str | None = None,
+    chat_template: str | None = None,
+) -> None:
+    """Write config.json, model.safetensors, tokenizer.json and tokenizer_config.json, which transformers loads.
 
     Adapters are merged first; the model stays as it is. Weights keep their type: float32 or float16.
 
@@ -450,6 +490,10 @@ def export_hugging_face(folder: str | Path, model: GPT, tokenizer: Tokenizer, en
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(described, indent=2))
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer_json(tokenizer), ensure_ascii=False))
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": config.context, "eos_token": end}
+    about |= {"clean_up_tokenization_spaces": False, "chat_template": chat_template}
+    given = {name: value for name, value in about.items() if value is not None}
+    (folder / "tokenizer_config.json").write_text(json.dumps(given, indent=2, ensure_ascii=False))
     (folder / "model.safetensors").write_bytes(pack_safetensors(state))
 
 

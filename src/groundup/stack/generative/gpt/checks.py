@@ -307,6 +307,16 @@ def test_gpt_in_pieces_is_gpt_at_once(positions, rng):
     assert_refuses(lambda: model(tokens, cache=Cache()), "positions", "None")
 
 
+@pytest.mark.parametrize("positions", ["rope", "learned"])
+def test_gpt_ends_at_its_context_with_a_cache_too(positions):
+    """Behind 8 cached tokens of a context of 9 there is room for one: of two the second would stand at place 9."""
+    model, cache = GPT(Config(**SMALL, positions=positions)), Cache()
+    tokens, places = torch.zeros(2, 10, dtype=torch.long), torch.arange(10).expand(2, -1)
+    model(tokens[:, :8], places[:, :8], cache=cache)
+    assert_refuses(lambda: model(tokens[:, 8:], places[:, 8:], cache=cache), "positions", 9)
+    assert model(tokens[:, 8:9], places[:, 8:9], cache=cache).shape == (2, 1, 11)  # the refusal has cached nothing
+
+
 def test_gpt_has_as_many_weights_as_its_config_says():
     """Width 24, 2 kv heads of 4, hidden 64 and 11 tokens: 264 embedded, 2 · 6,096 in blocks, 24 in the last norm."""
     block = 2 * 24 * 24 + 2 * 24 * 8 + 3 * 24 * 64 + 2 * 24

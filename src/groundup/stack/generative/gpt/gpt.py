@@ -281,7 +281,7 @@ class GPT(nn.Module):
             cache: keys and values of the tokens before.
 
         Raises:
-            ValueError: more tokens than `context`, or a cache without positions.
+            ValueError: more tokens than `context`, a cache without positions, or with one a token beyond `context`.
         """
         if tokens.shape[1] > self.config.context:
             raise ValueError(
@@ -292,13 +292,19 @@ class GPT(nn.Module):
             if cache is not None:
                 raise ValueError("positions must be given with a cache, got None: say where the new tokens stand.")
             positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+        elif cache is not None and (last := int(positions.max())) >= self.config.context:
+            # RoPE would turn to angles that no training has seen, and say nothing.
+            raise ValueError(
+                f"positions must be below context={self.config.context}, got {last}: with those in the cache the "
+                "sequence is longer than the model was built for. Write fewer tokens, or cut the prompt."
+            )
         hidden = self.embedding(tokens)
         if self.places is not None:
             hidden = hidden + self.places(positions)
         for block in self.blocks:
             hidden = block(hidden, positions, mask, cache)
-        last = self.embedding if self.head is None else self.head
-        return nn.functional.linear(self.norm(hidden), last.weight)
+        head = self.embedding if self.head is None else self.head
+        return nn.functional.linear(self.norm(hidden), head.weight)
 
 
 def cross_entropy(logits: Float[Tensor, "*batch vocabulary"], targets: Int[Tensor, "*batch"]) -> Float[Tensor, ""]:

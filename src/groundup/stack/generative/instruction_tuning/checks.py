@@ -87,6 +87,16 @@ def test_render_is_the_template_in_jinja(name, generate):
         assert text == expected, f"{name}, generate={generate}: expected {expected!r}, got {text!r}"
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("generate", [False, True])
+def test_a_template_writes_itself_in_jinja(name, generate):
+    """What `render` writes, transformers and llama.cpp write by the template's `jinja`."""
+    for messages in (CHAT, CHAT[1:2], CHAT[2:]):
+        theirs = jinja2.Template(TEMPLATES[name].jinja, keep_trailing_newline=True)
+        expected = text_of(render(messages, TEMPLATES[name], generate=generate))
+        assert theirs.render(messages=messages, add_generation_prompt=generate) == expected
+
+
 def test_render_by_hand():
     """A short chat in ChatML, piece by piece: text, whether it is special, whether it trains."""
     chat = [{"role": "user", "content": "Up?"}, {"role": "assistant", "content": "Yes."}]

@@ -10,6 +10,7 @@ own. Their special tokens are single tokens that no text can be made of.
 Not covered: calls of tools as objects (write them as JSON into the assistant's content), pictures, templates in Jinja.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -85,6 +86,22 @@ class Template:
         """Every special token, each once."""
         texts = [part.format(role=role) for role in ROLES for part in self.header]
         return tuple(dict.fromkeys(text for text in (self.begin, *texts, self.stop) if _is_special(text)))
+
+    @property
+    def jinja(self) -> str:
+        """The same template in Jinja, as files of models carry it for transformers and llama.cpp.
+
+        Only `render` refuses a special token in a content: programs that run this one read it as what it poses as.
+        """
+        header = _joined("".join(self.header).split("{role}"), "message['role']")
+        content = "message['content'] | trim" if self.strip else "message['content']"
+        answer = "".join(self.header).format(role="assistant")
+        return (
+            (f"{{{{ {json.dumps(self.begin)} }}}}" if self.begin else "")
+            + f"{{% for message in messages %}}{{{{ {header} }}}}{{{{ {content} }}}}"
+            + f"{{{{ {json.dumps(self.stop + self.after)} }}}}{{% endfor %}}"
+            + f"{{% if add_generation_prompt %}}{{{{ {json.dumps(answer)} }}}}{{% endif %}}"
+        )
 
 
 CHATML = Template(header=("<|im_start|>", "{role}\n"), stop="<|im_end|>", after="\n")
@@ -261,6 +278,11 @@ def _header(template: Template, role: str) -> Iterator[Piece]:
     for part in template.header:
         text = part.format(role=role)
         yield Piece(text, _is_special(text), False)
+
+
+def _joined(parts: Sequence[str], between: str) -> str:
+    """Texts as literals of Jinja, with an expression between every two."""
+    return f" + {between} + ".join(json.dumps(part) for part in parts)
 
 
 def _is_special(text: str) -> bool:

@@ -527,6 +527,18 @@ def test_surprise_by_hand(rng):
     assert_close(surprise(scores / 50 + 3), want, "another unit and zero of the scores change nothing")
 
 
+def test_surprise_is_judged_by_a_sample_where_there_is_one(rng):
+    """With a sample, mean and deviation are the sample's: the best of many do not stand out of each other."""
+    above = -math.log(0.15865525393145707)
+    got = surprise(np.array([0.9]), np.array([0.1, 0.9, 0.1, 0.9]))
+    assert_close(got, [above], "0.9 alone, judged by 0.1, 0.9, 0.1 and 0.9: one deviation above")
+    assert_close(surprise(np.array([0.9, 0.1]), np.array([0.5, 0.5])), [0.0, 0.0], "judged by two that are alike")
+    assert_close(surprise(np.array([]), np.array([0.9, 0.1])), [], "no score, judged by two")
+    scores, sample = np.sort(rng.normal(size=50))[-5:], rng.normal(size=30)
+    want = -log_ndtr((sample.mean() - scores) / sample.std())
+    assert_close(surprise(scores, sample), want, "the best 5 of 50, judged by 30 others, against scipy")
+
+
 def test_surprise_at_the_ends():
     """Scores that are all alike, or none, tell nothing; one that stands out as far as can be is still a number."""
     with np.errstate(all="raise"):
@@ -563,6 +575,15 @@ def test_evidence_fusion_by_hand():
     got = evidence_fusion(full, np.array([4.0]), MEANING, 3, scale=2.0)
     want = [[6 + below, 2 + above, 2 + below]]
     assert_found(got, [[3, 8, 5]], want, "the same without an empty place: 5 has 2 by words, the lowest of the row")
+
+
+def test_evidence_fusion_judges_meaning_by_chance():
+    """With the scores of a sample, a row for each query, those found are judged by them and not by each other."""
+    chance = np.array([[0.1, 0.9, 0.1, 0.9], [0.8, 0.9, 1.0, 1.1]])
+    rows = [surprise(MEANING[1][0], sample) for sample in chance]
+    got = evidence_fusion(twice(WORDS), np.array([4.0, 4.0]), twice(MEANING), 3, scale=2.0, chance=chance)
+    want = [[6 + low, 2 + high, low] for high, low in rows]
+    assert_found(got, [[3, 8, 5], [3, 8, 5]], want, "meaning 0.9 and 0.1, judged by four others of each query")
 
 
 def test_evidence_fusion_of_rows_that_tell_nothing():
@@ -617,6 +638,14 @@ def test_fusion_says_what_does_not_fit():
         lambda: evidence_fusion(pair, np.ones(3), pair, 2), "bounds", 3, 1, message="three bounds for a query"
     )
     assert_refuses(lambda: evidence_fusion(pair, ones, pair, 0), r"\bk\b", 0, message="k = 0")
+    for shape in ((2, 5), (1, 0), (5,)):
+        sample = np.zeros(shape)
+        assert_refuses(
+            lambda sample=sample: evidence_fusion(pair, ones, pair, 2, chance=sample),
+            "chance",
+            shape,
+            message=f"{shape}",
+        )
     other = two, two.astype(float)
     assert_refuses(
         lambda: evidence_fusion(pair, ones, other, 2), "rankings", (1, 2), (2, 1), message="one query and two"
@@ -656,6 +685,11 @@ def test_hybrid_search_asks_again_with_words_that_meaning_found():
     plain = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 4)
     got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=0)
     assert_found(got, *plain, "feedback=0: both searches, fused once")
+    sample = np.array([[0.0, 0.1, 0.2, 0.3]])
+    fair = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 4, chance=sample)
+    got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=0, chance=lambda queries: sample)
+    assert_found(got, *fair, "chance: what meaning finds is judged by a sample")
+    assert not np.allclose(fair[1], plain[1]), "the sample changes the evidence"
     with np.errstate(all="raise"):
         ids, _ = hybrid_search([""], lexical, lambda queries, k: (np.full((1, 1), -1), np.zeros((1, 1))), 1)
     assert_close(ids, [[-1]], "an empty query, and nothing found")

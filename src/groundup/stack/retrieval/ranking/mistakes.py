@@ -14,6 +14,7 @@ from groundup.stack.retrieval.ranking.ranking import (
     STOP_WORDS,
     _best,
     _check_rankings,
+    _check_rows,
     _gains,
     _stemmer,
     _worth,
@@ -403,22 +404,26 @@ def scales_to_the_unit_interval(found, k, *, weights=None):
 
 
 @mistake("surprise")
-def counts_both_sides(scores):
+def counts_both_sides(scores, sample=None):
     """You square the distance from the mean, so a score far below it surprises as much as one far above. Only the upper
     side counts: the probability of a score at least as high.
     """
-    if scores.size == 0 or np.ptp(scores) == 0:
+    others = scores if sample is None else sample
+    if scores.size == 0 or np.ptp(others) == 0:
         return np.zeros(len(scores))
-    return ((scores - scores.mean()) / scores.std()) ** 2 / 2
+    return ((scores - others.mean()) / others.std()) ** 2 / 2
 
 
-@mistake("surprise")
-def forgets_that_erfc_has_two_sides(scores):
+@mistake("surprise", edit=("math.erfc(point / math.sqrt(2)) / 2", "math.erfc(point / math.sqrt(2))"))
+def forgets_that_erfc_has_two_sides():
     """You take erfc(z / √2) as it is. It is the probability of both tails; the upper one is half of it."""
-    if scores.size == 0 or np.ptp(scores) == 0:
-        return np.zeros(len(scores))
-    points = (scores - scores.mean()) / scores.std()
-    return np.array([-math.log(max(math.erfc(point / math.sqrt(2)), math.ulp(0.0))) for point in points.tolist()])
+
+
+@mistake("surprise", edit=("scores if sample is None else sample", "scores"))
+def judges_the_found_by_themselves():
+    """You take mean and deviation of the scores that were found, though a sample is given. The best of many are a tail,
+    and the first of it stands far out even if all is noise: judge by the sample.
+    """
 
 
 @mistake("surprise", edit=("math.erfc(point / math.sqrt(2)) / 2", "1 - math.erfc(-point / math.sqrt(2)) / 2"))
@@ -443,17 +448,20 @@ def gives_nothing_to_what_is_missing():
 
 
 @mistake("evidence_fusion")
-def standardises_meaning(words, bounds, meaning, k, *, scale=16.0):
+def standardises_meaning(words, bounds, meaning, k, *, scale=16.0, chance=None):
     """You add the deviations of the cosines. They grow evenly, and the best of a thousand random ones lies three above:
     noise counts. Its surprise is that of chance, and grows with the square.
     """
     _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
-    if len(bounds) != len(words[0]):
-        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    _check_rows(len(words[0]), bounds, chance)
     fused = []
     for query, bound in enumerate(bounds):
         weight = scale / np.sqrt(bound) if bound > 0 else 0.0
-        points = partial(lambda scores: (scores - scores.mean()) / (scores.std() or 1.0) if scores.size else scores)
+        sample = meaning[1][query] if chance is None else chance[query]
+        sample = sample[np.isfinite(sample)]
+        points = partial(
+            lambda own, others: (own - others.mean()) / (others.std() or 1.0) if own.size else own, others=sample
+        )
         rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, points)]
         found = {id for own, _ in rows for id in own if id != -1}
         fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
@@ -468,12 +476,13 @@ def ignores_the_bound():
 
 
 @variant("surprise")
-def surprise_as_an_array(scores):
+def surprise_as_an_array(scores, sample=None):
     """The same by vectorised erfc."""
-    spread = scores.std() if scores.size and np.ptp(scores) > 0 else 0.0
+    others = scores if sample is None else sample
+    spread = others.std() if scores.size and np.ptp(others) > 0 else 0.0
     if not spread:
         return np.zeros(len(scores))
-    tails = np.vectorize(math.erfc)((scores - scores.mean()) / spread / np.sqrt(2)) / 2
+    tails = np.vectorize(math.erfc)((scores - others.mean()) / spread / np.sqrt(2)) / 2
     return -np.log(np.maximum(tails, math.ulp(0.0)))
 
 

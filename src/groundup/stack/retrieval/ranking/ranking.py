@@ -460,27 +460,37 @@ def score_fusion(found: Sequence[Found], k: int, *, weights: Sequence[float] | N
     return _best(fused, k)
 
 
-def surprise(scores: Float[np.ndarray, " found"]) -> Float[np.ndarray, " found"]:
+def surprise(
+    scores: Float[np.ndarray, " found"], sample: Float[np.ndarray, " sampled"] | None = None
+) -> Float[np.ndarray, " found"]:
     """How unlikely each score is to lie so far above the others by chance: -log P(Z ≥ z), in nats.
 
-    A heuristic of this project. It holds for the scores of all documents, or of a random sample of them: the first of
-    the best thousand of many lies far out of *those* even if all is noise.
-
-    z is the score's distance from their mean in standard deviations, Z a normal variable. It grows as z² / 2, so of a
-    row in which nothing stands out no score is worth much, and of one in which something does, that is worth a lot.
+    A heuristic of this project. z is the score's distance from the mean of the sample in its standard deviations, Z a
+    normal variable. It grows as z² / 2, so of a row in which nothing stands out no score is worth much, and of one in
+    which something does, that is worth a lot.
 
     Args:
-        scores: finite numbers. Where they are all alike they tell nothing apart, and each is worth 0.
+        scores: finite numbers.
+        sample: those of documents drawn at random, by which the others are judged; `scores` themselves where they are
+            of all documents. The best thousand of many are no such sample: the first of them lies far out of *those*
+            even if all is noise. Where all are alike they tell nothing apart, and each score is worth 0.
     """
-    if scores.size == 0 or np.ptp(scores) == 0:
+    others = scores if sample is None else sample
+    if scores.size == 0 or np.ptp(others) == 0:
         return np.zeros(len(scores))
-    points = (scores - scores.mean()) / scores.std()
+    points = (scores - others.mean()) / others.std()
     tails = [math.erfc(point / math.sqrt(2)) / 2 for point in points.tolist()]
     return np.array([-math.log(max(tail, math.ulp(0.0))) for tail in tails])
 
 
 def evidence_fusion(
-    words: Found, bounds: Float[np.ndarray, " queries"], meaning: Found, k: int, *, scale: float = 16.0
+    words: Found,
+    bounds: Float[np.ndarray, " queries"],
+    meaning: Found,
+    k: int,
+    *,
+    scale: float = 16.0,
+    chance: Float[np.ndarray, "queries sampled"] | None = None,
 ) -> Found:
     """One ranking of a search by words and one by meaning, in which the one that knows more has more to say.
 
@@ -491,8 +501,7 @@ def evidence_fusion(
       times score / √B: words that mostly miss do not outvote meaning. The root is there because a sum of terms varies
       as the root of their number: undivided, the scores of long queries would have all the say, over B itself short.
     - Cosines have no such scale, but chance has, and their `surprise` counts. Where no document stands out more than
-      the best of so many would by chance, meaning adds next to nothing. That is so where `meaning` holds all documents
-      or a random sample. The best 1,000 of 100,000 are a tail: its first has 18 nats of surprise on pure noise.
+      the best of so many would by chance, meaning adds next to nothing.
 
     What a search did not find counts there with the lowest of its row; a score that is not finite is not found.
 
@@ -502,20 +511,24 @@ def evidence_fusion(
         meaning: what the search by meaning found, with scores of any unit and zero.
         k: how many to return for each query.
         scale: how many nats of surprise a BM25 score is worth, divided by √B.
+        chance: the scores by meaning of documents drawn at random, a row for each query, by which those of `meaning`
+            are judged; some hundreds will do. Leave it out where `meaning` holds all documents, or nearly all. A list
+            of the best of many is a tail: judged by that, the first of it has 18 nats of surprise on pure noise.
 
     Returns:
         Ids, best first, and their evidence, in nats; of equal scores the smaller id comes first. -1 and -inf fill up.
 
     Raises:
-        ValueError: rankings or bounds are of different numbers of queries, or `k` is less than 1.
+        ValueError: rankings, bounds or chance are of different numbers of queries, or `k` is less than 1.
     """
     _check_rankings("evidence_fusion", [np.shape(words[0]), np.shape(meaning[0])], k)
-    if len(bounds) != len(words[0]):
-        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {len(words[0])} queries.")
+    _check_rows(len(words[0]), bounds, chance)
     fused: list[dict[int, float]] = []
     for query, bound in enumerate(bounds):
         weight = scale / np.sqrt(bound) if bound > 0 else 0.0
-        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, surprise)]
+        sample = None if chance is None else chance[query]
+        by_chance = partial(surprise, sample=sample)
+        rows = [_worth(words, query, partial(np.multiply, weight)), _worth(meaning, query, by_chance)]
         found = {id for own, _ in rows for id in own if id != -1}
         fused.append({id: sum(own.get(id, lowest) for own, lowest in rows) for id in found})
     return _best(fused, k)
@@ -537,6 +550,7 @@ def hybrid_search(
     *,
     depth: int = 1000,
     feedback: int = 10,
+    chance: Callable[[Sequence[str]], Float[np.ndarray, "queries sampled"]] | None = None,
 ) -> Found:
     """Search by words and by meaning, then by words again, with what the two found together.
 
@@ -553,18 +567,21 @@ def hybrid_search(
         k: how many to return for each query.
         depth: how many each retriever finds.
         feedback: how many documents to learn words from; 0 leaves steps 2 and 3 out.
+        chance: the scores that `dense` would give to documents drawn at random, a row for each query; without it, those
+            that it finds stand for all. Give it where the index has many more than `depth` documents.
     """
     by_words, by_meaning = lexical.search(queries, depth), dense(queries, depth)
-    bounds = lexical.bounds(queries)
+    bounds, sample = lexical.bounds(queries), None if chance is None else chance(queries)
+    fuse = partial(evidence_fusion, chance=sample)
     if feedback:
         asked = []
-        for query, ids, evidence in zip(queries, *evidence_fusion(by_words, bounds, by_meaning, feedback), strict=True):
+        for query, ids, evidence in zip(queries, *fuse(by_words, bounds, by_meaning, feedback), strict=True):
             there = ids != -1
             asked.append(lexical.expand(query, ids[there].tolist(), np.exp(evidence[there] - evidence[0]).tolist()))
         ids, scores = lexical.search(asked, depth)
         # Weights that sum to 1 make small scores; on the scale of the first search they count as much as there.
         by_words = ids, scores * (bounds / np.maximum(lexical.bounds(asked), 1e-9))[:, None]
-    return evidence_fusion(by_words, bounds, by_meaning, k)
+    return fuse(by_words, bounds, by_meaning, k)
 
 
 class CrossEncoder(Protocol):
@@ -676,6 +693,19 @@ def _check_rankings(name: str, shapes: Sequence[tuple[int, ...]], k: int) -> Non
     if any(len(shape) != 2 for shape in shapes) or len({shape[0] for shape in shapes}) > 1:
         listed = " and ".join(str(shape) for shape in shapes)
         raise ValueError(f"{name}: rankings must be (queries, depth), of the same queries; got shapes {listed}.")
+
+
+def _check_rows(
+    queries: int, bounds: Float[np.ndarray, " queries"], chance: Float[np.ndarray, "queries sampled"] | None
+) -> None:
+    """Refuse bounds that are not one for each query, and a sample that is not a row of scores for each."""
+    if len(bounds) != queries:
+        raise ValueError(f"evidence_fusion: bounds must be one a query; got {len(bounds)} for {queries} queries.")
+    shape = None if chance is None else np.shape(chance)
+    if shape is not None and (len(shape) != 2 or shape[0] != queries or not shape[1]):
+        raise ValueError(
+            f"evidence_fusion: chance must be a row of scores for each of {queries} queries; got the shape {shape}."
+        )
 
 
 def _best(fused: Sequence[Mapping[int, float]], k: int) -> Found:

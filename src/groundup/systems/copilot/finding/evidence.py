@@ -431,8 +431,8 @@ def _silent(stream: _Stream) -> Iterator[_Silence]:
     """Groups that came steadily and then no more, at any level, while the log went on."""
     last: dict[tuple[str | None, str], int] = {}
     for group in stream.groups.values():
-        said = (group.service, group.masked)
-        last[said] = max(last.get(said, 0), group.positions[-1])
+        message = (group.service, group.masked)
+        last[message] = max(last.get(message, 0), group.positions[-1])
     for group in stream.groups.values():
         if (
             group.count < 30

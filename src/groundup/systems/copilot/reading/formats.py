@@ -66,7 +66,7 @@ _LEVEL = re.compile(
     r"[ \t]*[:,|-]?(?P<rest>.*)",
     re.DOTALL,
 )
-_ANY_LEVEL = re.compile(rf"(?:{_WORDS})|\[(?i:{_WORDS})\]|Info|Warning|Error")
+_MAY_BE_LEVEL = re.compile(r"[A-Z]{3}|\[[A-Za-z]{3}|Info|Warning|Error")
 _LETTER = re.compile(r"\s+(\d+)\s+(\d+)\s+([VDIWEF])\s+([^\s:]+(?: [^\s:]+)?)\s*: (.*)", re.DOTALL)  # Android
 _PIPES = re.compile(r"\|(?P<name>[^|]{1,60})\|(?P<id>\d+)\|(?P<message>.*)", re.DOTALL)
 _NESTED = r"\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]"
@@ -93,7 +93,7 @@ _PHP_LEVELS = {
     **dict.fromkeys(("Recoverable", "Catchable"), "error"), **dict.fromkeys(("Notice", "Deprecated", "Strict"), "info"),
 }  # fmt: skip
 _PHP = re.compile(rf"\]? ?(PHP ({'|'.join(_PHP_LEVELS)})[\w ]*: .*)", re.DOTALL)
-_MONOLOG = re.compile(rf"\] ([\w-]+)\.({_WORDS}): (.*)", re.DOTALL)
+_MONOLOG = re.compile(rf"\] ([\w-]{{1,79}})\.({_WORDS}): (.*)", re.DOTALL)
 _LAMBDA = re.compile(
     rf"\t(?:[0-9a-f]{{16,}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}|undefined)\t"
     rf"(?:({_WORDS})\t)?(.*)",
@@ -107,8 +107,8 @@ def read_headed(text: str) -> Parsed | None:
     match = _HEADED.match(text[:HEADER])
     if match is None:
         return None
-    end = match.end()
-    stamp = text[match.start(match.lastindex or 0) : end]
+    index = match.lastindex or 0
+    stamp, end = match[index], match.end()
     if (
         stamp[-1] == "Z" and '"' in text and (balanced := read_balancer(text)) is not None
     ):  # the classic one begins with a time
@@ -117,7 +117,7 @@ def read_headed(text: str) -> Parsed | None:
         again.time = seconds(stamp)  # seconds since 1970, then node and the same time in words: Thunderbird
         return again
     parsed = after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
-    if match["priority"] and parsed.level is None:
+    if parsed.level is None and text[0] == "<" and match["priority"]:
         parsed.level = SYSLOG[int(match["priority"]) % 8]
     return parsed
 
@@ -232,48 +232,56 @@ def read_levelled(text: str) -> Parsed | None:
 def after_time(rest: str, name: str, time: float | None, *, syslog: bool = False) -> Parsed:
     """What stands after the time: level and origin, or host and tag, or neither; then the message."""
     parsed = _after_time(rest[:HEADER], name, time, syslog)
-    if parsed.message[:1] == "[" and (glued := _GLUED.match(parsed.message)) is not None:
-        parsed.message = f"{glued[0].replace('][', '] [')} {parsed.message[glued.end() :]}"
-    parsed.message += rest[HEADER:]
+    message = parsed.message
+    if message[:1] == "[" and (glued := _GLUED.match(message)) is not None:
+        parsed.message = f"{glued[0].replace('][', '] [')} {message[glued.end() :]}"
+    if len(rest) > HEADER:
+        parsed.message += rest[HEADER:]
     return parsed
 
 
-def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
+def _after_time_of_one_program(rest: str, name: str, time: float | None) -> Parsed | None:
+    """Headers that one program writes, told apart by their first characters."""
     first = rest[:1]
-    if first == "]":
-        if rest[2:3] == "[" and ":" in rest[3:24] and (match := _APACHE.match(rest)) is not None:
-            return Parsed(name, match[4], time, LEVELS.get(match[2].rstrip("12345678")), match[1] or None)
-        if rest[:6] == "] PHP " and (match := _PHP.match(rest)) is not None:
+    if first == " ":
+        second = rest[1:2]
+        if rest[5:7] == ": " and (match := _CONSOLE.match(rest.lstrip())):
+            return Parsed("console", match[3], time, LEVELS[match[1]], match[2])
+        if (second == " " or second.isdigit()) and (match := _LETTER.match(rest)):
+            return Parsed(name, match[5], time, LEVELS[match[3].lower()], match[4])
+    elif first == "]":
+        if rest[2:3] == "[":
+            if ":" in rest[3:24] and (match := _APACHE.match(rest)) is not None:
+                return Parsed(name, match[4], time, LEVELS.get(match[2].rstrip("12345678")), match[1] or None)
+        elif rest[:6] == "] PHP " and (match := _PHP.match(rest)) is not None:
             return Parsed(name, match[1], time, _PHP_LEVELS[match[2].split()[0]])
-        if rest[2:3] != "[" and (match := _MONOLOG.match(rest)) is not None:
+        elif "." in rest[2:82] and (match := _MONOLOG.match(rest)) is not None:
             return Parsed(name, match[3], time, LEVELS[match[2].lower()], match[1])
-    if first == "\t" and (match := _LAMBDA.match(rest)):
+    elif first == "\t" and (match := _LAMBDA.match(rest)):
         return Parsed(name, match[2], time, LEVELS.get((match[1] or "").lower()))
-    if rest[5:7] == ": " and (match := _CONSOLE.match(rest.lstrip())):
-        return Parsed("console", match[3], time, LEVELS[match[1]], match[2])
-    if rest[:1] == "|" and (match := _PIPES.match(rest)):
+    elif first == "|" and (match := _PIPES.match(rest)):
         return Parsed(name, match["message"], time, None, match["name"])
-    if rest[:1] == " " and rest[:8].lstrip()[:1].isdigit() and (match := _LETTER.match(rest)):
-        return Parsed(name, match[5], time, LEVELS[match[3].lower()], match[4])
+    return None
+
+
+def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parsed:
+    if (special := _after_time_of_one_program(rest, name, time)) is not None:
+        return special
     tag = _SYSLOG_TAG.match(rest) if syslog else _NUMBERED_TAG.match(rest) if "]:" in rest else None
-    # A level counts before the tag's message only: to look there for its word is quicker than to match the header.
-    level = _LEVEL.match(rest) if tag is None or _ANY_LEVEL.search(rest, 0, tag.start("message")) else None
-    if level is not None and (tag is None or level.start("level") < tag.start("message")):
-        origin = _ORIGIN.match(level["rest"])
-        assert origin is not None
-        names = [word.strip("[]():|-") for word in level["before"].split()]
-        service = origin["logger"] or next(
-            (n for n in reversed(names) if n and not (len(n) > 15 and _ID.fullmatch(n))), None
-        )
-        word = level["level"].strip("[]()<>").lower()
-        message = origin["message"]
-        if message[:1].isdigit() and (nginx := _NGINX.match(message)) is not None:
-            message = message[nginx.end() :]
-        return Parsed(name, message, time, LEVELS[word], None if not service or service.isdigit() else service)
-    if tag is not None and _is_tag(tag):
-        if tag["tag"] == "haproxy" and (proxied := read_haproxy(tag["message"], time)) is not None:
-            return proxied
-        return Parsed(name, tag["message"], time, _leading_level(tag["message"]), tag["tag"])
+    if tag is None:
+        if (level := _LEVEL.match(rest)) is not None:
+            return _after_level(level, name, time)
+    else:
+        behind = tag.start("message")
+        # A level counts before the tag's message only: to look there for what may be one is quicker than the pattern.
+        level = _LEVEL.match(rest) if _MAY_BE_LEVEL.search(rest, 0, behind) else None
+        if level is not None and level.start("level") < behind:
+            return _after_level(level, name, time)
+        host, program, message = tag.groups()
+        if _host_like(host) and (" " not in program or program.split()[0].islower()):  # and no words of a sentence
+            if program == "haproxy" and (proxied := read_haproxy(message, time)) is not None:
+                return proxied
+            return Parsed(name, message, time, _leading_level(message), program)
     if (match := _PROGRAM.match(rest)) is not None:
         return Parsed(name, match["message"], time, None, match["name"])
     if _SIGN.match(rest):
@@ -282,21 +290,42 @@ def _after_time(rest: str, name: str, time: float | None, syslog: bool) -> Parse
     return Parsed(name, message, time, _leading_level(message))
 
 
+def _after_level(match: re.Match[str], name: str, time: float | None) -> Parsed:
+    """What a level has before and behind it: names, the last of which is the service's, and the message."""
+    before, word, rest = match.group("before", "level", "rest")
+    if ":" in rest or "[" in rest or " -" in rest or "  " in rest:
+        origin = _ORIGIN.match(rest)
+        assert origin is not None
+        service, message = origin.group("logger", "message")
+    else:  # nothing that ends a logger
+        service, message = None, rest.lstrip()
+    if not service and before:
+        names = [word.strip("[]():|-") for word in before.split()]
+        service = next((n for n in reversed(names) if n and not (len(n) > 15 and _ID.fullmatch(n))), None)
+    if message[:1].isdigit() and (nginx := _NGINX.match(message)) is not None:
+        message = message[nginx.end() :]
+    return Parsed(name, message, time, _level_in(word), None if not service or service.isdigit() else service)
+
+
+@lru_cache(maxsize=256)
+def _level_in(word: str) -> str:
+    return LEVELS[word.strip("[]()<>").lower()]
+
+
 @lru_cache(maxsize=4096)
 def _host_like(host: str) -> bool:
     return not host.endswith(":") and re.fullmatch(r"[\w.@/:#-]+", host) is not None
 
 
-def _is_tag(match: re.Match[str]) -> bool:
-    """Whether two words are a host and a process, and not the beginning of a sentence."""
-    return _host_like(match["host"]) and (" " not in match["tag"] or match["tag"].split()[0].islower())
-
-
+_LEADS = frozenset([word[0] for word in _WORDS.split("|")] + [*"ewfp"])  # what a level begins with
 _LEADING = re.compile(rf"\W{{0,2}}(?:({_WORDS})\b|(error|warning|fatal|panic|warn)(?=:))")
 
 
 def _leading_level(message: str) -> str | None:
     """The level that a message itself begins with."""
+    first = message[:1]
+    if first not in _LEADS and first.isalnum():  # most messages, for less than the pattern costs
+        return None
     match = _LEADING.match(message)
     return LEVELS[(match[1] or match[2]).lower()] if match else None
 
@@ -306,7 +335,8 @@ def plain(text: str) -> Parsed:
     return Parsed("plain", text, None, _leading_level(text))
 
 
-FORMATS: tuple[Callable[[str], Parsed | None], ...] = (
+Format = Callable[[str], Parsed | None]
+FORMATS: tuple[Format, ...] = (
     read_json, read_klog, read_rfc5424, read_access, read_headed, read_levelled, read_logfmt, read_ruby, read_event,
     read_console, read_clock, read_proxy, read_php, read_inside,
 )  # fmt: skip

@@ -25,7 +25,7 @@ _JAVA = re.compile(
     r"\s*(at [\w.$/<>]+[\w$<>]*\(.*\)|\.\.\. \d+ (more|common frames omitted)|Caused by: |Suppressed: |Wrapped by: )"
 )
 _JAVA_BEGINS = frozenset(" \tatCSW.")
-_NEVER_JOINS = frozenset("{[0123456789")  # a line that begins so is an entry of its own, and most do
+ENTRY = frozenset("{0123456789")  # a line that begins so is an entry of its own, and most do
 EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w*(?:\.|::))*"
     r"(?:[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Throwable)\b(?=[:\s(]|$)"
@@ -78,10 +78,10 @@ class Trace:
     def joins(self, text: str, last: Record, timed: bool) -> bool:
         """Whether a line belongs to the record before it; `timed`: a time was taken off that is the line's own."""
         first = text[0]
-        if first in _NEVER_JOINS or (timed and first == " " and PADDED_LEVEL.match(text) is not None):
-            if first != "[" or not (self.kind or last.joined or last.level in _GRAVE):
-                return False
-            return self._bracketed(text)
+        if first in ENTRY or (timed and first == " " and PADDED_LEVEL.match(text) is not None):
+            return False
+        if first == "[":
+            return bool(self.kind or last.joined or last.level in _GRAVE) and self._bracketed(text)
         grave = last.level in _GRAVE
         if self.kind:
             if (joined := self._goes_on(text[:LOOK])) is not None:

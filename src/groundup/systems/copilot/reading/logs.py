@@ -24,14 +24,14 @@ from typing import IO, Any, cast
 
 from groundup.errors import UsageError
 from groundup.systems.copilot.reading.content import PIECE, Opened, opened_as_text
-from groundup.systems.copilot.reading.formats import FORMATS, after_time, plain
-from groundup.systems.copilot.reading.joining import EXCEPTION, Trace
+from groundup.systems.copilot.reading.formats import FORMATS, Format, after_time, plain
+from groundup.systems.copilot.reading.joining import ENTRY, EXCEPTION, Trace
 from groundup.systems.copilot.reading.parsed import Parsed
 from groundup.systems.copilot.reading.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
 from groundup.systems.copilot.reading.servers import columns_of, read_w3c
 from groundup.systems.copilot.reading.structured import EVENT, is_export, read_export
 from groundup.systems.copilot.reading.times import DAY, Naive, in_zone, latest_day, seconds
-from groundup.systems.copilot.reading.wrappers import MAY_WRAP, Unwrapper
+from groundup.systems.copilot.reading.wrappers import DOCKER, MAY_WRAP, Unwrapper
 
 MAX_LINE = 65_536  # characters; what is longer is cut, so that one line without an end cannot fill the memory
 MAX_JOINED = 500  # lines of one exception
@@ -230,121 +230,242 @@ def parse(
         zone: the zone of times that name none; UTC unless given.
         patterns: formats and maskings of one's own (`patterns`).
     """
+    order: list[Format] = list(FORMATS)
     if patterns is None:
-        return _records(lines, source, times, stored, zone, Unwrapper(), list(FORMATS), MAY_WRAP, _Stream)
-    read, order = Reader(patterns), list(FORMATS)
+        return _Reading(source, zone, stored, Unwrapper(), order, MAY_WRAP, _Stream).records(lines, times)
+    own = Reader(patterns)
 
-    def own(text: str) -> Parsed:
-        return read(text) or _parse(text, order)
+    def read(text: str) -> Parsed:
+        return own(text) or _parse(text, order)
 
-    records = _records(
-        lines, source, times, stored, zone, OwnUnwrapper(read=read), [own], Everything(),
-        lambda: _Stream(OwnTrace(read=read)),
-    )  # fmt: skip
+    def stream() -> _Stream:
+        return _Stream(OwnTrace(read=own))
+
+    reading = _Reading(source, zone, stored, OwnUnwrapper(read=own), [read], Everything(), stream)
+    records = reading.records(lines, times)
     return patterns.masked(records) if patterns.masks else records
 
 
-def _records(
-    lines: Iterable[str],
-    source: str,
-    times: Iterator[float | None] | None,
-    stored: bool,
-    zone: tzinfo | None,
-    unwrap: Unwrapper,
-    order: list[Any],
-    may_wrap: Container[str],
-    new_stream: Callable[[], _Stream],
-) -> Iterator[Record]:
-    """As `parse`; what takes wrappers off, the formats and the streams are given."""
-    main = new_stream()
-    streams = {"": main}
-    waiting: deque[tuple[Record, _Stream]] = deque()  # where there are several streams
-    received: float | None = None
-    for number, line in enumerate(lines, 1):
-        if times is not None:
-            received = next(times)
-        if not line or line.isspace():
-            if main.until == "\n":
-                _finish(main, order, received, zone)
-            continue
-        part, stream, time, service = False, main, None, None
-        if line[10:11] == "T" or line[0] in may_wrap or line[:2] == "[p" or "\x1b" in line:
-            text, time, service, name, part = unwrap(line)
-            if received is not None and not stored:
+class _Reading:
+    """One reading of a log: its streams, and the records that wait, in their order, for what may belong to them.
+
+    Args:
+        source: what the lines are from.
+        zone: the zone of times that name none.
+        stored: whether the times that are given are what was made of the lines when they were stored.
+        unwrap: takes wrappers off a line.
+        order: the formats; the one that read the last line moves to the front.
+        may_wrap: what a line in wrappers begins with.
+        new_stream: makes a stream.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        zone: tzinfo | None,
+        stored: bool,
+        unwrap: Unwrapper,
+        order: list[Format],
+        may_wrap: Container[str],
+        new_stream: Callable[[], _Stream],
+    ) -> None:
+        self.source, self.zone, self.stored, self.order = source, zone, stored, order
+        self.unwrap, self.may_wrap, self.new_stream = unwrap, may_wrap, new_stream
+        self.main = new_stream()
+        self.streams = {"": self.main}
+        self.waiting: deque[tuple[Record, _Stream]] = deque()  # where there are several streams
+
+    def records(self, lines: Iterable[str], times: Iterator[float | None] | None) -> Iterator[Record]:
+        """The records of lines; as `parse` has it."""
+        main, streams, may_wrap = self.main, self.streams, self.may_wrap
+        received: float | None = None
+        for number, line in enumerate(lines, 1):
+            if times is not None:
+                received = next(times)
+            if not line or line.isspace():
+                if main.until == "\n":
+                    self._finish(main, received)
+                continue
+            text, time, service, stream, part = line, None, None, main, False
+            first = line[0]
+            if (
+                first in may_wrap
+                or line[10:11] == "T"
+                or (first == "{" and DOCKER in line)
+                or line[:2] == "[p"
+                or "\x1b" in line
+            ):
+                text, time, service, stream, part = self._unwrapped(line)
+            if received is not None and not self.stored:
                 time = received
-            if name:
-                stream = streams.get(name)
-                if stream is None:
-                    stream = streams[name] = new_stream()
-        else:
-            text = line
-            if received is not None and not stored:
-                time = received
-        last = stream.last
-        if stream.parts and last is not None and number - stream.touched <= WINDOW:
-            if text:
-                stream.parts.append(text[: MAX_LINE - 1])
-            last.joined.append(text)
-            last.below.append(number - last.number)
-            last.parts += 1
-            stream.touched = number
-            if _ends(stream, text, part) or len(last.joined) >= MAX_JOINED:
-                _finish(stream, order, received, zone)
-            continue
-        if not text or text.isspace():
-            continue
-        if last is not None and len(last.joined) < MAX_JOINED and stream.trace.joins(text, last, time is not None):
-            last.joined.append(text)
-            last.below.append(number - last.number)
-            stream.touched = number
-            if last.format == "console":
-                _say(last, text)
-            continue
-        if part or text[0] in "#<_" or stream.columns:
-            record = Record(number, line, text, time, None, service, source=source)
-            _begin(record, text, part, stream, order, received, zone)
-        else:
-            parsed = _parse(text, order)
-            if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
-                parsed = after_time(f" {text}", "headed", time)
-            if received is not None:
-                time = received
-            elif parsed.time is not None:
-                time = parsed.time if parsed.time >= DAY else _on_a_day(parsed.time, stream)
-                if zone is not None and type(time) is Naive:
-                    time = in_zone(time, zone)
-            record = Record(
-                number, line, parsed.message, time, parsed.level,
-                parsed.service or service, parsed.fields, parsed.format, source=source,
-            )  # fmt: skip
-            stream.trace.begin(record)
-        stream.last, stream.touched = record, number
-        if len(streams) == 1:
-            if last is not None:
+            last = stream.last
+            if stream.parts and last is not None and number - stream.touched <= WINDOW:
+                self._add_part(stream, last, number, text, part, received)
+                continue
+            if text is not line:
+                if not text or text.isspace():
+                    continue
+                first = text[0]
+            if last is not None and first not in ENTRY and len(last.joined) < MAX_JOINED:
+                if stream.trace.joins(text, last, time is not None):
+                    self._join(stream, last, number, text)
+                    continue
+            if part or first in "#<_" or stream.columns:
+                record = Record(number, line, text, time, None, service, source=self.source)
+                self._begin(record, text, part, stream, received)
+            else:
+                record = self._record(number, line, text, time, service, stream, received)
+            stream.last, stream.touched = record, number
+            if len(streams) > 1:
+                yield from self._released(record, last, stream)
+            elif last is not None:
                 yield last
-            continue
+        yield from self._rest()
+
+    # ── a line ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _unwrapped(self, line: str) -> tuple[str, float | None, str | None, _Stream, bool]:
+        """A line without its wrappers: its text, time and service, its stream, and whether it goes on in the next."""
+        text, time, service, name, part = self.unwrap(line)
+        if not name:
+            return text, time, service, self.main, part
+        stream = self.streams.get(name)
+        if stream is None:
+            stream = self.streams[name] = self.new_stream()
+        return text, time, service, stream, part
+
+    def _record(
+        self,
+        number: int,
+        line: str,
+        text: str,
+        time: float | None,
+        service: str | None,
+        stream: _Stream,
+        received: float | None,
+    ) -> Record:
+        """The record of a line that is an entry by itself."""
+        parsed = _parse(text, self.order)
+        if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
+            parsed = after_time(f" {text}", "headed", time)
+        if received is not None:
+            time = received
+        elif parsed.time is not None:
+            time = self._time(parsed.time, stream)
+        record = Record(
+            number, line, parsed.message, time, parsed.level,
+            parsed.service or service, parsed.fields, parsed.format, source=self.source,
+        )  # fmt: skip
+        stream.trace.begin(record)
+        return record
+
+    def _time(self, time: float, stream: _Stream) -> float:
+        """A time that a format read, on its day and in the zone that was given."""
+        if time < DAY:
+            time = _on_a_day(time, stream)
+        if self.zone is not None and type(time) is Naive:
+            time = in_zone(time, self.zone)
+        return time
+
+    @staticmethod
+    def _join(stream: _Stream, last: Record, number: int, text: str) -> None:
+        """A line that belongs to the record before it."""
+        last.joined.append(text)
+        last.below.append(number - last.number)
+        stream.touched = number
+        if last.format == "console":
+            _add_to_message(last, text)
+
+    # ── an entry of several lines ───────────────────────────────────────────────────────────────────────────────────
+    def _begin(self, record: Record, text: str, part: bool, stream: _Stream, received: float | None) -> None:
+        """Begin an entry of several lines, or one whose columns a line before has named."""
+        until = "part" if part else _until(text)
+        if until:
+            stream.parts, stream.until = [text], until
+        else:
+            self._fill(record, text, stream, received)
+
+    def _add_part(
+        self, stream: _Stream, last: Record, number: int, text: str, part: bool, received: float | None
+    ) -> None:
+        """A line that goes on with the entry before it."""
+        if text:
+            stream.parts.append(text[: MAX_LINE - 1])
+        last.joined.append(text)
+        last.below.append(number - last.number)
+        last.parts += 1
+        stream.touched = number
+        if _ends(stream, text, part) or len(last.joined) >= MAX_JOINED:
+            self._finish(stream, received)
+
+    def _finish(self, stream: _Stream, received: float | None) -> None:
+        """Read an entry whose parts are all there."""
+        assert stream.last is not None
+        parts, until = stream.parts, stream.until
+        stream.parts, stream.until = [], ""
+        if until == "\n":
+            self._take(stream.last, read_export(parts), stream, received)
+            return
+        text = ("\n" if until == "</Event>" else "").join(parts)
+        self._fill(stream.last, text, stream, received)
+
+    def _fill(self, record: Record, text: str, stream: _Stream, received: float | None) -> None:
+        """What the formats make of a record's first line."""
+        parsed = None
+        if text[0] == "#" and text.startswith(("#Fields:", "#Date:")):
+            if text[1] == "F":
+                stream.columns = columns_of(text)
+            else:
+                stream.date = text[7:17]
+        elif stream.columns:
+            parsed = read_w3c(text, stream.columns, stream.date)
+        if parsed is None:
+            parsed = _parse(text, self.order)
+            if parsed.format == "plain" and record.time is not None:  # the time that was taken off was the line's own
+                parsed = after_time(f" {text}", "headed", record.time)
+        self._take(record, parsed, stream, received)
+        stream.trace.begin(record)
+
+    def _take(self, record: Record, parsed: Parsed, stream: _Stream, received: float | None) -> None:
+        """What a format read, into a record that is there already."""
+        record.message, record.level, record.fields, record.format = (
+            parsed.message, parsed.level, parsed.fields, parsed.format,
+        )  # fmt: skip
+        record.service = parsed.service or record.service
+        if received is not None:
+            record.time = received
+        elif parsed.time is not None:
+            record.time = self._time(parsed.time, stream)
+
+    # ── several streams ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _released(self, record: Record, last: Record | None, stream: _Stream) -> Iterator[Record]:
+        """The records that nothing more can belong to, once another one begins behind `last` of its stream."""
+        main, waiting = self.main, self.waiting
         if last is not None and not waiting and stream is main:
             waiting.append((last, main))
         elif not waiting and main.last is not None and stream is not main:
             waiting.append((main.last, main))  # until now, it was alone
-        while waiting and ((head := waiting[0])[1].last is not head[0] or number - head[1].touched > WINDOW):
+        while waiting and (
+            (head := waiting[0])[1].last is not head[0] or record.number - head[1].touched > WINDOW
+        ):  # fmt: skip
             waiting.popleft()
-            yield _closed(*head, order, zone)
+            yield self._closed(*head)
         waiting.append((record, stream))
-    if len(streams) == 1 and main.last is not None:
-        waiting.append((main.last, main))
-    for record, stream in waiting:
-        record.open = stream.last is record
-        yield _closed(record, stream, order, zone)
 
+    def _rest(self) -> Iterator[Record]:
+        """The records that still wait when the lines have ended."""
+        if len(self.streams) == 1 and self.main.last is not None:
+            self.waiting.append((self.main.last, self.main))
+        for record, stream in self.waiting:
+            record.open = stream.last is record
+            yield self._closed(record, stream)
 
-def _closed(record: Record, stream: _Stream, order: list[Any], zone: tzinfo | None) -> Record:
-    """A record that nothing more will be joined to."""
-    if stream.last is record:
-        if stream.parts:  # a part whose end never came
-            _finish(stream, order, None, zone)
-        stream.last = None
-    return record
+    def _closed(self, record: Record, stream: _Stream) -> Record:
+        """A record that nothing more will be joined to."""
+        if stream.last is record:
+            if stream.parts:  # a part whose end never came
+                self._finish(stream, None)
+            stream.last = None
+        return record
 
 
 def _until(text: str) -> str:
@@ -360,73 +481,6 @@ def _ends(stream: _Stream, text: str, part: bool) -> bool:
     return stream.until in text if stream.until == "</Event>" else False
 
 
-def _finish(stream: _Stream, order: list[Any], received: float | None, zone: tzinfo | None) -> None:
-    """Read an entry whose parts are all there."""
-    assert stream.last is not None
-    parts, until = stream.parts, stream.until
-    stream.parts, stream.until = [], ""
-    if until == "\n":
-        _take(stream.last, read_export(parts), received, zone, stream)
-        return
-    text = ("\n" if until == "</Event>" else "").join(parts)
-    _fill(stream.last, text, stream, order, received, zone)
-
-
-def _begin(
-    record: Record,
-    text: str,
-    part: bool,
-    stream: _Stream,
-    order: list[Any],
-    received: float | None,
-    zone: tzinfo | None,
-) -> None:
-    """Begin an entry of several lines, or one whose columns a line before has named."""
-    until = "part" if part else _until(text)
-    if until:
-        stream.parts, stream.until = [text], until
-    else:
-        _fill(record, text, stream, order, received, zone)
-
-
-def _fill(
-    record: Record, text: str, stream: _Stream, order: list[Any], received: float | None, zone: tzinfo | None
-) -> None:
-    """What the formats make of a record's first line."""
-    parsed = None
-    if text[0] == "#" and text.startswith(("#Fields:", "#Date:")):
-        if text[1] == "F":
-            stream.columns = columns_of(text)
-        else:
-            stream.date = text[7:17]
-    elif stream.columns:
-        parsed = read_w3c(text, stream.columns, stream.date)
-    if parsed is None:
-        parsed = _parse(text, order)
-        if parsed.format == "plain" and record.time is not None:  # the time that was taken off was the line's own
-            parsed = after_time(f" {text}", "headed", record.time)
-    _take(record, parsed, received, zone, stream)
-    stream.trace.begin(record)
-
-
-def _take(record: Record, parsed: Parsed, received: float | None, zone: tzinfo | None, stream: _Stream) -> None:
-    record.message, record.level, record.fields, record.format = (
-        parsed.message, parsed.level, parsed.fields, parsed.format,
-    )  # fmt: skip
-    record.service = parsed.service or record.service
-    if received is not None:
-        record.time = received
-        return
-    time = parsed.time
-    if time is None:
-        return
-    if time < DAY:  # of a day
-        time = _on_a_day(time, stream)
-    if zone is not None and type(time) is Naive:
-        time = in_zone(time, zone)
-    record.time = time
-
-
 def _on_a_day(time: float, stream: _Stream) -> Naive:
     """A time of day on the latest day on which it is not in the future, and not before the line before."""
     if stream.day is None:
@@ -437,23 +491,23 @@ def _on_a_day(time: float, stream: _Stream) -> Naive:
     return Naive(stream.day + time)
 
 
-def _say(record: Record, text: str) -> None:
+def _add_to_message(record: Record, text: str) -> None:
     """An indented line of .NET's console: the message, until an exception begins."""
-    said = text.strip()
-    if len(record.joined) - 1 > record.parts or (record.message and (EXCEPTION.match(said) or said.startswith("at "))):
+    text = text.strip()
+    if len(record.joined) - 1 > record.parts or (record.message and (EXCEPTION.match(text) or text.startswith("at "))):
         return
-    record.message = f"{record.message} {said}".strip()
+    record.message = f"{record.message} {text}".strip()
     record.parts += 1
 
 
-def _parse(text: str, order: list[Any]) -> Parsed:
+def _parse(text: str, order: list[Format]) -> Parsed:
     """Read one line with the format that fits; the one that fitted last is tried first."""
     try:
-        for index, read in enumerate(order):
-            parsed = read(text)
-            if parsed is not None:
-                if index:
-                    order.insert(0, order.pop(index))
+        if (parsed := order[0](text)) is not None:
+            return parsed
+        for index in range(1, len(order)):
+            if (parsed := order[index](text)) is not None:
+                order.insert(0, order.pop(index))
                 return parsed
     except (ValueError, OverflowError, RecursionError):  # nothing that a line holds stops the lines after it
         pass

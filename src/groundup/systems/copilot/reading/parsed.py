@@ -15,6 +15,7 @@ _LEVELS = {
     "fatal": "fatal critical crit alert emerg emergency panic dpanic f c failure ftl crit",
 }
 LEVELS = {word: level for level, words in _LEVELS.items() for word in words.split()}
+_WRITTEN = {form: level for word, level in LEVELS.items() for form in (word, word.upper(), word.capitalize())}
 BUNYAN = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal"}
 SYSLOG = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")
 
@@ -34,8 +35,10 @@ class Parsed:
 def level_of(value: Any) -> str | None:
     """A level as one of the six words; None where it is none."""
     if isinstance(value, str):
-        return LEVELS.get(value.strip().lower()) or (
-            level_of(int(value)) if value.isdecimal() and len(value) < 4 else None
+        return (
+            _WRITTEN.get(value)
+            or LEVELS.get(value.strip().lower())
+            or (level_of(int(value)) if value.isdecimal() and len(value) < 4 else None)
         )
     if isinstance(value, int) and not isinstance(value, bool):
         return SYSLOG[value] if 0 <= value < 8 else BUNYAN.get(value // 10 * 10)

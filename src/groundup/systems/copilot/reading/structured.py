@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Container
 from functools import lru_cache
 from typing import Any
 
@@ -52,30 +53,45 @@ def _roles(keys: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 def structured(name: str, fields: dict[str, Any]) -> Parsed:
     """What named fields say."""
     times, levels, messages, services = _roles(tuple(fields))
-    message = next((value for key in messages if (value := _said(fields[key])) is not None), None)
+    message = time = level = service = None
+    for key in messages:
+        if (message := _text_of(fields[key])) is not None:
+            break
     log = fields.get("log")
     if isinstance(log, dict) and "log.level" not in fields:
         fields["log.level"] = log.get("level")
         levels = ("log.level", *levels)
     if message is None:
-        inner = fields.get("jsonPayload")
-        if isinstance(inner, dict):
-            message = next((value for key in ("message", "msg", "text") if (value := _said(inner.get(key)))), None)
-    if message is None:
-        message = " ".join(
-            f'{key}="{value}"' if isinstance(value, str) and key.lower() not in _TELLING else f"{key}={value}"
-            for key, value in fields.items()
-            if key not in times and key not in levels and key not in services
-        )
-    time = next((at for key in times if (at := time_of(fields[key])) is not None), None)
-    level = next((known for key in levels if (known := level_of(fields[key])) is not None), None)
+        message = _message_of(fields, {*times, *levels, *services})
+    for key in times:
+        if (time := time_of(fields[key])) is not None:
+            break
+    for key in levels:
+        if (level := level_of(fields[key])) is not None:
+            break
     if level is None and "@t" in fields:  # Serilog's compact form leaves out what is Information
         level = "info"
-    service = next((value for key in services if (value := _named(fields[key]))), None)
+    for key in services:
+        if service := _name_of(fields[key]):
+            break
     return Parsed(name, message, time, level, service, fields)
 
 
-def _said(value: Any) -> str | None:
+def _message_of(fields: dict[str, Any], header: Container[str]) -> str:
+    """A message for fields that have none: that of Google's payload, else the fields that are no header."""
+    inner = fields.get("jsonPayload")
+    if isinstance(inner, dict):
+        message = next((text for key in ("message", "msg", "text") if (text := _text_of(inner.get(key)))), None)
+        if message is not None:
+            return message
+    return " ".join(
+        f'{key}="{value}"' if isinstance(value, str) and key.lower() not in _TELLING else f"{key}={value}"
+        for key, value in fields.items()
+        if key not in header
+    )
+
+
+def _text_of(value: Any) -> str | None:
     """A message as text: journald gives one that is no UTF-8 as bytes, OTLP names its type."""
     if isinstance(value, str):
         return value
@@ -91,7 +107,7 @@ def _said(value: Any) -> str | None:
     return str(value)
 
 
-def _named(value: Any) -> str | None:
+def _name_of(value: Any) -> str | None:
     if isinstance(value, dict):
         value = value.get("name")
     return None if value is None or isinstance(value, (dict, list)) else str(value)
@@ -141,7 +157,7 @@ def read_json(text: str) -> Parsed | None:
         return parsed
     parsed = structured("json", fields)
     if "PRIORITY" in fields and parsed.service is None:
-        parsed.service = _named(fields.get("_COMM"))
+        parsed.service = _name_of(fields.get("_COMM"))
     return parsed
 
 
@@ -152,7 +168,7 @@ def _otlp(fields: dict[str, Any]) -> Parsed | None:
         attributes = (
             (resource.get("resource") or {}).get("attributes") if isinstance(resource.get("resource"), dict) else []
         )
-        names = {a.get("key"): _said(a.get("value")) for a in _dicts(attributes)}
+        names = {a.get("key"): _text_of(a.get("value")) for a in _dicts(attributes)}
         for scope in _dicts(resource.get("scopeLogs") or resource.get("instrumentationLibraryLogs")):
             for record in _dicts(scope.get("logRecords")):
                 parsed = structured("otlp", dict(record))
@@ -236,8 +252,8 @@ def read_event(text: str) -> Parsed | None:
     if "<Event " not in text and "<Event>" not in text:
         return None
     parts = {name: html.unescape(match[1]) for name, pattern in _EVENT_PARTS.items() if (match := pattern.search(text))}
-    said = text.partition("<Message>")[2].partition("</Message>")[0]
-    message = html.unescape(said) or " ".join(
+    written = text.partition("<Message>")[2].partition("</Message>")[0]
+    message = html.unescape(written) or " ".join(
         f"{name}={value}" if name else value for name, value in _DATA.findall(text)
     )
     number = parts.get("id", "")

@@ -26,10 +26,15 @@ ISO = (
 )
 
 
+@lru_cache(maxsize=512)
+def _midnight(year: int, month: int, day: int) -> float:
+    return datetime(year, month, day, tzinfo=UTC).timestamp()
+
+
 def _epoch(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: float = 0.0) -> float:
-    whole = int(second)
-    at = datetime(year, month, day, hour, minute, min(whole, 59), tzinfo=UTC)
-    return at.timestamp() + second - min(whole, 59)
+    if hour > 23 or minute > 59 or second >= 61:  # of a leap second, one more
+        raise ValueError("no such time")
+    return _midnight(year, month, day) + (3600 * hour + 60 * minute + second)
 
 
 def _yearless(month: int, day: int, hms: str) -> float:

@@ -34,7 +34,8 @@ _STAMP = re.compile(
 _BARE_CRI = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]+(?:Z|[+-]\d{2}:\d{2}) (?:stdout|stderr) F$")
 _DOCKER = re.compile(r'\{"(?:log|stream|time|attrs)": ?')
 _DECODE = json.JSONDecoder().raw_decode
-MAY_WRAP = frozenset("{abcdefghijklmnopqrstuvwxyz")  # what a line in wrappers begins with, but for times and `[pod/`
+MAY_WRAP = frozenset("abcdefghijklmnopqrstuvwxyz")  # what a line in wrappers begins with, but for times, JSON, `[pod/`
+DOCKER = '"stream"'  # what a line of Docker's json-file holds
 FULL = 16_000  # characters of a line that Docker may have split, whatever else it looks like
 
 

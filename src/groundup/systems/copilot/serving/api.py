@@ -382,26 +382,50 @@ TIMES = ("time", "begin", "start", "end", "first", "last")
 
 
 # ── the application ─────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclasses.dataclass(frozen=True)
+class _Served:
+    """What the requests share.
+
+    Attributes:
+        copilot: does the work.
+        metrics: counts it.
+        settings: its limits.
+    """
+
+    copilot: Copilot
+    metrics: CopilotMetrics
+    settings: Settings
+
+    async def run(
+        self, work: Callable[..., T], *arguments: Any, seconds: float | None = None, deadline: Deadline | None = None
+    ) -> T:
+        """Do it in a thread, within the deadline."""
+        seconds = self.settings.timeout if seconds is None else seconds
+        deadline = deadline or Deadline(seconds)
+        return await in_thread(lambda: work(*arguments, deadline), seconds, grace=GRACE)
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The API on a store."""
-    copilot, metrics = Copilot(settings), CopilotMetrics()
+    served = _Served(Copilot(settings), CopilotMetrics(), settings)
     app = FastAPI(
         title="groundup copilot", version=__version__, docs_url=None, redoc_url=None,
         description="From a cluster's logs to a cited answer.", responses=FAILURES,
     )  # fmt: skip
-    app.state.copilot = copilot
+    app.state.copilot = served.copilot
     app.add_middleware(
-        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics,
+        Guard, token=settings.token, hosts=settings.hosts, metrics=served.metrics,
         limit=lambda path: settings.upload_limit if path == "/ingest" else settings.body_limit,
     )  # fmt: skip
     ERRORS.install(app)
+    for add in (_add_operation, _add_logs, _add_understand, _add_answer, _add_learn):
+        add(app, served)
+    return app
 
-    async def run(
-        work: Callable[..., T], *arguments: Any, seconds: float = settings.timeout, deadline: Deadline | None = None
-    ) -> T:
-        """Do it in a thread, within the deadline."""
-        deadline = deadline or Deadline(seconds)
-        return await in_thread(lambda: work(*arguments, deadline), seconds, grace=GRACE)
+
+def _add_operation(app: FastAPI, served: _Served) -> None:
+    """Whether it runs, and what it did."""
+    copilot, metrics, settings, run = served.copilot, served.metrics, served.settings, served.run
 
     @app.get("/healthz", tags=["operation"])
     async def healthz() -> Health:
@@ -416,6 +440,11 @@ def create_app(settings: Settings) -> FastAPI:
         except (StoreError, TooSlow):
             log.info("metrics without the number of stored lines: the store is busy")
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_logs(app: FastAPI, served: _Served) -> None:
+    """What is stored, and what is in the store."""
+    copilot, metrics, run = served.copilot, served.metrics, served.run
 
     @app.get("/status", tags=["logs"])
     async def status() -> Status:
@@ -447,6 +476,19 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.ingested.inc(lines)
         return Stored(name=body.name, lines=lines)
 
+    @app.get("/lines", tags=["logs"])
+    async def lines(
+        name: Annotated[Name, Query()] = None,
+        most: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
+    ) -> list[LogLine]:
+        """The newest lines, the oldest of them first."""
+        return [LogLine(**document(line)) for line in await run(copilot.newest, name, most)]
+
+
+def _add_understand(app: FastAPI, served: _Served) -> None:
+    """What the logs say."""
+    copilot, run = served.copilot, served.run
+
     @app.post("/why", tags=["understand"])
     async def why(body: WhyRequest) -> WhyAnswer:
         """The lines that hold the root cause, without any language model."""
@@ -474,13 +516,31 @@ def create_app(settings: Settings) -> FastAPI:
         """The templates behind the messages, the most frequent first."""
         return [TemplateCount(**document(template)) for template in await run(copilot.templates, name, since, most)]
 
-    @app.get("/lines", tags=["logs"])
-    async def lines(
-        name: Annotated[Name, Query()] = None,
-        most: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
-    ) -> list[LogLine]:
-        """The newest lines, the oldest of them first."""
-        return [LogLine(**document(line)) for line in await run(copilot.newest, name, most)]
+    @app.post("/classify", tags=["understand"])
+    async def classify(body: ClassifyRequest) -> Classified:
+        """What the trained classifier takes records for, each with its reasons."""
+        from groundup.systems.copilot.classifying.classify import kinds
+
+        classifier, predictions = await run(copilot.classify, body.name, body.since, body.lines)
+        rows = [(*pair, 1) for pair in predictions] if body.every else kinds(predictions, classifier.usual)
+        return Classified(
+            records=len(predictions), labels=Counter(prediction.label for _, prediction in predictions),
+            predictions=[predicted(*row) for row in rows[: body.most]],
+            source=classifier.report.source, data_sha256=classifier.report.data_sha256,
+        )  # fmt: skip
+
+    @app.post("/anomalies", tags=["understand"])
+    async def anomalies(body: AnomaliesRequest) -> list[FoundAnomaly]:
+        """What is unusual by service and time: new templates, bursts, silence."""
+        return [
+            FoundAnomaly(**document(anomaly))
+            for anomaly in await run(copilot.anomalies, body.name, body.since, body.window)
+        ]
+
+
+def _add_answer(app: FastAPI, served: _Served) -> None:
+    """Questions, and the places that answers cite."""
+    copilot, metrics, settings, run = served.copilot, served.metrics, served.settings, served.run
 
     @app.post("/ask", tags=["answer"], response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
     async def ask(body: Question) -> StreamingResponse:
@@ -514,26 +574,10 @@ def create_app(settings: Settings) -> FastAPI:
         """The stored line or the chunk that a citation stands for, between its neighbours."""
         return [CitedPart(**document(part)) for part in await run(copilot.open, body.where)]
 
-    @app.post("/classify", tags=["understand"])
-    async def classify(body: ClassifyRequest) -> Classified:
-        """What the trained classifier takes records for, each with its reasons."""
-        from groundup.systems.copilot.classifying.classify import kinds
 
-        classifier, predictions = await run(copilot.classify, body.name, body.since, body.lines)
-        rows = [(*pair, 1) for pair in predictions] if body.every else kinds(predictions, classifier.usual)
-        return Classified(
-            records=len(predictions), labels=Counter(prediction.label for _, prediction in predictions),
-            predictions=[predicted(*row) for row in rows[: body.most]],
-            source=classifier.report.source, data_sha256=classifier.report.data_sha256,
-        )  # fmt: skip
-
-    @app.post("/anomalies", tags=["understand"])
-    async def anomalies(body: AnomaliesRequest) -> list[FoundAnomaly]:
-        """What is unusual by service and time: new templates, bursts, silence."""
-        return [
-            FoundAnomaly(**document(anomaly))
-            for anomaly in await run(copilot.anomalies, body.name, body.since, body.window)
-        ]
+def _add_learn(app: FastAPI, served: _Served) -> None:
+    """Labels, and training on them."""
+    copilot, run = served.copilot, served.run
 
     @app.post("/feedback", tags=["learn"])
     async def feedback(body: Feedback) -> Labelled:
@@ -565,16 +609,14 @@ def create_app(settings: Settings) -> FastAPI:
         """Stop a training at its next step; the classifier stays the one before. One that is over stays as it is."""
         return training_job(_known(copilot.jobs.stop(job), job))
 
-    return app
-
 
 def training_job(job: Job) -> TrainingJob:
     """A training as an answer."""
     report, error = job.result, job.error
     result = None if report is None else TrainingReport(**dataclasses.asdict(report), worth_it=report.worth_it)
-    said = None if error is None else Error(**ERRORS.document(error))
+    failure = None if error is None else Error(**ERRORS.document(error))
     return TrainingJob(
-        job=job.number, state=job.state, doing=job.doing, step=job.step, steps=job.steps, result=result, error=said
+        job=job.number, state=job.state, doing=job.doing, step=job.step, steps=job.steps, result=result, error=failure
     )
 
 

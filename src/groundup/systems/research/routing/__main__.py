@@ -6,7 +6,7 @@ import sys
 
 from groundup.embedding import load
 from groundup.errors import GroundupError
-from groundup.systems.research.routing.router import WEIGHTS, Router
+from groundup.systems.research.routing.router import PRIVATE, WEIGHTS, Router
 from groundup.systems.research.routing.training import judge, privacy, read_questions, train, write
 
 
@@ -22,11 +22,12 @@ def main() -> int:
     except GroundupError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    fitted, weights = trained.fitted, trained.weights
     print(
-        f"l2 {trained.l2}, temperature {trained.weights.temperature:.3f}, threshold {trained.weights.threshold:.3f}, "
-        f"private {trained.weights.private:.3f}"
+        f"l2 {fitted.l2}, temperature {weights.temperature:.3f}, threshold {weights.threshold:.3f}, "
+        f"private {weights.limits[PRIVATE]:.3f}"
     )
-    print(f"Topics that were left out: {trained.accuracy:.3f} right, confident of {trained.confident:.3f}.")
+    print(f"Topics that were left out: {fitted.accuracy:.3f} right, confident of {fitted.confident:.3f}.")
     print(f"Of these, one's own sent to a search server: {trained.sent:.3f}; public, kept away: {trained.kept:.3f}.")
     for way in judgement.ways:
         print(f"Held out, {way.way}: {way.right} of {way.questions} right, {way.sent} of one's own sent.")

@@ -63,19 +63,19 @@ def resolved(host: str, port: int) -> list[str]:
         WebUnavailable: the name has none, or one that is not public.
     """
     try:
-        found = resolve(host, port)
+        addresses = resolve(host, port)
     except (OSError, UnicodeError) as error:
         raise WebUnavailable(f"the name {host} leads nowhere") from error
-    for address in found:
+    for address in addresses:
         if not public(ipaddress.ip_address(address)):
             raise WebUnavailable(f"the name {host} leads to {address}, which is not public")
-    return found
+    return addresses
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """What the system's resolver says of a name, which may also be a number in any notation."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+    """The addresses of a name by the system's resolver; a name may be a number in any notation."""
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries))
 
 
 def public(address: Address) -> bool:

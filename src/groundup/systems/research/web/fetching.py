@@ -35,7 +35,7 @@ _FAILED = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolEr
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a page may take.
+    """The limits of a page.
 
     Attributes:
         seconds: for a page with its redirects and robots.txt, from name to last byte.
@@ -81,8 +81,8 @@ class Fetcher:
                     continue
                 if response.status != 200:
                     raise WebUnavailable(f"the site answers {response.status}")
-                said = header(response, "content-type")
-                kind, charset = said.partition(";")[0].strip().lower(), _CHARSET.search(said)
+                content_type = header(response, "content-type")
+                kind, charset = content_type.partition(";")[0].strip().lower(), _CHARSET.search(content_type)
                 if kind not in KINDS:
                     raise WebUnavailable(f"its type must be HTML or text, and is {kind[:50] or 'not given'}")
                 return Fetched(address, kind, charset[1] if charset else "", whole(response, self.limits.bytes))
@@ -113,7 +113,7 @@ class Fetcher:
 
 
 def _moved(response: httpcore.Response) -> str:
-    """Where a redirect leads; empty for all else."""
+    """The target of a redirect; empty for any other response."""
     return header(response, "location") if response.status in _MOVED else ""
 
 

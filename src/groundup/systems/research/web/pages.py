@@ -97,10 +97,10 @@ def readable(text: str, *, html: bool) -> tuple[str, str]:
     except (markup.etree.LxmlError, ValueError):
         return "", ""
     titled = trafilatura.extract_metadata(tree)
-    found = trafilatura.extract(tree, output_format="markdown", include_comments=False, prune_xpath=_HIDDEN)
-    if len(found or "") < SHORT and text.count("<") < MOST_TAGS:
-        found = to_markdown(text)
-    return " ".join((titled.title or "").split()) if titled else "", (found or "").strip()
+    markdown = trafilatura.extract(tree, output_format="markdown", include_comments=False, prune_xpath=_HIDDEN)
+    if len(markdown or "") < SHORT and text.count("<") < MOST_TAGS:
+        markdown = to_markdown(text)
+    return " ".join((titled.title or "").split()) if titled else "", (markdown or "").strip()
 
 
 def _decoded(body: bytes, charset: str) -> str:
@@ -145,15 +145,15 @@ def _best(chunks: Sequence[Passage], query: str, k: int, embedder: Any) -> list[
     vectors = embedder.encode([query, *(f"{chunks[id].headings}\n{chunks[id].text}" for id in looked_at)])
     meaning = np.asarray(vectors[1:]) @ np.asarray(vectors[0])
     fused, _ = score_fusion([(ids, scores), (np.array([looked_at]), meaning[None])], len(looked_at))
-    kept: list[Passage] = []
+    chosen: list[Passage] = []
     for id in fused[0].tolist():
-        if id != -1 and sum(passage.source == chunks[id].source for passage in kept) < EACH:
-            kept.append(chunks[id])
-    return kept[:k]
+        if id != -1 and sum(passage.source == chunks[id].source for passage in chosen) < EACH:
+            chosen.append(chunks[id])
+    return chosen[:k]
 
 
 def _under(page: Page, headings: str) -> str:
-    """What a passage stands under: the page's title, unless its first heading says the same."""
+    """The headings above a passage, with the page's title unless the first heading repeats it."""
     same = not page.title or headings.split(" > ")[0] == page.title
     return headings if same else f"{page.title} > {headings}" if headings else page.title
 

@@ -109,7 +109,7 @@ class Kept:
         self.name = f"run:{run}" if source is None else source.name
 
     def search(self, query: str, k: int) -> list[Hit]:
-        """What a search found, then or now."""
+        """The hits of a search, recorded or new."""
         with self.held():
             row = self.database.execute(
                 "SELECT found FROM searches WHERE run = ? AND query = ?", (self.run, query)
@@ -118,22 +118,22 @@ class Kept:
             return [Hit(**hit) for hit in json.loads(row[0])]
         hits = self._source().search(query, k)
         with self.held(), self.database:
-            found = json.dumps([{"address": hide(hit.address), "title": hide(hit.title)} for hit in hits])
-            self.database.execute("INSERT OR REPLACE INTO searches VALUES (?, ?, ?)", (self.run, query, found))
+            listing = json.dumps([{"address": hide(hit.address), "title": hide(hit.title)} for hit in hits])
+            self.database.execute("INSERT OR REPLACE INTO searches VALUES (?, ?, ?)", (self.run, query, listing))
         return hits
 
     def page(self, address: str) -> Page:
         """A page, as it was read then or is read now."""
-        asked = hide(address)
+        key = hide(address)
         with self.held():
             row = self.database.execute(
-                "SELECT address, title, text, accessed FROM pages WHERE run = ? AND asked = ?", (self.run, asked)
+                "SELECT address, title, text, accessed FROM pages WHERE run = ? AND asked = ?", (self.run, key)
             ).fetchone()
         if row is not None:
             return Page(*row)
         page = self._source().page(address)
         with self.held(), self.database:
-            row = (self.run, asked, page.address, page.title, page.text, page.accessed, page.sha256)
+            row = (self.run, key, page.address, page.title, page.text, page.accessed, page.sha256)
             self.database.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return page
 

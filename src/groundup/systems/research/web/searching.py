@@ -49,10 +49,10 @@ class Engine:
         """
         cut = " ".join(query.split()[:WORDS])[:LONGEST]
         try:
-            found = ENGINES[self.name](cut, k)
+            reply = ENGINES[self.name](cut, k)
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # of a reply in another form
             raise WebUnavailable(f"{self.name} replies what is no list of pages ({type(error).__name__})") from error
-        hits = {hit.address: hit for hit in found if hit.address.startswith(("http://", "https://"))}
+        hits = {hit.address: hit for hit in reply if hit.address.startswith(("http://", "https://"))}
         return list(hits.values())[:k]
 
     def page(self, address: str) -> Page:
@@ -67,16 +67,18 @@ class Engine:
 
 
 def _searxng(query: str, k: int) -> list[Hit]:
-    asked = urlencode({"q": query, "format": "json"})
-    reply = _json("searxng", f"{searxng_address()}/search?{asked}", {403: "search.formats in its settings lacks json"})
+    parameters = urlencode({"q": query, "format": "json"})
+    reply = _json(
+        "searxng", f"{searxng_address()}/search?{parameters}", {403: "search.formats in its settings lacks json"}
+    )
     return [_hit(entry) for entry in reply["results"]]
 
 
 def searxng_address() -> str:
-    """Where SearXNG is.
+    """The address of SearXNG.
 
     Raises:
-        UsageError: `GROUNDUP_SEARXNG` does not say so, or with a password.
+        UsageError: `GROUNDUP_SEARXNG` is not set, is no address, or has a password.
     """
     address = os.environ.get("GROUNDUP_SEARXNG", "").strip().rstrip("/")
     parts = urlsplit(address)
@@ -89,8 +91,8 @@ def searxng_address() -> str:
 
 
 def _brave(query: str, k: int) -> list[Hit]:
-    asked = urlencode({"q": query, "count": min(k, 20)})
-    reply = _json("brave", f"{BRAVE}?{asked}", headers={"X-Subscription-Token": _key("BRAVE_API_KEY")})
+    parameters = urlencode({"q": query, "count": min(k, 20)})
+    reply = _json("brave", f"{BRAVE}?{parameters}", headers={"X-Subscription-Token": _key("BRAVE_API_KEY")})
     return [_hit(entry) for entry in reply.get("web", {}).get("results", [])]  # no `web` where nothing is found
 
 
@@ -105,7 +107,7 @@ def _duckduckgo(query: str, k: int) -> list[Hit]:
 
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
     status_texts = {202: "it asks whether you are a person; wait, or use another server"}
-    page = _asked("duckduckgo", DUCKDUCKGO, status_texts, headers, urlencode({"q": query}).encode())
+    page = _response("duckduckgo", DUCKDUCKGO, status_texts, headers, urlencode({"q": query}).encode())
     tree = html.document_fromstring(b"<html>" + page, parser=html.HTMLParser(encoding="utf-8"))
     hits = []
     for link in tree.iterfind(".//a[@href]"):
@@ -154,7 +156,7 @@ def _json(
     content: bytes | None = None,
 ) -> Any:
     sent = {"Accept": "application/json", **(headers or {})}
-    return json.loads(_asked(name, address, status_texts or {}, sent, content))
+    return json.loads(_response(name, address, status_texts or {}, sent, content))
 
 
 _USUAL = {
@@ -163,7 +165,7 @@ _USUAL = {
 }  # fmt: skip
 
 
-def _asked(
+def _response(
     name: str, address: str, status_texts: Mapping[int, str], headers: Mapping[str, str], content: bytes | None
 ) -> bytes:
     method, deadline = "GET" if content is None else "POST", time.monotonic() + SECONDS

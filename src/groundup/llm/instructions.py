@@ -49,11 +49,11 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n|\Z")
 
 
 def orders(text: str) -> list[tuple[int, int]]:
-    """Where a text gives orders to a model: from such a sentence to the end of its paragraph, and comments of HTML."""
+    """The spans of orders to a model: from such a sentence to the end of its paragraph, and comments of HTML."""
     places = [match.span() for match in _COMMENT.finditer(text)]
     for start, end in sentences(text):
-        said = text[start:end]
-        if _ORDERS.search(said) or CONTROL.search(said):
+        sentence = text[start:end]
+        if _ORDERS.search(sentence) or CONTROL.search(sentence):
             places.append((start, _PARAGRAPH.search(text, end).start()))  # type: ignore[union-attr]
     merged: list[tuple[int, int]] = []
     for start, end in sorted(places):

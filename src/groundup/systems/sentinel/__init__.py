@@ -1,0 +1,1 @@
+"""Cyber-Sentinel."""

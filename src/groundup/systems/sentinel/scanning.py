@@ -1,0 +1,175 @@
+"""`Scanner`: a URL, a screenshot and a log in, a finding out. Nothing is fetched, and nothing that is read is run.
+
+scanner = Scanner(Path("sentinel.models"))
+scanner.scan(url="https://paypa1-login.top", screenshot=Path("page.png").read_bytes())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from groundup.errors import DataUnavailable, UsageError
+from groundup.systems.sentinel.addresses import AddressDetector, parse
+from groundup.systems.sentinel.cases import Finding, digest, propose, shown
+from groundup.systems.sentinel.guard import PromptGuard
+from groundup.systems.sentinel.intelligence import CVE, Catalogue, Fact, read_catalogue
+from groundup.systems.sentinel.judgement import Judgement
+from groundup.systems.sentinel.logs import LogReport, Profile, sessions
+from groundup.systems.sentinel.risk import DETECTORS, RULES, assess, read_rules
+from groundup.systems.sentinel.vision import ScreenDetector, open_screenshot
+
+MOST_LOG = 50 << 20  # bytes
+LONGEST_LINE = 2_000  # characters of a line that are looked at
+NO_INPUT = Judgement(None, ())
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class Scanner:
+    """The detectors, the rules and the lists. Each detector is read when it is first needed.
+
+    Args:
+        models: the folder of trained detectors; the shipped ones stand in for those that it lacks.
+        rules: the file of rules.
+
+    Raises:
+        ConfigError: the rules break a rule.
+    """
+
+    def __init__(self, models: Path, rules: Path = RULES) -> None:
+        self.models, self.rules = models, read_rules(rules)
+
+    @cached_property
+    def addresses(self) -> AddressDetector:
+        """The detector of URLs."""
+        return AddressDetector.read(self.models)
+
+    @cached_property
+    def screens(self) -> ScreenDetector:
+        """The detector of screenshots."""
+        return ScreenDetector.read(self.models)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The model of normal logs."""
+        return Profile.read(self.models)
+
+    @cached_property
+    def guard(self) -> PromptGuard:
+        """The guard before any model."""
+        return PromptGuard.read(self.models)
+
+    @cached_property
+    def catalogue(self) -> Catalogue | None:
+        """The lists of techniques and vulnerabilities; None where they can be had from nowhere."""
+        try:
+            return read_catalogue()
+        except DataUnavailable:
+            return None
+
+    def scan(
+        self, *, url: str = "", screenshot: bytes | None = None, log: bytes | None = None, names: Mapping[str, str] = {}
+    ) -> Finding:
+        """What the detectors, the rules and the lists make of what was given, together.
+
+        Args:
+            url: an address, as text.
+            screenshot: a picture file of the page behind it.
+            log: a log file.
+            names: what the screenshot and the log are called.
+
+        Raises:
+            UsageError: nothing was given, or something of it cannot be read.
+        """
+        if not url.strip() and screenshot is None and log is None:
+            raise UsageError("scan must be given a url, a screenshot or a log, got none. For example: a URL.")
+        judged: dict[str, Judgement] = dict.fromkeys(DETECTORS, NO_INPUT)
+        subjects: dict[str, str] = {}
+        host, hashes, orders = "", {}, False
+        if url.strip():
+            address = parse(url)
+            host, subjects["url"] = address.host, shown(address.url)
+            judged["url"] = self.addresses.judge(address)
+        if screenshot is not None:
+            subjects["screenshot"] = shown(names.get("screenshot", "screenshot"))
+            hashes["screenshot"] = digest(screenshot)
+            judged["vision"] = self.screens.judge(open_screenshot(screenshot))
+        cves = ""
+        if log is not None:
+            subjects["log"] = shown(names.get("log", "log"))
+            hashes["log"] = digest(log)
+            report = self.read_log(log)
+            orders = any(self.guard.flags(alarm.line) for alarm in report.alarms[:20])
+            told = ("A line reads like orders to a model. No model saw it.",) if orders else ()
+            judged["logs"] = Judgement(report.judgement.score, (*told, *report.judgement.evidence))
+            cves = " ".join(sorted({match.upper() for match in CVE.findall(log.decode("utf-8", "replace"))})[:20])
+        scores = {name: each.score for name, each in judged.items()}
+        risk = assess(self.rules, scores)
+        evidence = {name: [shown(text, 500) for text in each.evidence] for name, each in judged.items()}
+        return Finding(
+            subjects, host, hashes, scores, evidence, risk.score, risk.level, [asdict(fired) for fired in risk.fired],
+            [asdict(fact) for fact in self.intelligence(judged, cves)], propose(risk.level, host),
+        )  # fmt: skip
+
+    def read_log(self, data: bytes) -> LogReport:
+        """What the model of normal logs says of a file.
+
+        Raises:
+            UsageError: it is too large, or no text.
+        """
+        if len(data) > MOST_LOG:
+            raise UsageError(f"log must have at most {MOST_LOG:,} bytes, got {len(data):,}. Send a part of it.")
+        if b"\x00" in data[:100_000]:
+            raise UsageError("log must be text, and it holds zero bytes. Unpack it first.")
+        lines = (line[:LONGEST_LINE] for line in data.decode("utf-8", "replace").split("\n"))
+        return self.profile.judge(sessions(lines))
+
+    def intelligence(self, judged: Mapping[str, Judgement], cves: str) -> list[Fact]:
+        """What the lists say of what was found; where they say nothing, that it is unknown."""
+        if self.catalogue is None:
+            return [Fact("", "Unknown: ATT&CK and CISA's list are not on this machine.", "")]
+        alarming = [text for each in judged.values() if (each.score or 0) >= 0.5 for text in each.evidence]
+        if (judged["vision"].score or 0) >= 0.5 or (judged["url"].score or 0) >= 0.5:
+            alarming.append("phishing page")
+        facts = [*self.catalogue.lookup(cves), *self.catalogue.pointers(alarming)]
+        return facts or [Fact("", "Unknown: nothing that was found points to a technique or a vulnerability.", "")]
+
+
+def inputs(things: tuple[str, ...]) -> dict[str, Any]:
+    """What the words of a command line name: files by their ending, all else a URL.
+
+    Raises:
+        UsageError: two are of one kind, or a file cannot be read.
+    """
+    given: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for thing in things:
+        path = Path(thing)
+        is_file = "://" not in thing and path.is_file()
+        kind = "url" if not is_file else "screenshot" if path.suffix.lower() in SUFFIXES else "log"
+        if kind in given:
+            raise UsageError(
+                f"A scan must have at most one {kind}, got '{thing}' as well. Scan them one after the other."
+            )
+        if is_file:
+            names[kind] = path.name
+            given[kind] = read_file(path)
+        else:
+            given[kind] = thing
+    return {**given, "names": names}
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes, one more than the largest allowed at most.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_LOG + 1)
+    except OSError as error:
+        raise UsageError(f"FILE must be one that can be read, and '{path}' cannot be: {error.strerror}.") from error

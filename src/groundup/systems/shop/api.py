@@ -1,0 +1,279 @@
+"""The shop over HTTP.
+
+    uvicorn.run(create_app(Settings(Path("shop.sqlite"))))
+
+Every error has one shape, `{"error": "…", "status": 422}`; what is done for a message is streamed as lines of JSON.
+No message changes anything but a plain yes, and `confirm` takes the digest of the details that were shown. FastAPI (the
+extra `shop`) is imported here, so import this module when an API is started, not before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Annotated, Any, TypeVar
+
+from anyio import to_thread
+from fastapi import FastAPI
+from fastapi import Path as PathParam
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from prometheus_client import Counter
+from pydantic import BaseModel, ConfigDict, Field
+
+from groundup import __version__
+from groundup.api.errors import Errors, failures
+from groundup.api.guard import Guard, refusal
+from groundup.api.metrics import Metrics
+from groundup.api.work import in_thread
+from groundup.systems.shop.policy import Forbidden
+from groundup.systems.shop.service import Busy, Service, Settings
+from groundup.systems.shop.shop import LONGEST, Reply
+from groundup.systems.shop.tools import Called
+
+T = TypeVar("T")
+NDJSON = "application/x-ndjson"
+Id = Annotated[str, PathParam(pattern=r"^[0-9a-f]{12}$", description="A conversation's id.")]
+Number = Annotated[int, PathParam(ge=1, le=2**31, description="An entry's number.")]
+
+
+class Sent(BaseModel):
+    """A body; what it does not know, it refuses."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Said(Sent):
+    """What the customer says."""
+
+    message: str = Field(
+        min_length=1, max_length=LONGEST, pattern=r"\S", examples=["What colors does the T-Shirt come in?"]
+    )
+
+
+class Yes(Sent):
+    """A yes to exactly what was shown."""
+
+    proposal: str = Field(pattern=r"^[0-9a-f]{12}$", examples=["7e92d674b3e1"], description="Its id.")
+    digest: str = Field(
+        pattern=r"^[0-9a-f]{64}$", examples=["0" * 64], description="Of the details that were shown."
+    )  # fmt: skip
+
+
+class Place(Sent):
+    """A citation of an answer."""
+
+    where: str = Field(max_length=2000, examples=["shop.documents/t-shirt.md:120-260"])
+
+
+class Health(BaseModel):
+    """That the API runs."""
+
+    status: str = Field(examples=["ok"])
+    version: str
+
+
+class Begun(BaseModel):
+    """A conversation that may be gone on with."""
+
+    id: str
+
+
+class Listed(BaseModel):
+    """A conversation."""
+
+    id: str
+    begun: str
+    user: str = Field(description="The customer; empty before they are identified.")
+    first: str
+    handed_over: bool
+
+
+class ProposalShown(BaseModel):
+    """What waits for the customer's yes."""
+
+    id: str
+    conversation: str
+    command: str
+    arguments: dict[str, Any]
+    details: list[str]
+    digest: str
+    state: str
+
+
+class EntryShown(BaseModel):
+    """What was done."""
+
+    id: int
+    at: str
+    user: str
+    command: str
+    arguments: dict[str, Any]
+    details: list[str]
+    undoes: int | None
+    undone: int | None
+
+
+class Conversation(BaseModel):
+    """A conversation as a whole."""
+
+    id: str
+    begun: str
+    user: str
+    handed_over: str
+    messages: list[dict[str, Any]]
+    waiting: ProposalShown | None
+
+
+class Answered(BaseModel):
+    """A reply."""
+
+    text: str
+    proposal: ProposalShown | None
+    entry: EntryShown | None
+
+
+class OpenedPart(BaseModel):
+    """A stretch of a document, and whether it is what was cited."""
+
+    where: str
+    text: str
+    cited: bool
+
+
+def _forbidden(error: Forbidden) -> Response:
+    return refusal(409, str(error))
+
+
+def _busy(error: Busy) -> Response:
+    return refusal(409, f"Conversation {error} has a message that is being answered. Wait for its reply.")
+
+
+ERRORS = Errors("the shop", listed="GET /conversations", own={Forbidden: _forbidden, Busy: _busy})
+FAILURES = failures(_404="There is no such conversation, entry, place or path.", _409="The policy does not allow it.")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API on a store."""
+    service, metrics = Service(settings), Metrics("shop")
+    replies = Counter(metrics.named("replies"), "Replies, by what a message was about.", ("intent",),
+                      registry=metrics.registry)  # fmt: skip
+    done = Counter(metrics.named("actions"), "What was done.", ("command",), registry=metrics.registry)
+    left_out = Counter(metrics.named("left_out"), "Sentences of models that were not let through.",
+                       registry=metrics.registry)  # fmt: skip
+    app = FastAPI(
+        title="groundup shop", version=__version__, docs_url=None, redoc_url=None, responses=FAILURES,
+        description="A shopping agent that proposes; a person's yes, the policy in code, and an undo.",
+    )  # fmt: skip
+    app.state.service = service
+    app.add_middleware(
+        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics, limit=lambda path: settings.body_limit
+    )
+    ERRORS.install(app)
+
+    async def run(work: Callable[..., T], *arguments: Any) -> T:
+        """Do it in a thread, within the deadline."""
+        return await in_thread(lambda: work(*arguments), settings.timeout)
+
+    def counted(reply: Reply) -> Reply:
+        replies.labels(reply.route.intent if reply.route else "answer").inc()
+        left_out.inc(len(reply.left_out))
+        if reply.entry is not None:
+            done.labels(reply.entry.command).inc()
+        return reply
+
+    @app.get("/healthz", tags=["operation"])
+    async def healthz() -> Health:
+        """Whether the API runs. Needs no token."""
+        return Health(status="ok", version=__version__)
+
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+    async def prometheus() -> PlainTextResponse:
+        """Counters for Prometheus."""
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.post("/conversations", tags=["conversations"])
+    async def begin() -> Begun:
+        """Begin a conversation, with nobody identified yet."""
+        return Begun(id=await run(service.begin))
+
+    @app.get("/conversations", tags=["conversations"])
+    async def conversations() -> list[Listed]:
+        """All conversations, the newest first."""
+        return [Listed(**one) for one in await run(service.conversations)]
+
+    @app.get("/conversations/{id}", tags=["conversations"])
+    async def conversation(id: Id) -> Conversation:
+        """What was said, and what waits for a yes."""
+        found = await run(service.conversation, id)
+        waiting = found["waiting"]
+        return Conversation(**{**found, "waiting": waiting and dataclasses.asdict(waiting)})
+
+    stream: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
+
+    @app.post(
+        "/conversations/{id}/messages", tags=["conversations"], response_class=StreamingResponse, responses=stream
+    )
+    async def say(id: Id, body: Said) -> StreamingResponse:
+        """Say something; as lines of JSON, each tool that is `called`, and at last the `reply`, or an `error`."""
+        events = service.say(id, body.message)
+        first = await to_thread.run_sync(lambda: next(events))
+
+        def lines() -> Iterator[str]:
+            try:
+                for event in chain([first], events):
+                    if isinstance(event, Reply):
+                        counted(event)
+                    yield json.dumps(event_document(event)) + "\n"
+            except Exception as error:  # the status is sent already
+                if not isinstance(error, ERRORS.expected):
+                    ERRORS.log.exception("conversation %s failed", id, exc_info=error)
+                yield json.dumps({"event": "error", **ERRORS.document(error)}) + "\n"
+
+        return StreamingResponse(lines(), media_type=NDJSON)
+
+    @app.post("/conversations/{id}/confirm", tags=["conversations"])
+    async def confirm(id: Id, body: Yes) -> Answered:
+        """Do what was proposed: the customer says yes to the details of this digest."""
+        return _answered(counted(await run(service.confirm, id, body.proposal, body.digest)))
+
+    @app.post("/conversations/{id}/decline", tags=["conversations"])
+    async def decline(id: Id) -> Answered:
+        """Give up what was proposed."""
+        return _answered(counted(await run(service.decline, id)))
+
+    @app.get("/conversations/{id}/orders", tags=["conversations"])
+    async def orders(id: Id) -> list[dict[str, Any]]:
+        """The orders of the customer that the conversation is with, once they are identified."""
+        return await run(service.orders, id)
+
+    @app.get("/record", tags=["record"])
+    async def record() -> list[EntryShown]:
+        """All that was done, the newest first."""
+        return [EntryShown(**dataclasses.asdict(entry)) for entry in await run(service.record)]
+
+    @app.post("/record/{number}/undo", tags=["record"])
+    async def undo(number: Number) -> EntryShown:
+        """Take back what was done; that is an entry of the record, too."""
+        entry = await run(service.undo, number)
+        done.labels("undo").inc()
+        return EntryShown(**dataclasses.asdict(entry))
+
+    @app.post("/open", tags=["operation"])
+    async def open_citation(body: Place) -> list[OpenedPart]:
+        """The text behind a citation, between its neighbours."""
+        return [OpenedPart(**dataclasses.asdict(part)) for part in await run(service.open, body.where)]
+
+    return app
+
+
+def _answered(reply: Reply) -> Answered:
+    return Answered(**{key: value for key, value in dataclasses.asdict(reply).items() if key in Answered.model_fields})
+
+
+def event_document(event: Called | Reply) -> dict[str, Any]:
+    """An event of a message as plain data."""
+    if isinstance(event, Called):
+        return {"event": "called", "name": event.name}
+    return {"event": "reply", **dataclasses.asdict(event)}

@@ -1,0 +1,196 @@
+"""What the shop's API does, without HTTP: each message in its turn, on a store that is opened for each request."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from groundup.api.work import Deadline, NotThere, within
+from groundup.errors import UnknownName, UsageError
+from groundup.knowledge import Part, Reopened, default_location, open_place
+from groundup.stack.agents.react import Dialect
+from groundup.systems.shop.desk import Entry
+from groundup.systems.shop.routing import Router
+from groundup.systems.shop.shop import Reply, Shop
+from groundup.systems.shop.store import open_store
+from groundup.systems.shop.tools import Called
+
+BODY_LIMIT = 64 << 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an API is started with.
+
+    Attributes:
+        store: the file of the shop.
+        token: the bearer token that is asked for; empty for none.
+        hosts: host names under which it answers; empty for all.
+        model: the chat model (`groundup.llm.chat_model`); empty for the embedded clerk.
+        dialect: how the model asks for tools.
+        knowledge: where the documents are: a folder or a URL; empty for the one beside the store.
+        body_limit: bytes of a body.
+        timeout: seconds that a request may take.
+    """
+
+    store: Path
+    token: str = ""
+    hosts: tuple[str, ...] = ()
+    model: str = ""
+    dialect: Dialect = "calls"
+    knowledge: str = ""
+    body_limit: int = BODY_LIMIT
+    timeout: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise UsageError(f"timeout must be more than 0 seconds, got {self.timeout:g}. For example: 120.")
+
+
+class Busy(Exception):
+    """A message of this conversation is being answered already."""
+
+
+class Service:
+    """What the API can do.
+
+    Raises:
+        UsageError: the model is none that there is.
+        StoreError: the store cannot be opened.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from groundup.llm import chat_model
+
+        self.settings = settings
+        self.model = chat_model(settings.model) if settings.model not in ("", "embedded") else None
+        self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
+        self._lock, self._going = threading.Lock(), set[str]()
+        with open_store(settings.store):  # made where there is none
+            pass
+
+    @cached_property
+    def router(self) -> Router:
+        """The router, loaded when it is first asked."""
+        from groundup.embedding import load
+
+        return Router.load(load())
+
+    @contextmanager
+    def shop(self) -> Iterator[Shop]:
+        """The agent on the store, until the block ends."""
+        with open_store(self.settings.store, reading=True) as store:
+            yield Shop(
+                store, router=self.router, knowledge=self._knowledge.now(), model=self.model,
+                dialect=self.settings.dialect,
+            )  # fmt: skip
+
+    @contextmanager
+    def _taken(self, conversation: str) -> Iterator[None]:
+        with self._lock:
+            if conversation in self._going:
+                raise Busy(conversation)
+            self._going.add(conversation)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._going.discard(conversation)
+
+    # ── conversations ───────────────────────────────────────────────────────────────────────────────────────────────
+    def begin(self) -> str:
+        """A new conversation; its id."""
+        with self.shop() as shop:
+            return shop.desk.begin()
+
+    def conversations(self) -> list[dict[str, Any]]:
+        """All conversations, the newest first, each with its first message."""
+        with self.shop() as shop:
+            rows = shop.store.rows(
+                "SELECT c.id, c.begun, c.user, c.handed_over, m.text FROM conversations AS c LEFT JOIN messages AS m "
+                "ON m.conversation = c.id AND m.place = 0 ORDER BY c.begun DESC, c.rowid DESC"
+            )
+        return [
+            {"id": row["id"], "begun": row["begun"], "user": row["user"] or "", "first": row["text"] or "",
+             "handed_over": bool(row["handed_over"])}
+            for row in rows
+        ]  # fmt: skip
+
+    def conversation(self, id: str) -> dict[str, Any]:
+        """A conversation: who it is with, what was said, and what waits for a yes."""
+        with self.shop() as shop:
+            row = shop.desk.find(id)
+            return {
+                "id": id, "begun": row["begun"], "user": row["user"] or "", "handed_over": row["handed_over"],
+                "messages": shop.history(id), "waiting": shop.desk.waiting(id),
+            }  # fmt: skip
+
+    def say(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
+        """The tools that are used for a message, as they are, and at last the reply."""
+        with self.shop() as shop:
+            shop.desk.find(conversation)  # refused before there is a stream
+        yield from within(self._said(conversation, message), Deadline(self.settings.timeout))
+
+    def _said(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
+        events: queue.Queue[Called | Reply | BaseException] = queue.Queue()
+
+        def work() -> None:
+            try:
+                with self._taken(conversation), self.shop() as shop:
+                    events.put(shop.say(conversation, message, told=events.put))
+            except BaseException as error:
+                events.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        while True:
+            event = events.get()
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+            if isinstance(event, Reply):
+                return
+
+    def confirm(self, conversation: str, proposal: str, digest: str) -> Reply:
+        """Do what was proposed."""
+        with self._taken(conversation), self.shop() as shop:
+            return shop.confirm(conversation, proposal, digest)
+
+    def decline(self, conversation: str) -> Reply:
+        """Give up what was proposed."""
+        with self._taken(conversation), self.shop() as shop:
+            return shop.decline(conversation)
+
+    def orders(self, conversation: str) -> list[dict[str, Any]]:
+        """The orders of the customer that a conversation is with."""
+        with self.shop() as shop:
+            user = shop.desk.identified(conversation)
+            return [order.document() for id in user.orders if (order := shop.store.order(id))]
+
+    # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def record(self) -> list[Entry]:
+        """All that was done, the newest first."""
+        with self.shop() as shop:
+            return shop.desk.record()
+
+    def undo(self, id: int) -> Entry:
+        """Take back what was done."""
+        with self.shop() as shop:
+            return shop.desk.undo(id)
+
+    def open(self, where: str) -> list[Part]:
+        """The text behind a citation, with its surroundings."""
+        knowledge = self._knowledge.now()
+        try:
+            if knowledge is None:
+                raise NotThere("There are no documents. Learn them: groundup shop learn")
+            return open_place(where, knowledge)
+        except UnknownName:
+            raise
+        except UsageError as error:
+            raise NotThere(str(error)) from error
