@@ -80,10 +80,11 @@ class Extra:
 
 @cache
 def extras() -> dict[str, Extra]:
-    """Every extra by name; an extra that includes another one comes after it."""
+    """Every extra by name; an extra that includes another one comes after it, and those of gigabytes come last."""
     packages = {name: brought for name, brought in _requirements_by_extra().items() if name}
-    ordered = sorted(packages, key=lambda name: (len(packages[name]), name))
-    return {name: Extra(name, packages[name], *SEE.get(name, (0, ""))) for name in ordered}
+    found = [Extra(name, brought, *SEE.get(name, (0, ""))) for name, brought in packages.items()]
+    ordered = sorted(found, key=lambda extra: (extra.megabytes >= 1000, len(extra.packages), extra.name))
+    return {extra.name: extra for extra in ordered}
 
 
 def core() -> frozenset[str]:
@@ -137,16 +138,15 @@ def needs(what: str, absent: Iterable[str], modules: Iterable[str] = ()) -> str:
 
 
 def extras_with(modules: Iterable[str]) -> list[str]:
-    """The smallest extras that bring these modules; one extra if it has them all."""
+    """The extras that bring these modules: one extra if it has them all, and the smallest of several."""
     wanted = set(modules)
     if not wanted:
         return []
     whole = [extra.name for extra in extras().values() if wanted <= set(extra.packages)]
-    if whole:
-        return whole[:1]
     first = {next((e.name for e in extras().values() if module in e.packages), "") for module in wanted} - {""}
     brought = {name: set(extras()[name].packages) for name in first}
-    return sorted(name for name in first if not any(brought[name] < brought[other] for other in first))
+    apart = sorted(name for name in first if not any(brought[name] < brought[other] for other in first))
+    return min(whole[:1] or apart, apart, key=lambda names: sum(extras()[name].megabytes for name in names))
 
 
 def install_command(*names: str) -> str:

@@ -1,6 +1,7 @@
 """A failing check names the mistake that was made."""
 
 import functools
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -166,3 +167,85 @@ if __name__ == "__main__":  # prints the shares: python -m tests.grader.test_dia
         for path in [STACK / name for name in sys.argv[1:]] or sorted(p.parent for p in STACK.glob("*/*/unit.toml")):
             named, unnamed = diagnosed_mistakes(load_unit(path), own)
             print(f"{path.parent.name}/{path.name}: {len(named)} of {len(named) + len(unnamed)}", *unnamed, flush=True)
+
+
+LATER = '''
+
+async def total_later(values):
+    """The sum of values that come one after the other."""
+    result = 0.0
+    for value in values:
+        await asyncio.sleep(0)
+        result += value
+    return result
+'''
+LATER_MISTAKES = '''
+
+@mistake("total_later")
+async def takes_the_last(values):
+    """You keep the last value only: add each to what there is."""
+    result = 0.0
+    for value in values:
+        await asyncio.sleep(0)
+        result = value
+    return result
+
+
+@mistake("total_later", edit=("result = 0.0", "result = 1.0"))
+async def begins_at_one():
+    """You begin at 1: the sum of nothing is 0."""
+
+
+@variant("total_later")
+async def by_total(values):
+    await asyncio.sleep(0)
+    return total(values)
+'''
+LATER_CHECKS = '''
+
+def test_total_later():
+    """total_later adds what comes."""
+    assert_close(asyncio.run(total_later([1.0, 2.0, 4.0])), 7.0, "1, 2 and 4 are 7")
+    assert_close(asyncio.run(total_later([])), 0.0, "nothing is 0")
+'''
+
+
+@pytest.fixture(scope="session")
+def waiting_unit(tmp_path_factory: pytest.TempPathFactory) -> Unit:
+    """The small unit with an `async` function to write."""
+    folder = tmp_path_factory.mktemp("waiting") / "stack" / "bedrock" / "sums"
+    shutil.copytree(SUMS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    changes = (
+        ("sums.py", "import numpy as np\n", "import asyncio\n\nimport numpy as np\n", LATER),
+        ("__init__.py", "total", "total, total_later", ""),
+        ("unit.toml", 'write = ["total", ', 'write = ["total", "total_later", ', ""),
+        ("mistakes.py", "import numpy as np\n", "import asyncio\n\nimport numpy as np\n", LATER_MISTAKES),
+        ("checks.py", "softmax, total\n", "softmax, total, total_later\nimport asyncio\n", LATER_CHECKS),
+    )
+    for name, old, new, more in changes:
+        path = folder / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, name
+        path.write_text(text.replace(old, new, 1) + more, encoding="utf-8")
+    return load_unit(folder)
+
+
+@pytest.mark.parametrize("name", ["takes_the_last", "begins_at_one"])
+def test_a_mistake_in_an_async_function_is_read_made_and_named(name: str, grader: Grader, waiting_unit: Unit):
+    unit = waiting_unit
+    reference = unit.implementation.read_text(encoding="utf-8")
+    mistake = next(mistake for mistake in unit.mistakes if mistake.name == name)
+    source = splice(reference, mistake.target, mistake.source, reference=reference)
+    assert "async def total_later(values):" in source
+    verdict = grader.grade(unit, source)
+    assert diagnoses(verdict) == {mistake.diagnosis}
+
+
+def test_an_async_function_may_be_written_another_way_or_be_at_fault(grader: Grader, waiting_unit: Unit):
+    unit = waiting_unit
+    reference = unit.implementation.read_text(encoding="utf-8")
+    (variant,) = (one for one in unit.mistakes if one.name == "by_total")
+    right = splice(reference, variant.target, variant.source, reference=reference)
+    assert grader.grade(unit, right).passed
+    verdict = grader.grade(unit, reference.replace("result += value", "result += 2 * value"))
+    assert diagnoses(verdict) == {"The fault is in `total_later`."}

@@ -1,8 +1,11 @@
 """What the grader says of ordinary submissions."""
 
+from pathlib import Path
+
 from groundup.course.grader import Grader
 from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Verdict, sha256_text
+from tests.grader.submissions import inside, judged_by
 
 
 def outcomes(verdict: Verdict) -> dict[str, str]:
@@ -39,3 +42,22 @@ def test_a_failed_check_says_what_was_asked_and_what_came_back(grader: Grader, u
     assert failed.outcome == "failed"
     assert failed.message == "total([1, 2, 3]) is 6\n  expected 6.\n  got      7."
     assert outcomes(verdict)["test_softmax_is_stable"] == "passed"
+
+
+def test_checks_may_ask_what_was_logged(grader: Grader, reference: str, tmp_path: Path):
+    """`caplog` is there, and sees what the submission logs."""
+    checks = (
+        "import logging\nfrom groundup.stack.bedrock.sums import total\n\n"
+        'def test_total_tells(caplog):\n    """total says what it adds."""\n'
+        "    with caplog.at_level(logging.INFO):\n        total([1.0, 2.0])\n"
+        '    assert caplog.messages == ["2 values"]\n\n'
+        'def test_total_tells_nothing_by_itself(caplog):\n    """Without a level, it is silent."""\n'
+        "    total([1.0])\n    assert caplog.messages == []\n"
+    )
+    unit = judged_by(checks, tmp_path / "stack")
+    tells = inside("import logging\nlogging.getLogger(__name__).info('%d values', len(values))")
+    assert grader.grade(unit, tells).passed
+    assert outcomes(grader.grade(unit, reference, diagnose=False)) == {
+        "test_total_tells": "failed",
+        "test_total_tells_nothing_by_itself": "passed",
+    }

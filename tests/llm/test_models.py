@@ -66,6 +66,6 @@ def test_without_langchain_the_error_says_what_to_install(
     spec: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    said = rf"needs {package.replace('_', '-')}, which is not .* with: .*(copilot|research)$"  # both bring it
+    said = rf"needs {package.replace('_', '-')}, which is not .* with: .*(copilot|research|shop)$"  # each brings it
     with pytest.raises(MissingPackage, match=said):
         chat_model(spec)

@@ -147,7 +147,7 @@ def test_a_check_that_breaks_is_told_and_the_next_one_works(course: Course):
     channel = Channel(keep=100)
     checks = Checks(course, channel)
     assert checks.request(UNIT).result(10) is None
-    assert "There is nothing to check" in checks.trouble[UNIT]
+    assert "there is no code to check" in checks.trouble[UNIT]
     course.start("vectors")
     assert checks.request(UNIT).result(10) is not None
     assert UNIT not in checks.trouble

@@ -74,7 +74,7 @@ def test_where_nothing_of_the_learners_ran_it_is_said(groundup, learner: Path, t
 def test_every_command_of_every_system_has_it() -> None:
     import importlib
 
-    for name in ("copilot", "research", "llm", "tabular"):
+    for name in ("copilot", "research", "shop", "llm", "tabular"):
         group = getattr(importlib.import_module(f"groundup.cli.{name}"), f"{name}_command")
         lacking = [c.name for c in group.commands.values() if not any("--mine" in p.opts for p in c.params)]
         assert not lacking, (name, lacking)

@@ -94,14 +94,18 @@ def ask_command(
     return 0
 
 
-@shop_command.command("learn", epilog="Example: groundup shop learn")
+@shop_command.command("learn", epilog="Example: groundup shop learn reviews manuals")
+@click.argument("folders", nargs=-1, metavar="[FOLDER…]")
 @knowledge_option
 @store_option
 @json_option
-def learn_command(knowledge: str | None, store: str, as_json: bool) -> int:
-    """Write a sheet for each product and the policy, and learn them; questions are answered from these."""
+def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, as_json: bool) -> int:
+    """Write a sheet for each product and the policy, and learn them; questions are answered from these.
+
+    Each FOLDER of reviews, manuals and the like is learnt as well: Markdown, text, HTML and PDF.
+    """
     with _store(store) as opened:
-        base = _learnt(opened, store, knowledge, quiet=as_json)
+        base = _learnt(opened, store, knowledge, folders, quiet=as_json)
         documents = base.documents()
     if as_json:
         print_json({"store": store, "documents": documents, "chunks": len(base)})
@@ -333,12 +337,14 @@ def _router() -> Any:
     return Router.load(load())
 
 
-def _learnt(store: Store, path: str, knowledge: str | None, *, quiet: bool) -> Knowledge:
+def _learnt(
+    store: Store, path: str, knowledge: str | None, folders: tuple[str, ...] = (), *, quiet: bool
+) -> Knowledge:  # fmt: skip
     from groundup.systems.shop.answering import learn
 
     with progress(quiet=quiet) as bar:
         bar.add_task("Learning the products", total=None)
-        return learn(store, Path(path), knowledge)
+        return learn(store, Path(path), knowledge, folders)
 
 
 @contextmanager

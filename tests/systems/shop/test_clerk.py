@@ -89,6 +89,18 @@ def test_the_order_that_was_named_first_is_the_one_that_is_meant(store: Store, t
         assert f"order {named} is" in reply.text
 
 
+def test_of_several_orders_none_is_taken_that_was_not_named(store: Store, talk) -> None:
+    user, order = customer(store, "pending", lambda user, order: len(user.orders) == 2)
+    message = "Cancel an order, I no longer need it"
+    _, reply = talk("cancel_order", message, user.email)
+    assert (reply.asks, reply.proposal) == ("order", None), "there may be but one that can be cancelled"
+    assert order.id in reply.text
+    _, reply = talk("cancel_order", f"{message}: the {order.items[0].name}", user.email)
+    named = [id for id in user.orders if (o := store.order(id)) and o.status == "pending"
+             and any(item.name == order.items[0].name for item in o.items)]  # fmt: skip
+    assert (reply.proposal is not None) == (len(named) == 1)
+
+
 @pytest.mark.parametrize("answer", ["no", "What does a lamp cost?", "yes, and cancel the other one too"])
 def test_without_a_plain_yes_nothing_is_done_and_a_later_yes_is_to_nothing(store: Store, answer: str) -> None:
     user, order = customer(store, "pending")

@@ -80,12 +80,8 @@ class _Follower:
     def _inside(self, node: Scoped, scope: _Scope) -> Iterator[tuple[ast.AST, set[str]]]:
         inner = _Scope(scope, isinstance(node, ast.ClassDef))
         if not isinstance(node, ast.ClassDef):
-            arguments = node.args
-            for argument in (
-                *arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg
-            ):  # fmt: skip
-                if argument is not None:
-                    inner.bind(argument.arg)
+            for parameter in _parameters(node.args):
+                inner.bind(parameter.arg)
         return self.scope([node.body] if isinstance(node, ast.Lambda) else node.body, inner)
 
     def _bind(self, node: ast.AST, scope: _Scope) -> None:
@@ -177,6 +173,12 @@ def _sort(node: ast.AST, nodes: list[ast.AST], nested: list[Scoped]) -> None:
                 _sort(child, nodes, nested)
 
 
+def _parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
+    """Every parameter of a function, of any kind."""
+    yield from (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    yield from filter(None, (arguments.vararg, arguments.kwarg))
+
+
 def _outside(node: Scoped) -> Iterator[ast.expr]:
     """The parts of a definition that are evaluated in place: decorators, bases, defaults, annotations."""
     if not isinstance(node, ast.Lambda):
@@ -187,11 +189,6 @@ def _outside(node: Scoped) -> Iterator[ast.expr]:
         return
     yield from node.args.defaults
     yield from (default for default in node.args.kw_defaults if default is not None)
-    arguments = node.args
-    for argument in (
-        *arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg
-    ):  # fmt: skip
-        if argument is not None and argument.annotation is not None:
-            yield argument.annotation
+    yield from (parameter.annotation for parameter in _parameters(node.args) if parameter.annotation is not None)
     if not isinstance(node, ast.Lambda) and node.returns is not None:
         yield node.returns

@@ -38,8 +38,9 @@ from groundup.course.grader.substitute import Substituter
 from groundup.course.material.source import Function, definitions, is_stub
 
 # Plugins of pytest that a verdict has no use for.
-OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise logging setuponly setupplan debugging
+OFF = """cacheprovider junitxml pastebin doctest unittest faulthandler stepwise setuponly setupplan debugging
 legacypath threadexception unraisableexception capture""".split()
+LOGGING = "logging"  # it brings `caplog`, and takes a tenth of a verdict's time: only for checks that ask for it
 REHEARSAL = """
 import numpy as np, pytest
 from hypothesis import given, strategies as st
@@ -206,6 +207,7 @@ def arguments(checks: str, scratch: str, *more: str) -> list[str]:
 
     `groundup.checking` is handed over as it is: by name, pytest would look for it through every installed package.
     """
+    off = OFF if "caplog" in Path(checks).read_text(encoding="utf-8") else [*OFF, LOGGING]
     return [
         checks,
         "-qq",
@@ -216,7 +218,7 @@ def arguments(checks: str, scratch: str, *more: str) -> list[str]:
         "-c", os.devnull,
         "--rootdir", scratch,
         "--basetemp", str(Path(scratch, "pytest")),
-        *(part for name in OFF for part in ("-p", f"no:{name}")),
+        *(part for name in off for part in ("-p", f"no:{name}")),
         *more,
     ]  # fmt: skip
 

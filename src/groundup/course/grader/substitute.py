@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from groundup.course.material.source import main_function
+from groundup.course.material.source import Function, main_function
 
 PACKAGE = "groundup.stack."
 
@@ -32,10 +32,9 @@ class Substituter:
         self._reference_names: dict[str, Any] | None = None
         self._reference_text = reference
 
-    def reference(self, target: str) -> ast.FunctionDef | None:
-        """The reference's definition of a function or method."""
-        node = main_function(self.tree, target)
-        return node if isinstance(node, ast.FunctionDef) else None
+    def reference(self, target: str) -> Function | None:
+        """The reference's definition of a function or method, `async` or not."""
+        return main_function(self.tree, target)
 
     @contextlib.contextmanager
     def put(self, target: str, source: str | None = None) -> Iterator[bool]:
@@ -71,7 +70,7 @@ class Substituter:
         if definition is None:
             raise LookupError(target)
         body = definition.body if source is None else _first_function(source).body
-        node = ast.FunctionDef(definition.name, _without_annotations(definition.args), body, [], lineno=1)
+        node = type(definition)(definition.name, _without_annotations(definition.args), body, [], lineno=1)
         text = ast.unparse(node)
         if owner is not None:
             # Inside a class, for names with two underscores and for `super()`.
@@ -144,9 +143,9 @@ def _rewrap(old: Any, new: types.FunctionType) -> Any:
     return new
 
 
-def _first_function(source: str) -> ast.FunctionDef:
+def _first_function(source: str) -> Function:
     node = ast.parse(textwrap.dedent(source)).body[0]
-    if not isinstance(node, ast.FunctionDef):
+    if not isinstance(node, Function):
         raise ValueError("not a function")
     return node
 

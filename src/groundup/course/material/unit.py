@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundup.course.material.imports import optional_packages
-from groundup.course.material.source import code_of, docstring_of, main_function, parse, split_lines
+from groundup.course.material.source import Function, code_of, docstring_of, main_function, parse, split_lines
 from groundup.course.verdict import sha256_text
 from groundup.errors import ConfigError, UnknownName
 from groundup.extras import extras_with, missing, need, needs
@@ -302,12 +302,12 @@ def _named(kind: str, name: str, entries: tuple[Any, ...]) -> Any:
     raise UnknownName(kind, name, [entry.name for entry in entries])
 
 
-def _marked(path: Path, *marks: str) -> Iterator[tuple[ast.FunctionDef, ast.Call, str]]:
+def _marked(path: Path, *marks: str) -> Iterator[tuple[Function, ast.Call, str]]:
     """The top-level functions decorated with one of `marks`, with the decorator call and its name."""
     if not path.exists():
         return
     for node in ast.parse(path.read_text(encoding="utf-8"), path.name).body:
-        if not isinstance(node, ast.FunctionDef):
+        if not isinstance(node, Function):
             continue
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call):
@@ -333,7 +333,7 @@ def _argument(call: ast.Call, name: str, path: Path) -> str:
     return value
 
 
-def _first_paragraph(node: ast.FunctionDef | ast.ClassDef) -> str:
+def _first_paragraph(node: Function | ast.ClassDef) -> str:
     return (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
 
 
@@ -431,7 +431,7 @@ def _read_mistakes(path: Path, implementation: Path) -> Iterator[MistakeInfo]:
         yield MistakeInfo(node.name, kind, target, ast.get_docstring(node) or "", source)  # type: ignore[arg-type]
 
 
-def _edited(node: ast.FunctionDef, target: str, edit: Any, implementation: Path, where: str) -> str:
+def _edited(node: Function, target: str, edit: Any, implementation: Path, where: str) -> str:
     """The target's definition in the reference with the edits made, under the name of `node`.
 
     Raises:

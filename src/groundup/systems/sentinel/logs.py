@@ -185,7 +185,7 @@ class Profile:
         chance = len(alarms) <= expected + 2 * math.sqrt(expected) and len(found) > 1 / (1 - QUANTILES[1])
         far = surprising[0][0] > 2 * self.knots[2]
         score = min(worst, CHANCE) if chance and not far else worst
-        evidence = [f"{len(alarms)} of {len(found)} sessions stand out; {expected:.1f} of as many normal ones would."]
+        evidence = [f"{len(alarms)} of {len(found)} sessions stand out; of as many normal ones, {expected:.1f} would."]
         evidence += [f"{each.name}: {each.why}" for each in alarms[:3]]
         return LogReport(Judgement(score, tuple(evidence)), tuple(alarms), len(found), known)
 

@@ -182,11 +182,10 @@ def show_overview(client: Client, cases: list[dict[str, Any]]) -> None:
         for fired in case["finding"]["fired"]:
             rules.setdefault(fired["rule"], []).append(fired["strength"])
     st.subheader("Risk by rule")
-    rows = [{"rule": rule, "cases": len(each), "strongest": max(each)} for rule, each in rules.items()]
-    if rows:
-        st.dataframe(sorted(rows, key=lambda row: -row["cases"]), hide_index=True, width="stretch")
-    else:
+    if not rules:
         st.caption("No rule has fired yet.")
+    for rule, each in sorted(rules.items(), key=lambda item: -len(item[1])):
+        st.progress(max(each), text=f"{plain(rule)} · {len(each)} cases, {max(each):.2f} at most")
     st.subheader("Block list")
     entries = client.get("/blocklist")
     st.code("\n".join(entries) or "It is empty.", language=None, wrap_lines=True)

@@ -25,9 +25,10 @@ from groundup.systems.sentinel.guard import FRAMES
 from groundup.systems.sentinel.logs import sessions, template
 from groundup.systems.sentinel.risk import assess
 from groundup.systems.sentinel.scanning import MOST_LOG, Scanner
-from groundup.systems.sentinel.vision import MOST_BYTES, as_tensor, calibrated
+from groundup.systems.sentinel.vision import MOST_BYTES, as_tensor
 
-BUDGETS = (2, 8)  # of 255, for each colour of each pixel
+PAGES = 40
+BUDGETS = (8, 16, 32)  # of 255, for each colour of each pixel
 DISGUISES = ("none", "base64", "leetspeak", "homoglyphs", "spacing")
 
 
@@ -94,7 +95,7 @@ def _noise(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
 
     fake = load("phishing_screens_fake")["pixels"]
     detector = scanner.screens
-    flagged = fake[detector.probabilities(fake) >= 0.5][:40]
+    flagged = rng.permutation(fake[detector.probabilities(fake) >= 0.5])[:PAGES]
     if not len(flagged):
         return
     pictures, labels = as_tensor(flagged), torch.ones(len(flagged), dtype=torch.long)
@@ -103,9 +104,7 @@ def _noise(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
     judged = [scanner.addresses.judge(parse(url)).score for url in urls]
     for budget in BUDGETS:
         found = fgsm(detector.logits, pictures, labels, budget / 255)
-        with torch.no_grad():
-            logits = detector.logits(found).numpy().astype(float)
-        scores = calibrated(logits[:, 1] - logits[:, 0], detector.slope, detector.offset)
+        scores = detector.calibrated(found)
         before = int((scores < 0.5).sum())  # no longer flagged
         after = sum(_low(scanner, vision=float(s), url=u) for s, u in zip(scores, judged, strict=True))
         yield Attempt(

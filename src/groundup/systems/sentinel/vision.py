@@ -110,10 +110,14 @@ class ScreenDetector:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """The probability of phishing of pictures (n, 64, 64, 3), as if half of all pages were."""
+        return self.calibrated(as_tensor(pixels))
+
+    def calibrated(self, pictures: Tensor) -> np.ndarray:
+        """The same of pictures from 0 to 1."""
         import torch
 
         with torch.no_grad():
-            logits = self.logits(as_tensor(pixels)).numpy().astype(float)
+            logits = self.logits(pictures).numpy().astype(float)
         return calibrated(logits[:, 1] - logits[:, 0], self.slope, self.offset)
 
     def judge(self, pixels: np.ndarray) -> Judgement:

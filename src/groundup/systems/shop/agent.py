@@ -120,7 +120,7 @@ def run(
     done = agent.run(message)
     if done.stop == "model":
         raise ModelUnavailable(
-            f"model must answer, and did not: {hide(done.error)}. Check that it runs and knows the dialect "
+            f"model must answer, and did not: {hide(done.error).rstrip('.')}. Check that it runs and knows the dialect "
             f"'{dialect}', or leave --model out for the embedded clerk."
         )
     heard = [message, *(str(past["content"]) for past in history), *(called.observation for called in tools.calls)]

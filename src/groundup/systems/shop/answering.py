@@ -10,7 +10,7 @@ sentence that stands in no source is left out. Orders to a model in a source are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,13 +91,14 @@ def answer(question: str, knowledge: Knowledge | None, model: BaseChatModel) -> 
 
 
 # ── the documents ───────────────────────────────────────────────────────────────────────────────────────────────────
-def learn(store: Store, path: Path, location: str | None = None) -> Knowledge:
+def learn(store: Store, path: Path, location: str | None = None, more: Sequence[str] = ()) -> Knowledge:
     """Write the sheets of a store's products beside it, and learn them and the policy; what is known already stays.
 
     Args:
         store: the shop.
         path: its file.
         location: the knowledge base's; beside the store unless given.
+        more: folders of reviews, manuals and the like, to learn as well.
     """
     folder = path.with_suffix(".documents")
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ def learn(store: Store, path: Path, location: str | None = None) -> Knowledge:
     for document in sorted(DOCUMENTS.glob("*.md")):
         replace_file(folder / document.name, document.read_text(encoding="utf-8"))
     knowledge = open_knowledge(location or default_location(path))
-    knowledge.learn([folder])
+    knowledge.learn([folder, *more])
     return knowledge
 
 

@@ -202,14 +202,14 @@ class Clerk:
         return Missing("reason", f"Why? The order can be cancelled because it is {REASONS[0]} or was {REASONS[1]}.")
 
     def _order(self, intent: Intent, user: User) -> Order:
-        """The order that is meant: the last that was named, or the only one that may be."""
+        """The order that is meant: by its number, by a product that one alone has, or the only one."""
         orders = [order for id in user.orders if (order := self.store.order(id))]
         allowed = STATUS[intent]
         fitting = [order for order in orders if not allowed or order.status in allowed]
         named = [order for order in fitting if any(has(self.slots["said"], item.name) for item in order.items)]
-        likely = named or fitting
-        numbers = read(self.slots["said"]).orders
-        id = numbers[-1] if numbers else likely[0].id if len(likely) == 1 else None
+        likely, numbers = named or fitting, read(self.slots["said"]).orders
+        certain = named if len(named) == 1 else orders if len(orders) == 1 else []
+        id = numbers[-1] if numbers else certain[0].id if certain else None
         if id is None:
             listed = "; ".join(f"{order.id} ({order.status}): {_names(order)}" for order in likely or orders)
             raise Missing("order", f"Which order? {listed or 'You have none.'}")
