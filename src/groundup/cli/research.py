@@ -352,7 +352,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     "prompts",
     multiple=True,
     metavar="PURPOSE=FILE",
-    help="Use the instructions in FILE for plan, read or write; `costs --compare` shows the saving.",
+    help="Use the instructions in FILE for plan, read or write; `costs --compare` shows the difference.",
 )
 @json_option
 def evaluate_command(

@@ -101,4 +101,4 @@ def test_what_cannot_be_compared_is_said(opened: Opened, tmp_path: Path):
             compare(research, BEFORE, version(RULES))
     arguments = ["research", "costs", "--store", str(tmp_path / "research.sqlite"), "--report", "a", "--compare"]
     refused = CliRunner().invoke(cli, [*arguments, BEFORE, AFTER])
-    assert "compare must stand without --report and --prices" in str(refused.exception)
+    assert "compare covers all reports, without --report and --prices" in str(refused.exception)
