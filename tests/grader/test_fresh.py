@@ -65,7 +65,7 @@ CASES = {
     "crashes": Case(
         inside(f"{CTYPES}\nctypes.string_at(0)  # here"),
         "crashed",
-        "{place}your code crashed Python itself: it used memory",
+        "{place}your code crashed Python itself: it accessed memory",
     ),
     "prints": Case(
         inside("for _ in range(2**20): print('x' * 1023)"),
