@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from groundup.systems.sentinel.scanning import Scanner
 
 F = TypeVar("F", bound=Callable[..., Any])
-PORT = 8620
+PORT = 8630
 COLOURS = {"high": "red", "medium": "yellow", "low": "green", "unknown": "dim"}
 DETECTORS = ("url", "vision", "logs", "guard")
 DONE = {"block": "blocked", "allow": "allowed", "quarantine": "quarantined"}
@@ -396,7 +396,7 @@ def redteam_command(models: str, rules: str | None, seed: int, as_json: bool) ->
     return 0
 
 
-@sentinel_command.command("serve", epilog="Example: groundup sentinel serve --port 8620")
+@sentinel_command.command("serve", epilog="Example: groundup sentinel serve --port 8630")
 @store_option
 @models_option
 @rules_option

@@ -19,7 +19,7 @@ from tests.systems.described import hold_to_description, without_example
 from tests.systems.sentinel.conftest import lists
 from tests.systems.sentinel.test_scanning import png
 
-HOST = "http://127.0.0.1:8620"
+HOST = "http://127.0.0.1:8630"
 URL = "https://paypa1-login.top"
 
 

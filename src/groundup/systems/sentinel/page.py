@@ -16,7 +16,7 @@ from groundup.api import page
 from groundup.api.client import Client, Refused
 from groundup.api.page import connected, guarded
 
-API = "http://127.0.0.1:8620"
+API = "http://127.0.0.1:8630"
 MARKS = {"high": ":red[●]", "medium": ":orange[●]", "low": ":green[●]", "unknown": ":gray[●]"}
 NAMES = {"vision": "Screenshot", "url": "URL", "logs": "Log"}
 DONE = {"block": "blocked", "allow": "allowed", "quarantine": "quarantined"}
