@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack.classical import squarable
+from groundup.stack import classical
 
 NOISE = -1  # the label of a row that is in no cluster
 LINKAGES = ("single", "complete", "average", "ward")
@@ -509,7 +509,7 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):
 
 
 def _table(estimator: Any, X: Any, **options: Any) -> np.ndarray:
-    return squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
+    return classical.squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
 
 
 def _count(name: str, value: Any, most: int | None = None) -> int:

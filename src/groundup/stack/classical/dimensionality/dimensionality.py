@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack.classical import squarable
+from groundup.stack import classical
 
 EMPTY = -1
 EXPLORING = 250  # steps of t-SNE with exaggeration
@@ -397,7 +397,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 
 def _table(estimator: Any, X: Any, **options: Any) -> np.ndarray:
-    return squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
+    return classical.squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
 
 
 def _kept(n_components: Any, shares: np.ndarray) -> int:

@@ -25,7 +25,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from groundup.stack.classical import squarable
+from groundup.stack import classical
 
 BLOCK = 2**17
 """Numbers in a block of rows: a megabyte."""
@@ -698,7 +698,7 @@ def check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndar
             numbers differ.
     """
     X = check_features(X)
-    squarable(X)
+    classical.squarable(X)
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None. Give one label for each row of X.")
     y = np.asarray(y)

@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from groundup.stack.classical import squarable
+from groundup.stack import classical
 
 BLOCK = 256  # rows whose distances are held at a time
 TINY = 1e-12
@@ -226,14 +226,14 @@ class _Classifier(ClassifierMixin, BaseEstimator):
     def _table(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Check both, remember the classes, and return X with numbers of classes."""
         X, y = validate_data(self, X, y, dtype=float)
-        squarable(X)
+        classical.squarable(X)
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         return X, numbers
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        return squarable(np.asarray(validate_data(self, X, dtype=float, reset=False)))
+        return classical.squarable(np.asarray(validate_data(self, X, dtype=float, reset=False)))
 
 
 class _Probabilistic(_Classifier):

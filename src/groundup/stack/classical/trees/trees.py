@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack.classical import squarable
+from groundup.stack import classical
 
 GINI, ENTROPY, VARIANCE = 0, 1, 2
 LEAF = -1  # the children of a node without any
@@ -642,7 +642,7 @@ def quantities(y: np.ndarray) -> np.ndarray:
     if not np.isfinite(numbers).all():  # None in a column of objects has become NaN only here
         row = np.flatnonzero(~np.isfinite(numbers))[0]
         raise ValueError(f"y must hold finite numbers, got {numbers[row]} at row {row}. Drop the rows without a y.")
-    return squarable(numbers, "y")
+    return classical.squarable(numbers, "y")
 
 
 def weights_of(sample_weight: Any, n_samples: int) -> np.ndarray:
