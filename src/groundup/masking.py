@@ -51,6 +51,10 @@ _JOINED = re.compile(
     r"|<\*>[A-Za-z]+<\*>\w*|[A-Za-z]+<\*>[A-Za-z]+\w*"
 )
 _LIST = re.compile(r"\[[^\[\]\s]*<\*>(?:[\s,]+[^\[\]\s]*<\*>)+\]")
+# What SQL lists: `IN (1, 2, 3)`, `VALUES (1, 'a'), (2, 'b')`; one list is as another, however long.
+_ITEM = r"(?:'[^']*'|\"[^\"]*\"|[$:]?<\*>|\?|:\w+|NULL|null|DEFAULT)"
+_ITEMS = rf"\(\s*{_ITEM}(?:\s*,\s*{_ITEM})*\s*\)"
+_SQL = re.compile(rf"\b(IN|VALUES|in|values)\s*{_ITEMS}(?:\s*,\s*{_ITEMS})*")
 _EMPTY = re.compile(r"(?<= )\(\)(?= |$)")
 
 
@@ -60,6 +64,8 @@ def mask(message: str) -> str:
     if "<*>" in masked:
         masked = _JOINED.sub(VALUE, masked).replace(f"{VALUE}{VALUE}", VALUE)
         masked = _LIST.sub(f"[{VALUE}]", masked) if "[" in masked else masked
+    if "(" in masked and ("IN" in masked or "VALUES" in masked or "in" in masked or "values" in masked):
+        masked = _SQL.sub(rf"\1 ({VALUE})", masked)
     return _EMPTY.sub("(<*>)", masked) if " ()" in masked else masked
 
 

@@ -20,6 +20,10 @@ from groundup.systems.copilot.finding.templates import Miner
 @pytest.mark.parametrize(
     ("message", "masked"),
     [
+        ("SELECT * FROM orders WHERE id IN (1, 2, 3) LIMIT 5", "SELECT * FROM orders WHERE id IN (<*>) LIMIT <*>"),
+        ("DELETE FROM carts WHERE owner in ('bob','eve')", "DELETE FROM carts WHERE owner in (<*>)"),
+        ("INSERT INTO t (id, name) VALUES (1, 'a'), (2, NULL)", "INSERT INTO t (id, name) VALUES (<*>)"),
+        ("Exception in (main) thread", "Exception in (main) thread"),
         ("Received block blk_-160899 of size 91178 from /10.250.10.6", "Received block blk_<*> of size <*> from /<*>"),
         ("10.251.73.220:50010 is added", "<*>:<*> is added"),
         ("took 12.5ms, 3 of 4 done, 50%", "took <*>ms, <*> of <*> done, <*>%"),

@@ -45,7 +45,7 @@ _GO = re.compile(
     r"|[\w./%~-]+\.[\w.()*·\[\]-]+\(.*\)$|r(?:[a-z]{2}|\d+) +0x|rip |rflags |[cfg]s +0x|\.\.\.\d+ frames? elided"
     r"|runtime stack:"
 )
-_CRASHES = frozenset("pfrSht/nABCDEFG")  # what the first line of a crash begins with
+CRASHES = frozenset("pfrSht/nABCDEFG")  # what the first line of a crash begins with
 _RUST = re.compile(r"thread '.*' (?:\(\d+\) )?panicked at ")
 _RUST_NOTE = re.compile(r"note: |stack backtrace:|\s+\d+: |\s+at ")
 _NODE = re.compile(r"(?:/|file://|node:|[A-Za-z]:\\)\S+:\d+$")
@@ -63,7 +63,7 @@ class Trace:
         """Take in a new record; what only ever begins a crash is fatal."""
         message = record.message
         self.kind = "python" if "Traceback (most" in message else ""
-        if message[:1] not in _CRASHES:
+        if message[:1] not in CRASHES:
             return
         if _GO_BEGINS.match(message) is not None:
             self.kind = "go"

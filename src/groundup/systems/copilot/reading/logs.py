@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from groundup.errors import UsageError
 from groundup.systems.copilot.reading.content import PIECE, Opened, opened_as_text
 from groundup.systems.copilot.reading.formats import FORMATS, Format, after_time, plain
-from groundup.systems.copilot.reading.joining import ENTRY, EXCEPTION, Trace
+from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, Trace
 from groundup.systems.copilot.reading.parsed import Parsed
 from groundup.systems.copilot.reading.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
 from groundup.systems.copilot.reading.servers import columns_of, read_w3c
@@ -355,7 +355,9 @@ class _Reading:
             number, line, parsed.message, time, parsed.level,
             parsed.service or service, parsed.fields, parsed.format, source=self.source,
         )  # fmt: skip
-        stream.trace.begin(record)
+        trace, message = stream.trace, parsed.message
+        if trace.kind or message[:1] in CRASHES or "Traceback (most" in message:  # else it has nothing to remember
+            trace.begin(record)
         return record
 
     def _time(self, time: float, stream: _Stream) -> float:
