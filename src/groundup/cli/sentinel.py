@@ -308,14 +308,14 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     need_packages()
     out, cases = console(), []
     for step in demo(Path(folder)):
-        if step.case is not None:
-            cases.append(document(step.case))
+        if step.answer is not None:
+            cases.append(document(step.answer))
         if as_json:
             continue
         out.print(f"\n[bold]{shown(step.title)}[/]  [dim]{step.seconds:.1f} s[/]\n[dim]$ {shown(step.command)}[/]")
-        if step.case is not None:
-            _say_case(step.case, brief=True)
-        for line in step.lines:
+        if step.answer is not None:
+            _say_case(step.answer, brief=True)
+        for line in step.found:
             out.print(f"  {shown(line)}")
     if as_json:
         print_json({"folder": folder, "cases": cases}, ascii=True)

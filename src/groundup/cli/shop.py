@@ -201,7 +201,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
         if as_json:
             continue
         out.print(f"\n[bold]{number}. {shown(step.title)}[/]  [dim]{step.seconds:.1f} s\n$ {shown(step.command)}[/]")
-        for message, reply in step.said:
+        for message, reply in step.answer or ():
             out.print(f"\n[cyan]>[/] {shown(message)}")
             _say(reply)
         for line in step.found:

@@ -174,7 +174,7 @@ def test_a_damaged_file_is_named_and_a_folder_that_cannot_be_written_too(tmp_pat
 
 # ── demo, figures, red team ─────────────────────────────────────────────────────────────────────────────────────────
 def test_the_demo_finds_what_it_shows(tmp_path: Path):
-    levels = [step.case.finding.level for step in demo(tmp_path) if step.case]
+    levels = [step.answer.finding.level for step in demo(tmp_path) if step.answer]
     assert levels == ["low", "high", "high", "high", "low", "high"]
 
 

@@ -1,7 +1,7 @@
 """The demo: eight documents of our own, and three questions, offline.
 
 for step in demo(Path("research-demo")):
-print(step.title, step.answer)
+    print(step.title, step.answer)
 """
 
 from __future__ import annotations

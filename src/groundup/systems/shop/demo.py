@@ -1,17 +1,16 @@
 """The demo: three customers, offline. One cancels, one wants what the policy forbids, one asks about a product.
 
 for step in demo(Path("shop-demo")):
-    print(step.title, step.said)
+    print(step.title, step.answer)      # of a conversation: the customer's messages, each with its reply
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from groundup.errors import UsageError
+from groundup.demo import Step, writing
 from groundup.systems.shop.answering import learn
 from groundup.systems.shop.desk import Desk
 from groundup.systems.shop.shop import Reply, Shop
@@ -21,43 +20,23 @@ from groundup.systems.shop.store import open_store
 STORE = "shop.sqlite"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a step of the demo did.
-
-    Attributes:
-        title: what it is.
-        command: the command that does the same.
-        said: what the customer said, and the reply to it.
-        found: what came of it, line by line.
-        seconds: how long it took.
-    """
-
-    title: str
-    command: str
-    said: tuple[tuple[str, Reply], ...]
-    found: tuple[str, ...]
-    seconds: float
+Said = tuple[tuple[str, Reply], ...]
+"""The customer's messages, each with the reply to it."""
 
 
-def demo(folder: Path) -> Iterator[Step]:
+def demo(folder: Path) -> Iterator[Step[Said]]:
     """The steps of the demo, each as soon as it is done.
 
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STORE).unlink(missing_ok=True)  # the demo begins with what the shop was on its first day
-    except OSError as error:
-        raise UsageError(
-            f"folder must be one that can be written, and '{folder}' cannot be: {error.strerror or error}. "
-            "Free some space, or name another one with --folder."
-        ) from error
-    yield from _steps(folder / STORE)
+        yield from _steps(folder / STORE)
 
 
-def _steps(path: Path) -> Iterator[Step]:
+def _steps(path: Path) -> Iterator[Step[Said]]:
     from groundup.embedding import load
     from groundup.systems.shop.routing import Router
 
@@ -67,7 +46,7 @@ def _steps(path: Path) -> Iterator[Step]:
         named = ("users", "orders", "items")
         counts = [f"{store.rows(f'SELECT count(*) FROM {name}')[0][0]:,} {name}" for name in named]
         found = (f"{', '.join(counts)}. Data: {store.about}.", f"{len(knowledge)} chunks of documents.")
-        yield Step("Open the shop", "groundup shop learn", (), found, time.perf_counter() - begin)
+        yield Step("Open the shop", "groundup shop learn", found, time.perf_counter() - begin)
         shop = Shop(store, router=Router.load(load()), knowledge=knowledge)
         drawn = {task.kind: task for task in tasks(store, count=1, seed=1)}
         order = drawn["cancel_order"].facts
@@ -77,7 +56,7 @@ def _steps(path: Path) -> Iterator[Step]:
         )  # fmt: skip
         begin = time.perf_counter()
         entry = Desk(store).undo(1)
-        yield Step("Undo it", "groundup shop undo 1", (), entry.details, time.perf_counter() - begin)
+        yield Step("Undo it", "groundup shop undo 1", entry.details, time.perf_counter() - begin)
         late, theirs = drawn["not the status"].facts, drawn["not theirs"].facts
         yield _talk(
             shop, "One wants what the policy forbids", f"Cancel order {late['order']}, please.", late["identity"],
@@ -89,9 +68,9 @@ def _steps(path: Path) -> Iterator[Step]:
         )  # fmt: skip
 
 
-def _talk(shop: Shop, title: str, *messages: str) -> Step:
+def _talk(shop: Shop, title: str, *messages: str) -> Step[Said]:
     begin = time.perf_counter()
     conversation, before = shop.desk.begin(), shop.store.digest()
     said = tuple((message, shop.say(conversation, message)) for message in messages)
     changed = "The database has changed." if shop.store.digest() != before else "The database is as it was."
-    return Step(title, "groundup shop chat", said, (changed,), time.perf_counter() - begin)
+    return Step(title, "groundup shop chat", (changed,), time.perf_counter() - begin, said)
