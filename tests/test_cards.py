@@ -11,10 +11,6 @@ UNITS = Catalogue().units
 LACKING = {
     "bedrock/ab_testing", "bedrock/bayes", "bedrock/decompositions", "bedrock/inference", "bedrock/information",
     "classical/associations", "classical/clustering", "deep/bert", "deep/detection", "deep/embeddings", "deep/vit",
-    "production/adversarial", "production/containers", "production/delivery", "production/error_analysis",
-    "production/feature_store", "production/fuzzy", "production/guardrails", "production/llm_serving",
-    "production/monitoring", "production/serving", "production/tracking", "production/validation",
-    "production/versioning",
 }  # fmt: skip
 
 
