@@ -1,4 +1,4 @@
-"""Every unit has two cards to compute and a piece of code to mend; those that lack some are listed."""
+"""Every unit has two cards to compute and a piece of code to mend."""
 
 import pytest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,21 @@ def test_a_name_that_is_all_a_query_says_of_its_subject_counts_as_what_it_names(
     knowledge = open_knowledge(tmp_path / "kb2")
     knowledge.learn([folder])
     assert found(knowledge, query)[0] == f"runbooks/{first}"
+
+
+def test_scripts_without_spaces_and_letters_written_in_two_ways_are_found_by_their_words(tmp_path: Path) -> None:
+    folder = tmp_path / "runbooks"
+    folder.mkdir()
+    (folder / "a.md").write_text("# 连接池耗尽\n\n如果数据库连接池已耗尽，请重启账本服务。\n", encoding="utf-8")
+    (folder / "b.md").write_text("# 磁盘空间不足\n\n请清理日志。\n", encoding="utf-8")
+    (folder / "c.md").write_text(unicodedata.normalize("NFD", "# Café geschlossen\n\nSchlüssel?\n"), encoding="utf-8")
+    knowledge = open_knowledge(tmp_path / "kb2")
+    knowledge.learn([folder])
+    assert found(knowledge, "为什么账本服务的连接池满了")[0] == "runbooks/a.md"
+    assert found(knowledge, "日志太多，磁盘满了")[0] == "runbooks/b.md"
+    words = knowledge._index.words.search(["连接池 磁盘", "café"], 1)[0]
+    assert words[1][0] >= 0, "NFD text is found by an NFC query"
+    assert knowledge._index.words.search([{"连接": 1.0}], 1)[0][0][0] >= 0, "pairs of characters are terms"
 
 
 def test_what_is_found_stands_at_its_place_in_the_file(knowledge: Knowledge, books: Path) -> None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -316,7 +318,7 @@ class _Index:
         titles = {passage.source: passage.headings.split(" > ")[0] for passage in reversed(self.passages)}
         self.words, self.titles = BM25(), BM25()
         self.words.add(range(len(self.passages)), [_fields(passage) for passage in self.passages])
-        self.titles.add(range(len(titles)), [f"{titles[name]}\n{_words_of(name)}" for name in self.sources])
+        self.titles.add(range(len(titles)), [_spaced(f"{titles[name]}\n{_words_of(name)}") for name in self.sources])
 
     def search(self, query: str, k: int) -> list[Passage]:
         from dataclasses import replace
@@ -370,7 +372,7 @@ def _weighed(query: str, plain: str) -> dict[str, float]:
     """
     from groundup.stack.retrieval.ranking import analyse
 
-    plain, query = (f"{text} {' '.join(_UN.findall(text))}" for text in (plain, query))
+    plain, query = (_spaced(f"{text} {' '.join(_UN.findall(text))}") for text in (plain, query))
     named, every = Counter(analyse(plain)), Counter(analyse(query))
     return {term: named[term] + OF_VALUES * max(0, every[term] - named[term]) for term in {**named, **every}}
 
@@ -409,7 +411,19 @@ def _titled(text: str, noted: Mapping[str, Any]) -> str:
 
 def _fields(passage: Passage) -> str:
     """A chunk for the index of words: its text and the headings above it."""
-    return f"{_words_of(passage.source)}\n{passage.headings}\n{passage.text}"
+    return _spaced(f"{_words_of(passage.source)}\n{passage.headings}\n{passage.text}")
+
+
+# Kana, Han, Thai, Lao, Burmese, Khmer: scripts that put no spaces between words.
+_UNSPACED = re.compile(
+    r"[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]{2,}"
+)
+
+
+def _spaced(text: str) -> str:
+    """A text whose words an index can tell: composed (NFC), and scripts without spaces as pairs of characters."""
+    text = unicodedata.normalize("NFC", text)
+    return _UNSPACED.sub(lambda run: " " + " ".join(map("".join, pairwise(run[0]))) + " ", text)
 
 
 def _words_of(source: str) -> str:
