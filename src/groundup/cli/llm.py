@@ -280,7 +280,8 @@ def chat_command(
 ) -> None:
     """Talk to a model; an empty line or Ctrl-D ends. A model that knows no chats continues your text.
 
-    The model is that of the folder RUN (./run where there is one), or of the file that --model names.
+    The model is that of the folder RUN, or of the file that --model names. Without either it is that of ./run, and
+    where there is none, the small model that comes with groundup.
     """
     sampling = _sampling(temperature, top_k, top_p, min_p)
     speaker, what = _speaker(run, stage, device, model)
@@ -398,6 +399,16 @@ def _speaker(path: Path | None, stage: str | None, device: str, model: str | Non
         speaker = Speaker.of_file(file_of(model), choose_device(device))
         kind = "answers" if speaker.template else "knows no chats: it continues your text"
         return speaker, f"{speaker.name}, a published model, on groundup's own GPT. It {kind}."
+    if path is None and stage is None and not Path("run").exists():
+        _need()
+        from groundup.systems.language_model import small
+        from groundup.systems.language_model.speaking import Speaker
+        from groundup.systems.language_model.stages import choose_device
+
+        about = small.about_small()
+        speaker = Speaker.of_file(small.MODEL, choose_device(device))
+        speaker.name = small.NAME
+        return speaker, small.small_line(about)
     path = path or Path("run")
     folder = _open(path)
     from groundup.errors import UnknownName

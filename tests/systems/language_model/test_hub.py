@@ -20,7 +20,7 @@ from groundup.systems.language_model.stages import Options
 from groundup.systems.language_model.training import Progress
 from tests.systems.language_model.conftest import instructions
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 SIZE: dict[str, Any] = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 128,
@@ -63,7 +63,6 @@ def models(trained: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> dict
     return folders
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_adapters_learn_are_merged_and_load_again(name, method, models, tmp_path):
@@ -89,7 +88,6 @@ def test_adapters_learn_are_merged_and_load_again(name, method, models, tmp_path
     assert theirs.chat_template
 
 
-@pytest.mark.slow
 def test_a_base_in_four_bits_is_merged_as_the_adapter_saw_it(models, tmp_path):
     # Llama has no biases: bitsandbytes 0.50 cannot add one to a layer that is judged on a CPU.
     import transformers

@@ -1,6 +1,7 @@
 """Export: a model as GGUF for llama.cpp, and as a folder for Hugging Face."""
 
 from groundup.stack.generative.export.export import (
+    Readable,
     Stored,
     build_llama,
     export_gguf,
@@ -19,6 +20,7 @@ from groundup.stack.generative.export.export import (
 )
 
 __all__ = [
+    "Readable",
     "Stored",
     "build_llama",
     "export_gguf",
