@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack import classical
-from groundup.stack.classical.neighbors import nearest
+from groundup.stack.classical.neighbors import nearest, squarable
 
 NORMAL_MAD = 1.482602218505602  # deviation of a normal distribution, in median absolute deviations
 NORMAL_MEAN_AD = np.sqrt(np.pi / 2)  # the same, in mean absolute deviations
@@ -353,7 +352,7 @@ class LocalOutlierFactor(_Detector):
         Raises:
             ValueError: a setting, a shape or a value is not allowed, or there is one row only; the message says which.
         """
-        X = classical.squarable(self._learn(X))
+        X = squarable(self._learn(X))
         k = _whole("n_neighbors", self.n_neighbors, 1)
         if len(X) < 2:
             raise ValueError("X must have at least two rows, for neighbours, got n_samples=1.")
@@ -366,7 +365,7 @@ class LocalOutlierFactor(_Detector):
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the mean density of each row's neighbours over its own, of shape (n_samples,)."""
-        distances, rows = nearest(classical.squarable(self._rows(X)), self._known, self._k)
+        distances, rows = nearest(squarable(self._rows(X)), self._known, self._k)
         densities = local_densities(distances, self._reaches[rows])
         return -self._densities[rows].mean(axis=1) / densities
 

@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack import classical
+LARGEST = 1e100  # beyond it, squares of sums would soon overflow
 
 NOISE = -1  # the label of a row that is in no cluster
 LINKAGES = ("single", "complete", "average", "ward")
@@ -509,7 +509,7 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):
 
 
 def _table(estimator: Any, X: Any, **options: Any) -> np.ndarray:
-    return classical.squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
+    return _squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
 
 
 def _count(name: str, value: Any, most: int | None = None) -> int:
@@ -532,3 +532,11 @@ def _generator(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**31 - 1)
     return np.random.default_rng(random_state)
+
+
+def _squarable(X: np.ndarray) -> np.ndarray:
+    """Return X, if its values can be squared and added up. Raises ValueError."""
+    largest = max(X.max(), -X.min())
+    if largest > LARGEST:
+        raise ValueError(f"X must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Divide X.")
+    return X

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack import classical
+LARGEST = 1e100  # beyond it, squares of sums would soon overflow
 
 EMPTY = -1
 EXPLORING = 250  # steps of t-SNE with exaggeration
@@ -397,7 +397,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 
 def _table(estimator: Any, X: Any, **options: Any) -> np.ndarray:
-    return classical.squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
+    return _squarable(np.asarray(validate_data(estimator, X, dtype=np.float64, **options)))
 
 
 def _kept(n_components: Any, shares: np.ndarray) -> int:
@@ -427,3 +427,11 @@ def _generator(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**31 - 1)
     return np.random.default_rng(random_state)
+
+
+def _squarable(X: np.ndarray) -> np.ndarray:
+    """Return X, if its values can be squared and added up. Raises ValueError."""
+    largest = max(X.max(), -X.min())
+    if largest > LARGEST:
+        raise ValueError(f"X must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Divide X.")
+    return X

@@ -25,7 +25,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
-from groundup.stack import classical
+LARGEST = 1e100
+"""Features beyond it are refused: the squares of their sums would overflow."""
 
 BLOCK = 2**17
 """Numbers in a block of rows: a megabyte."""
@@ -698,7 +699,9 @@ def check_training_data(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndar
             numbers differ.
     """
     X = check_features(X)
-    classical.squarable(X)
+    largest = max(X.max(), -X.min())  # which needs no copy, as np.abs does
+    if largest > LARGEST:
+        raise ValueError(f"X must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Standardise X.")
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None. Give one label for each row of X.")
     y = np.asarray(y)

@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from groundup.stack import classical
+LARGEST = 1e100  # beyond it, squares of sums would soon overflow
 
 BLOCK = 256  # rows whose distances are held at a time
 TINY = 1e-12
@@ -226,14 +226,14 @@ class _Classifier(ClassifierMixin, BaseEstimator):
     def _table(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Check both, remember the classes, and return X with numbers of classes."""
         X, y = validate_data(self, X, y, dtype=float)
-        classical.squarable(X)
+        squarable(X)
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         return X, numbers
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        return classical.squarable(np.asarray(validate_data(self, X, dtype=float, reset=False)))
+        return squarable(np.asarray(validate_data(self, X, dtype=float, reset=False)))
 
 
 class _Probabilistic(_Classifier):
@@ -481,3 +481,11 @@ def _above_zero(name: str, value: Any) -> float:
 def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+
+
+def squarable(X: np.ndarray) -> np.ndarray:
+    """Return X, if its values can be squared and added up. Raises ValueError."""
+    largest = max(X.max(), -X.min())
+    if largest > LARGEST:
+        raise ValueError(f"X must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Divide X.")
+    return X

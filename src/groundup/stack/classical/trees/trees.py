@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from groundup.stack import classical
+LARGEST = 1e100  # beyond it, squares of sums would soon overflow
 
 GINI, ENTROPY, VARIANCE = 0, 1, 2
 LEAF = -1  # the children of a node without any
@@ -642,7 +642,10 @@ def quantities(y: np.ndarray) -> np.ndarray:
     if not np.isfinite(numbers).all():  # None in a column of objects has become NaN only here
         row = np.flatnonzero(~np.isfinite(numbers))[0]
         raise ValueError(f"y must hold finite numbers, got {numbers[row]} at row {row}. Drop the rows without a y.")
-    return classical.squarable(numbers, "y")
+    if np.abs(numbers).max() > LARGEST:
+        largest = np.abs(numbers).max()
+        raise ValueError(f"y must be within ±{LARGEST:g}, or its squares overflow, got {largest:g}. Divide y.")
+    return numbers
 
 
 def weights_of(sample_weight: Any, n_samples: int) -> np.ndarray:
