@@ -49,8 +49,8 @@ def _of_all() -> Iterator[Figure]:
 def _of_drawn_units() -> Iterator[Figure]:
     units, planned = list(Catalogue().units), len(Catalogue().entries)
     drawn = sorted(random.Random(0).sample(units, DRAWN))
-    start, _ = measured([*tests_of(drawn), "--collect-only"], drawn)
-    spent, seconds = measured(tests_of(drawn), drawn)
+    start, _ = measured([*paths_of_tests(drawn), "--collect-only"], drawn)
+    spent, seconds = measured(paths_of_tests(drawn), drawn)
     every, tests = sum(seconds.values()), max(0.0, spent - start)
     yield Figure(f"tests of {DRAWN} units of {len(units)}, processor time", spent, "s")
     yield Figure("of which to start and to find them", start, "s")
@@ -59,7 +59,7 @@ def _of_drawn_units() -> Iterator[Figure]:
     yield Figure(f"tests of {planned} units, extrapolated", start + tests * planned / DRAWN, "s")
 
 
-def tests_of(units: Sequence[str]) -> list[str]:
+def paths_of_tests(units: Sequence[str]) -> list[str]:
     """What pytest is told for the tests of these units, and for nothing else."""
     names = [unit.split("/")[1] for unit in units]
     own = [path for name in names if (path := f"tests/stack/test_{name}.py") and (ROOT / path).exists()]

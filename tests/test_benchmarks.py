@@ -16,7 +16,7 @@ from benchmarks.__main__ import NAMES, document_of, main, table
 from benchmarks.avx2 import copy_without_avx512, environment
 from benchmarks.incidents import generate
 from benchmarks.measure import Figure, quantile
-from benchmarks.suite import folder_of, shares, summed, tests_of, unit_of
+from benchmarks.suite import folder_of, paths_of_tests, shares, summed, unit_of
 from benchmarks.units import run as run_units
 
 
@@ -201,7 +201,7 @@ def test_the_seconds_of_tests_are_summed_by_folder_and_by_unit(tmp_path: Path) -
 
 def test_a_smoke_run_of_the_suite_is_of_the_tests_of_its_units_and_no_others() -> None:
     """The suites over all units are asked for this one alone."""
-    arguments = ["-q", "-p", "no:cacheprovider", "--collect-only", *tests_of(["bedrock/vectors"])]
+    arguments = ["-q", "-p", "no:cacheprovider", "--collect-only", *paths_of_tests(["bedrock/vectors"])]
     ran = subprocess.run([sys.executable, "-m", "pytest", *arguments], capture_output=True, text=True, check=False)
     found = [line for line in ran.stdout.splitlines() if "::" in line]
     assert ran.returncode == 0, ran.stdout + ran.stderr

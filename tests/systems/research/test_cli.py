@@ -114,7 +114,7 @@ def test_what_is_wrong_is_one_clear_line(shown: Ran, call: Callable[..., Ran], t
     refused("steps must be more than 0, got 0", "ask", "What?", "--steps", "0")
     refused("There is no report called 'nope'", "show", "nope")
     refused("store must be a file that exists", "reports", "--store", str(tmp_path / "gone.sqlite"))
-    refused("knowledge must be a folder that exists", "ask", "What?", "--knowledge", str(tmp_path / "gone"))
+    refused("knowledge must be an existing folder", "ask", "What?", "--knowledge", str(tmp_path / "gone"))
     refused("CITATION must be as an answer gives it", "open", "retries")
     refused("There is no document in the knowledge base called 'documents/retry.md'", "open", "documents/retry.md:1-2")
     refused("FOLDER must be an existing folder or file", "learn", str(tmp_path / "gone"))

@@ -158,7 +158,7 @@ def test_where_the_lists_are_not_to_be_had_nothing_stands_in(tmp_path: Path, mon
     monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path))
     monkeypatch.setenv("GROUNDUP_OFFLINE", "1")
     read_catalogue.cache_clear()
-    with pytest.raises(DataUnavailable, match="'attack_techniques' must be had"):
+    with pytest.raises(DataUnavailable, match="'attack_techniques' must come"):
         read_catalogue()
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from groundup.errors import UsageError
 from groundup.files import replace_file
-from groundup.routing import DECIMALS, TARGET, Encoder, Fitted, Weights, as_text, fit
+from groundup.routing import DECIMALS, PENALTIES, TARGET, Encoder, Fitted, Weights, as_text, fit
 from groundup.systems.research.planning import Where, choose, of_ones_own
 from groundup.systems.research.routing.router import FORMAT, PRIVATE, VERSION, WEIGHTS, Router
 
@@ -94,8 +94,8 @@ class Trained:
     kept: float
 
 
-def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
-    """A router from labelled questions. The same questions and vectors give the same weights.
+def train(questions: Sequence[Question], embedder: Encoder, penalties: Sequence[float] = PENALTIES) -> Trained:
+    """A router from labelled questions, with the best of the penalties. The same questions and vectors give the same.
 
     Raises:
         UsageError: the questions are of fewer than two topics, or a label is missing where a topic is left out.
@@ -109,7 +109,7 @@ def train(questions: Sequence[Question], embedder: Encoder) -> Trained:
                 "do not. Add questions of other topics."
             )
     vectors = embedder.encode([question.text for question in questions])
-    fitted = fit(vectors, labels, topics, sentence_model=embedder.name)
+    fitted = fit(vectors, labels, topics, sentence_model=embedder.name, penalties=penalties)
     # What may be one's own: the highest probability of documents below which few such questions are, after the rule by
     # words.
     documents = fitted.left_out[:, PLACES.index("documents")]
