@@ -22,7 +22,7 @@ def test_every_colour_is_in_the_middle_of_the_light_so_that_both_themes_show_it(
 def test_a_headline_stands_over_the_picture():
     plot = go.Figure()
     drawing.headline(plot, "12 chunks")
-    (annotation,) = plot.layout.annotations
+    (annotation,) = plot.select_annotations()
     assert annotation.text == "12 chunks"
     assert (annotation.xref, annotation.yref, annotation.y) == ("paper", "paper", 1)
     assert annotation.yshift > 0

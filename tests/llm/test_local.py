@@ -33,7 +33,7 @@ def test_it_answers_in_its_own_words_the_same_each_time_and_counts_its_tokens(mo
     assert 0 < used["output_tokens"] <= model.max_tokens
     assert used["total_tokens"] == used["input_tokens"] + used["output_tokens"]
     assert second.usage_metadata is not None
-    cached = second.usage_metadata["input_token_details"].get("cache_read", 0)
+    cached = second.usage_metadata.get("input_token_details", {}).get("cache_read", 0)
     assert used["input_tokens"] / 2 < cached < used["input_tokens"], "the same prompt again is read from the cache"
     streamed = "".join(str(part.content) for part in model.stream(asked))
     assert streamed == first.content
