@@ -102,7 +102,7 @@ def test_anomalies_are_shown_with_service_time_and_template(groundup: Groundup, 
 def test_where_nothing_is_unusual_or_can_be_compared_it_says_which(groundup: Groundup) -> None:
     quiet = "\n".join(entry(i, "INFO", "api", f"Request {i} handled") for i in range(900))
     assert groundup("copilot", "anomalies", "-", stdin=quiet).out == "Nothing in these logs is unusual.\n"
-    assert "no line to look at" in groundup("copilot", "anomalies", "-", stdin="").out
+    assert "no line to examine" in groundup("copilot", "anomalies", "-", stdin="").out
     timeless = groundup("copilot", "anomalies", "-", stdin="INFO a\nINFO b\n").out
     assert timeless == "No line of these logs has a time, so there is nothing to compare.\n"
 
