@@ -10,21 +10,18 @@ started, not before.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-from anyio import to_thread
 from fastapi import FastAPI, Query
 from fastapi import Path as PathParam
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from prometheus_client import Counter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from groundup import __version__
+from groundup.api.app import STREAM, OpenedPart, Sent, add_metrics, application, streamed
 from groundup.api.errors import Errors, failures
-from groundup.api.guard import Guard, refusal
+from groundup.api.guard import refusal
 from groundup.api.metrics import Metrics
 from groundup.api.work import TooSlow, in_thread
 from groundup.errors import WebUnavailable
@@ -42,18 +39,11 @@ from groundup.systems.research.service import (
 from groundup.systems.research.state import Budget
 
 T = TypeVar("T")
-NDJSON = "application/x-ndjson"
 KINDS = {"markdown": "text/markdown", "html": "text/html", "bibtex": "application/x-bibtex"}
 Id = Annotated[str, PathParam(pattern=r"^[0-9a-f]{1,8}$", description="A report's id, or the beginning of it.")]
 
 
 # ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
-class Sent(BaseModel):
-    """A body; what it does not know, it refuses."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
 class Question(Sent):
     """What to find out, and how much may be used for it."""
 
@@ -77,13 +67,6 @@ class Place(Sent):
 
     where: str = Field(max_length=2000, description="As the report gives it.", examples=["notes/retries.md:120-260"])
     report: str = Field("", pattern=r"^[0-9a-f]{0,8}$", description="The report that cites a page of the web.")
-
-
-class Health(BaseModel):
-    """That the API runs."""
-
-    status: str = Field(examples=["ok"])
-    version: str
 
 
 class Run(BaseModel):
@@ -176,14 +159,6 @@ class ReportDocument(BaseModel):
     abstained: bool
 
 
-class OpenedPart(BaseModel):
-    """A stretch of a source, and whether it is what was cited."""
-
-    where: str
-    text: str
-    cited: bool
-
-
 class Learnt(BaseModel):
     """A document of the knowledge base."""
 
@@ -250,55 +225,32 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.named("reports"), "Reports that were finished.", ("abstained",), registry=metrics.registry
     )
     tokens = Counter(metrics.named("tokens"), "Tokens of models.", ("direction",), registry=metrics.registry)
-    app = FastAPI(
-        title="groundup research", version=__version__, docs_url=None, redoc_url=None,
-        description="From documents, the web and a question to a report in which every sentence has its place.",
-        responses=FAILURES,
+    app = application(
+        "research", "From documents, the web and a question to a report in which every sentence has its place.",
+        token=settings.token, hosts=settings.hosts, limit=lambda path: settings.body_limit, metrics=metrics,
+        errors=ERRORS, responses=FAILURES,
     )  # fmt: skip
     app.state.assistant = assistant
-    app.add_middleware(
-        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics, limit=lambda path: settings.body_limit
-    )
-    ERRORS.install(app)
+    add_metrics(app, metrics)
 
     async def run(work: Callable[..., T], *arguments: Any) -> T:
         """Do it in a thread, within the deadline."""
         return await in_thread(lambda: work(*arguments), settings.timeout)
 
-    async def streamed(id: str, until: Literal["", "plan"]) -> StreamingResponse:
+    def sent(event: Event) -> dict[str, Any]:
+        """An event as plain data; a report is counted."""
+        if event.report is not None:
+            reports.labels(str(event.report.abstained).lower()).inc()
+            for cost in event.report.costs:
+                tokens.labels("in").inc(cost["tokens_in"])
+                tokens.labels("out").inc(cost["tokens_out"])
+        return event_document(event)
+
+    async def going(id: str, until: Literal["", "plan"]) -> StreamingResponse:
         """What a run does, as lines of JSON; refused with a status where it cannot even begin."""
-        events = assistant.run(id, until=until)
-        first = await to_thread.run_sync(lambda: next(events))
+        return await streamed(assistant.run(id, until=until), sent, ERRORS, f"report {id}")
 
-        def lines() -> Iterator[str]:
-            try:
-                for event in chain([first], events):
-                    if event.report is not None:
-                        reports.labels(str(event.report.abstained).lower()).inc()
-                        for cost in event.report.costs:
-                            tokens.labels("in").inc(cost["tokens_in"])
-                            tokens.labels("out").inc(cost["tokens_out"])
-                    yield json.dumps(event_document(event)) + "\n"
-            except Exception as error:  # the status is sent already
-                if not isinstance(error, ERRORS.expected):
-                    ERRORS.log.exception("report %s failed", id, exc_info=error)
-                yield json.dumps({"event": "error", **ERRORS.document(error)}) + "\n"
-
-        return StreamingResponse(lines(), media_type=NDJSON)
-
-    @app.get("/healthz", tags=["operation"])
-    async def healthz() -> Health:
-        """Whether the API runs. Needs no token."""
-        return Health(status="ok", version=__version__)
-
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
-    async def prometheus() -> PlainTextResponse:
-        """Counters for Prometheus."""
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    stream: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
-
-    @app.post("/research", tags=["research"], response_class=StreamingResponse, responses=stream)
+    @app.post("/research", tags=["research"], response_class=StreamingResponse, responses=STREAM)
     async def research(body: Question) -> StreamingResponse:
         """Find out, and tell each step as it is done, as lines of JSON.
 
@@ -307,12 +259,12 @@ def create_app(settings: Settings) -> FastAPI:
         """
         budget = Budget(body.steps, body.tokens, body.seconds)
         id = await run(assistant.begin, body.question, budget)
-        return await streamed(id, "plan" if body.stop_at_plan else "")
+        return await going(id, "plan" if body.stop_at_plan else "")
 
-    @app.post("/reports/{id}/resume", tags=["research"], response_class=StreamingResponse, responses=stream)
+    @app.post("/reports/{id}/resume", tags=["research"], response_class=StreamingResponse, responses=STREAM)
     async def resume(id: Id) -> StreamingResponse:
         """Go on with a report, from the step that was stopped; as POST /research tells it."""
-        return await streamed(id, "")
+        return await going(id, "")
 
     @app.put("/reports/{id}/plan", tags=["research"])
     async def replan(id: Id, body: Plan) -> Plan:

@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI
 from fastapi import Path as PathParam
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 from prometheus_client import Counter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from groundup import __version__
+from groundup.api.app import OpenedPart, Sent, add_metrics, application
 from groundup.api.errors import Errors, failures
-from groundup.api.guard import Guard, refusal
+from groundup.api.guard import refusal
 from groundup.api.metrics import Metrics
 from groundup.api.work import in_thread
 from groundup.systems.sentinel.addresses import LONGEST
@@ -36,12 +36,6 @@ Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S", examp
 
 
 # ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
-class Sent(BaseModel):
-    """A body; what it does not know, it refuses."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
 class Scan(Sent):
     """What belongs together: the URL of a page, a screenshot of it, a log. At least one."""
 
@@ -78,13 +72,6 @@ class Place(Sent):
     """A place in a document, as an answer cites it."""
 
     where: str = Field(max_length=2000, examples=["intelligence/T1566.md:0-200"])
-
-
-class Health(BaseModel):
-    """Whether the API runs, and its version."""
-
-    status: str
-    version: str
 
 
 class FactOut(BaseModel):
@@ -147,14 +134,6 @@ class AnswerOut(BaseModel):
     unknown: bool
 
 
-class OpenedPart(BaseModel):
-    """A stretch of a document, and whether it is what was cited."""
-
-    where: str
-    text: str
-    cited: bool
-
-
 def _standing(error: Standing) -> Response:
     return refusal(409, str(error))
 
@@ -170,30 +149,17 @@ def create_app(settings: Settings) -> FastAPI:
     scans = Counter(metrics.named("scans"), "Cases that were scanned.", ("level",), registry=metrics.registry)
     decided = Counter(metrics.named("decisions"), "Decisions, and undone ones.", ("what",), registry=metrics.registry)
     refused = Counter(metrics.named("refused_questions"), "Questions refused by the guard.", registry=metrics.registry)
-    app = FastAPI(
-        title="groundup sentinel", version=__version__, docs_url=None, redoc_url=None,
-        description="URLs, screenshots and logs in; a risk with its rules and evidence out. A person decides.",
-        responses=FAILURES,
+    app = application(
+        "sentinel", "URLs, screenshots and logs in; a risk with its rules and evidence out. A person decides.",
+        token=settings.token, hosts=settings.hosts, limit=lambda path: settings.body_limit, metrics=metrics,
+        errors=ERRORS, responses=FAILURES,
     )  # fmt: skip
     app.state.sentinel = sentinel
-    app.add_middleware(
-        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics, limit=lambda path: settings.body_limit
-    )
-    ERRORS.install(app)
+    add_metrics(app, metrics)
 
     async def run(work: Callable[..., T], *arguments: Any) -> T:
         """Do it in a thread, within the deadline."""
         return await in_thread(lambda: work(*arguments), settings.timeout)
-
-    @app.get("/healthz", tags=["operation"])
-    async def healthz() -> Health:
-        """Whether the API runs. Needs no token."""
-        return Health(status="ok", version=__version__)
-
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
-    async def prometheus() -> PlainTextResponse:
-        """Counters for Prometheus."""
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.post("/scan", tags=["cases"])
     async def scan(body: Scan) -> CaseOut:

@@ -10,21 +10,18 @@ extra `shop`) is imported here, so import this module when an API is started, no
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from anyio import to_thread
 from fastapi import FastAPI
 from fastapi import Path as PathParam
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from prometheus_client import Counter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from groundup import __version__
+from groundup.api.app import STREAM, OpenedPart, Sent, add_metrics, application, streamed
 from groundup.api.errors import Errors, failures
-from groundup.api.guard import Guard, refusal
+from groundup.api.guard import refusal
 from groundup.api.metrics import Metrics
 from groundup.api.work import in_thread
 from groundup.systems.shop.policy import Forbidden
@@ -33,15 +30,8 @@ from groundup.systems.shop.shop import LONGEST, Reply
 from groundup.systems.shop.tools import Called
 
 T = TypeVar("T")
-NDJSON = "application/x-ndjson"
 Id = Annotated[str, PathParam(pattern=r"^[0-9a-f]{12}$", description="A conversation's id.")]
 Number = Annotated[int, PathParam(ge=1, le=2**31, description="An entry's number.")]
-
-
-class Sent(BaseModel):
-    """A body; what it does not know, it refuses."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Said(Sent):
@@ -65,13 +55,6 @@ class Place(Sent):
     """A citation of an answer."""
 
     where: str = Field(max_length=2000, examples=["shop.documents/t-shirt.md:120-260"])
-
-
-class Health(BaseModel):
-    """That the API runs."""
-
-    status: str = Field(examples=["ok"])
-    version: str
 
 
 class Begun(BaseModel):
@@ -134,14 +117,6 @@ class Answered(BaseModel):
     entry: EntryShown | None
 
 
-class OpenedPart(BaseModel):
-    """A stretch of a document, and whether it is what was cited."""
-
-    where: str
-    text: str
-    cited: bool
-
-
 def _forbidden(error: Forbidden) -> Response:
     return refusal(409, str(error))
 
@@ -162,15 +137,13 @@ def create_app(settings: Settings) -> FastAPI:
     done = Counter(metrics.named("actions"), "What was done.", ("command",), registry=metrics.registry)
     left_out = Counter(metrics.named("left_out"), "Sentences of models that were not let through.",
                        registry=metrics.registry)  # fmt: skip
-    app = FastAPI(
-        title="groundup shop", version=__version__, docs_url=None, redoc_url=None, responses=FAILURES,
-        description="A shopping agent that proposes; a person's yes, the policy in code, and an undo.",
+    app = application(
+        "shop", "A shopping agent that proposes; a person's yes, the policy in code, and an undo.",
+        token=settings.token, hosts=settings.hosts, limit=lambda path: settings.body_limit, metrics=metrics,
+        errors=ERRORS, responses=FAILURES,
     )  # fmt: skip
     app.state.service = service
-    app.add_middleware(
-        Guard, token=settings.token, hosts=settings.hosts, metrics=metrics, limit=lambda path: settings.body_limit
-    )
-    ERRORS.install(app)
+    add_metrics(app, metrics)
 
     async def run(work: Callable[..., T], *arguments: Any) -> T:
         """Do it in a thread, within the deadline."""
@@ -182,16 +155,6 @@ def create_app(settings: Settings) -> FastAPI:
         if reply.entry is not None:
             done.labels(reply.entry.command).inc()
         return reply
-
-    @app.get("/healthz", tags=["operation"])
-    async def healthz() -> Health:
-        """Whether the API runs. Needs no token."""
-        return Health(status="ok", version=__version__)
-
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
-    async def prometheus() -> PlainTextResponse:
-        """Counters for Prometheus."""
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.post("/conversations", tags=["conversations"])
     async def begin() -> Begun:
@@ -210,28 +173,16 @@ def create_app(settings: Settings) -> FastAPI:
         waiting = found["waiting"]
         return Conversation(**{**found, "waiting": waiting and dataclasses.asdict(waiting)})
 
-    stream: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
-
     @app.post(
-        "/conversations/{id}/messages", tags=["conversations"], response_class=StreamingResponse, responses=stream
+        "/conversations/{id}/messages", tags=["conversations"], response_class=StreamingResponse, responses=STREAM
     )
     async def say(id: Id, body: Said) -> StreamingResponse:
         """Say something; as lines of JSON, each tool that is `called`, and at last the `reply`, or an `error`."""
-        events = service.say(id, body.message)
-        first = await to_thread.run_sync(lambda: next(events))
 
-        def lines() -> Iterator[str]:
-            try:
-                for event in chain([first], events):
-                    if isinstance(event, Reply):
-                        counted(event)
-                    yield json.dumps(event_document(event)) + "\n"
-            except Exception as error:  # the status is sent already
-                if not isinstance(error, ERRORS.expected):
-                    ERRORS.log.exception("conversation %s failed", id, exc_info=error)
-                yield json.dumps({"event": "error", **ERRORS.document(error)}) + "\n"
+        def sent(event: Called | Reply) -> dict[str, Any]:
+            return event_document(counted(event) if isinstance(event, Reply) else event)
 
-        return StreamingResponse(lines(), media_type=NDJSON)
+        return await streamed(service.say(id, body.message), sent, ERRORS, f"conversation {id}")
 
     @app.post("/conversations/{id}/confirm", tags=["conversations"])
     async def confirm(id: Id, body: Yes) -> Answered:

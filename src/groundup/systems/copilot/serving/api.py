@@ -26,9 +26,9 @@ from fastapi import Path as PathParam
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from groundup import __version__
+from groundup.api.app import NDJSON, STREAM, application, counters
 from groundup.api.errors import Error, Errors, failures
-from groundup.api.guard import Guard, refusal
+from groundup.api.guard import refusal
 from groundup.api.work import Deadline, NotThere, TooSlow, in_thread
 from groundup.errors import GroundupError, StoreError
 from groundup.systems.copilot.errors import CannotRead
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from groundup.systems.copilot.classifying.classify import Prediction
 
 T = TypeVar("T")
-NDJSON = "application/x-ndjson"
 SCRAPE = 2.0  # seconds that Prometheus is made to wait for the store
 GRACE = 5.0  # seconds beyond the deadline after which work that does not look at the clock is not waited for
 log = logging.getLogger("groundup.copilot")
@@ -77,13 +76,6 @@ class Sent(BaseModel):
     """A body; what it does not know, it refuses."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Health(BaseModel):
-    """That the API runs."""
-
-    status: str = Field(examples=["ok"])
-    version: str
 
 
 class Stored(BaseModel):
@@ -408,29 +400,20 @@ class _Served:
 def create_app(settings: Settings) -> FastAPI:
     """The API on a store."""
     served = _Served(Copilot(settings), CopilotMetrics(), settings)
-    app = FastAPI(
-        title="groundup copilot", version=__version__, docs_url=None, redoc_url=None,
-        description="From a cluster's logs to a cited answer.", responses=FAILURES,
-    )  # fmt: skip
-    app.state.copilot = served.copilot
-    app.add_middleware(
-        Guard, token=settings.token, hosts=settings.hosts, metrics=served.metrics,
+    app = application(
+        "copilot", "From a cluster's logs to a cited answer.",
+        token=settings.token, hosts=settings.hosts, metrics=served.metrics, errors=ERRORS, responses=FAILURES,
         limit=lambda path: settings.upload_limit if path == "/ingest" else settings.body_limit,
     )  # fmt: skip
-    ERRORS.install(app)
-    for add in (_add_operation, _add_logs, _add_understand, _add_answer, _add_learn):
+    app.state.copilot = served.copilot
+    for add in (_add_metrics, _add_logs, _add_understand, _add_answer, _add_learn):
         add(app, served)
     return app
 
 
-def _add_operation(app: FastAPI, served: _Served) -> None:
-    """Whether it runs, and what it did."""
+def _add_metrics(app: FastAPI, served: _Served) -> None:
+    """What it did, and how much it stores."""
     copilot, metrics, settings, run = served.copilot, served.metrics, served.settings, served.run
-
-    @app.get("/healthz", tags=["operation"])
-    async def healthz() -> Health:
-        """Whether the API runs. Needs no token."""
-        return Health(status="ok", version=__version__)
 
     @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
     async def prometheus() -> PlainTextResponse:
@@ -439,7 +422,7 @@ def _add_operation(app: FastAPI, served: _Served) -> None:
             metrics.stored.set((await run(copilot.status, seconds=min(SCRAPE, settings.timeout)))["lines"])
         except (StoreError, TooSlow):
             log.info("metrics without the number of stored lines: the store is busy")
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return counters(metrics)
 
 
 def _add_logs(app: FastAPI, served: _Served) -> None:
@@ -542,7 +525,7 @@ def _add_answer(app: FastAPI, served: _Served) -> None:
     """Questions, and the places that answers cite."""
     copilot, metrics, settings, run = served.copilot, served.metrics, served.settings, served.run
 
-    @app.post("/ask", tags=["answer"], response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
+    @app.post("/ask", tags=["answer"], response_class=StreamingResponse, responses=STREAM)
     async def ask(body: Question) -> StreamingResponse:
         """Answer a question, as lines of JSON that come as they are found.
 
