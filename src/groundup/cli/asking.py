@@ -13,7 +13,7 @@ import click
 from groundup.cli.collecting import store_option
 from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.options import json_option
-from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
+from groundup.cli.output import console, escape, print_json, print_parts, progress, shown
 from groundup.cli.reading import given_patterns, patterns_option
 from groundup.errors import UsageError
 from groundup.extras import need
@@ -133,19 +133,9 @@ def open_command(citation: str, knowledge: str | None, store: str, as_json: bool
 
     The text is a stored line or a chunk of a document, with its surroundings.
     """
-    from dataclasses import asdict
-
     from groundup.systems.copilot.answering.ask import open_citation
 
     with ExitStack() as stack:
         parts = open_citation(citation, **_sources(store, knowledge, stack))
-    if as_json:
-        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
-        return 0
-    out = console()
-    for part in parts:
-        text = shown_lines(part.text)
-        out.print(
-            f"[bold]{shown(part.where)}[/]\n[bold]{text}[/]" if part.cited else f"[dim]{shown(part.where)}\n{text}[/]"
-        )
+    print_parts(citation, parts, as_json=as_json)
     return 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -174,3 +175,34 @@ def page_command(system: str, port: int, serve_page: Callable[..., None]) -> cli
         serve_page(api, host=host, port=port)
 
     return command
+
+
+class Access(TypedDict):
+    """Who may ask an API: what every system's settings have."""
+
+    token: str
+    hosts: tuple[str, ...]
+
+
+def access(host: str) -> Access:
+    """Who may ask an API on this address: by GROUNDUP_TOKEN, and on loopback under loopback's names only."""
+    from groundup.listening import LOOPBACK
+
+    return {"token": os.environ.get("GROUNDUP_TOKEN", ""), "hosts": LOOPBACK if host in LOOPBACK else ()}
+
+
+def serve_system(serve: Callable[..., None], settings: Any, *, host: str, port: int, page_port: int | None) -> None:
+    """Serve a system by its `serve` until Ctrl-C, and say where on standard output; no page port for no page."""
+    from groundup.cli.output import console, escape
+
+    out = console()
+    serve(settings, host=host, port=port, page_port=page_port, say=lambda text: out.print(escape(text)))
+
+
+def serve_demo(serve: Callable[..., None], settings: Any, port: int) -> None:
+    """Serve what a demo has made until Ctrl-C, and say where on standard error: standard output has its steps."""
+    from groundup.cli.output import console, escape
+
+    err = console(err=True)
+    err.print()
+    serve(settings, host="127.0.0.1", port=port, page_port=port and port + 1, say=lambda text: err.print(escape(text)))

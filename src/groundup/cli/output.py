@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+    from groundup.knowledge import Part
 
 MARKS = {
     "passed": ("✓", "green"),
@@ -95,3 +97,15 @@ def progress(*, quiet: bool = False) -> Iterator[Progress]:
         disable=quiet or not terminal.is_terminal,
     ) as bar:
         yield bar
+
+
+def print_parts(citation: str, parts: Sequence[Part], *, as_json: bool) -> None:
+    """Print the text behind a citation; what is not cited is dim."""
+    from dataclasses import asdict
+
+    if as_json:
+        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
+        return
+    for part in parts:
+        style = "bold" if part.cited else "dim"
+        console().print(f"[{style}]{shown(part.where)}\n{shown_lines(part.text)}[/]")

@@ -15,10 +15,17 @@ import click
 
 from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.mine import SystemGroup
-from groundup.cli.options import json_option, page_command, port_option, serving_options
-from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
+from groundup.cli.options import (
+    access,
+    json_option,
+    page_command,
+    port_option,
+    serve_demo,
+    serve_system,
+    serving_options,
+)
+from groundup.cli.output import console, escape, print_json, print_parts, progress, shown
 from groundup.errors import GroundupError, UsageError
-from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -270,8 +277,6 @@ def open_command(citation: str, report: str, knowledge: str | None, store: str, 
 
     A web page is shown as the report read it; nothing is fetched.
     """
-    from dataclasses import asdict
-
     from groundup.knowledge import default_location, open_knowledge, open_place
     from groundup.systems.research import open_research
 
@@ -280,12 +285,7 @@ def open_command(citation: str, report: str, knowledge: str | None, store: str, 
             parts = research.open_page(citation, report)
     else:
         parts = open_place(citation, open_knowledge(knowledge or default_location(store), reading=True))
-    if as_json:
-        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
-        return 0
-    for part in parts:
-        style = "bold" if part.cited else "dim"
-        console().print(f"[{style}]{shown(part.where)}\n{shown_lines(part.text)}[/]")
+    print_parts(citation, parts, as_json=as_json)
     return 0
 
 
@@ -329,16 +329,9 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
         _say_costs(reports)
         out.print(f"\nEverything is in {shown(folder)}. The commands above work there, and `open` opens citations.")
     if serving:
-        out = console(err=True)
-        out.print()
-        settings = Settings(
-            Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK,
-            knowledge=str(Path(folder) / KNOWLEDGE), model="embedded",
-        )  # fmt: skip
-        serve(
-            settings, host="127.0.0.1", port=port, page_port=port and port + 1,
-            say=lambda text: out.print(escape(text)),
-        )  # fmt: skip
+        knowledge = str(Path(folder) / KNOWLEDGE)
+        settings = Settings(Path(folder) / STORE, **access("127.0.0.1"), knowledge=knowledge, model="embedded")
+        serve_demo(serve, settings, port)
     return 0
 
 
@@ -490,14 +483,11 @@ def serve_command(
             f"web must be a server or a folder here, got '{web}'. `groundup research ask` replays a report."
         )
     settings = Settings(
-        Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
+        Path(store), **access(host),
         model=model or "", knowledge=knowledge or "", web=web, router=router, seconds=seconds,
         prices=_prices(prices),
     )  # fmt: skip
-    out = console()
-    serve(
-        settings, host=host, port=port, page_port=page_port if page else None, say=lambda text: out.print(escape(text))
-    )
+    serve_system(serve, settings, host=host, port=port, page_port=page_port if page else None)
 
 
 def _serve_page(api: str, *, host: str, port: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -11,10 +10,17 @@ import click
 
 from groundup.cli.knowledge import knowledge_option, learn_into
 from groundup.cli.mine import SystemGroup
-from groundup.cli.options import json_option, page_command, port_option, serving_options
-from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
+from groundup.cli.options import (
+    access,
+    json_option,
+    page_command,
+    port_option,
+    serve_demo,
+    serve_system,
+    serving_options,
+)
+from groundup.cli.output import console, print_json, print_parts, progress, shown
 from groundup.errors import UsageError
-from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from groundup.systems.sentinel.cases import Case
@@ -230,17 +236,10 @@ def ask_command(
 @json_option
 def open_command(citation: str, store: str, knowledge: str | None, as_json: bool) -> int:
     """Show the text behind a CITATION of an answer, with its surroundings."""
-    from dataclasses import asdict
-
     from groundup.knowledge import default_location, open_knowledge, open_place
 
     parts = open_place(citation, open_knowledge(knowledge or default_location(store), reading=True))
-    if as_json:
-        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
-        return 0
-    for part in parts:
-        style = "bold" if part.cited else "dim"
-        console().print(f"[{style}]{shown(part.where)}\n{shown_lines(part.text)}[/]")
+    print_parts(citation, parts, as_json=as_json)
     return 0
 
 
@@ -322,15 +321,8 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     else:
         out.print(f"\nEverything is in {shown(folder)}. The commands above work there; `decide` and `undo` too.")
     if serving:
-        out = console(err=True)
-        settings = Settings(
-            Path(folder) / STORE, Path(folder) / MODELS, token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK,
-            model="embedded",
-        )  # fmt: skip
-        serve(
-            settings, host="127.0.0.1", port=port, page_port=port and port + 1,
-            say=lambda text: out.print(escape(text)),
-        )  # fmt: skip
+        places = Path(folder) / STORE, Path(folder) / MODELS
+        serve_demo(serve, Settings(*places, **access("127.0.0.1"), model="embedded"), port)
     return 0
 
 
@@ -424,13 +416,10 @@ def serve_command(
 
     need_packages()
     settings = Settings(
-        Path(store), Path(models), Path(rules) if rules else RULES, token=os.environ.get("GROUNDUP_TOKEN", ""),
-        hosts=LOOPBACK if host in LOOPBACK else (), model=model or "", knowledge=knowledge or "",
+        Path(store), Path(models), Path(rules) if rules else RULES, **access(host),
+        model=model or "", knowledge=knowledge or "",
     )  # fmt: skip
-    out = console()
-    serve(
-        settings, host=host, port=port, page_port=page_port if page else None, say=lambda text: out.print(escape(text))
-    )
+    serve_system(serve, settings, host=host, port=port, page_port=page_port if page else None)
 
 
 def _serve_page(api: str, *, host: str, port: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,9 @@ from groundup.cli import options
 from groundup.cli.asking import closing_lines, sentence_line
 from groundup.cli.collecting import store_option
 from groundup.cli.knowledge import knowledge_option
-from groundup.cli.options import json_option, port_option, serving_options
-from groundup.cli.output import console, escape, print_json, shown
+from groundup.cli.options import access, json_option, port_option, serve_demo, serve_system, serving_options
+from groundup.cli.output import console, print_json, shown
 from groundup.cli.reading import given_patterns, patterns_option
-from groundup.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from groundup.demo import Step
@@ -60,14 +58,11 @@ def serve_command(
 
     need_packages()
     settings = Settings(
-        Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
+        Path(store), **access(host),
         model=model, knowledge=knowledge or "", classifier=classifier, timeout=timeout,
         upload_limit=upload_limit * MEGABYTE, patterns=given_patterns(),
     )  # fmt: skip
-    out = console()
-    serve(
-        settings, host=host, port=port, page_port=page_port if page else None, say=lambda text: out.print(escape(text))
-    )
+    serve_system(serve, settings, host=host, port=port, page_port=page_port if page else None)
 
 
 def _serve_page(api: str, *, host: str, port: int) -> None:
@@ -108,12 +103,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> None:
     else:
         out.print(f"\nEverything is in {shown(folder)}. The commands above work there.")
     if serving:
-        out = console(err=True)
-        out.print()
-        serve(
-            Settings(Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK),
-            host="127.0.0.1", port=port, page_port=port and port + 1, say=lambda text: out.print(escape(text)),
-        )  # fmt: skip
+        serve_demo(serve, Settings(Path(folder) / STORE, **access("127.0.0.1")), port)
 
 
 def _say(number: int, step: Step[Answer]) -> None:

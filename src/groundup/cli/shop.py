@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,16 @@ import click
 
 from groundup.cli.knowledge import knowledge_option
 from groundup.cli.mine import SystemGroup
-from groundup.cli.options import json_option, page_command, port_option, serving_options
-from groundup.cli.output import console, escape, print_json, progress, shown, shown_lines
-from groundup.listening import LOOPBACK
+from groundup.cli.options import (
+    access,
+    json_option,
+    page_command,
+    port_option,
+    serve_demo,
+    serve_system,
+    serving_options,
+)
+from groundup.cli.output import console, escape, print_json, print_parts, progress, shown, shown_lines
 
 if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
@@ -161,17 +167,10 @@ def undo_command(id: int, store: str, as_json: bool) -> int:
 @json_option
 def open_command(citation: str, knowledge: str | None, store: str, as_json: bool) -> int:
     """Show the text behind a CITATION of an answer, with its surroundings."""
-    from dataclasses import asdict
-
     from groundup.knowledge import default_location, open_knowledge, open_place
 
     parts = open_place(citation, open_knowledge(knowledge or default_location(store), reading=True))
-    if as_json:
-        print_json({"citation": citation, "parts": [asdict(part) for part in parts]}, ascii=True)
-        return 0
-    for part in parts:
-        style = "bold" if part.cited else "dim"
-        console().print(f"[{style}]{shown(part.where)}\n{shown_lines(part.text)}[/]")
+    print_parts(citation, parts, as_json=as_json)
     return 0
 
 
@@ -209,12 +208,7 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
     if as_json:
         print_json({"folder": folder, "steps": steps}, ascii=True)
     if serving:
-        err = console(err=True)
-        err.print()
-        serve(
-            Settings(Path(folder) / STORE, token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK),
-            host="127.0.0.1", port=port, page_port=port and port + 1, say=lambda text: err.print(escape(text)),
-        )  # fmt: skip
+        serve_demo(serve, Settings(Path(folder) / STORE, **access("127.0.0.1")), port)
     return 0
 
 
@@ -303,13 +297,10 @@ def serve_command(
 
     need_packages()
     settings = Settings(
-        Path(store), token=os.environ.get("GROUNDUP_TOKEN", ""), hosts=LOOPBACK if host in LOOPBACK else (),
+        Path(store), **access(host),
         model=model, dialect=dialect, knowledge=knowledge or "", timeout=timeout,
     )  # fmt: skip
-    out = console()
-    serve(
-        settings, host=host, port=port, page_port=page_port if page else None, say=lambda text: out.print(escape(text))
-    )
+    serve_system(serve, settings, host=host, port=port, page_port=page_port if page else None)
 
 
 def _serve_page(api: str, *, host: str, port: int) -> None:
