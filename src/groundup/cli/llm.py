@@ -433,6 +433,7 @@ def _stage(
     folder: RunFolder, name: str, device: str, again: bool, as_json: bool, mlflow: bool, text: Path | None = None
 ) -> None:
     """Run a stage, unless it is done, and print its result."""
+    from groundup import background
     from groundup.systems.language_model import parallel, recording, stages
     from groundup.systems.language_model.checkpoint import latest
 
@@ -461,7 +462,7 @@ def _stage(
         watch.end()
         if not writes:
             return
-        if mlflow and recording.is_on():
+        if mlflow and background.is_on():
             recording.start_recording(folder.path)
     if as_json:
         print_json(entry)

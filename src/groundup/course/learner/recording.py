@@ -14,11 +14,9 @@ In MLflow a run is one parent (params, means, spreads, baselines, artefacts) wit
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -26,12 +24,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from groundup.background import BATCH, is_on, one_at_a_time, start
 from groundup.course.learner.runstore import RunFolder, RunReport, load_run, runs_dir
 from groundup.course.learner.workspace import STATE, write_atomically
-from groundup.extras import missing
 
-BATCH = 1000
-"""MLflow takes at most so many metrics at once."""
 STATUS = {"passed": "FINISHED", "failed": "FINISHED", "interrupted": "KILLED", "crashed": "FAILED"}
 
 _started: list[subprocess.Popen[bytes]] = []
@@ -39,21 +35,11 @@ _started: list[subprocess.Popen[bytes]] = []
 
 def start_recording(workspace_dir: Path) -> None:
     """Start a process that records what is not recorded yet, and do not wait for it; nothing without MLflow."""
-    if missing(["mlflow"]) or os.environ.get("GROUNDUP_MLFLOW", "").lower() in ("off", "0", "no", "false"):
+    if not is_on():
         return
     _started[:] = [process for process in _started if process.poll() is None]
-    with (Path(workspace_dir) / STATE / "mlflow.log").open("ab") as log:
-        _started.append(
-            subprocess.Popen(
-                [sys.executable, "-P", "-m", "groundup.course.learner.recording", str(workspace_dir)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
-                start_new_session=sys.platform != "win32",
-                creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
-            )
-        )
+    log = Path(workspace_dir) / STATE / "mlflow.log"
+    _started.append(start("groundup.course.learner.recording", Path(workspace_dir), log))
 
 
 def wait_for_recording(seconds: float | None = None) -> None:
@@ -69,7 +55,7 @@ def store_uri(workspace_dir: Path) -> str:
 
 def record_all(workspace_dir: Path) -> int:
     """Record every finished run that is not recorded yet, oldest first; how many there were."""
-    with _one_at_a_time(workspace_dir):
+    with one_at_a_time(Path(workspace_dir) / STATE):
         waiting = [(folder, report) for folder, report in _unrecorded(workspace_dir)]
         if not waiting:
             return 0
@@ -89,15 +75,6 @@ def _unrecorded(workspace_dir: Path) -> Iterator[tuple[RunFolder, RunReport]]:
             report = load_run(workspace_dir, folder.path.name)
             if report.verdict != "running":
                 yield folder, report
-
-
-@contextlib.contextmanager
-def _one_at_a_time(workspace_dir: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, on every system: an exclusive transaction of SQLite."""
-    with contextlib.closing(sqlite3.connect(Path(workspace_dir) / STATE / "mlflow-lock.sqlite", timeout=900)) as lock:
-        lock.isolation_level = None
-        lock.execute("BEGIN EXCLUSIVE")
-        yield
 
 
 def _record(client: Any, workspace_dir: Path, folder: RunFolder, report: RunReport) -> str:

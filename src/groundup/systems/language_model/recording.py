@@ -13,11 +13,9 @@ MLflow is an extra. Without it the entries wait in the report. `GROUNDUP_MLFLOW=
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,18 +24,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from groundup.extras import missing
+from groundup.background import BATCH, one_at_a_time, start
 from groundup.systems.language_model.checkpoint import latest, write_atomically
 from groundup.systems.language_model.run_folder import BESIDE, TRAINED, RunFolder
 
 DATABASE, RECORDED, EXPERIMENT = "mlflow.db", "mlflow.json", "groundup llm"
-BATCH = 1000
-"""MLflow takes at most so many metrics at once."""
-
-
-def is_on() -> bool:
-    """Whether stages are recorded: MLflow is installed, and nobody has turned it off."""
-    return not missing(["mlflow"]) and os.environ.get("GROUNDUP_MLFLOW", "").lower() not in ("off", "0", "no", "false")
 
 
 def store_uri(folder: Path) -> str:
@@ -47,22 +38,13 @@ def store_uri(folder: Path) -> str:
 
 def start_recording(folder: Path) -> subprocess.Popen[bytes]:
     """Start a process that records what is not recorded yet; it need not be waited for."""
-    with (folder / "mlflow.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "groundup.systems.language_model.recording", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
-            start_new_session=sys.platform != "win32",
-            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
-        )
+    return start("groundup.systems.language_model.recording", folder, folder / "mlflow.log")
 
 
 def record_all(folder: Path) -> int:
     """Record every entry of the report that is not recorded yet, the oldest first; return how many there were."""
     run = RunFolder(folder)
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         place = folder / RECORDED
         known: dict[str, str] = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
         waiting = [entry for entry in run.report() if _key(entry) not in known]
@@ -120,15 +102,6 @@ def _points(run: RunFolder, entry: dict[str, Any]) -> Iterator[tuple[str, float,
 
 def _key(entry: dict[str, Any]) -> str:
     return f"{entry['stage']} {entry['made']}"
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, on every system: an exclusive transaction of SQLite."""
-    with contextlib.closing(sqlite3.connect(folder / "mlflow-lock.sqlite", timeout=900)) as lock:
-        lock.isolation_level = None
-        lock.execute("BEGIN EXCLUSIVE")
-        yield
 
 
 if __name__ == "__main__":
