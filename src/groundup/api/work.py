@@ -6,7 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
+
+from groundup.errors import UnknownName, UsageError
 
 CHECKED = 1_000  # items between two looks at the clock
 T = TypeVar("T")
@@ -22,6 +25,22 @@ class NotReady(Exception):
 
 class NotThere(Exception):
     """The requested thing is not stored."""
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Where a citation is opened: one that is no place is `NotThere`; an unknown name keeps its nearest ones.
+
+    Raises:
+        NotThere: the place is none.
+        UnknownName: there is no such source.
+    """
+    try:
+        yield
+    except UnknownName:
+        raise
+    except UsageError as error:
+        raise NotThere(str(error)) from error
 
 
 class TooLong(Exception):

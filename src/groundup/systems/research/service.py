@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from groundup.api.work import Deadline, NotReady, NotThere, within
-from groundup.errors import UnknownName, UsageError
+from groundup.api.work import Deadline, NotReady, NotThere, opening, within
+from groundup.errors import UsageError
 from groundup.knowledge import Knowledge, Part, Reopened, default_location, open_place
 from groundup.systems.research.costs import Costs, Prices, costs
 from groundup.systems.research.export import to_bibtex, to_html, to_markdown
@@ -229,7 +229,7 @@ class Assistant:
 
     def open(self, citation: str, report: str) -> list[Part]:
         """The text behind a citation, with its surroundings."""
-        try:
+        with opening():
             if citation.startswith(("http://", "https://")):
                 with self._reading() as research:
                     return research.open_page(citation, report)
@@ -237,10 +237,6 @@ class Assistant:
             if knowledge is None:
                 raise NotThere("There is no document to open: the knowledge base holds nothing any more.")
             return open_place(citation, knowledge)
-        except UnknownName:
-            raise
-        except UsageError as error:
-            raise NotThere(str(error)) from error
 
     def sources(self) -> dict[str, int]:
         """The documents that are learnt, and how many chunks each has."""

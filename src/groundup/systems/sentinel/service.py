@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from groundup.api.work import NotReady, NotThere
-from groundup.errors import UnknownName, UsageError
+from groundup.api.work import NotReady, NotThere, opening
+from groundup.errors import UsageError
 from groundup.knowledge import Knowledge, Part, Reopened, default_location, open_place
 from groundup.systems.sentinel.cases import Action, Case, Cases, open_cases
 from groundup.systems.sentinel.intelligence import Analyst, Answer
@@ -151,14 +151,11 @@ class Sentinel:
         Raises:
             NotThere: there is no such place.
         """
-        try:
-            if self.knowledge is None:
+        with opening():
+            knowledge = self.knowledge
+            if knowledge is None:
                 raise NotThere("There is no document to open: groundup sentinel learn makes them.")
-            return open_place(where, self.knowledge)
-        except UnknownName:
-            raise
-        except UsageError as error:
-            raise NotThere(str(error)) from error
+            return open_place(where, knowledge)
 
 
 def document(case: Case) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundup.api.work import Deadline, NotThere, within
-from groundup.errors import UnknownName, UsageError
+from groundup.api.work import Deadline, NotThere, opening, within
+from groundup.errors import UsageError
 from groundup.knowledge import Part, Reopened, default_location, open_place
 from groundup.stack.agents.react import Dialect
 from groundup.systems.shop.desk import Desk, Entry
@@ -194,11 +194,7 @@ class Service:
     def open(self, where: str) -> list[Part]:
         """The text behind a citation, with its surroundings."""
         knowledge = self._knowledge.now()
-        try:
-            if knowledge is None:
-                raise NotThere("There are no documents. Learn them: groundup shop learn")
+        if knowledge is None:
+            raise NotThere("There are no documents. Learn them: groundup shop learn")
+        with opening():
             return open_place(where, knowledge)
-        except UnknownName:
-            raise
-        except UsageError as error:
-            raise NotThere(str(error)) from error

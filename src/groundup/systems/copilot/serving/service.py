@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundup.api.work import Deadline, NotReady, NotThere, TooLong, within
+from groundup.api.work import Deadline, NotReady, NotThere, TooLong, opening, within
 from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.files import stamp
 from groundup.knowledge import Knowledge, Reopened, default_location
@@ -241,13 +241,8 @@ class Copilot:
         from groundup.systems.copilot.answering.ask import open_citation
 
         knowledge = self.knowledge
-        with self.reading(deadline) as store:
-            try:
-                return open_citation(citation, store=store, knowledge=knowledge)
-            except UnknownName:
-                raise
-            except UsageError as error:
-                raise NotThere(str(error)) from error
+        with self.reading(deadline) as store, opening():
+            return open_citation(citation, store=store, knowledge=knowledge)
 
     @property
     def model(self) -> BaseChatModel:
