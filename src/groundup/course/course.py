@@ -259,10 +259,15 @@ class Course:
         self.ledger.append("compiled", unit.id, dataclasses.asdict(compiled))
         return compiled
 
-    def has_kernels(self, unit_id: str) -> bool:
-        """Whether the learner's file of a unit has passed as it is now, and imports Numba."""
+    def has_kernels(self, unit_id: str, state: UnitState | None = None) -> bool:
+        """Whether the learner's file of a unit has passed as it is now, and imports Numba.
+
+        Args:
+            unit_id: the unit.
+            state: its state, where that is known already.
+        """
         source = self.workspace.read_exercise(unit_id)
-        return source is not None and has_kernels(source) and self.states()[unit_id].status == "passed"
+        return source is not None and has_kernels(source) and (state or self.states()[unit_id]).status == "passed"
 
     def compiled(self, unit_id: str) -> Compiled | None:
         """What came of the kernels that are in the learner's file now; None where they were not compiled yet."""

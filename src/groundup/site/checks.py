@@ -9,6 +9,7 @@ from functools import partial
 from threading import Lock
 
 from groundup.course.course import Course
+from groundup.course.learner.progress import UnitState
 from groundup.course.verdict import Verdict
 from groundup.errors import GroundupError
 from groundup.site.live import Channel
@@ -40,9 +41,12 @@ class Checks:
         """Whether the unit is being graded now."""
         return unit_id in self._running
 
-    def kernels(self, unit_id: str) -> str:
-        """What is known of the kernels of a unit that has passed, in words; empty where it has none."""
-        if not self.course.has_kernels(unit_id):
+    def kernels(self, unit_id: str, state: UnitState | None = None) -> str:
+        """What is known of the kernels of a unit that has passed, in words; empty where it has none.
+
+        A page knows the unit's state already: with it, no other unit is looked at.
+        """
+        if not self.course.has_kernels(unit_id, state):
             return ""
         if (compiled := self.course.compiled(unit_id)) is not None:
             return compiled.words

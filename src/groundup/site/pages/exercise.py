@@ -24,12 +24,13 @@ def exercise_context(site: Site, unit: Unit) -> dict[str, Any]:
         if event.kind == "hint" and event.payload.get("name") in given:
             name = event.payload["name"]
             given[name] = max(given[name], int(event.payload.get("stage", 0)))
+    state = site.standing.states()[unit.id]
     return {
-        "state": site.standing.states()[unit.id],
+        "state": state,
         "path_on_disk": course.workspace.exercise(unit.id),
         "started": course.workspace.exercise(unit.id).exists(),
         "checking": site.checks.progress(unit.id),
-        "kernels": site.checks.kernels(unit.id),
+        "kernels": site.checks.kernels(unit.id, state),
         "trouble": site.checks.trouble.get(unit.id, ""),
         "hints_given": given,
         "solution_seen": any(event.kind == "solution" for event in events),
