@@ -191,7 +191,7 @@ def test_what_is_asked_wrongly_gets_one_clear_error(
     refused(lambda: knowledge.learn([gone]), UsageError, f"FOLDER must be an existing folder or file, and '{gone}' is")
     refused(
         lambda: open_knowledge(gone, reading=True), UsageError,
-        f"knowledge must be an existing folder or the URL of a Chroma server, got '{gone}'. Fill it with `groundup",
+        f"knowledge must be an existing folder or the URL of a Chroma server, got '{gone}'. Fill it with the system's",
     )  # fmt: skip
     refused(
         lambda: open_knowledge("http://127.0.0.1:9"), StoreError,

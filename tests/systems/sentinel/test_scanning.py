@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,11 @@ def test_what_a_command_line_names_is_told_by_its_ending(tmp_path: Path, monkeyp
     }  # fmt: skip
     with pytest.raises(UsageError, match=r"A scan must have at most one url, got 'b.de' as well"):
         inputs(("a.de", "b.de"))
+    for missing in ("missing.png", "auth.log.gz", "./a.de", str(tmp_path / "gone")):
+        with pytest.raises(UsageError, match=rf"^FILE must be an existing file, and .{re.escape(missing)}. is"):
+            inputs((missing,))
+    for host in ("a.de/page.png", "http://missing.png", "shop.zip"):
+        assert inputs((host,)) == {"url": host, "names": {}}
 
 
 def test_how_high_a_file_is_changes_nothing_below_the_window():

@@ -26,6 +26,7 @@ MOST_LOG = 50 << 20  # bytes
 LONGEST_LINE = 2_000  # characters of a line that are looked at
 NO_INPUT = Judgement(None, ())
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+LOG_SUFFIXES = (".log", ".txt", ".json", ".jsonl", ".csv", ".gz", ".zst", ".xz", ".bz2")
 
 
 class Scanner:
@@ -142,13 +143,18 @@ def inputs(things: tuple[str, ...]) -> dict[str, Any]:
     """What the words of a command line name: files by their ending, all else a URL.
 
     Raises:
-        UsageError: two are of one kind, or a file cannot be read.
+        UsageError: two are of one kind, a file cannot be read, or is named and is not there.
     """
     given: dict[str, Any] = {}
     names: dict[str, str] = {}
     for thing in things:
         path = Path(thing)
         is_file = "://" not in thing and path.is_file()
+        if not is_file and _reads_as_file(thing):
+            raise UsageError(
+                f"FILE must be an existing file, and '{thing}' is not one. Name another file; "
+                "a host of that name needs its scheme, for example http://example.com."
+            )
         kind = "url" if not is_file else "screenshot" if path.suffix.lower() in SUFFIXES else "log"
         if kind in given:
             raise UsageError(
@@ -160,6 +166,14 @@ def inputs(things: tuple[str, ...]) -> dict[str, Any]:
         else:
             given[kind] = thing
     return {**given, "names": names}
+
+
+def _reads_as_file(thing: str) -> bool:
+    """Whether a word without a scheme names a file: by its ending, or by how a path begins."""
+    if "://" in thing:
+        return False
+    ending = "/" not in thing and thing.lower().endswith((*SUFFIXES, *LOG_SUFFIXES))
+    return ending or thing.startswith(("/", "./", "../", "~"))
 
 
 def read_file(path: Path) -> bytes:
