@@ -46,6 +46,22 @@ def test_an_error_may_name_things_in_its_own_words(text, named):
 
 
 @pytest.mark.parametrize(
+    ("actual", "expected", "shown"),
+    [
+        ([1.0, 2.5], [1.0, 2.0], r"expected \[1\. , 2\. \]|expected \[1\., 2\.\]"),
+        ([1.0, 1 + 1e-9], [1.0, 1.0], r"1 of 2 values .* at \[1\]: expected 1, got 1\.0000000010000001"),
+        (1 + 1e-9, 1.0, r"expected 1\n  got      1\.0000000010000001"),
+        (np.arange(20.0), np.append(np.arange(19.0), 18.5), r"at \[19\]: expected 18\.5, got 19"),
+        (np.arange(20) == 3, np.arange(20) == 4, r"2 of 20 values differ; .* at \[3\]: expected False, got True"),
+        (np.full(20, 1, np.uint8), np.full(20, 3, np.uint8), "at \\[0\\]: expected 3, got 1"),
+    ],
+)
+def test_two_arrays_that_differ_are_shown_so_that_they_differ(actual, expected, shown):
+    with pytest.raises(pytest.fail.Exception, match=shown):
+        assert_close(actual, expected, "asked", rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
     ("text", "thing", "shown"),
     [
         ("labels must lie in [0, 1], got 21", 2, "2"),

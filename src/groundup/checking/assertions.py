@@ -71,14 +71,18 @@ def assert_close(
     close = np.isclose(got, want, rtol=rtol, atol=atol, equal_nan=True)
     if close.all():
         return
-    if got.size <= 12:
+    if got.size <= 12 and _show(want) != _show(got):
         detail = f"  expected {_show(want)}\n  got      {_show(got)}"
     else:
-        worst = np.unravel_index(np.argmax(np.where(close, 0, np.abs(got - want))), got.shape)
+        kind = np.result_type(got, want, np.float64)  # booleans and unsigned numbers cannot be subtracted
+        worst = np.unravel_index(np.argmax(np.where(close, 0, np.abs(got.astype(kind) - want.astype(kind)))), got.shape)
         place = "[" + ", ".join(str(int(i)) for i in worst) + "]"
+        wanted, found = _told_apart(want[worst], got[worst])
         detail = (
             f"  {int((~close).sum())} of {got.size} values differ; the worst is at {place}: "
-            f"expected {want[worst]:.6g}, got {got[worst]:.6g}"
+            f"expected {wanted}, got {found}"
+            if got.size > 1
+            else f"  expected {wanted}\n  got      {found}"
         )
     pytest.fail(f"{message}\n{detail}", pytrace=False)
 
@@ -188,6 +192,14 @@ def as_array(value: Any) -> np.ndarray:
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a torch tensor, without importing torch
         value = value.detach().cpu().numpy()
     return np.asarray(value)
+
+
+def _told_apart(want: Any, got: Any) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart."""
+    if isinstance(want, np.bool_) or isinstance(got, np.bool_):
+        return str(want), str(got)
+    short = f"{want:.6g}", f"{got:.6g}"
+    return short if short[0] != short[1] else (f"{want:.17g}", f"{got:.17g}")
 
 
 def _show(array: np.ndarray) -> str:

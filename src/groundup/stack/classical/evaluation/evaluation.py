@@ -6,7 +6,7 @@
     cheapest_threshold(labels, scores, miss_cost=50, alarm_cost=1)
 
 A score is higher where the model is surer of class 1, and a sample counts as 1 where its score is at least the
-threshold. A metric that is 0 / 0 for the given data is refused, because 0 would be a claim.
+threshold. A metric that is 0 / 0 is refused: 0 would be a claim. An error names what it refuses, by name and value.
 """
 
 import copy
@@ -191,8 +191,9 @@ def cheapest_threshold(labels: ArrayLike, scores: ArrayLike, *, miss_cost: float
         if not 0 <= cost < np.inf:
             raise ValueError(f"{name} must be a finite number of at least 0, got {cost}.")
     false_rate, true_rate, thresholds = roc_curve(labels, scores)
-    share = np.mean(np.asarray(labels))
-    costs = share * (1 - true_rate) * miss_cost + (1 - share) * false_rate * alarm_cost
+    n_samples, cases = np.size(labels), np.count_nonzero(labels)
+    misses, alarms = np.rint((1 - true_rate) * cases), np.rint(false_rate * (n_samples - cases))
+    costs = (misses * miss_cost + alarms * alarm_cost) / n_samples  # counts are exact: equal costs are equal
     best = np.argmin(costs)
     return Decision(float(thresholds[best]), float(costs[best]))
 

@@ -27,7 +27,7 @@ def ignores_the_order_given():
 
 @mistake("confusion_matrix", edit=("reshape(size, size)", "reshape(size, size) / len(true)"))
 def divides_by_the_samples():
-    """You return shares of all samples. The table holds counts; whoever wants shares divides the row, not the whole."""
+    """You return shares. The table holds counts; whoever wants shares divides each row by its sum."""
 
 
 @mistake(
@@ -93,12 +93,12 @@ def lowers_the_scores_upwards():
 
 @mistake("roc_auc", edit=(" - (counts - 1) / 2", ""))
 def wins_every_tie():
-    """You give ties the highest of their ranks, so a positive wins a tie. A tie counts one half: take the mean rank."""
+    """A tie counts one half, and yours is won. Give equal scores the mean of their ranks, not the highest."""
 
 
 @mistake("roc_auc", edit=(" - (counts - 1) / 2", " - counts + 1"))
 def loses_every_tie():
-    """You give ties the lowest of their ranks, so a positive loses a tie. A tie counts one half: take the mean rank."""
+    """A tie counts one half, and yours is lost. Give equal scores the mean of their ranks, not the lowest."""
 
 
 @mistake("roc_auc", edit=(" - cases * (cases + 1) / 2", ""))
@@ -109,8 +109,8 @@ def counts_pairs_of_positives():
 @mistake(
     "cheapest_threshold",
     edit=(
-        "(1 - true_rate) * miss_cost + (1 - share) * false_rate * alarm_cost",
-        "(1 - true_rate) * alarm_cost + (1 - share) * false_rate * miss_cost",
+        "(misses * miss_cost + alarms * alarm_cost)",
+        "(misses * alarm_cost + alarms * miss_cost)",
     ),
 )
 def swaps_the_costs():
@@ -119,10 +119,13 @@ def swaps_the_costs():
 
 @mistake(
     "cheapest_threshold",
-    edit=("share * (1 - true_rate) * miss_cost + (1 - share) * false_rate", "(1 - true_rate) * miss_cost + false_rate"),
+    edit=(
+        "(misses * miss_cost + alarms * alarm_cost) / n_samples",
+        "(1 - true_rate) * miss_cost + false_rate * alarm_cost",
+    ),
 )
 def forgets_how_rare_ones_are():
-    """You add the two rates, as if both classes were equally frequent. Weigh each with the share of its class."""
+    """You add the two rates, as if both classes were equally frequent. Count misses and alarms."""
 
 
 @mistake("cheapest_threshold", edit=("np.argmin(costs)", "len(costs) - 1 - np.argmin(costs[::-1])"))

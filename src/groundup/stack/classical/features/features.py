@@ -7,6 +7,7 @@
     TfidfVectorizer().fit(messages).transform(messages)         # words, weighted by how much they tell
 
 Whatever a transformer knows, it learned in `fit`, from training rows alone. `transform` applies it, and learns nothing.
+An error names the parameter and the value that it refuses.
 """
 
 import hashlib
@@ -38,9 +39,10 @@ def log_features(line: str) -> dict[str, float]:
     """Describe a log line by what a person would look at.
 
     Returns:
-        `hour`, of the first ISO time in the line, and `weekend`, 1 for Saturday and Sunday: NaN where there is no time.
-        `severity`, of the first word that is a level: 0 debug, 1 info, 2 warning, 3 error, 4 fatal; NaN without one.
-        `failures`, words that tell of failure; a level is none. `words`, all words. `address`, 1 with an IPv4 address.
+        Floats by name: `hour`, of the first ISO time in the line, and `weekend`, 1 for Saturday and Sunday: NaN where
+        there is no time. `severity`, of the first word that is a level: 0 debug, 1 info, 2 warning, 3 error, 4 fatal;
+        NaN without one. `failures`, words that tell of failure; a level is none. `words`, all words. `address`, 1 with
+        an IPv4 address.
     """
     found = words(line)
     level = next((place for place, word in enumerate(found) if word in SEVERITIES), None)
@@ -274,6 +276,10 @@ class TfidfVectorizer(TransformerMixin, BaseEstimator):
         """Return a sparse row for each text, of shape (n_texts, n_words).
 
         A word without a column is passed over. A row has Euclidean length 1, or 0 where no word is known.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: one text instead of many.
         """
         check_is_fitted(self)
         rows, columns, counts = [], [], []

@@ -88,6 +88,11 @@ def shares_one_scale():
     """You use one deviation for all columns. Each column has its own."""
 
 
+@mistake("Standardizer.fit", edit=("np.mean(shares**2, axis=0)", "np.sum(shares**2, axis=0) / max(len(X) - 1, 1)"))
+def divides_by_one_less():
+    """You divide by n - 1. The deviation here, as in scikit-learn, describes these n rows: divide by n."""
+
+
 @mistake("OneHotEncoder.transform")
 def learns_again(self, X):
     """You take the categories from the rows to transform. They were learned in `fit`."""

@@ -6,7 +6,8 @@
     shared_rows(X[train], X[test]).mean()                       # the share of the test part that training has seen
     bias_variance(predictions, truth)                           # n models, one sample of the data each
 
-Index arrays say which samples belong to a part; the arrays themselves are never copied or reordered.
+Index arrays say which samples belong to a part; the arrays themselves are never copied or reordered. An error names
+the parameter and the value that it refuses.
 """
 
 import copy
@@ -92,10 +93,10 @@ def split(
 
     Args:
         n_samples: how many samples there are, at least 2.
-        test_share: share of the samples that test, between 0 and 1.
+        test_share: share of the samples that test, between 0 and 1: the nearest whole number of them.
         rng: draws.
         groups: the group of each sample, of shape (n_samples,). Groups are drawn, one after the other, until the test
-            part holds at least `test_share` of the samples; without groups it holds the nearest whole number.
+            part holds at least that number of samples, or one group is left.
 
     Returns:
         Indices of the training and of the test samples, each ascending, neither empty.
@@ -130,7 +131,8 @@ def time_split(times: ArrayLike, test_share: float) -> tuple[np.ndarray, np.ndar
         Indices of the training and of the test samples, each in the order of time, equal times as they came.
 
     Raises:
-        ValueError: a share outside (0, 1), fewer than 2 samples, a time that is NaN, or no earlier sample to train on.
+        ValueError: times of another shape, a share outside (0, 1), fewer than 2 samples, a time that is NaN or NaT, or
+            no earlier sample to train on.
     """
     moments = np.asarray(times)
     if moments.ndim != 1:
@@ -151,7 +153,8 @@ def shared_rows(train: ArrayLike, test: ArrayLike) -> np.ndarray:
     """Mark the test rows that occur, number for number, in the training part.
 
     Args:
-        train: numbers of shape (n_train, n_features); NaN or None, a missing value, equals itself.
+        train: numbers of shape (n_train, n_features); NaN or None, a missing value, equals itself and no
+            number. 0.0 and -0.0 are the same number.
         test: numbers of shape (n_test, n_features).
 
     Returns:

@@ -43,13 +43,10 @@ def stops_one_group_short():
 
 @mistake(
     "split",
-    edit=(
-        "return np.flatnonzero(~testing), np.flatnonzero(testing)",
-        "return np.flatnonzero(testing), np.flatnonzero(~testing)",
-    ),
+    edit=("np.cumsum(counts[drawn]), n_test)", "np.arange(1, len(counts)), _test_size(len(counts), test_share))"),
 )
-def swaps_the_parts():
-    """You return the test part first. The order is train, test."""
+def takes_a_share_of_the_groups():
+    """You take a share of the groups. `test_share` is of the samples: add up the sizes of the groups drawn."""
 
 
 @mistake("time_split", edit=("np.searchsorted(moments[order], moments[order[cut]])", "cut"))
@@ -114,7 +111,7 @@ def divides_by_one_less():
 
 @mistake("bias_variance", edit=("answers.mean(axis=0)", "answers.mean()"))
 def averages_over_the_points():
-    """You average over models and points together. The mean prediction is one number for each point."""
+    """Your mean prediction is not one number for each point. Average over the models, axis 0, and nothing else."""
 
 
 @mistake("learning_curve", edit=("score(fitted, X[part], y[part])", "score(fitted, X, y)"))
@@ -129,7 +126,7 @@ def grows_from_the_first_row():
 
 @mistake("learning_curve", edit=("copy.deepcopy(estimator).fit", "estimator.fit"))
 def fits_the_estimator_given():
-    """You fit the estimator itself. Copy it for each size: it is the caller's, and may go on from its last fit."""
+    """You fit the estimator itself, or a copy that shares its parts. Copy it deeply for each size: it is not yours."""
 
 
 @variant("MajorityClassifier.fit")

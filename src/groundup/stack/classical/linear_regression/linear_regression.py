@@ -6,7 +6,8 @@
     diagnostics(X, y).standard_errors              # the intercept first
 
 A design is a table whose columns are the functions that are added up; a column of ones gives the intercept.
-Everything is computed in float64.
+Everything is computed in float64: numbers and their squares must be finite. An error names the parameter and the
+value that it refuses.
 """
 
 import warnings
@@ -66,10 +67,10 @@ def normal_equations(X: ArrayLike, y: ArrayLike, alpha: float = 0.0) -> np.ndarr
         alpha: strength of the penalty, at least 0.
 
     Returns:
-        Coefficients of shape (n_columns,).
+        Coefficients of shape (n_columns,); 0 for a column of zeros.
 
     Raises:
-        ValueError: shapes or values do not fit, or the matrix is singular in float64.
+        ValueError: shapes or values do not fit, or the matrix is singular in float64 (columns of zeros aside).
     """
     A, target = _table(X, y)
     _check_number("alpha", alpha)
@@ -157,7 +158,7 @@ def gradient_descent(
         learning_rate: step size, above 0 and below 2 / (the largest eigenvalue of XᵀX / n_samples).
         max_iter: most steps.
         tol: stop once no entry of the gradient exceeds this, before any step if need be.
-        start: the first coefficients; zeros unless given.
+        start: the first coefficients, finite numbers of shape (n_columns,); zeros unless given.
 
     Returns:
         The last coefficients, and the loss before the first step and after every step.
@@ -169,7 +170,7 @@ def gradient_descent(
     _check_number("max_iter", max_iter)
     _check_number("tol", tol)
     _check_learning_rate(A, learning_rate)
-    b = np.zeros(A.shape[1]) if start is None else np.asarray(start, dtype=float)
+    b = _start(start, A.shape[1])
     losses = []
     while True:
         errors = A @ b - target
@@ -233,7 +234,8 @@ def diagnostics(X: Any, y: ArrayLike) -> Diagnostics:
     """Fit y to X with an intercept, and judge the fit as if the errors were independent, of one size and normal.
 
     Args:
-        X: features of shape (n_samples, n_features), without a column of ones; a data frame's names go into errors.
+        X: features of shape (n_samples, n_features), without a column of ones. Errors name columns as a data
+            frame does, or by number.
         y: targets of shape (n_samples,).
 
     Returns:
@@ -463,6 +465,14 @@ def _check_number(name: str, value: Any, *, zero: bool = True) -> None:
     rule = "at least 0" if zero else "above 0"
     if not isinstance(value, Real) or not 0 <= float(value) < np.inf or (value == 0 and not zero):
         raise ValueError(f"{name} must be a finite number {rule}, got {value!r}.")
+
+
+def _start(start: ArrayLike | None, columns: int) -> np.ndarray:
+    """A copy of the first coefficients; zeros where none are given."""
+    b = np.zeros(columns) if start is None else np.array(start, dtype=float)
+    if b.shape != (columns,) or not np.isfinite(b).all():
+        raise ValueError(f"start must hold {columns} finite numbers, one for each column of X, got {start!r}.")
+    return b
 
 
 def _check_learning_rate(A: np.ndarray, learning_rate: float) -> None:

@@ -21,7 +21,7 @@ from groundup.stack.classical.linear_regression.linear_regression import (
 
 @mistake("normal_equations", edit=("return b + solve(A.T @ (target - A @ b) - alpha * b)", "return b"))
 def stops_at_the_first_solution():
-    """You return the first solution. XᵀX squares the condition number: correct it once, by solving for the residual."""
+    """Your solution has no more digits than an uncorrected one. Form the residual y - Xb, and solve for Xᵀ times it."""
 
 
 @mistake("normal_equations", edit=("+= alpha", "+= alpha * len(A)"))
