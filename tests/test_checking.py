@@ -63,6 +63,18 @@ def test_an_error_that_leaves_something_out_is_shown(text, thing, shown):
     assert raised.value.msg == f"asked\n  the ValueError should name {shown}; it said: {text}"
 
 
+def test_values_that_differ_look_different():
+    for actual, expected, shown in (
+        ([2.5e-7], [0.0], "expected [0.]\n  got      [2.5e-07]"),
+        (-1e-8, 0.0, "expected 0.\n  got      -1.e-08"),
+        ([0.5, 1.0], [0.25, 1.0], "expected [0.25, 1.  ]\n  got      [0.5, 1. ]"),
+        (np.ones(20) + 2**-20, np.ones(20), "expected 1, got 1.0000009536743164"),
+    ):
+        with pytest.raises(pytest.fail.Exception) as raised:
+            assert_close(actual, expected, "asked")
+        assert shown in raised.value.msg
+
+
 def test_what_is_not_refused_fails():
     with pytest.raises(pytest.fail.Exception, match="asked\n  expected a ValueError, and nothing was raised"):
         assert_refuses(lambda: None, message="asked")

@@ -72,13 +72,15 @@ def assert_close(
     if close.all():
         return
     if got.size <= 12:
-        detail = f"  expected {_show(want)}\n  got      {_show(got)}"
+        exact = _looks_equal(want, got, ~close)
+        detail = f"  expected {_show(want, exact)}\n  got      {_show(got, exact)}"
     else:
         worst = np.unravel_index(np.argmax(np.where(close, 0, np.abs(got - want))), got.shape)
         place = "[" + ", ".join(str(int(i)) for i in worst) + "]"
+        digits = 6 if f"{want[worst]:.6g}" != f"{got[worst]:.6g}" else 17
         detail = (
             f"  {int((~close).sum())} of {got.size} values differ; the worst is at {place}: "
-            f"expected {want[worst]:.6g}, got {got[worst]:.6g}"
+            f"expected {want[worst]:.{digits}g}, got {got[worst]:.{digits}g}"
         )
     pytest.fail(f"{message}\n{detail}", pytrace=False)
 
@@ -190,5 +192,14 @@ def as_array(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def _show(array: np.ndarray) -> str:
-    return np.array2string(array, precision=6, separator=", ", suppress_small=True).replace("\n", "\n           ")
+def _looks_equal(want: np.ndarray, got: np.ndarray, differ: np.ndarray) -> bool:
+    """Whether six decimals would show some values that differ as the same."""
+    if got.dtype.kind not in "fc" and want.dtype.kind not in "fc":
+        return False
+    return bool((np.round(want, 6) == np.round(got, 6))[differ].any())
+
+
+def _show(array: np.ndarray, exact: bool) -> str:
+    """The array as text, of six decimals, or with all its digits."""
+    digits: dict[str, Any] = {"floatmode": "unique"} if exact else {"precision": 6, "suppress_small": True}
+    return np.array2string(array, separator=", ", **digits).replace("\n", "\n           ")
