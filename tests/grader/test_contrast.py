@@ -67,6 +67,7 @@ def test_what_the_wrong_places_have_in_common_is_said(fact: str) -> None:
     ("mine", "right"),
     [
         (np.array([1.0, 5.0, 2.0]), np.array([2.0, 1.0, 7.0])),
+        (np.array([1.0, 5.0]), np.array([1.0, 2.0])),
         (3.0, 4.0),
         ("a", "b"),
         (np.array([]), np.array([])),

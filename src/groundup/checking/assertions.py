@@ -71,8 +71,9 @@ def assert_close(
     close = np.isclose(got, want, rtol=rtol, atol=atol, equal_nan=True)
     if close.all():
         return
-    if got.size <= 12 and _show(want) != _show(got):
-        detail = f"  expected {_show(want)}\n  got      {_show(got)}"
+    if got.size <= 12:
+        exact = _looks_equal(want, got, ~close)
+        detail = f"  expected {_show(want, exact)}\n  got      {_show(got, exact)}"
     else:
         kind = np.result_type(got, want, np.float64)  # booleans and unsigned numbers cannot be subtracted
         worst = np.unravel_index(np.argmax(np.where(close, 0, np.abs(got.astype(kind) - want.astype(kind)))), got.shape)
@@ -81,8 +82,6 @@ def assert_close(
         detail = (
             f"  {int((~close).sum())} of {got.size} values differ; the worst is at {place}: "
             f"expected {wanted}, got {found}"
-            if got.size > 1
-            else f"  expected {wanted}\n  got      {found}"
         )
     pytest.fail(f"{message}\n{detail}", pytrace=False)
 
@@ -202,5 +201,14 @@ def _told_apart(want: Any, got: Any) -> tuple[str, str]:
     return short if short[0] != short[1] else (f"{want:.17g}", f"{got:.17g}")
 
 
-def _show(array: np.ndarray) -> str:
-    return np.array2string(array, precision=6, separator=", ", suppress_small=True).replace("\n", "\n           ")
+def _looks_equal(want: np.ndarray, got: np.ndarray, differ: np.ndarray) -> bool:
+    """Whether six decimals would show some values that differ as the same."""
+    if got.dtype.kind not in "fc" and want.dtype.kind not in "fc":
+        return False
+    return bool((np.round(want, 6) == np.round(got, 6))[differ].any())
+
+
+def _show(array: np.ndarray, exact: bool) -> str:
+    """The array as text, of six decimals, or with all its digits."""
+    digits: dict[str, Any] = {"floatmode": "unique"} if exact else {"precision": 6, "suppress_small": True}
+    return np.array2string(array, separator=", ", **digits).replace("\n", "\n           ")

@@ -61,7 +61,7 @@ def _values(mine: np.ndarray | None, right: np.ndarray | None, given: list[np.nd
         return f"its values are right except where {where}"
     if mine.dtype.kind == right.dtype.kind == "b":
         return f"{int((~close).sum())} of its {mine.size} values are inverted" if mine.size > 1 else ""
-    if mine.ndim and len(mine) > 1:
+    if mine.ndim and len(mine) > 2:  # of two rows, one is right by accident often enough
         rows = np.asarray(close.reshape(len(mine), -1).all(axis=1))
         if rows[0] and not rows[1:].any():
             return "only its first row is right" if mine.ndim > 1 else "only its first value is right"

@@ -1,6 +1,5 @@
 """Checks of probability."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,10 +30,26 @@ DRAWS = 20_000
 ALMOST_NEVER = 1e-6  # a right sampler fails a test of its distribution once in a million seeds
 
 
-def told(*values: float) -> Any:
-    """A generator that returns these uniform numbers, one a call."""
-    numbers = iter(values)
-    return SimpleNamespace(random=lambda size: np.full(size, next(numbers)))
+class _Told:
+    """A generator whose uniform numbers all have one height."""
+
+    def __init__(self, height: float) -> None:
+        self.height, self.drawn = height, 0
+
+    def random(self, size: Any = None) -> Any:
+        self.drawn += 1 if size is None else int(np.prod(size))
+        return np.full(() if size is None else size, self.height)[()]
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Any = None) -> Any:
+        return low + (high - low) * self.random(size)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"this generator has uniform numbers only, rng.random or rng.uniform, and no {name}")
+
+
+def told(height: float) -> Any:
+    """A generator of this uniform number."""
+    return _Told(height)
 
 
 def assert_distributed(sample, distribution, message):
@@ -51,6 +66,8 @@ def test_normal_log_density_by_hand():
     bell = Normal(mean=10, std=4)
     peak = -np.log(4) - np.log(2 * np.pi) / 2
     assert_close(bell.log_density([10, 18, 2]), [peak, peak - 2, peak - 2])
+    far = Normal(mean=1e9).log_density([1e9, 1e9 + 2])
+    assert_close(far, np.array([0, -2]) - np.log(2 * np.pi) / 2, "at a mean of 10⁹: subtract before you square")
 
 
 def test_normal_log_density_is_scipys(rng):
@@ -79,15 +96,18 @@ def test_poisson_log_mass_by_hand():
 
 
 def test_poisson_log_mass_is_scipys():
-    """It is SciPy's from 0 to counts whose factorial no float holds."""
+    """It is SciPy's from 0 to counts whose factorial no float holds, however small the rate."""
     counts = np.array([0, 1, 7, 50, 170, 171, 1000])
-    for rate in (0.1, 3.0, 200.0):
+    for rate in (1e-12, 0.1, 3.0, 200.0):
         assert_close(Poisson(rate).log_mass(counts), stats.poisson.logpmf(counts, rate), f"rate={rate}")
 
 
 def test_poisson_counts_are_whole():
-    """Half an error and minus one error have probability 0: the logarithm is -inf, without a warning."""
-    assert_close(Poisson(2.0).log_mass([-1, 0.5, -0.5]), [-np.inf] * 3)
+    """Half an error, minus one and nearly three have probability 0, -inf, without a warning; so has infinity."""
+    impossible = [-1, 0.5, -0.5, 3 - 1e-6]
+    assert_close(Poisson(2.0).log_mass(impossible), [-np.inf] * 4, f"counts {impossible}")
+    with np.errstate(invalid="ignore"):
+        assert_close(Poisson(2.0).log_mass(np.inf), -np.inf, "infinitely many")
 
 
 def test_poisson_masses_sum_to_one():
@@ -128,9 +148,13 @@ def test_exponential_sample_has_its_distribution(rng):
 
 
 def test_box_muller_by_hand():
-    """A radius from u = 1 - exp(-1/2) is 1; a quarter turn puts the point at (0, 1)."""
-    assert_close(box_muller(2, told(1 - np.exp(-0.5), 0.25)), [0, 1], "a quarter turn at radius 1", atol=1e-12)
-    assert_close(box_muller(2, told(1 - np.exp(-0.5), 0.5)), [-1, 0], "half a turn at radius 1", atol=1e-12)
+    """Uniforms of 1/4 make a quarter turn at radius √(2 log 4/3): one number is 0. Of 7/8, both are √(log 8) from 0."""
+    for u, distances in ((1 / 4, [0, np.sqrt(2 * np.log(4 / 3))]), (7 / 8, [np.sqrt(np.log(8))] * 2)):
+        numbers = np.sort(np.abs(box_muller(2, told(u))))  # in whatever order angle and radius are drawn
+        assert_close(numbers, distances, f"both uniforms are {u}: the distances from 0, sorted", atol=1e-12)
+    uniforms = told(0.5)
+    box_muller(10, uniforms)
+    assert uniforms.drawn == 10, f"ten numbers take five pairs of uniforms: 10, and you drew {uniforms.drawn}"
 
 
 def test_box_muller_is_normal(rng):
@@ -156,14 +180,18 @@ def test_samplers_draw_as_many_as_asked(size, rng):
     assert_shape(triangle(size, rng), (size,), f"rejection_sample with size={size}")
 
 
-def triangle(size, rng):
-    """Draws of the density 2x on [0, 1], from uniform proposals."""
-    return rejection_sample(np.log, lambda n, r: 1 - r.random(n), np.zeros_like, 0.0, size, rng)
+def triangle(size, rng, constant=0.0):
+    """Draws of the density 2x on [0, 1], from uniform proposals; the constant is that of the target and the bound."""
+    log_target = lambda x: np.log(x) + constant  # noqa: E731
+    return rejection_sample(log_target, lambda n, r: 1 - r.random(n), np.zeros_like, constant, size, rng)
 
 
 def test_rejection_sample_has_the_target_distribution(rng):
     """Of uniform proposals those are kept that follow the density 2x."""
     assert_distributed(triangle(DRAWS, rng), stats.triang(1, 0, 1), "the triangle 2x on [0, 1]")
+    for constant in (-2000.0, 2000.0):  # either is lost in exp(log_target)
+        sample = triangle(1000, rng, constant)
+        assert_distributed(sample, stats.triang(1, 0, 1), f"log_target and log_bound with {constant:g} added")
 
 
 def test_rejection_sample_divides_by_the_proposal(rng):
@@ -178,6 +206,44 @@ def test_rejection_sample_refuses_a_bound_that_does_not_hold(rng):
     wait = Exponential(1.0)
     call = lambda: rejection_sample(Normal().log_density, wait.sample, wait.log_density, -2.0, 500, rng)  # noqa: E731
     assert_refuses(call, "log_bound", -2.0)
+    last = lambda n, r: np.append(np.zeros(n - 1), 1.0)  # noqa: E731
+    call = lambda: rejection_sample(lambda x: 3 * x, last, np.zeros_like, 0.0, 1, rng)  # noqa: E731
+    assert_refuses(call, "log_bound", 0.0, message="one draw, and the bound breaks at the last proposal of each batch")
+
+
+def test_rejection_sample_allows_for_rounding(rng):
+    """A target that equals bound · proposal keeps every point, though logarithms round to either side."""
+    log_target, log_proposal = lambda x: np.log(0.1 * x), lambda x: np.log(x)
+    sample = rejection_sample(log_target, lambda n, r: 1 - r.random(n), log_proposal, np.log(0.1), 3000, rng)
+    assert_shape(sample, (3000,))
+
+
+def test_rejection_sample_draws_a_height_for_each_proposal(rng):
+    """Where all batches have the same points, they do not keep the same ones: each point has a height of its own."""
+    batches = []
+
+    def places(count, rng):
+        batches.append(count)
+        return np.arange(float(count))
+
+    sample = rejection_sample(lambda x: np.full(x.shape, np.log(0.5)), places, np.zeros_like, 0.0, DRAWS, rng)
+    kept = [int(np.sum(sample == place)) for place in range(10)]
+    assert len(batches) < 3 or any(0 < times < len(batches) - 1 for times in kept), (
+        f"in {len(batches)} batches the first ten points were kept {kept} times, at a chance of one half"
+    )
+
+
+def test_rejection_sample_goes_on_until_it_has_all(rng):
+    """A bound that lets one proposal in 100,000 through takes half a million of them for five draws."""
+    drawn = 0
+
+    def proposal(count, rng):
+        nonlocal drawn
+        drawn += count
+        assert drawn < 5_000_000, "five million proposals, fifty of them within the bound, and no end"
+        return rng.random(count)
+
+    assert_shape(rejection_sample(np.zeros_like, proposal, np.zeros_like, np.log(1e5), 5, rng), (5,))
 
 
 @pytest.mark.parametrize(
@@ -234,6 +300,7 @@ def test_gamma_fit_refuses_what_has_no_summit():
     """Values of 0 or below, that are all equal, not finite, or none are refused."""
     assert_refuses_values(lambda x: Gamma.fit([1.0, x]), "values", -2.0, 0.0, np.nan, np.inf)
     assert_refuses(lambda: Gamma.fit([3.0, 3.0]), "values", 3.0)
+    assert_refuses(lambda: Gamma.fit([0.1] * 3), "values", 0.1, message="0.1 three times, whose computed std is 1e-17")
     assert_refuses(lambda: Gamma.fit([]), (0,))
 
 

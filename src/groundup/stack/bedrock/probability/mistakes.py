@@ -123,7 +123,7 @@ def returns_the_rate_for_the_scale():
 def by_xlogy(self, k):
     """SciPy's x log(y), and impossible counts masked afterwards."""
     counts = np.array(k, dtype=float)
-    wrong = (counts < 0) | (counts % 1 != 0)
+    wrong = (counts < 0) | (counts != np.floor(counts)) | np.isinf(counts)
     safe = np.where(wrong, 1, counts)
     mass = np.array(special.xlogy(safe, self.rate) - self.rate - special.gammaln(safe + 1))
     mass[wrong] = -np.inf

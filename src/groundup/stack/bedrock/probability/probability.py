@@ -128,12 +128,13 @@ class Poisson:
         _positive(rate=self.rate)
 
     def log_mass(self, k: ArrayLike) -> np.ndarray:
-        """Return k log(rate) - rate - log(k!), of the shape of k; -inf where k is negative or no whole number.
+        """Return k log(rate) - rate - log(k!), of the shape of k; -inf where k is no whole number of at least 0.
 
         The factorial is taken as log Γ(k + 1): 171! is beyond the largest float.
         """
         counts = np.asarray(k, dtype=float)
-        possible = (counts >= 0) & (counts == np.floor(counts))
+        possible = (counts >= 0) & (counts < np.inf) & (counts == np.floor(counts))
+        counts = np.where(possible, counts, 0.0)  # infinity less infinity would be NaN
         return np.where(possible, counts * np.log(self.rate) - self.rate - special.gammaln(counts + 1), -np.inf)
 
     def at_least(self, k: ArrayLike) -> np.ndarray:
@@ -245,7 +246,8 @@ def rejection_sample(
         Accepted points of shape (size,).
 
     Raises:
-        ValueError: at some proposal the bound does not hold, so that the draws would be of another distribution.
+        ValueError: at one of the proposals drawn the bound does not hold, by more than `ROUNDING`, so that the draws
+            would be of another distribution.
     """
     accepted: list[np.ndarray] = []
     missing = size

@@ -14,6 +14,7 @@ from groundup.checking import (
     assert_rows_alone,
     assert_unchanged,
     estimator_conventions,
+    runs_python_lines,
 )
 from groundup.stack.classical.trees import (
     ENTROPY,
@@ -90,6 +91,8 @@ def test_node_error_by_hand():
     assert_close(node_error(np.array([0.5, 0.5, 1.0]), VARIANCE), 0.5, "0 and 2, weights of 1/4: 1/2 · 1")
     assert_close(node_error(np.array([0.5, 0.5]), ENTROPY), 1.0, "two classes of weight 1/2: 1 · 1 bit")
     assert_close(node_error(np.array([0.25, 0.25]), GINI), 0.25, "two classes of weight 1/4: 1/2 · 1/2")
+    light = [node_error(1e-6 * np.array(sums), c) for c, sums in enumerate(([1.0, 1.0], [1.0, 1.0], [2.0, 2.0, 4.0]))]
+    assert_close(light, [1e-6, 2e-6, 2e-6], "[Gini, entropy, variance] of two samples of weight 10⁻⁶", atol=1e-12)
 
 
 def test_node_error_is_impurity_times_weight(rng):
@@ -189,8 +192,16 @@ def test_missing_values_go_where_they_do_less_harm():
 
 
 def test_of_equal_cuts_the_first_is_taken():
-    """Targets 0, 1, 0: both cuts leave the same error, and one sample goes left."""
+    """The first place, and missing values to the right, which is tried before the left."""
     assert_close(cut(range(3), [0, 1, 0]), [1.0, 1, 0], "codes 0, 1, 2: the first of two equal cuts")
+    either = cut([0, 1, 2, 2], [0, 1, 0, 1], n_missing=2)
+    assert_close(either, [4 / 3, 1, 0], "two missing samples, 0 and 1, do the same harm on either side")
+
+
+def test_best_cut_takes_a_step_for_each_sample():
+    """200 samples take a few thousand lines: neither side is counted anew for each cut."""
+    targets = [i % 2 for i in range(200)]
+    assert not runs_python_lines(lambda: cut(range(200), targets), 120_000), "does each cut count its sides anew?"
 
 
 def test_min_samples_leaf_counts_both_sides():
@@ -202,6 +213,8 @@ def test_min_samples_leaf_counts_both_sides():
     assert_close(
         cut([0, 1, 2, 3], [1, 0, 0, 1], n_missing=1, min_samples_leaf=2)[1:], [1, 1], "one and the missing one"
     )
+    light = cut(range(4), [0, 0, 1, 1], weights=[0.1] * 4, min_samples_leaf=2)
+    assert_close(light[1], 2, "two samples on each side are two, though they weigh 0.2")
 
 
 def test_best_cut_changes_nothing():
@@ -282,13 +295,15 @@ def test_a_split_may_pay_only_later():
 
 
 def test_growing_stops():
-    """Equal targets, equal rows, and the limits each make a leaf."""
+    """Equal targets, equal rows, and the limits each make a leaf; nearly equal targets and light samples do not."""
     X, y = np.arange(8.0)[:, None], [0, 1, 0, 1, 0, 1, 0, 1]
     assert len(grown(X, [1] * 8).feature) == 1, "equal targets: nothing is asked"
     assert len(grown(np.ones((8, 2)), y).feature) == 1, "equal rows: nothing can be asked"
     assert len(grown(X, y, max_depth=1).feature) == 3, "max_depth=1: one question"
     assert len(grown(X, y, min_samples_split=9).feature) == 1, "min_samples_split=9: eight samples stay together"
-    assert len(grown(X, y, min_samples_split=8).feature) > 1, "min_samples_split=8: eight samples are split"
+    light = grown(X, y, weights=[0.1] * 8, min_samples_split=8)
+    assert len(light.feature) > 1, "min_samples_split=8: eight samples are split, whatever they weigh"
+    assert len(grown(X, 1e-6 * X[:, 0], VARIANCE).feature) == 15, "eight targets a millionth apart are not equal"
     sizes = grown(X, y, min_samples_leaf=3).n_samples
     assert sizes.min() >= 3, f"min_samples_leaf=3: nodes of {sizes}"
 
@@ -335,6 +350,8 @@ def test_leaves_by_hand():
     """A value at the threshold goes left, a missing one as the node says, and infinity asks whether it is known."""
     X = np.array([[1.0, 2.0], [1.0, 2.5], [np.nan, 0.0], [7.0, np.nan], [np.nan, np.nan], [np.nan, 3.0]])
     assert_close(leaves_of(BY_HAND, X), [3, 2, 4, 3, 4, 2], "x1 <= 2 or missing? then: x0 known?")
+    assert_close(leaves_of(BY_HAND, np.array([[1.0, 2 + 1e-12]])), [2], "2.000000000001 is above 2: compare in 64 bits")
+    assert_unchanged(lambda rows: leaves_of(BY_HAND, rows), X)
 
 
 def test_leaves_are_those_of_training(rng):
@@ -364,6 +381,8 @@ def test_collapse_alphas_by_hand():
     """The lower split saves 3/12 - 2/12 for one leaf more, the upper one 6/12 - 3/12 for one: α is 1/12 and 1/4."""
     with np.errstate(divide="raise", invalid="raise"):  # compiled, a division by zero is an error
         assert_close(collapse_alphas(BY_HAND), [1 / 4, 1 / 12, 0, 0, 0], "α of [root, lower split, three leaves]")
+    other = BY_HAND._replace(n_samples=np.ones(5, dtype=np.int32))
+    assert_close(collapse_alphas(other), [1 / 4, 1 / 12, 0, 0, 0], "other samples of the same weight: the same α")
 
 
 def test_collapse_alphas_are_scikit_learns(rng):
@@ -421,6 +440,8 @@ errors <= 2
 └─ no: down (100 % of 4)"""
     got = draw(BY_HAND, ["cpu", "errors"], ["healthy", "down"])
     assert got == expected, f"expected\n{expected}\ngot\n{got}"
+    of_arrays = draw(BY_HAND, np.array(["cpu", "errors"]), np.array(["healthy", "down"]))
+    assert of_arrays == expected, f"names and classes may be arrays, as classes_ is; got\n{of_arrays}"
 
 
 def test_a_drawing_to_the_right(rng):
@@ -435,10 +456,11 @@ def test_a_drawing_to_the_right(rng):
 
 
 def test_a_drawing_needs_enough_names():
-    """Fewer names than columns are refused."""
-    assert_refuses(
-        lambda: draw(BY_HAND, ["cpu"], ["a", "b"]), "feature_names", 2, 1, message="one name for two columns"
-    )
+    """A column that is asked for and has no name is refused, however few columns are asked for."""
+    names = ["cpu", "errors"]
+    assert_refuses(lambda: draw(BY_HAND, names[:1]), "feature_names", 1, message="one name, and column 1 is asked for")
+    fifth = BY_HAND._replace(feature=np.array([5, 0, LEAF, LEAF, LEAF], dtype=np.int32))
+    assert_refuses(lambda: draw(fifth, names), "feature_names", 2, message="two names, and column 5 is asked for")
 
 
 # --- estimators -----------------------------------------------------------------------------------------------------

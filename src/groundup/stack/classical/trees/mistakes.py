@@ -65,6 +65,18 @@ def counts_known_samples_only():
     """You count only known samples to the left. Missing ones that go left are samples of that side, too."""
 
 
+@mistake(
+    "best_cut",
+    edit=[
+        ("n_left = n_samples - n_known", "n_left = weights[n_known:].sum()"),
+        ("n_left += 1", "n_left += weights[i]"),
+        ("n_samples - n_left <", "weights.sum() - n_left <"),
+    ],
+)
+def weighs_the_leaf():
+    """You compare `min_samples_leaf` with the weight of a side. It says how many samples a side has: count them."""
+
+
 @mistake("grow_nodes", edit=("np.flatnonzero(weights > 0)", "np.arange(len(weights))"))
 def keeps_samples_without_weight():
     """You let samples of weight 0 in: they count in n_samples and in the least size of a leaf. They are not there."""
@@ -118,17 +130,7 @@ def forgets_the_nodes_above():
     """When a split becomes a leaf, the nodes above it lose leaves and gain error. You left their sums as they were."""
 
 
-@mistake(
-    "draw",
-    edit=[
-        ('stack.append((tree.children_right[node], f"{margin}└─ no: ", margin + "   "))\n        ', ""),
-        (
-            'stack.append((tree.children_left[node], f"{margin}├─ yes: ", margin + "│  "))',
-            'stack.append((tree.children_left[node], f"{margin}├─ yes: ", margin + "│  "))\n'
-            '        stack.append((tree.children_right[node], f"{margin}└─ no: ", margin + "   "))',
-        ),
-    ],
-)
+@mistake("draw", edit=("stack.append((tree.children_left[node]", "stack.insert(-1, (tree.children_left[node]"))
 def draws_no_before_yes():
     """Your drawing shows the no side first. A list gives back last what came first: push the no side before the yes."""
 
@@ -146,22 +148,19 @@ def from_shares(sums, criterion):
 
 
 @variant("best_cut")
-def side_by_side(codes, n_known, targets, weights, sums, criterion, min_samples_leaf):
-    """Each cut counts both sides anew."""
-    best, n = (np.inf, 0, False), len(codes)
+def from_running_sums(codes, n_known, targets, weights, sums, criterion, min_samples_leaf):
+    """A table of the sums up to each place, and of those that are missing."""
+    best, n, table = (np.inf, 0, False), len(codes), np.zeros((len(codes) + 1, len(sums)))
+    for i in range(n):
+        table[i + 1] = table[i]
+        add(table[i + 1], targets[i], weights[i], criterion)
     for missing_left in (False, True)[: 1 + (n_known < n)]:
         for place in range(1, n_known + 1):
-            if place < n_known and codes[place] == codes[place - 1]:
+            n_left = place + missing_left * (n - n_known)
+            if min(n_left, n - n_left) < min_samples_leaf or (place < n_known and codes[place] == codes[place - 1]):
                 continue
-            left = np.append(np.arange(n_known) < place, np.full(n - n_known, missing_left))
-            if min(left.sum(), n - left.sum()) < min_samples_leaf:
-                continue
-            error = 0.0
-            for side in (left, ~left):
-                part = np.zeros_like(sums)
-                for target, weight in zip(targets[side], weights[side], strict=True):
-                    add(part, target, weight, criterion)
-                error += node_error(part, criterion)
+            left = table[place] + missing_left * (table[n] - table[n_known])
+            error = node_error(left, criterion) + node_error(table[n] - left, criterion)
             if error < best[0] - 1e-12:
                 best = (error, place, missing_left)
     return best

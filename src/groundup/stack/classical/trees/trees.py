@@ -147,9 +147,9 @@ def best_cut(
 ) -> tuple[float, int, bool]:
     """Find the cut through a node's samples, sorted by one column, that leaves the least error on its two sides.
 
-    All samples begin on the right and go left one by one. A cut lies where the next sample has another code, and
-    leaves `min_samples_leaf` samples on each side. Missing values are tried on the right, then on the left; where they
-    are on the right, the known ones together are a side, too.
+    All samples begin on the right and go left one by one, so no side is counted anew. A cut lies where the next sample
+    has another code, and leaves `min_samples_leaf` samples on each side. Missing values are tried on the right, then on
+    the left; where they are on the right, the known ones together are a side, too.
 
     Args:
         codes: ascending, of shape (n_samples,), the missing ones at the end.
@@ -482,11 +482,11 @@ def draw(tree: Tree, feature_names: Sequence[str] | None = None, classes: Sequen
     Args:
         tree: any.
         feature_names: of the columns; x0, x1, … unless given.
-        classes: of a classifier: a leaf shows the likeliest, its share, and the number of samples. Without, it shows
-            the mean.
+        classes: of a classifier, a list or an array: a leaf shows the likeliest, its share, and the number of samples.
+            Without, it shows the mean.
 
     Raises:
-        ValueError: there are fewer names than columns that the tree asks for.
+        ValueError: the tree asks for a column that has no name.
     """
     if feature_names is not None and len(feature_names) <= tree.feature.max():
         raise ValueError(f"feature_names must name {tree.feature.max() + 1} columns, got {len(feature_names)} names.")
