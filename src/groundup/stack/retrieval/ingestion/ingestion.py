@@ -344,7 +344,7 @@ def chunk(document: Document, *, length: Callable[[str], int], size: int = 256, 
 
     chunks: list[Chunk] = []
     seen: Counter[str] = Counter()
-    whole = [span for span in document.whole if fits(*span)]
+    whole = [span for span in document.whole if fits(*span)] + [(t.start, t.body) for t in tables]
     for section in document.sections or [Section(0, len(document.text), {})]:
         spans = pieces(document.text, section.start, section.end, fits, whole)
         if overlap:  # what is shared is whole sentences, so paragraphs are taken apart

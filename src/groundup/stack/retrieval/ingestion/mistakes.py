@@ -251,7 +251,7 @@ def measures_whitespace():
     """
 
 
-@mistake("chunk", edit=("[span for span in document.whole if fits(*span)]", "[]"))
+@mistake("chunk", edit=("[span for span in document.whole if fits(*span)] +", ""))
 def tears_code():
     """You do not hand the document's whole spans on, so that code and tables are cut at their lines although they
     would fit into a chunk.
