@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.measure import Figure
-from benchmarks.templates import Labelled, drain, labelled
+from benchmarks.templates import PEER, Labelled, drain, labelled
 from groundup.systems.copilot.reading.logs import open_logs, parse
 from groundup.systems.copilot.sources.files import ingest_files
 from groundup.systems.copilot.store import open_store
@@ -73,8 +73,8 @@ def _measure(what: str, logs: list[list[str]], folder: Path, bar: float | None) 
         taken["durable"].append(_spent(lambda: mine(few, file)) / len(few))
     ours, memory, durable = (1 / statistics.median(times) for times in taken.values())
     name = f"ingest, {len(lines):,} {what}"
-    yield Figure(name, ours, "lines/s", bar, memory, "Drain3, masking and mining only, in memory", RUNS)
-    yield Figure(f"{name}: the same", ours, "lines/s", bar, durable, f"Drain3 with its file, {FEW:,} lines", RUNS)
+    yield Figure(name, ours, "lines/s", bar, memory, f"{PEER}, masking and mining only, in memory", RUNS)
+    yield Figure(f"{name}: the same", ours, "lines/s", bar, durable, f"{PEER} with its file, {FEW:,} lines", RUNS)
 
 
 def _spent(call: Callable[[], None]) -> float:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from groundup.systems.copilot.reading.logs import open_logs, parse
 if TYPE_CHECKING:
     from drain3 import TemplateMiner
 
-PEER = "Drain3"
+PEER = f"Drain3 {version('drain3')}"
 # The masks of Drain3's example configuration.
 MASKS = (
     (r"((?<=[^A-Za-z0-9])|^)(([0-9a-f]{2,}:){3,}([0-9a-f]{2,}))((?=[^A-Za-z0-9])|$)", "ID"),

@@ -91,6 +91,24 @@ def test_scripts_without_spaces_and_letters_written_in_two_ways_are_found_by_the
     assert knowledge._index.words.search([{"连接": 1.0}], 1)[0][0][0] >= 0, "pairs of characters are terms"
 
 
+def test_rows_of_a_long_table_are_found_by_its_header_and_cited_at_their_place(tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    rows = "".join(f"| queue-{name} | {number} |\n" for number, name in enumerate(("amber", "birch", "cedar") * 60))
+    text = f"# Limits\n\n| queue | retention hours |\n|---|---|\n{rows}"
+    (folder / "limits.md").write_text(text, encoding="utf-8")
+    knowledge = open_knowledge(tmp_path / "kb3")
+    knowledge.learn([folder])
+    chunks = knowledge._index.passages
+    assert len(chunks) > 3, "the table is longer than a chunk"
+    for chunk in chunks:
+        assert text[chunk.start : chunk.end] == chunk.text
+        assert (chunk.header + chunk.text).count("| retention hours |") == 1
+    assert (knowledge._index.words.search(["retention"], len(chunks))[0] >= 0).all(), (
+        "each chunk has the header's words"
+    )
+
+
 def test_what_is_found_stands_at_its_place_in_the_file(knowledge: Knowledge, books: Path) -> None:
     for one in knowledge.search("ready"):
         text = (books.parent / one.source).read_text(encoding="utf-8")

@@ -224,7 +224,7 @@ def test_chunks_of_real_documents_lose_nothing_and_fit_the_sentence_model() -> N
         made = chunk(document, length=embedder.tokens, size=embedder.max_tokens, overlap=32)
         covered = np.zeros(len(document.text), bool)
         for one in made:
-            assert document.text[one.start : one.end] == one.text
+            assert document.text[one.start : one.end] == one.body
             assert embedder.tokens(one.text) <= embedder.max_tokens
             covered[one.start : one.end] = True
             torn += sum(

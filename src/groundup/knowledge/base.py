@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +50,7 @@ class Passage:
         end: behind its last.
         headings: the headings that it stands under, the outermost first.
         score: how well it fits; comparable within one search only.
+        header: of the table whose rows it begins with, where that stands further up. Searched with the text.
     """
 
     text: str
@@ -60,6 +59,7 @@ class Passage:
     end: int
     headings: str = ""
     score: float = 0.0
+    header: str = ""
 
 
 @dataclass
@@ -192,7 +192,7 @@ class Knowledge:
         elif document.sections and "page" not in document.sections[0].metadata:
             document = parse_markdown(source, hidden, document.metadata)
         else:  # its pages would have to be counted anew; none of them is worth a secret
-            document = replace(document, source=source, text=hidden, sections=(), whole=())
+            document = replace(document, source=source, text=hidden, sections=(), whole=(), tables=())
         before = self._headings(source)
         changes = self._base.ingest(document)
         moved = self._headings(source) if changes.update else {}
@@ -318,7 +318,7 @@ class _Index:
         titles = {passage.source: passage.headings.split(" > ")[0] for passage in reversed(self.passages)}
         self.words, self.titles = BM25(), BM25()
         self.words.add(range(len(self.passages)), [_fields(passage) for passage in self.passages])
-        self.titles.add(range(len(titles)), [_spaced(f"{titles[name]}\n{_words_of(name)}") for name in self.sources])
+        self.titles.add(range(len(titles)), [f"{titles[name]}\n{_words_of(name)}" for name in self.sources])
 
     def search(self, query: str, k: int) -> list[Passage]:
         from dataclasses import replace
@@ -372,7 +372,7 @@ def _weighed(query: str, plain: str) -> dict[str, float]:
     """
     from groundup.stack.retrieval.ranking import analyse
 
-    plain, query = (_spaced(f"{text} {' '.join(_UN.findall(text))}") for text in (plain, query))
+    plain, query = (f"{text} {' '.join(_UN.findall(text))}" for text in (plain, query))
     named, every = Counter(analyse(plain)), Counter(analyse(query))
     return {term: named[term] + OF_VALUES * max(0, every[term] - named[term]) for term in {**named, **every}}
 
@@ -401,7 +401,9 @@ def _points(scores: np.ndarray) -> np.ndarray:
 
 
 def _passage(text: str, noted: Mapping[str, Any]) -> Passage:
-    return Passage(text, noted["source"], noted["start"], noted["end"], noted.get("headings", ""))
+    header = noted.get("header", "")
+    place = noted["source"], noted["start"], noted["end"], noted.get("headings", "")
+    return Passage(text.removeprefix(header), *place, header=header)
 
 
 def _titled(text: str, noted: Mapping[str, Any]) -> str:
@@ -411,19 +413,7 @@ def _titled(text: str, noted: Mapping[str, Any]) -> str:
 
 def _fields(passage: Passage) -> str:
     """A chunk for the index of words: its text and the headings above it."""
-    return _spaced(f"{_words_of(passage.source)}\n{passage.headings}\n{passage.text}")
-
-
-# Kana, Han, Thai, Lao, Burmese, Khmer: scripts that put no spaces between words.
-_UNSPACED = re.compile(
-    r"[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]{2,}"
-)
-
-
-def _spaced(text: str) -> str:
-    """A text whose words an index can tell: composed (NFC), and scripts without spaces as pairs of characters."""
-    text = unicodedata.normalize("NFC", text)
-    return _UNSPACED.sub(lambda run: " " + " ".join(map("".join, pairwise(run[0]))) + " ", text)
+    return f"{_words_of(passage.source)}\n{passage.headings}\n{passage.header}{passage.text}"
 
 
 def _words_of(source: str) -> str:

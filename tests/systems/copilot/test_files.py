@@ -15,7 +15,7 @@ import pytest
 from groundup.errors import UsageError
 from groundup.systems.copilot.sources import files
 from groundup.systems.copilot.sources.files import Ingested, ingest_files, ingest_stream, state_of
-from groundup.systems.copilot.store import Store, open_store
+from groundup.systems.copilot.store import Source, Store, open_store
 
 
 @pytest.fixture
@@ -318,3 +318,48 @@ def test_damage_in_a_pipe_keeps_what_stands_before(store: Store) -> None:
     assert "of 'standard input' the gzip data ends too early" in done.unread["standard input"]
     (found,) = lines_of(store).values()
     assert found[:-1] == expected(0, 5000)[: len(found) - 1]
+
+
+def test_small_files_are_written_together_and_reported_once_they_are(
+    store: Store, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (logs / f"{number}.log").write_text(numbered(0, 20))
+    written, flush = [], Store.flush
+    monkeypatch.setattr(Store, "flush", lambda self: (written.append(len(self._pending)), flush(self)))
+    told: list[tuple[str, int]] = []
+
+    def report(source: Source, lines: int) -> None:
+        assert store.written, "reported before it is stored"
+        told.append((Path(source.name).name, lines))
+
+    assert ingest_files(store, [str(logs)], report=report).lines == 100
+    assert [count for count in written if count] == [5]
+    assert told == [(f"{number}.log", 20) for number in range(5)]
+    assert lines_of(store) == {f"{number + 1} {number}.log": expected(0, 20) for number in range(5)}
+
+
+def test_what_was_to_be_written_with_a_batch_that_fails_is_read_again(
+    store: Store, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (logs / f"{number}.log").write_text(numbered(0, 20))
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "_write_templates", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ingest_files(store, [str(logs)])
+    assert store.sources() == []
+    assert ingest_files(store, [str(logs)]).lines == 60
+    assert ingest_files(store, [str(logs)]).lines == 0
+    assert lines_of(store) == {f"{number + 1} {number}.log": expected(0, 20) for number in range(3)}
+    (template,) = store.miner.templates()
+    assert (template.text, template.count) == ("line <*>", 60)
+
+
+def test_an_unreadable_file_does_not_cost_what_was_read_before_it(store: Store, logs: Path) -> None:
+    (logs / "a.log").write_text(numbered(0, 20))
+    (logs / "b.log").write_bytes(bytes(range(256)) * 64)
+    ingested = ingest_files(store, [str(logs / "a.log"), str(logs / "b.log")])
+    assert ingested.lines == 20
+    assert list(ingested.unread) == [str(logs / "b.log")]
+    assert lines_of(store) == {"1 a.log": expected(0, 20)}

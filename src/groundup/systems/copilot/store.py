@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 WAIT = 5.0  # seconds that a process waits for another one to let go of the store
 CHUNK = 2_000  # lines that are read at once
+GATHERED = 50_000  # lines of small appends that are written together
 HELD = 2_000  # lines of several streams that are looked at again when lines follow them
 NEVER = -(2**63)  # no time, as NumPy and DuckDB write it
 
@@ -222,13 +223,15 @@ def _version(connection: DuckDBPyConnection, path: Path) -> int:
 
 
 def _migrate(connection: DuckDBPyConnection, version: int) -> None:
+    if version == len(MIGRATIONS):
+        return
+    connection.begin()  # all steps or none: a commit costs more than a step
+    if not version:
+        connection.execute("CREATE TABLE schema_version (version INTEGER)")
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
-        connection.begin()
-        if number == 1:
-            connection.execute("CREATE TABLE schema_version (version INTEGER)")
         step(connection)
         connection.execute("INSERT INTO schema_version VALUES (?)", [number])
-        connection.commit()
+    connection.commit()
 
 
 def _one(result: Any) -> Any:
@@ -244,6 +247,18 @@ class _Tail:
     record: int = 0  # the record of the last of them
     texts: list[str] = field(default_factory=list)
     times: list[float | None] = field(default_factory=list)
+
+
+@dataclass
+class _Append:
+    """An append that is not written yet: its source before and after it, and the columns of its lines."""
+
+    known: bool  # whether the source is in the file
+    cut: bool  # whether last lines of it are replaced
+    before: int  # how many lines it had
+    stored: Source
+    columns: dict[str, Any]
+    changed: list[tuple[int, str | None, str | None, int]]
 
 
 @dataclass
@@ -285,6 +300,9 @@ class Store:
         self._tails: dict[int, _Tail] = {}
         self._miner: Miner | None = None
         self._mined: list[list[Any]] = []  # the templates as they are in the file
+        self._gathering = False
+        self._pending: list[_Append] = []
+        self._last_id: int | None = None
 
     # ── sources ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def sources(self) -> list[Source]:
@@ -342,7 +360,11 @@ class Store:
         Returns:
             The source as it is now.
         """
+        import numpy as np
+
         try:
+            if redo or any(append.stored.id == source.id for append in self._pending):
+                self.flush()
             texts = hide_all(_well_formed(lines))
             if seen:
                 new = [not _take(seen, (times or [])[i], text) for i, text in enumerate(texts)]
@@ -351,24 +373,86 @@ class Store:
             before = replace(source, lines=source.lines - redo)
             if redo:
                 self._tails.pop(source.id, None)
-            batch = self._batch(before, texts, times, zone)
-            changed = batch.pop("changed")
+            columns = self._batch(before, texts, times, zone)
+            changed = columns.pop("changed")
+            stored = replace(before, lines=before.lines + len(texts), cursor=cursor)
+            if not source.id:
+                stored = replace(stored, id=self._new_id())
+                self._tails[stored.id] = self._tails.pop(0, _Tail())
+            columns["source"] = np.full(len(texts), stored.id, dtype="int32")
+            self._pending.append(_Append(bool(source.id), redo > 0, before.lines, stored, columns, changed))
+            if not self._gathering or sum(len(append.columns["text"]) for append in self._pending) >= GATHERED:
+                self.flush()
+        except BaseException:
+            self._forget()
+            raise
+        return stored
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Write the appends within together, up to `GATHERED` lines in a transaction: files may be many and small.
+
+        An append that returned is in the file once `written` is true. If one fails, those before it that are not
+        written yet are not stored either.
+        """
+        self._gathering = True
+        try:
+            yield
+            self.flush()
+        except BaseException:
+            with suppress(Exception):
+                self.flush()  # whole appends; after one that failed there are none
+            raise
+        finally:
+            self._gathering = False
+
+    @property
+    def written(self) -> bool:
+        """Whether all that was appended is in the file."""
+        return not self._pending
+
+    def flush(self) -> None:
+        """Write what is pending, all or nothing."""
+        import numpy as np
+
+        if not self._pending:
+            return
+        try:
             self.connection.begin()
-            stored = self._write(source, before, batch, len(texts), cursor)
-            for position, *values in changed:  # a part of a message came with this batch
-                self.connection.execute(
-                    "UPDATE lines SET level = ?, service = ?, template = ? WHERE source = ? AND position = ?",
-                    [*values, stored.id, position],
+            for append in self._pending:
+                self._write_source(append)
+            columns = [append.columns for append in self._pending if len(append.columns["text"])]
+            if columns:
+                self._insert(
+                    {name: np.concatenate([some[name] for some in columns]) for name in columns[0]},
+                    "lines SELECT source, position, record, time, level, service, nullif(template, -1), text",
                 )
+            for append in self._pending:
+                for position, *values in append.changed:  # a part of a message came with this batch
+                    self.connection.execute(
+                        "UPDATE lines SET level = ?, service = ?, template = ? WHERE source = ? AND position = ?",
+                        [*values, append.stored.id, position],
+                    )
             self._write_templates()
             self.connection.commit()
         except BaseException:
-            self._tails.clear()  # what was learnt is not in the file: read it again when it is needed
-            self._miner = None
-            with suppress(Exception):  # there may be no transaction to go back from
-                self.connection.rollback()
+            self._forget()
             raise
-        return stored
+        self._pending = []
+
+    def _forget(self) -> None:
+        """Forget what was learnt and is not in the file: it is read again when it is needed."""
+        self._tails.clear()
+        self._pending, self._miner, self._last_id = [], None, None
+        with suppress(Exception):  # there may be no transaction to go back from
+            self.connection.rollback()
+
+    def _new_id(self) -> int:
+        last = self._last_id
+        if last is None:
+            last = _one(self.connection.execute("SELECT coalesce(max(id), 0) FROM sources"))
+        self._last_id = last + 1
+        return last + 1
 
     def _batch(
         self, source: Source, texts: list[str], times: Sequence[int] | None, zone: tzinfo | None
@@ -410,8 +494,9 @@ class Store:
         """The records of the lines that come next, and of the held ones that go on in them; new ones are mined."""
         import numpy as np
 
-        held, size, miner = len(tail.texts), len(texts), self.miner
+        held, size, mine = len(tail.texts), len(texts), self.miner.add
         rows = _Rows(np.full(size, -1), opened=held + size + 1, last=(tail.record or first, math.nan))
+        which, shift = [-1] * size, first - held - 1
         stream = parse(
             chain(tail.texts, texts),
             times=None if received is None else chain(tail.times, received), zone=zone, patterns=self.patterns,
@@ -419,7 +504,7 @@ class Store:
         for index, record in enumerate(stream):
             number = record.number
             new = number > held
-            place = first + number - held - 1 if new else tail.first + number - 1
+            place = shift + number if new else tail.first + number - 1
             time = math.nan if record.time is None else record.time
             rows.places.append(place)
             rows.times.append(time)
@@ -428,17 +513,19 @@ class Store:
             if record.below and number + record.below[-1] > held:
                 for below in record.below:
                     if number + below > held:
-                        rows.which[number + below - held - 1] = index
+                        which[number + below - held - 1] = index
                 if not new and record.parts:
-                    rows.changed.append((place, record.level, record.service, miner.add(record.message)))
+                    rows.changed.append((place, record.level, record.service, mine(record.message)))
             if new:
-                rows.which[number - held - 1] = index
-                rows.starts.append(number - held - 1)
+                at = number - held - 1
+                which[at] = index
+                rows.starts.append(at)
                 rows.levels.append(record.level)
                 rows.services.append(record.service)
-                rows.templates.append(miner.add(record.message))
+                rows.templates.append(mine(record.message))
             elif place == tail.record:
                 rows.last = (place, time)
+        rows.which = np.array(which, dtype="int64")
         return rows
 
     @property
@@ -450,6 +537,8 @@ class Store:
         tail = self._tails.get(source.id)
         if tail is None:
             tail = _Tail()
+            if not source.lines:
+                return tail
             where = "source = $source AND position <= $last"
             last = {"source": source.id, "last": source.lines}
             row = self.connection.execute(
@@ -472,34 +561,27 @@ class Store:
             tail = _Tail(begin, row[1], [text for _, text in rows], times)
         return tail
 
-    def _write(
-        self, source: Source, before: Source, batch: dict[str, Any], size: int, cursor: dict[str, Any]
-    ) -> Source:
-        stored = replace(before, lines=before.lines + size, cursor=cursor)
-        if not source.id:
-            stored = replace(stored, id=1 + _one(self.connection.execute("SELECT coalesce(max(id), 0) FROM sources")))
-            self._tails[stored.id] = self._tails.pop(0, _Tail())
+    def _write_source(self, append: _Append) -> None:
+        stored, cursor = append.stored, json.dumps(append.stored.cursor)
+        if append.known:
+            self.connection.execute(
+                "UPDATE sources SET name = ?, lines = ?, cursor = ? WHERE id = ?",
+                [stored.name, stored.lines, cursor, stored.id],
+            )
+        else:
             self.connection.execute(
                 "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     stored.id, stored.kind, stored.name, stored.cluster, stored.namespace, stored.pod, stored.uid,
-                    stored.container, stored.restart, stored.lines, json.dumps(cursor),
+                    stored.container, stored.restart, stored.lines, cursor,
                 ],
             )  # fmt: skip
-        else:
-            self.connection.execute(
-                "UPDATE sources SET name = ?, lines = ?, cursor = ? WHERE id = ?",
-                [stored.name, stored.lines, json.dumps(cursor), stored.id],
-            )
-        if before.lines < source.lines:
-            self.connection.execute("DELETE FROM lines WHERE source = ? AND position > ?", [stored.id, before.lines])
-        if size:
-            self.connection.execute(
-                "INSERT INTO lines SELECT ?, position, record, time, level, service, nullif(template, -1), text "
-                "FROM batch",
-                [stored.id],
-            )
-        return stored
+        if append.cut:
+            self.connection.execute("DELETE FROM lines WHERE source = ? AND position > ?", [stored.id, append.before])
+
+    def _insert(self, batch: dict[str, Any], into: str) -> None:
+        """Insert columns of NumPy, which DuckDB reads without a look at each value."""
+        self.connection.execute(f"INSERT INTO {into} FROM batch")  # DuckDB finds `batch` by its name
 
     # ── templates ───────────────────────────────────────────────────────────────────────────────────────────────────
     @property
@@ -519,23 +601,28 @@ class Store:
 
     def _write_templates(self) -> None:
         """Write what the miner learnt since the last batch: rows that are new or changed."""
+        import numpy as np
+
         snapshot = self.miner.snapshot()
         before, after = self._mined, snapshot["patterns"]
         changed = [i for i, row in enumerate(after) if i >= len(before) or row != before[i]]
         if changed:
-            self.connection.execute("DELETE FROM templates WHERE id IN (SELECT unnest(?::INTEGER[]))", [changed])
-            rows = [after[i] for i in changed]
-            self.connection.execute(
-                "INSERT INTO templates SELECT unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[]), "
-                "unnest(?::INTEGER[]), unnest(?::VARCHAR[])",
-                [changed, [r[0] for r in rows], [r[1] for r in rows], [r[3] for r in rows],
-                 [json.dumps(r[2]) for r in rows]],
+            if old := [i for i in changed if i < len(before)]:
+                self.connection.execute("DELETE FROM templates WHERE id IN (SELECT unnest(?::INTEGER[]))", [old])
+            patterns, counts, examples, parents = zip(*(after[i] for i in changed), strict=True)
+            self._insert(
+                {
+                    "id": np.array(changed), "pattern": np.array(patterns, dtype=object), "count": np.array(counts),
+                    "parent": np.array(parents), "examples": np.array([*map(json.dumps, examples)], dtype=object),
+                },
+                "templates SELECT id, pattern, count, parent, examples",
             )  # fmt: skip
-            self.connection.execute("DELETE FROM miner")
+            state = [snapshot["version"], *(json.dumps(snapshot[part]) for part in ("general", "fresh", "header"))]
+            known = before or _one(self.connection.execute("SELECT count(*) FROM miner"))
             self.connection.execute(
-                "INSERT INTO miner VALUES (?, ?, ?, ?)",
-                [snapshot["version"], *(json.dumps(snapshot[part]) for part in ("general", "fresh", "header"))],
-            )
+                "UPDATE miner SET version = ?, general = ?, fresh = ?, header = ?" if known
+                else "INSERT INTO miner VALUES (?, ?, ?, ?)", state
+            )  # fmt: skip
         self._mined = after
 
     # ── feedback ────────────────────────────────────────────────────────────────────────────────────────────────────

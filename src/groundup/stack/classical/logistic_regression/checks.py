@@ -1,5 +1,6 @@
 """Checks of logistic regression: hand computation, finite differences, scikit-learn and invariants."""
 
+import re
 import tracemalloc
 import warnings
 from typing import Any
@@ -27,6 +28,7 @@ from groundup.stack.classical.logistic_regression import (
     logistic_hessian,
     logistic_objective,
     newton,
+    separating_direction,
     sigmoid,
     softmax,
     softmax_objective,
@@ -904,6 +906,36 @@ def test_separable_classes_need_a_penalty(solver):
     assert (model.predict(X) == y).all(), f"with l2=0.1 the separable classes are told apart, got {model.predict(X)}"
 
 
+@pytest.mark.parametrize("solver", ["newton", "gradient"])
+def test_a_column_that_separates_some_rows_is_named(rng, solver):
+    """Without a penalty, the weight of a column that is 1 in one class only grows for ever: a warning names it."""
+    X, y = two_classes(rng)
+    rare = np.arange(len(X)) < 3
+    with warnings.catch_warnings(record=True) as caught:  # gradient descent may warn of its steps, too
+        warnings.simplefilter("always")
+        LogisticRegression(0, solver=solver, max_iter=30).fit(np.column_stack([X, rare]), np.where(rare, 1, y))
+    texts = [str(warning.message) for warning in caught]
+    assert any(re.search(r"separat.*\b3\b", text) for text in texts), f"no warning names column 3, got {texts}"
+    y[:2] = 0, 1  # the rare rows are of both classes now: their weight has a best value
+    LogisticRegression(0, max_iter=STEPS["newton"]).fit(np.column_stack([X, rare]), y)
+
+
+def test_separating_direction_by_hand():
+    """Classes that touch in a point, or differ in one column, are separated; rows amid the others are not."""
+    rows = np.array([[-1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    still, fit = np.zeros((3, 1)), {"labels": np.array([0, 0, 1, 1])}
+    direction = separating_direction(rows, **fit, parameters=still)
+    assert direction is not None, "x = -1 and 0 against 0 and 1: no plane, but larger weights always fit better"
+    rise = np.diff(add_intercept(rows) @ direction)[:, 0]
+    assert_close(rise / rise[3], [-1, 0, 0, 1], "how the log-odds change along the direction", atol=1e-6)
+    for scale in (1e-8, 1e8):
+        found = separating_direction(scale * rows, **fit, parameters=still)
+        assert found is not None, f"the same, times {scale:g}: units change nothing"
+    assert separating_direction(rows[[0, 3, 1, 2]], **fit, parameters=still) is None, "-1 and 1 against 0 twice"
+    crossed = np.array([[-1.0, 2.0], [1.0, 1.0], [1.0, 2.0], [-1.0, 1.0]])
+    assert separating_direction(crossed, **fit, parameters=still) is None, "the corners of a square, crosswise"
+
+
 def test_unseparated_classes_need_no_penalty(rng):
     """Where the classes overlap, l2=0 is the plain maximum-likelihood fit: the gradient vanishes there."""
     X, y = two_classes(rng)
@@ -1018,6 +1050,14 @@ def test_softmax_regression_learns_separated_classes():
     assert predicted.tolist() == y.tolist(), f"three classes in a row, l2=0.1: got {predicted.tolist()}"
     message = "classes that planes separate, with l2=0: there is no minimum"
     assert_refuses(lambda: SoftmaxRegression(0, max_iter=STEPS["newton"]).fit(X, y), r"\bl2\b", message=message)
+
+
+def test_softmax_regression_names_what_separates_some_rows(rng):
+    """Without a penalty, a column that is 1 in one of three classes only is named, and so is the class."""
+    X, y = three_classes(rng)
+    rare = np.arange(len(X)) < 3
+    with pytest.warns(RuntimeWarning, match=r"separat.*\b2\b"):
+        SoftmaxRegression(0, max_iter=30).fit(np.column_stack([X, rare]), np.where(rare, 1, y))
 
 
 def test_softmax_regression_learns_more_columns_than_rows(rng):

@@ -944,6 +944,16 @@ def fit_tidies_its_settings(self, X, y):
     return self
 
 
+@mistake(
+    "LogisticRegression.fit",
+    edit=("    if self.l2 == 0:\n        _check_unpenalised(X, found.parameters, labels)\n", ""),
+)
+def never_asks_whether_there_is_a_minimum():
+    """Without a penalty you return whatever weights the last step left. Where columns separate the classes, or some of
+    the rows, larger weights always fit better and there is no minimum: call `_check_unpenalised` where l2 is 0.
+    """
+
+
 @variant("LogisticRegression.fit")
 def fit_with_partial(self, X, y):
     """The whole design at once; objective and Hessian by `functools.partial` and a lambda; classes by hand."""

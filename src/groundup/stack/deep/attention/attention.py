@@ -52,6 +52,10 @@ def attend(
 ) -> tuple[Float[Tensor, "*batch queries value_dim"], Float[Tensor, "*batch queries keys"]]:
     """Scaled dot-product attention: every query's mean of the values, weighted by how well their keys fit (eq. 1).
 
+    Half precision is computed in float32, as by PyTorch, and rounded at the end: float16 ends at 65,504, and bfloat16
+    keeps three digits of a score. The queries are scaled before the product, so that only scores that are too large
+    themselves overflow. Not covered: autocast, which makes the product one of half precision again.
+
     Args:
         queries: what is looked for.
         keys: what each value is found by.
@@ -61,15 +65,18 @@ def attend(
 
     Returns:
         The output and the weights, as they were before dropout: each row sums to 1, or to 0 if all of it is masked.
+        Both have the dtype of the queries.
 
     Raises:
         ValueError: the shapes do not fit together.
         TypeError: the mask is not boolean.
     """
     _check_shapes(queries, keys, values, mask)
-    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])  # (*batch, queries, keys)
-    weights = masked_softmax(scores, mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
+    exact = torch.promote_types(queries.dtype, torch.float32)
+    scaled = queries.to(exact) / math.sqrt(queries.shape[-1])
+    weights = masked_softmax(scaled @ keys.to(exact).transpose(-2, -1), mask)  # (*batch, queries, keys)
+    output = nn.functional.dropout(weights, dropout) @ values.to(exact)
+    return output.to(queries.dtype), weights.to(queries.dtype)
 
 
 def _check_shapes(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> None:

@@ -355,6 +355,29 @@ def test_attend_keeps_the_dtype(rng: np.random.Generator) -> None:
         assert_close(output.double(), expected, f"attend of {dtype}", rtol=8 * torch.finfo(dtype).eps, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_attend_of_half_precision_by_hand(dtype: torch.dtype) -> None:
+    """Scaled scores of 393,218 and 393,217, beyond what half precision holds, differ by 1: weights are e : 1."""
+    queries = torch.tensor([[512.0, 512.0, 512.0, 1.0]], dtype=dtype)
+    keys = torch.tensor([[512.0, 512.0, 512.0, 4.0], [512.0, 512.0, 512.0, 2.0]], dtype=dtype)
+    output, weights = attend(queries, keys, torch.tensor([[1.0], [0.0]], dtype=dtype))
+    assert output.dtype == weights.dtype == dtype, f"attend of {dtype} gave {output.dtype} and {weights.dtype}"
+    share = math.e / (1 + math.e)
+    message = f"attend of {dtype}, scores of half a million that differ by 1: float32 tells them apart; the "
+    assert_close(weights.double(), [[share, 1 - share]], message + "weights", rtol=2 * torch.finfo(dtype).eps)
+    assert_close(output.double(), [[share]], message + "output", rtol=2 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_attend_of_half_precision_agrees_with_torch(rng: np.random.Generator, dtype: torch.dtype) -> None:
+    """With queries and keys of up to 400, PyTorch's own attention of half precision says the same."""
+    q, k = (100 * normal(rng, 2, count, 8, dtype=dtype) for count in (4, 5))
+    v = normal(rng, 2, 5, 8, dtype=dtype)
+    output, _ = attend(q, k, v)
+    expected = nn.functional.scaled_dot_product_attention(q, k, v)
+    assert_close(output.double(), expected.double(), f"attend of {dtype}", atol=8 * torch.finfo(dtype).eps)
+
+
 def test_attend_takes_any_layout(rng: np.random.Generator) -> None:
     """Tensors that are not contiguous do as well."""
     q, k, v = (normal(rng, 4, 3, 2).transpose(0, 1) for _ in range(3))

@@ -257,70 +257,52 @@ def in_double_precision(scores, mask=None):
 # attend
 
 
-@mistake("attend")
-def forgets_to_scale(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=(" / math.sqrt(queries.shape[-1])", ""))
+def forgets_to_scale():
     """You did not divide the scores by sqrt(dim). Their variance grows with dim, softmax then puts all weight on
     one key, and its gradient vanishes.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def divides_by_dim(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("math.sqrt(queries.shape[-1])", "queries.shape[-1]"))
+def divides_by_dim():
     """You divide the scores by dim and not by its square root. The standard deviation of a dot product grows with
     sqrt(dim); divided by dim, the scores shrink to nothing and all keys get the same weight.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / queries.shape[-1], mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def scales_by_the_number_of_keys(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("queries.shape[-1])", "keys.shape[-2])"))
+def scales_by_the_number_of_keys():
     """You divide by the square root of the number of keys. What makes a dot product large is the number of its
     terms: the size of the last axis of queries and keys.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(keys.shape[-2]), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def scales_by_the_values(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("queries.shape[-1])", "values.shape[-1])"))
+def scales_by_the_values():
     """You divide by the square root of the values' dimension. The values have no part in the dot product: it is the
     last axis of queries and keys that counts, and the values' may differ.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(values.shape[-1]), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def scales_the_weights(queries, keys, values, mask=None, dropout=0.0):
+@mistake(
+    "attend",
+    edit=[(" / math.sqrt(queries.shape[-1])", ""), (", mask)  #", ", mask) / math.sqrt(queries.shape[-1])  #")],
+)
+def scales_the_weights():
     """You divide by sqrt(dim) after the softmax: rows sum to 1 / sqrt(dim), and the softmax has seen the unscaled
     scores. Divide the scores.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1), mask) / math.sqrt(queries.shape[-1])
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def fetches_keys(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("@ values.to", "@ keys.to"))
+def fetches_keys():
     """You average the keys. Keys are what is searched; what is fetched by the weights is the values."""
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return nn.functional.dropout(weights, dropout) @ keys, weights
 
 
-@mistake("attend")
-def drops_the_mask(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("(-2, -1), mask)", "(-2, -1))"))
+def drops_the_mask():
     """You do not hand the mask on to `masked_softmax`: every query sees every key, the future included."""
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]))
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
 @mistake("attend")
@@ -329,115 +311,131 @@ def scales_in_place(queries, keys, values, mask=None, dropout=0.0):
     Write `queries / math.sqrt(…)`.
     """
     _check_shapes(queries, keys, values, mask)
+    exact = torch.promote_types(queries.dtype, torch.float32)
     queries /= math.sqrt(queries.shape[-1])
-    weights = masked_softmax(queries @ keys.transpose(-2, -1), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
+    weights = masked_softmax(queries.to(exact) @ keys.to(exact).transpose(-2, -1), mask)
+    output = nn.functional.dropout(weights, dropout) @ values.to(exact)
+    return output.to(queries.dtype), weights.to(queries.dtype)
 
 
-@mistake("attend")
-def returns_dropped_weights(queries, keys, values, mask=None, dropout=0.0):
+@mistake(
+    "attend",
+    edit=(
+        "output = nn.functional.dropout(weights, dropout) @",
+        "weights = nn.functional.dropout(weights, dropout)\n    output = weights @",
+    ),
+)
+def returns_dropped_weights():
     """You return the weights after dropout. The output uses those; what is returned for looking at is the weights
     before, whose rows sum to 1.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    weights = nn.functional.dropout(weights, dropout)
-    return weights @ values, weights
 
 
-@mistake("attend")
-def never_drops(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("nn.functional.dropout(weights, dropout)", "weights"))
+def never_drops():
     """You do not use `dropout`: nothing is ever dropped. Apply `nn.functional.dropout` to the weights before they
     meet the values.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return weights @ values, weights
 
 
-@mistake("attend")
-def drops_the_output(queries, keys, values, mask=None, dropout=0.0):
+@mistake(
+    "attend",
+    edit=(
+        "nn.functional.dropout(weights, dropout) @ values.to(exact)",
+        "nn.functional.dropout(weights @ values.to(exact), dropout)",
+    ),
+)
+def drops_the_output():
     """You drop entries of the output. What is to be dropped is weights, before they meet the values: a query then does
     without some of its keys.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return nn.functional.dropout(weights @ values, dropout), weights
 
 
-@mistake("attend")
-def drops_the_values(queries, keys, values, mask=None, dropout=0.0):
+@mistake(
+    "attend",
+    edit=(
+        "nn.functional.dropout(weights, dropout) @ values.to(exact)",
+        "weights @ nn.functional.dropout(values.to(exact), dropout)",
+    ),
+)
+def drops_the_values():
     """You drop entries of the values, for all queries at once. Drop weights: each query does without keys of its
     own.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return weights @ nn.functional.dropout(values, dropout), weights
 
 
-@mistake("attend")
-def drops_the_scores(queries, keys, values, mask=None, dropout=0.0):
+@mistake(
+    "attend",
+    edit=[
+        (
+            "masked_softmax(scaled @ keys.to(exact).transpose(-2, -1), mask)",
+            "masked_softmax(nn.functional.dropout(scaled @ keys.to(exact).transpose(-2, -1), dropout), mask)",
+        ),
+        ("nn.functional.dropout(weights, dropout) @", "weights @"),
+    ],
+)
+def drops_the_scores():
     """You drop scores before the softmax. A score of 0 is an ordinary score, so that its key is not dropped at all.
     Apply dropout to the weights.
     """
-    _check_shapes(queries, keys, values, mask)
-    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
-    weights = masked_softmax(nn.functional.dropout(scores, dropout), mask)
-    return weights @ values, weights
 
 
-@mistake("attend")
-def multiplies_by_the_root(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("/ math.sqrt", "* math.sqrt"))
+def multiplies_by_the_root():
     """You multiply the scores by sqrt(dim). They are too large already: divide."""
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) * math.sqrt(queries.shape[-1]), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def transposes_the_first_axes(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=(".transpose(-2, -1)", ".transpose(0, 1)"))
+def transposes_the_first_axes():
     """You transpose the first two axes of the keys. With a batch (and heads) in front, the tokens and the dimension are
     the last two: `keys.transpose(-2, -1)`.
     """
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(0, 1) / math.sqrt(queries.shape[-1]), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
-@mistake("attend")
-def weights_first(queries, keys, values, mask=None, dropout=0.0):
+@mistake(
+    "attend",
+    edit=("output.to(queries.dtype), weights.to(queries.dtype)", "weights.to(queries.dtype), output.to(queries.dtype)"),
+)
+def weights_first():
     """You return the weights before the output. The order is the output, then the weights."""
-    _check_shapes(queries, keys, values, mask)
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return weights, nn.functional.dropout(weights, dropout) @ values
 
 
-@mistake("attend")
-def checks_nothing(queries, keys, values, mask=None, dropout=0.0):
+@mistake("attend", edit=("_check_shapes(queries, keys, values, mask)", "pass"))
+def checks_nothing():
     """You left out `_check_shapes(queries, keys, values, mask)`, the first line: shapes that disagree now end in an
     error of matrix multiplication that names nothing, or in no error at all.
     """
-    weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return nn.functional.dropout(weights, dropout) @ values, weights
+
+
+@mistake(
+    "attend", edit=("return output.to(queries.dtype), weights.to(queries.dtype)", "return output.to(queries.dtype)")
+)
+def output_only():
+    """You return the output alone. Two things are asked for: the output and the weights, in this order."""
 
 
 @mistake("attend")
-def output_only(queries, keys, values, mask=None, dropout=0.0):
-    """You return the output alone. Two things are asked for: the output and the weights, in this order."""
+def multiplies_in_half_precision(queries, keys, values, mask=None, dropout=0.0):
+    """You multiply in half precision. A score beyond 65,504 is infinite in float16, and the softmax of that is NaN;
+    bfloat16 keeps three digits of a score, so that 1,000 and 1,003 become one. Compute in float32, from the queries to
+    the output, and cast both results back at the end.
+    """
     _check_shapes(queries, keys, values, mask)
     weights = masked_softmax(queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1]), mask)
-    return nn.functional.dropout(weights, dropout) @ values
+    return nn.functional.dropout(weights, dropout) @ values, weights
 
 
 @variant("attend")
 def scales_both_sides(queries, keys, values, mask=None, dropout=0.0):
     """The square root divided fairly, and the sums written with einsum."""
     _check_shapes(queries, keys, values, mask)
-    root = queries.shape[-1] ** 0.25
+    dtype, root = queries.dtype, queries.shape[-1] ** 0.25
+    if dtype in (torch.float16, torch.bfloat16):
+        queries, keys, values = queries.float(), keys.float(), values.float()
     scores = torch.einsum("...qd,...kd->...qk", queries / root, keys / root)
     weights = masked_softmax(scores, mask)
     used = torch.nn.functional.dropout(weights, p=dropout, training=True)
-    return torch.einsum("...qk,...kv->...qv", used, values), weights
+    return torch.einsum("...qk,...kv->...qv", used, values).to(dtype), weights.to(dtype)
 
 
 @variant("attend")
@@ -447,12 +445,14 @@ def in_three_axes(queries, keys, values, mask=None, dropout=0.0):
     *batch, tokens, dim = queries.shape
     count, value_dim = values.shape[-2:]
     q, k, v = queries.reshape(-1, tokens, dim), keys.reshape(-1, count, dim), values.reshape(-1, count, value_dim)
+    if queries.dtype.itemsize < 4:
+        q, k, v = q.float(), k.float(), v.float()
     scores = torch.baddbmm(q.new_zeros(()), q, k.transpose(1, 2), beta=0, alpha=dim**-0.5).reshape(
         *batch, tokens, count
     )
     weights = masked_softmax(scores, mask)
     used = nn.Dropout(dropout)(weights).reshape(-1, tokens, count)
-    return torch.bmm(used, v).reshape(*batch, tokens, value_dim), weights
+    return torch.bmm(used, v).reshape(*batch, tokens, value_dim).type_as(queries), weights.type_as(queries)
 
 
 # MultiHeadAttention.split_heads and merge_heads

@@ -10,6 +10,7 @@ from groundup.stack.retrieval.ingestion import (
     Document,
     KnowledgeBase,
     Section,
+    Table,
     changes,
     chunk,
     join_pages,
@@ -252,7 +253,7 @@ def chunked(document, size, overlap=0):
     made = chunk(document, length=len, size=size, overlap=overlap)
     for c in made:
         there = document.text[c.start : c.end]
-        assert there == c.text, f"text[{c.start}:{c.end}] is {there!r}, but the chunk says {c.text!r}"
+        assert there == c.body, f"text[{c.start}:{c.end}] is {there!r}, but the chunk says {c.body!r}"
     return made
 
 
@@ -291,6 +292,39 @@ def test_chunk_keeps_code_whole_where_it_fits():
     texts = [c.text for c in chunked(Document("a", text, whole=[span]), 12)]
     assert all(len(one) <= 12 for one in texts), f"code that is longer than a chunk is cut, so that it fits: {texts}"
     assert "b = 2. c\n```" in texts, f"code that is longer than a chunk is cut at its lines: {texts}"
+
+
+def test_chunk_ends_unspaced_sentences():
+    """Behind 。, ！ and ？, with the quotes that follow, a sentence ends without whitespace; then a clause may end."""
+    text = "连接池已满。请扩大！“要重启吗？”不要。"
+    expected = ["连接池已满。", "请扩大！", "“要重启吗？”", "不要。"]
+    assert_same([c.text for c in chunked(Document("a", text), 7)], expected, "sentences of at most 7 characters")
+    expected = ["连接池已满。请扩大！", "请扩大！“要重启吗？”", "不要。"]
+    assert_same([c.text for c in chunked(Document("a", text), 11, 4)], expected, "and shared, where 4 may be")
+    expected = ["连接池已满，", "请扩大连接池"]
+    assert_same(
+        [c.text for c in chunked(Document("a", "连接池已满，请扩大连接池"), 8)], expected, "clauses before halves"
+    )
+
+
+TABLE = "Limits:\n\n| unit | most |\n|---|---|\n| pod | 110 |\n| node | 5000 |\n| disk | 64 |\n"
+
+
+def test_chunk_repeats_the_header_of_a_table():
+    """Each chunk that begins among a table's rows has the header in front, is no longer for it, and keeps its place."""
+    table = Table(9, 35, len(TABLE))
+    for overlap in (0, 30):
+        made = chunked(Document("a", TABLE, tables=[table]), 60, overlap)
+        assert all(len(c.text) <= 60 for c in made), f"a chunk fits with its header: {made}"
+        rows = [c for c in made if c.start >= 35]
+        assert rows, f"the table is longer than a chunk of 60: {made}"
+        assert all(c.text.startswith("| unit | most |\n|---|---|\n| ") for c in rows), f"rows need their header: {rows}"
+        assert all(c.header == TABLE[9:35] for c in rows), f"the header is noted as such: {rows}"
+        assert any(c.text.endswith("| disk | 64 |") for c in rows), f"the last row is there: {rows}"
+        assert made[0].header == "", "a chunk that begins before the table repeats nothing"
+    short = [c.text for c in chunked(Document("a", TABLE, tables=[table]), 49)]
+    assert short[-1].startswith("| node |"), f"a header of 25 is longer than half of 49 and is not repeated: {short}"
+    assert chunked(Document("a", TABLE, tables=[table]), 50)[-1].header, "a header of 25 is repeated in chunks of 50"
 
 
 def test_chunk_ids_belong_to_texts():
@@ -456,6 +490,11 @@ def test_markdown_marks_code_and_tables():
     found = [text[slice(*span)].strip("\n") for span in sorted(document.whole)]
     expected = ["```\na\n\nb\n```", "    code", "  ~~~\n  c\n  ~~~", "| a |\n|---|\n| 1 |"]
     assert_same(found, expected, "what is whole in a text with two fences, indented code and a table")
+    (table,) = document.tables
+    parts = text[table.start : table.body], text[table.body : table.end]
+    assert_same(parts, ("| a |\n|---|\n", "| 1 |\n"), "the header and the rows of the table")
+    bare = parse_markdown("a.md", "| a |\n|---|\n")
+    assert_same(list(bare.tables), [], "a table without rows has no header to repeat")
     unclosed = parse_markdown("a.md", "```\na\nb")
     assert_same([tuple(s) for s in unclosed.whole], [(0, 7)], "a fence that is never closed goes on to the end")
 

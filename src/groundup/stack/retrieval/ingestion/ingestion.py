@@ -1,7 +1,8 @@
 """From files to a knowledge base: parse, chunk, embed, store, and keep in step with the files.
 
-A chunk is a span of its document, `document.text[chunk.start:chunk.end] == chunk.text`, so that whatever is found can
-be shown in its place, and nothing is lost between two chunks but whitespace. A file that changed is chunked again;
+A chunk is a span of its document, `document.text[chunk.start:chunk.end] == chunk.body`, so that whatever is found can
+be shown in its place, and nothing is lost between two chunks but whitespace. Only a chunk that begins among the rows of
+a table has more text than that: the table's header is in front of it. A file that changed is chunked again;
 chunks whose text is as before keep their ids, and only the others are embedded.
 
     base = KnowledgeBase(open_store("kb"), embed, length=count_tokens)
@@ -35,11 +36,19 @@ Embed = Callable[[Sequence[str]], Float[np.ndarray, "texts features"]]
 
 SEPARATORS = (
     r"\n\s*\n",  # paragraphs
-    r"(?<=[.!?])\s+|\n(?=\s*[-*+|])",  # sentences, items of a list, rows of a table
+    r"(?<=[.!?])\s+|[。！？｡][”’」』）]*\s*|\n(?=\s*[-*+|])",  # sentences, items of a list, rows of a table
     r"\n",
-    r"\s+",  # words
+    r"\s+|[；，：、]",  # words; clauses, where no space parts words
 )
 """Where a text may be cut, the best place first. Where there is none of them, it is cut between characters."""
+
+
+class Table(NamedTuple):
+    """Where a table stands: its header from `start` to `body`, its rows from there to `end`."""
+
+    start: int
+    body: int
+    end: int
 
 
 class Section(NamedTuple):
@@ -60,6 +69,7 @@ class Document:
         metadata: what every chunk of it is told by, and can be filtered by.
         sections: stretches that follow each other from the first character to the last; none for a text of one piece.
         whole: spans that are not to be torn, such as code and tables, as far as they fit into a chunk.
+        tables: where tables are whose headers go with each of their chunks.
     """
 
     source: str
@@ -67,19 +77,21 @@ class Document:
     metadata: Mapping[str, Value] = field(default_factory=dict)
     sections: Sequence[Section] = ()
     whole: Sequence[Span] = ()
+    tables: Sequence[Table] = ()
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A span of a document: `document.text[start:end] == text`.
+    """A span of a document: `document.text[start:end] == body`.
 
     Attributes:
         id: the same as long as the source and the text are, wherever in the document it stands.
         source: the document's.
         start: its first character.
         end: behind its last.
-        text: what it says.
+        text: what it says: `header`, then `body`.
         metadata: the document's and the section's.
+        header: the header of the table among whose rows it begins; else empty.
     """
 
     id: str
@@ -88,6 +100,12 @@ class Chunk:
     end: int
     text: str
     metadata: Mapping[str, Value] = field(default_factory=dict)
+    header: str = ""
+
+    @property
+    def body(self) -> str:
+        """The text as it stands in its place, without a repeated header."""
+        return self.text[len(self.header) :]
 
 
 # Parsing
@@ -109,8 +127,10 @@ def parse_markdown(source: str, text: str, metadata: Mapping[str, Value] | None 
     at = [*lines, len(text)].__getitem__
     sections: list[Section] = []
     whole: list[Span] = []
+    tables: list[Table] = []
     path: dict[int, str] = {}
     begin, empty = 0, True  # of the section at hand: where it begins, whether it has only headings so far
+    head = 0  # where the table at hand begins
 
     def close(end: int) -> None:
         nonlocal begin, empty
@@ -136,8 +156,12 @@ def parse_markdown(source: str, text: str, metadata: Mapping[str, Value] | None 
             empty = False
         if token.type in ("fence", "code_block", "table_open"):
             whole.append((first, end))
+        if token.type == "table_open":
+            head = first
+        elif token.type == "tbody_open":
+            tables.append(Table(head, first, end))
     close(len(text))
-    return Document(source, text, metadata or {}, sections, whole)
+    return Document(source, text, metadata or {}, sections, whole, tables)
 
 
 def _plain(heading: Token) -> str:
@@ -284,7 +308,8 @@ def chunk(document: Document, *, length: Callable[[str], int], size: int = 256, 
     """A document in chunks of at most `size`, in order.
 
     Every character but whitespace is in a chunk. A chunk begins and ends with something other than whitespace, lies in
-    one section, and tears nothing whole that fits into a chunk.
+    one section, and tears nothing whole that fits into a chunk. A chunk that begins among the rows of a table has the
+    table's header in front, and fits with it; a header longer than half of `size` is not repeated.
 
     Args:
         document: the document.
@@ -303,15 +328,23 @@ def chunk(document: Document, *, length: Callable[[str], int], size: int = 256, 
             f"chunk: overlap must be from 0 to below size = {size}, not {overlap}; an eighth of size is usual."
         )
 
+    tables = [t for t in document.tables if 2 * length(document.text[t.start : t.body].strip()) <= size]
+
+    def parts(start: int, end: int) -> tuple[str, str]:
+        """The header to be repeated in front of a span, and the span's text."""
+        start, end = trim(document.text, start, end)
+        above = next((document.text[t.start : t.body] for t in tables if t.body <= start < t.end and start < end), "")
+        return above, document.text[start:end]
+
     def measure(start: int, end: int) -> int:
-        return length(document.text[start:end].strip())
+        return length("".join(parts(start, end)))
 
     def fits(start: int, end: int) -> bool:
         return measure(start, end) <= size
 
     chunks: list[Chunk] = []
     seen: Counter[str] = Counter()
-    whole = [span for span in document.whole if fits(*span)]
+    whole = [span for span in document.whole if fits(*span)] + [(t.start, t.body) for t in tables]
     for section in document.sections or [Section(0, len(document.text), {})]:
         spans = pieces(document.text, section.start, section.end, fits, whole)
         if overlap:  # what is shared is whole sentences, so paragraphs are taken apart
@@ -320,11 +353,14 @@ def chunk(document: Document, *, length: Callable[[str], int], size: int = 256, 
             start, end = trim(document.text, *group)
             if start == end:
                 continue
-            text = document.text[start:end]
+            header, body = parts(start, end)
+            text = header + body
             seen[text] += 1
             name = f"{document.source}\0{seen[text]}\0{text}".encode("utf-8", "surrogatepass")
             metadata = {**document.metadata, **section.metadata}
-            chunks.append(Chunk(hashlib.sha256(name).hexdigest()[:32], document.source, start, end, text, metadata))
+            chunks.append(
+                Chunk(hashlib.sha256(name).hexdigest()[:32], document.source, start, end, text, metadata, header)
+            )
     return chunks
 
 
@@ -339,8 +375,9 @@ def trim(text: str, start: int, end: int) -> Span:
 
 
 OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin")
-RESERVED = ("source", "start", "end", "document", "chunks")
-"""What the knowledge base notes beside a chunk's own metadata: its place, what its document was, in how many chunks."""
+RESERVED = ("source", "start", "end", "document", "chunks", "header")
+"""What the knowledge base notes beside a chunk's own metadata: its place, what its document was, in how many chunks,
+and the header repeated in front of it, if there is one."""
 BATCH = 1_000
 
 
@@ -488,7 +525,8 @@ class KnowledgeBase:
     def _noted(self, made: Chunk, state: str, count: int) -> dict[str, Value]:
         """What is stored beside a chunk's text: its metadata, its place, and what its document was."""
         place = {"source": made.source, "start": made.start, "end": made.end}
-        return {**made.metadata, **place, "document": state, "chunks": count}
+        header = {"header": made.header} if made.header else {}
+        return {**made.metadata, **place, **header, "document": state, "chunks": count}
 
     def _add(self, ids: list[str], texts: list[str], metadatas: list[dict[str, Value]]) -> None:
         self.collection.upsert(ids=ids, documents=texts, embeddings=self.embed(texts), metadatas=metadatas)
@@ -526,7 +564,7 @@ class KnowledgeBase:
 
 def _stored_chunk(name: str, text: str, noted: Mapping[str, Any]) -> Chunk:
     metadata = {key: value for key, value in noted.items() if key not in RESERVED}
-    return Chunk(name, noted["source"], noted["start"], noted["end"], text, metadata)
+    return Chunk(name, noted["source"], noted["start"], noted["end"], text, metadata, noted.get("header", ""))
 
 
 def _batches(ids: Sequence[str]) -> list[list[str]]:

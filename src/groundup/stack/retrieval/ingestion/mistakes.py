@@ -244,17 +244,31 @@ def lets_the_document_speak_last():
     """
 
 
-@mistake("chunk", edit=("document.text[start:end].strip()", "document.text[start:end]"))
+@mistake("chunk", edit=("        start, end = trim(document.text, start, end)\n", ""))
 def measures_whitespace():
     """You measure the whitespace at the ends of a span as well. The chunk will not have it, so you cut where nothing
     needed cutting, and `length` sees texts that no chunk has.
     """
 
 
-@mistake("chunk", edit=("[span for span in document.whole if fits(*span)]", "[]"))
+@mistake("chunk", edit=("[span for span in document.whole if fits(*span)] +", ""))
 def tears_code():
     """You do not hand the document's whole spans on, so that code and tables are cut at their lines although they
     would fit into a chunk.
+    """
+
+
+@mistake("chunk", edit=("text = header + body", 'text, header = body, ""'))
+def leaves_the_header_behind():
+    """You cut a long table and leave its header in the first chunk. The rows of the others are numbers of which nobody
+    knows what they count: put the table's header in front of them.
+    """
+
+
+@mistake("chunk", edit=('"".join(parts(start, end))', "parts(start, end)[1]"))
+def measures_rows_without_their_header():
+    """You measure rows without the header that you put in front of them, so that the chunk is longer than `size` and
+    the model does not see its end.
     """
 
 
@@ -316,6 +330,13 @@ def overlooks_code_in_lists():
 @mistake("parse_markdown", edit=('("fence", "code_block", "table_open")', '("fence", "code_block")'))
 def overlooks_tables():
     """You mark code as whole, and tables not. Without its head, a row of a table says nothing."""
+
+
+@mistake("parse_markdown", edit=(", whole, tables)", ", whole)"))
+def forgets_where_tables_are():
+    """You do not say where the tables are, and so `chunk` cannot repeat their headers. A table is opened at its header,
+    and its rows begin where `tbody_open` does.
+    """
 
 
 @mistake("parse_markdown", edit=("if not empty:\n                ", ""))

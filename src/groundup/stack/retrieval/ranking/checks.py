@@ -88,6 +88,23 @@ def test_analyse_keeps_order_and_repeats():
     assert_equal(analyse("_private --since-time= end."), ["privat", "sinc", "time", "end"], "joints at the ends")
 
 
+def test_analyse_pairs_characters_where_no_space_tells_words():
+    """Han, kana and Thai give pairs of characters, one character gives itself, and Latin words beside them stay."""
+    assert_equal(analyse("连接池已满。重启pod"), ["连接", "接池", "池已", "已满", "重启", "pod"], "Chinese")
+    assert_equal(
+        analyse("ディスク full 満"), ["ディ", "ィス", "スク", "full", "満"], "Japanese, and one character alone"
+    )
+    assert_equal(analyse("เต็ม"), ["เต", "ต็", "็ม"], "Thai, whose vowel signs are no letters but count")
+    assert_equal(analyse("노드 상태"), ["노드", "상태"], "Korean has spaces")
+    index = index_of({1: "数据库连接池已耗尽", 2: "磁盘空间不足"})
+    assert_equal(index.search(["连接池"], 2)[0].tolist(), [[1, -1]], "BM25 finds a word within unspaced text")
+
+
+def test_analyse_composes_letters():
+    """A letter and its accent, written as one or as two code points, are the same term."""
+    assert_equal(analyse("Cafe\u0301"), analyse("Caf\u00e9"), "NFD and NFC")
+
+
 # --- idf -----------------------------------------------------------------------------------------------------
 
 

@@ -144,30 +144,32 @@ def ingest_files(
     Args:
         store: where to.
         paths: files and folders.
-        report: called after each batch, with the source and the number of its new lines.
+        report: called once lines are stored, for each source and batch with the number of its new lines.
         stopped: whether to stop after the batch.
         zone: the zone of times that name none; UTC unless given.
     """
     reader = _Reader(store, report, stopped, zone=zone)
     reader.done.state = state_of(paths)
     folders = [Path(name).resolve() for name in paths if Path(name).is_dir()]
-    for path in log_files(paths, {source.name for source in reader.sources.values()}):
-        if stopped():
-            break
-        path = path.resolve()
-        if path in (store.path.resolve(), store.path.resolve().with_name(f"{store.path.name}.wal")):
-            continue
-        try:
-            reader.read(path)
-        except FileNotFoundError:
-            reader.read_moved(path)  # rotated away, and nothing has taken its place yet
-        except CannotRead as error:  # the files behind it are read all the same
-            if any(folder in path.parents for folder in folders):
-                reader.done.skipped.append(str(path))
-            else:
-                reader.done.unread[str(path)] = str(error)
-        except OSError as error:
-            raise UsageError(f"FILE must be readable, and '{path}' is not: {error.strerror or error}.") from error
+    with store.gathering():
+        for path in log_files(paths, {source.name for source in reader.sources.values()}):
+            if stopped():
+                break
+            path = path.resolve()
+            if path in (store.path.resolve(), store.path.resolve().with_name(f"{store.path.name}.wal")):
+                continue
+            try:
+                reader.read(path)
+            except FileNotFoundError:
+                reader.read_moved(path)  # rotated away, and nothing has taken its place yet
+            except CannotRead as error:  # the files behind it are read all the same
+                if any(folder in path.parents for folder in folders):
+                    reader.done.skipped.append(str(path))
+                else:
+                    reader.done.unread[str(path)] = str(error)
+            except OSError as error:
+                raise UsageError(f"FILE must be readable, and '{path}' is not: {error.strerror or error}.") from error
+    reader.tell()
     return reader.done
 
 
@@ -210,6 +212,14 @@ class _Reader:
         self.sources = {source.id: source for source in store.sources() if source.kind == kind}
         self.whole = kind == "upload"  # nobody writes to it any more
         self.done = Ingested()
+        self.untold: list[tuple[Source, int]] = []
+
+    def tell(self) -> None:
+        """Report what was read, as soon as it is stored."""
+        if self.store.written:
+            for source, lines in self.untold:
+                self.report(source, lines)
+            self.untold = []
 
     def read(self, path: Path) -> None:
         """Store what is new in a file."""
@@ -294,7 +304,10 @@ class _Reader:
             if lines or redo or changed:
                 source = self.store.append(source, lines, cursor=asdict(place), redo=redo, zone=self.zone)
                 self.sources[source.id] = source
-                self.report(source, len(lines))
+                self.untold.append((source, len(lines)))
+                if not block.last:  # the ends of small files are written together
+                    self.store.flush()
+                self.tell()
         if content.damage:
             self.done.unread[source.name] = _cut(source.name, content.damage)
         self.done.lines += source.lines - before
@@ -420,8 +433,9 @@ def _blocks(stream: Stream) -> Iterator[_Block]:
         content = rest + read
         end = content.rfind(b"\n") + 1
         rest = content[end:]
-        yield _Block(content[:end], end + dropped if end else 0, rest, not read)
-        if not read:
+        last = len(read) < BLOCK  # a stream gives fewer bytes at its end only
+        yield _Block(content[:end], end + dropped if end else 0, rest, last)
+        if last:
             return
         if end:
             dropped = 0

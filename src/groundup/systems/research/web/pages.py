@@ -124,7 +124,7 @@ def passages(pages: Sequence[Page], queries: Sequence[str], k: int, embedder: An
     from groundup.stack.retrieval.ingestion import chunk
 
     chunks = [
-        Passage(made.text, page.address, made.start, made.end, _under(page, str(made.metadata.get("headings", ""))))
+        Passage(made.body, page.address, made.start, made.end, _under(page, str(made.metadata.get("headings", ""))))
         for page in pages
         for made in chunk(document(page), length=embedder.tokens, size=CHUNK, overlap=0)
     ]
