@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from groundup.errors import StoreError
 from groundup.stack.generative.gpt import AdamW, clip_gradients, cosine_schedule, decay_groups
 from groundup.systems.language_model.checkpoint import check_same, latest, save
+from groundup.systems.language_model.kernels import Kernels
 from groundup.systems.language_model.parallel import average, is_first, wait_for_all
 
 
@@ -114,7 +115,7 @@ class Precise(nn.Module):
     def forward(self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Return the logits; a mask of SFT has no axis for heads, and gets one."""
         mask = mask[:, None] if mask is not None and mask.ndim == 3 else mask
-        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.reduced):
+        with Kernels(), torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.reduced):
             return self.model(tokens, positions, mask).float()
 
 
