@@ -126,16 +126,19 @@ def tokenizer_command(
     _stage(folder, "tokenizer", "cpu", again, as_json, mlflow, text=text)
 
 
-def _trained(name: str, summary: str, more: str = "") -> click.Command:
-    """The command of a stage whose only parameter is the device."""
+def _trained(
+    name: str, summary: str, more: str = "", own: Callable[[Any], Any] = lambda command: command
+) -> click.Command:
+    """The command of a stage whose parameters are the device and its own."""
 
     @RUN
+    @own
     @device_option
     @again_option
     @mlflow_option
     @json_option
-    def command(run: Path, device: str, again: bool, mlflow: bool, as_json: bool) -> None:
-        _stage(_open(run), name, device, again, as_json, mlflow)
+    def command(run: Path, device: str, again: bool, mlflow: bool, as_json: bool, **its_own: Any) -> None:
+        _stage(_open(run), name, device, again, as_json, mlflow, **its_own)
 
     command.__doc__ = f"{summary}\n\n{more}"
     return llm_command.command(name, epilog=f"Example: groundup llm {name} run")(command)
@@ -145,6 +148,7 @@ _trained(
     "pretrain",
     "Train a model from nothing on the text, and judge it on the text's last tenth.",
     "Started by `torchrun --nproc-per-node 2 -m groundup llm pretrain run`, two processes share each batch.",
+    click.option("--compile", "compiled", is_flag=True, help="Kernels by torch.compile; needs a C++ compiler."),
 )
 _trained("sft", "Teach the pre-trained model to answer instructions; only the answers train.")
 _trained("dpo", "Teach the model to prefer the chosen one of two tones, by DPO against the SFT model.")
@@ -430,8 +434,9 @@ def _sampling(temperature: float, top_k: int | None, top_p: float | None, min_p:
 
 
 def _stage(
-    folder: RunFolder, name: str, device: str, again: bool, as_json: bool, mlflow: bool, text: Path | None = None
-) -> None:
+    folder: RunFolder, name: str, device: str, again: bool, as_json: bool, mlflow: bool, text: Path | None = None,
+    compiled: bool = False,
+) -> None:  # fmt: skip
     """Run a stage, unless it is done, and print its result."""
     from groundup import background
     from groundup.systems.language_model import parallel, recording, stages
@@ -445,7 +450,7 @@ def _stage(
         if parallel.join() > 1 and name != "pretrain":
             raise ConfigError(f"torchrun is for pretrain alone, got {name}. Run: {folder.command(name)}")
         watch = _Watch(name, quiet=as_json or not parallel.is_first())
-        options = stages.Options(stages.choose_device(device), again, watch, text)
+        options = stages.Options(stages.choose_device(device), again, watch, text, compiled)
         try:
             entry = getattr(stages, name)(folder, options)
         except KeyboardInterrupt:

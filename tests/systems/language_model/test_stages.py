@@ -407,3 +407,23 @@ def test_commands_that_judge_are_in_no_text_that_trains(monkeypatch):
     assert not asked[0] & asked[1]
     assert "tldr_pages" in chats.label
     assert all(bool(row.chosen) == bool(row.rejected) for row in chats.train)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_has_the_same_curve(tmp_path):
+    plain, compiled = begin(tmp_path / "plain"), begin(tmp_path / "compiled")
+    stages.pretrain(plain, Options())
+    stages.pretrain(compiled, Options(compiled=True))
+    curves = [run.need("pretrain").document["curve"] for run in (plain, compiled)]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert curves[1][-1] < curves[1][0]
+
+
+def test_without_a_compiler_compile_is_refused_before_anything_trains(run, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    with pytest.raises(
+        ConfigError, match=r"--compile needs a C\+\+ compiler .*apt install g\+\+.* Or leave --compile out"
+    ):
+        stages.pretrain(run, Options(compiled=True))
+    assert latest(run.path / "pretrain") is None

@@ -15,6 +15,7 @@ from groundup.stack.generative.gpt import GPT
 from groundup.stack.generative.instruction_tuning import Template
 from groundup.stack.generative.tokenization import Tokenizer
 from groundup.systems.language_model.data import TEMPLATE, encode_prompt
+from groundup.systems.language_model.kernels import Kernels
 from groundup.systems.language_model.published import read_published
 from groundup.systems.language_model.run_folder import RunFolder
 
@@ -44,7 +45,8 @@ def on(model: torch.nn.Module, device: str) -> Any:
     """A model on a device as `decoding.generate` calls it, which works on the CPU."""
 
     def call(tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
-        return model(tokens.to(device), positions.to(device), mask.to(device), cache).float().cpu()
+        with Kernels():
+            return model(tokens.to(device), positions.to(device), mask.to(device), cache).float().cpu()
 
     return call
 

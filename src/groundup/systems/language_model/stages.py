@@ -66,12 +66,14 @@ class Options:
         again: whether to throw away what the stage has already, and to start anew.
         report: called after each step.
         text: a file to pre-train on instead of Tiny Shakespeare; for the stage `tokenizer`.
+        compiled: whether pre-training runs on kernels that torch.compile writes.
     """
 
     device: str = "cpu"
     again: bool = False
     report: Report = lambda progress: None
     text: Path | None = None
+    compiled: bool = False
 
 
 Row = tuple[str, float | str, float | str, str]
@@ -91,6 +93,25 @@ def choose_device(name: str) -> str:
         torch.set_float32_matmul_precision("high")
         return "cuda"
     return "cpu"
+
+
+def need_compiler(device: str) -> None:
+    """See that torch.compile works here: it needs a compiler of C++ for the CPU, and Triton for a GPU.
+
+    Raises:
+        ConfigError: it does not, and why.
+    """
+    torch.compiler.reset()
+    try:  # without the cache: what it holds needs no compiler, and the model does
+        trial = torch.compile(lambda numbers: numbers.sin() + 1, options={"force_disable_caches": True})
+        trial(torch.ones(8, device=device))
+    except Exception as error:  # of Dynamo, of Inductor or of a compiler: each has its own class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason.removesuffix(".")
+        tool = "Triton" if device == "cuda" else "a C++ compiler (Debian: apt install g++, or name another one in CXX)"
+        raise ConfigError(
+            f"--compile needs {tool}, and torch.compile fails: {reason}. Or leave --compile out."
+        ) from error
 
 
 def is_done(run: RunFolder, stage: str) -> bool:
@@ -144,10 +165,12 @@ def pretrain(run: RunFolder, options: Options) -> dict[str, Any]:
     began, settings = time.perf_counter(), run.settings
     text = run.tokens()
     steps = settings.pretrain_steps(run.tokenizer.size, len(text.tensors["train"]))
+    if options.compiled:
+        need_compiler(options.device)
     torch.manual_seed(settings.seed)
     model = GPT(run.model_config()).to(options.device)
     training = Training.begin(model, settings.seed)
-    precise = Precise(model, settings.precision)
+    precise = Precise(model, settings.precision, options.compiled)
     rows = batches(text.tensors["train"], settings.batch, settings.context, training.generator)
 
     def take_step(training: Training) -> tuple[float, int]:

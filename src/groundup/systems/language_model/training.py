@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from groundup.errors import StoreError
 from groundup.stack.generative.gpt import AdamW, clip_gradients, cosine_schedule, decay_groups
 from groundup.systems.language_model.checkpoint import check_same, latest, save
+from groundup.systems.language_model.kernels import Kernels
 from groundup.systems.language_model.parallel import average, is_first, wait_for_all
 
 
@@ -105,17 +107,20 @@ class Precise(nn.Module):
     Args:
         model: what is called.
         precision: "float32" or "bfloat16".
+        compiled: whether torch.compile writes the model's kernels, at the first call; they differ by rounding alone.
     """
 
-    def __init__(self, model: nn.Module, precision: str) -> None:
+    def __init__(self, model: nn.Module, precision: str, compiled: bool = False) -> None:
         super().__init__()
         self.model, self.reduced = model, precision == "bfloat16"
+        # The mode would be traced into the graph, where Inductor has kernels of its own.
+        self._call, self._kernels = (torch.compile(model), nullcontext) if compiled else (model, Kernels)
 
     def forward(self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Return the logits; a mask of SFT has no axis for heads, and gets one."""
         mask = mask[:, None] if mask is not None and mask.ndim == 3 else mask
-        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.reduced):
-            return self.model(tokens, positions, mask).float()
+        with self._kernels(), torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.reduced):
+            return self._call(tokens, positions, mask).float()
 
 
 def weights_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -200,7 +200,8 @@ def generate(
         logits = model(tokens[:, start:], positions[:, start:], visible(real, start), cache)[:, -1].clone()
         for row in running if allowed else ():
             logits[row, ~cast(Any, allowed)(written[row], remaining)] = -math.inf
-        drawn = sample(sampling.probabilities(logits), generator)
+        greedy = sampling.temperature == 0  # then there is nothing to draw
+        drawn = logits.argmax(dim=-1) if greedy else sample(sampling.probabilities(logits), generator)
         for row in running:
             written[row].append(int(drawn[row]))
         yield [written[row][-1] if row in running else None for row in range(len(prompts))]
