@@ -113,6 +113,16 @@ def test_the_loss_of_a_choice_is_an_integral(first, second):
     assert probability_above(ours, theirs) == pytest.approx(drawn, abs=5 * 0.5 / math.sqrt(200_000))
 
 
+@pytest.mark.parametrize("known", [(1, 9), (30, 70), (300, 700), (30_000, 70_000), (3e6, 7e6)])
+def test_a_belief_about_anything_is_compared_with_a_sharp_one(known):
+    """A uniform rate is above another with the mean of 1 - the other, however much is known of that one."""
+    anything, sharp = Beta(1, 1), Beta(*known)
+    assert probability_above(anything, sharp) == pytest.approx(1 - sharp.mean, abs=1e-8)
+    assert probability_above(sharp, anything) == pytest.approx(sharp.mean, abs=1e-8)
+    loss = sharp.mean**2 / 2 + sharp.mean * (1 - sharp.mean) / (sharp.a + sharp.b + 1) / 2  # E x² / 2
+    assert expected_loss(anything, sharp) == pytest.approx(loss, abs=1e-8)
+
+
 def test_effective_sample_size_is_that_of_independent_draws():
     rng = np.random.default_rng(6)
     sizes = [effective_sample_size(rng.normal(size=(1_000, 4))) for _ in range(20)]

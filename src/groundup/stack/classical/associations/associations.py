@@ -2,7 +2,7 @@
 
     baskets = [["disk", "slow"], ["disk", "slow", "restart"], ["restart"], ["disk"]]
     itemsets = fp_growth(baskets, min_count=2)       # {frozenset({"disk"}): 3, frozenset({"disk", "slow"}): 2, …}
-    association_rules(itemsets, len(baskets))[0]     # slow → disk: confidence 1, lift 4/3
+    association_rules(itemsets, len(baskets))[0]     # disk → slow: confidence 2/3, lift 4/3
 
 A basket is a collection of items, each of which counts once: strings, or anything that hashes and has an order. The
 count of an itemset is the number of baskets that hold all of it; the support is that count over all baskets.

@@ -172,8 +172,8 @@ def predict_tiled(predict: Callable[[Images], Images], images: Images, tile: int
         predict: gives maps as high and wide as its pictures, as a UNet does.
         images: at least as high and wide as a middle.
         tile: side of the tiles.
-        margin: pixels thrown away on each side, at least 0; at least how far `predict` looks from a pixel, for a
-            prediction without seams.
+        margin: pixels thrown away on each side, at least 0. For a prediction without seams it is at least how far
+            `predict` looks from a pixel, and tile, margin and sides are multiples of `2**depth` for a UNet.
 
     Raises:
         ValueError: the margin is negative, the tile leaves no middle, or a side of the pictures is less than a middle
