@@ -313,11 +313,12 @@ def test_a_draft_that_comes_again_ends_it():
 
 
 def test_only_a_judgement_that_begins_with_accept_accepts():
-    """Case and whitespace do not matter; the word elsewhere is no acceptance, and prose is a remark."""
+    """Case and whitespace do not matter; the word elsewhere, or part of another, accepts nothing; prose is a remark."""
     for judgement, accepted in (
         (" accept.\n", True),
         ("ACCEPT: fine", True),
         ("I cannot ACCEPT this", False),
+        ("Acceptance is out of the question.", False),
         ("", False),
     ):
         got = refine(Lines("one", "two"), Lines(judgement, "ACCEPT"), rounds=1)

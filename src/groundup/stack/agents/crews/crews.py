@@ -6,12 +6,14 @@
     report.text, report.accepted, report.results, report.tokens
 
 All agents are models as in `agents/react`: functions of messages. What one hands to another is data, cut to a length. A
-budget is shared out: no part can spend more than it was given, nor more than is left of the whole.
+budget is shared out: a request that the part or the whole has no room for is not sent. A reply's length is known only
+when it has come, so the last one may go beyond; give models a limit of their own for that.
 
 Not covered: workers that run at the same time; `waves` says which could.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +105,7 @@ class Report:
         accepted: whether the critic accepted it.
         results: of every task that was begun, in their order.
         rounds: how many drafts the critic saw.
-        tokens: what all of it took.
+        tokens: what all of it took, but for what a last reply had beyond its budget.
         problem: why the crew stopped early, if it did.
     """
 
@@ -290,7 +292,7 @@ def refine(write: Callable[[str], str], judge: Callable[[str], str], *, rounds: 
             return draft, False, len(drafts)
         drafts.append(draft)
         judgement = judge(draft)
-        if judgement.strip().upper().startswith("ACCEPT"):
+        if re.match(r"\s*ACCEPT\b", judgement, re.IGNORECASE):
             return draft, True, len(drafts)
         remarks = judgement.strip().removeprefix("REVISE:").strip()
     return drafts[-1], False, rounds

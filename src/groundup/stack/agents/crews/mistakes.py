@@ -82,9 +82,14 @@ def goes_in_circles():
     """You let a draft that comes again be judged again. The writer has nothing new: stop."""
 
 
-@mistake("refine", edit=('.startswith("ACCEPT")', '.count("ACCEPT")'))
+@mistake("refine", edit=("re.match(", "re.search("))
 def hears_accept_anywhere():
     """You take the word ACCEPT anywhere for acceptance. "I cannot accept this" holds it as well."""
+
+
+@mistake("refine", edit=(r"ACCEPT\b", "ACCEPT"))
+def hears_accept_in_acceptance():
+    """You take any word that begins with ACCEPT for it. "Acceptance is out of the question" begins so, too."""
 
 
 @mistake("refine", edit=("draft = write(remarks)", 'draft = write("")'))
@@ -170,7 +175,7 @@ def by_recursion(write, judge, *, rounds):
         if draft in before:
             return draft, False, len(before)
         verdict = judge(draft).strip()
-        if verdict[:6].upper() == "ACCEPT":
+        if verdict[:6].upper() == "ACCEPT" and not verdict[6:7].isalnum():
             return draft, True, len(before) + 1
         if len(before) + 1 == rounds:
             return draft, False, rounds

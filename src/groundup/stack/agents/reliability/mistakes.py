@@ -119,9 +119,14 @@ def keeps_a_moment_too_long():
     """You keep a result at the very end of its ttl. It is kept for `ttl` seconds, and then no longer."""
 
 
-@mistake("collect", edit=("raise Transient(", 'return "".join(texts)\n                raise Transient('))
+@mistake("collect", edit=("raise Failure(", 'return "".join(texts)\n                raise Failure('))
 def takes_half_an_answer():
     """You give what came, though no piece said that it was the last. "Do not" is half of "Do not delete it"."""
+
+
+@mistake("collect", edit=("raise Failure(", "raise Transient("))
+def gives_half_an_answer_away():
+    """You raise Transient, which costs nothing at a meter. What came of half an answer is billed: raise Failure."""
 
 
 @mistake("collect", edit=("patience = gap", "pass"))

@@ -406,7 +406,7 @@ def collect(stream: Callable[[], AsyncIterator[Piece]], *, first: float, gap: fl
     """Join the pieces of a stream, which must neither begin late, nor stall, nor take too long, nor end halfway.
 
     What takes too long raises DeadlineExceeded. A stream that ends before a piece has said that it was the last raises
-    Transient: half an answer is none.
+    Failure: half an answer is none. It is not Transient, for the work may be done, and what came is billed.
 
     Args:
         stream: opens it; it is read up to the piece that says that it is the last.
@@ -425,7 +425,7 @@ def collect(stream: Callable[[], AsyncIterator[Piece]], *, first: float, gap: fl
         while True:
             piece = await deadline(lambda: anext(pieces, None), patience)()
             if piece is None:
-                raise Transient(f"the stream ended halfway, after {len(texts)} pieces")
+                raise Failure(f"the stream ended halfway, after {len(texts)} pieces")
             texts.append(piece.text)
             if piece.last:
                 return "".join(texts)
@@ -474,7 +474,8 @@ class Endpoint:
             return 422, {}, {"error": "question must say something"}
 
         asked = deadline(lambda: self.ask(question), self.seconds)
-        metered = self.meter.charge(asked, tokens_in=len(question.split()), most_out=self.most_out)
+        most_in = len(question.encode())  # no token is shorter than a byte
+        metered = self.meter.charge(asked, tokens_in=most_in, most_out=self.most_out)
         retried = retry(self.breaker.guard(metered), rng=self.rng, within=self.within)
         try:
             completion = await self.once.keyed(key, deadline(retried, self.within), question)()

@@ -98,7 +98,7 @@ def ignores_the_heads():
 
 @mistake("gguf_tensors", edit=("permute_heads(weight, heads) if heads else weight", "weight"))
 def forgets_to_permute():
-    """You leave queries and keys in our order. The file loads, and the model talks nonsense after its first token."""
+    """You leave queries and keys in our order. The file loads, and is nonsense from the second token on."""
 
 
 @mistake("gguf_tensors", edit=("permute_heads(weight, heads)", "permute_heads(weight, config.heads)"))

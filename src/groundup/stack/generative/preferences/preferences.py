@@ -181,8 +181,9 @@ def ipo_loss(
 ) -> Float[Tensor, ""]:
     """Return the mean IPO loss: the squared distance of the log-ratios' difference from 1 / (2 tau).
 
-    Log-ratios are means over the tokens of an answer, so that a long answer does not count more than a short one. The
-    target is finite: a pair that everybody agrees on does not drive the policy away without end, as it does in DPO.
+    Log-ratios are means over the tokens of an answer, as in TRL, so that a long answer does not count more than a short
+    one; the paper's formula has the sum. The target is finite: a pair that everybody agrees on does not drive the
+    policy away without end, as it does in DPO.
 
     Args:
         chosen: of the preferred answers, under the policy that trains.

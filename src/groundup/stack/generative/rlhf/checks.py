@@ -156,7 +156,9 @@ def test_normalize_counts_tokens_only(rng):
     assert_close(result[RAGGED].mean(), 0.0, "the mean over tokens", atol=1e-9)
     assert_close(result[RAGGED].std(correction=0), 1.0, "the deviation over tokens", rtol=1e-6)
     assert_close(result[~RAGGED], torch.zeros(8), "padding")
-    assert_close(normalize(torch.full((4, 5), 2.0), RAGGED), torch.zeros(4, 5), "equal advantages")
+    for value in (2.0, 0.1, 0.3, 0.7, 1.1):  # the mean of twelve equal numbers need not be this number
+        equal = torch.full((4, 5), value, dtype=torch.float32)
+        assert_close(normalize(equal, RAGGED), torch.zeros(4, 5), f"advantages that are all {value}")
 
 
 # --- PPO ------------------------------------------------------------------------------------------------------------
@@ -330,6 +332,14 @@ def test_grpo_loss_is_its_formula(rng):
         difference = reference[here] - new[here]
         expected += float((-gains + 0.3 * (difference.exp() - difference - 1)).mean() / 4)
     assert_close(loss, expected, "four answers of 5, 2, 4 and 1 tokens")
+
+
+def test_grpo_padding_has_no_gradient():
+    """Padding far from the reference, whose ratio overflows, gives no gradient; tokens keep theirs."""
+    new = torch.tensor([[-1.0, -200.0]], dtype=torch.float32, requires_grad=True)
+    reference = torch.tensor([[-1.0, 0.0]], dtype=torch.float32)
+    grpo_loss(new, new.detach(), reference, torch.ones(1), mask("10"), beta=0.1).backward()
+    assert_close(new.grad, [[-1.0, 0.0]], "the gradient of a token, and of padding")
 
 
 def test_grpo_refuses(rng):

@@ -103,9 +103,7 @@ def averages_over_all_tokens():
     """You average over all tokens together: long answers count for more. GRPO averages answer by answer."""
 
 
-@mistake(
-    "grpo_loss", edit=("beta * kl_estimate(new, reference) - gains", "-beta * kl_estimate(new, reference) - gains")
-)
+@mistake("grpo_loss", edit=("beta * divergence - gains", "-beta * divergence - gains"))
 def rewards_the_divergence():
     """You reward leaving the reference. Its price is added to the loss."""
 
@@ -160,4 +158,5 @@ def through_means(new, old, reference, advantages, mask, clip=0.2, beta=0.0):
         raise ValueError(f"beta must be 0 or more, got {beta}")
     gains = clipped_gains(new, old, advantages.unsqueeze(1), mask, clip)
     weights = mask / mask.sum(1, keepdim=True) / len(mask)
+    new, reference = (torch.where(mask, each, torch.zeros_like(each)) for each in (new, reference))
     return (torch.where(mask, beta * kl_estimate(new, reference) - gains, 0.0) * weights).sum()

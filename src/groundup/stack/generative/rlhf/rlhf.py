@@ -91,6 +91,8 @@ def gae(rewards: Tokens, values: Tokens, mask: Mask, gamma: float = 1.0, lam: fl
 def normalize(advantages: Tokens, mask: Mask) -> Tokens:
     """Return advantages with mean 0 and deviation 1 over the tokens; 0 on padding, and everywhere if all are equal."""
     inside = advantages[mask]
+    if (inside == inside[:1]).all():  # their mean may differ in its last digit, and 1e-8 would not hold that down
+        return torch.zeros_like(advantages)
     centred = (advantages - inside.mean()).where(mask, 0.0)
     return centred / (inside.std(correction=0) + 1e-8)
 
@@ -201,7 +203,8 @@ def grpo_loss(
     if beta < 0:
         raise ValueError(f"beta must be at least 0, got {beta}: it is the price of leaving the reference.")
     gains = clipped_gains(new, old, advantages[:, None], mask, clip)
-    losses = (beta * kl_estimate(new, reference) - gains).where(mask, 0.0)
+    divergence = kl_estimate(new.where(mask, reference), reference)  # 0 on padding: nothing overflows, nor its gradient
+    losses = (beta * divergence - gains).where(mask, 0.0)
     return (losses.sum(dim=1) / mask.sum(dim=1)).mean()
 
 
