@@ -88,7 +88,7 @@ def test_values_that_differ_look_different():
     ):
         with pytest.raises(pytest.fail.Exception) as raised:
             assert_close(actual, expected, "asked")
-        assert shown in raised.value.msg
+        assert shown in str(raised.value.msg)
 
 
 def test_what_is_not_refused_fails():

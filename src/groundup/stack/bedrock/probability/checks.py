@@ -100,6 +100,8 @@ def test_poisson_log_mass_is_scipys():
     counts = np.array([0, 1, 7, 50, 170, 171, 1000])
     for rate in (1e-12, 0.1, 3.0, 200.0):
         assert_close(Poisson(rate).log_mass(counts), stats.poisson.logpmf(counts, rate), f"rate={rate}")
+    for shape in ((), (2, 3)):
+        assert_shape(Poisson().log_mass(np.ones(shape)), shape, f"counts of shape {shape}")
 
 
 def test_poisson_counts_are_whole():
@@ -208,7 +210,7 @@ def test_rejection_sample_refuses_a_bound_that_does_not_hold(rng):
     assert_refuses(call, "log_bound", -2.0)
     last = lambda n, r: np.append(np.zeros(n - 1), 1.0)  # noqa: E731
     call = lambda: rejection_sample(lambda x: 3 * x, last, np.zeros_like, 0.0, 1, rng)  # noqa: E731
-    assert_refuses(call, "log_bound", 0.0, message="one draw, and the bound breaks at the last proposal of each batch")
+    assert_refuses(call, "bound", message="one draw, and the bound breaks at the last proposal of each batch")
 
 
 def test_rejection_sample_allows_for_rounding(rng):
@@ -287,6 +289,7 @@ def test_gamma_fit_keeps_the_mean_and_scales_along(rng):
     fit, larger = Gamma.fit(values), Gamma.fit(1000 * values)
     assert_close(fit.shape * fit.scale, values.mean(), "shape · scale is the mean", rtol=1e-9)
     assert_close([larger.shape, larger.scale], [fit.shape, 1000 * fit.scale], "values times 1,000", rtol=1e-6)
+    assert_unchanged(lambda v: Gamma.fit(v).shape, values)
     assert {type(fit.shape), type(fit.scale)} == {float}, f"parameters are floats of Python, got {fit}"
 
 
@@ -301,7 +304,7 @@ def test_gamma_fit_refuses_what_has_no_summit():
     assert_refuses_values(lambda x: Gamma.fit([1.0, x]), "values", -2.0, 0.0, np.nan, np.inf)
     assert_refuses(lambda: Gamma.fit([3.0, 3.0]), "values", 3.0)
     assert_refuses(lambda: Gamma.fit([0.1] * 3), "values", 0.1, message="0.1 three times, whose computed std is 1e-17")
-    assert_refuses(lambda: Gamma.fit([]), (0,))
+    assert_refuses(lambda: Gamma.fit([]), "values", message="no value")
 
 
 # --- what is given is right, too ------------------------------------------------------------------------------------

@@ -187,6 +187,9 @@ class Gamma:
         Args:
             values: numbers above 0, not all equal, of any shape.
 
+        Returns:
+            The distribution, its shape and scale Python's floats, not NumPy's.
+
         Raises:
             ValueError: no value, a value that is not finite and above 0, or values that are all equal.
         """

@@ -82,7 +82,7 @@ def adaboost_round(weights: np.ndarray, wrong: np.ndarray, n_classes: int) -> tu
         n_classes: at least 2. With two, this is the AdaBoost of Freund and Schapire (1997), twice its vote.
 
     Returns:
-        The vote, and new weights with the sum 1: those of the mistakes times exp(vote).
+        The vote, a float of Python, and new weights with the sum 1: those of the mistakes times exp(vote).
     """
     error = weights[wrong].sum() / weights.sum()
     vote = np.log((1 - error) / error) + np.log(n_classes - 1)
@@ -135,7 +135,7 @@ def boost(
         penalties: as for `grow_on_bins`.
 
     Returns:
-        The constant, and the trees, their values multiplied by the learning rate.
+        The constant, a float of Python, and the trees, their values multiplied by the learning rate.
     """
     mean = np.average(y, weights=weights)
     start = float(mean if loss == SQUARED else np.log(mean / (1 - mean)))

@@ -60,6 +60,10 @@ def test_adaboost_round_by_hand():
     assert type(vote) is float, "the vote is a float"
     assert_close(vote, log(3), "2 of 5 wrong, three classes: ln(3/2) + ln 2")
     assert_close(weights, [6 / 9, 1 / 9, 1 / 9, 1 / 9], "2 · 3 against 1, 1, 1")
+    for share in (1e-9, 0.8):
+        vote, weights = adaboost_round(np.array([1 - share, share]), np.array([False, True]), 2)
+        assert_close(vote, log((1 - share) / share), f"{share:g} of the weight is wrong: a large or negative vote")
+        assert_close(weights, [1 / 2, 1 / 2], f"{share:g} of the weight is wrong: half of the new")
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
@@ -151,6 +155,8 @@ def test_sum_bins_by_hand():
     assert_close(got[0, :2], [[1, 10], [6, 60]], "feature 0: row 0 in bin 0, rows 1 and 2 in bin 1")
     assert_close(got[1, [0, MISSING]], [[2, 20], [5, 50]], "feature 1: row 1 in bin 0, rows 0 and 2 missing")
     assert_close(got.sum(axis=1), [[7, 70], [7, 70]], "each feature has all three rows, and row 3 is not among them")
+    many = sum_bins(np.zeros((3, 3), np.uint8), np.arange(3, dtype=np.uint32), np.array([[1e8, 1], [1, 1], [1, 1]]))
+    assert_close(many[:, 0], [[1e8 + 2, 3]] * 3, "100,000,000 + 1 + 1 in each of three features, in 64 bits", rtol=0)
 
 
 def test_a_sibling_is_the_difference(rng):
@@ -221,6 +227,12 @@ def test_of_equal_splits_the_first_is_taken():
 def test_a_split_has_its_price():
     """It must gain more than γ, and each side needs its curvature; else the feature is LEAF."""
     histograms = histograms_of({0: (-6, 2), 1: (6, 2)})
+    assert best_split(histograms, PENALTIES._replace(gamma=12.0)).feature == LEAF, "a gain of 12 is not more than 12"
+    nothing = histograms_of({0: (2, 1), 1: (2, 1)})
+    assert best_split(nothing, PENALTIES._replace(reg_lambda=0.0)).feature == LEAF, "a gain of 0 is not more than 0"
+    better = histograms_of({0: (-6, 2), 1: (6, 2)}, {0: (-7, 2), 1: (7, 2)})
+    got = best_split(better, PENALTIES._replace(gamma=5.0))
+    assert_close([got.gain, got.feature], [49 / 3, 1], "gains 12 and 49/3, γ 5: the larger one, with nothing taken off")
     assert best_split(histograms, PENALTIES._replace(gamma=11.9)).feature == 0, "a gain of 12 is above 11.9"
     assert best_split(histograms, PENALTIES._replace(gamma=12.1)).feature == LEAF, "a gain of 12 is below 12.1"
     assert best_split(histograms, PENALTIES._replace(min_child_weight=2.0)).feature == 0, "2 on each side is enough"
@@ -263,6 +275,10 @@ def test_boost_by_hand():
     )
     assert_close(trees[1].value[:, 0], [0, -0.75, 0.75], "tree 2: half of what is left, -1.5 and 1.5")
     assert_close(trees[0].threshold[0], 0.5, "the question of tree 1")
+    for loss, targets in ((SQUARED, y), (LOGISTIC, np.array([0.0, 0.0, 0.0, 1.0]))):
+        assert_unchanged(lambda t, w, k=loss: boost(bins, t, w, k, 2, 0.5, PENALTIES)[0], targets, np.ones(4))
+    _, trees = boost(bins, y, np.ones(4), SQUARED, 3, 0.5, PENALTIES._replace(gamma=1e9))
+    assert [len(t.feature) for t in trees] == [1, 1, 1], "no split is worth its price: three trees of a leaf each"
 
 
 @pytest.mark.parametrize("weighted", [False, True])

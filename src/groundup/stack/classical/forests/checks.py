@@ -89,12 +89,9 @@ def test_a_bootstrap_sample_leaves_37_per_cent_out(rng):
         np.mean(counts == 0), 1 / np.e, "share of samples that were not drawn, in 100 samples of 200", atol=0.02
     )
     drawn = counts.sum(axis=0)
-    assert drawn.min() > 50, (
-        f"in 100 samples each is drawn about 100 times; sample {drawn.argmin()} came {drawn.min()} times"
-    )
-    assert drawn.max() < 150, (
-        f"in 100 samples each is drawn about 100 times; sample {drawn.argmax()} came {drawn.max()} times"
-    )
+    for sample in (drawn.argmin(), drawn.argmax()):
+        times = drawn[sample]
+        assert 50 < times < 150, f"in 100 samples each is drawn about 100 times; sample {sample} came {times} times"
 
 
 def test_a_bootstrap_sample_is_drawn_by_the_generator_given():
@@ -259,6 +256,8 @@ def test_permutation_importances_by_hand(rng):
     assert_close(falls[1], np.zeros(30), "the second column is not looked at: the score stays")
     assert_close(falls[0].mean(), 2 * np.var(X[:, 0]), "two random ranks differ by 2 · variance in the mean", rtol=0.15)
     assert (falls[0] > 0).all(), "a fall of the score is positive"
+    rises = permutation_importances(lambda A, b: float(np.mean((A[:, 0] - b) ** 2)), X, y, rng, repeats=3)
+    assert (rises[0] < 0).all(), f"where the score rises, the fall is negative, got {rises[0]}"
     assert len(np.unique(falls[0])) > 20, "each repeat shuffles anew"
     assert_shape(permutation_importances(lambda A, b: 0.0, X.tolist(), y.tolist(), rng), (2, 5), "lists, five repeats")
     assert_shape(permutation_importances(lambda A, b: 0.0, X, y, rng, repeats=1), (2, 1), "one repeat")
@@ -294,9 +293,12 @@ def test_permutation_importances_refuse_what_has_no_columns(rng):
     def importances(X, y, **options):
         return permutation_importances(lambda A, b: 0.0, np.array(X), np.array(y), rng, **options)
 
-    assert_refuses(lambda: importances([1.0, 2.0], [0, 1]), (2,), message="a list of numbers is no table")
-    assert_refuses(lambda: importances([[1.0], [2.0]], [0]), (2, 1), (1,), message="two rows, one label")
-    assert_refuses_values(lambda n: importances([[1.0], [2.0]], [0, 1], repeats=n), "repeats", 0, -1, 1.5)
+    assert_refuses(lambda: importances([1.0, 2.0], [0, 1]), r"\bX\b", message="a list of numbers is no table")
+    for n_labels in (1, 3):
+        labels = list(range(n_labels))
+        call = lambda labels=labels: importances([[1.0], [2.0]], labels)  # noqa: E731
+        assert_refuses(call, r"\by\b", n_labels, message=f"two rows, {n_labels} labels")
+    assert_refuses_values(lambda n: importances([[1.0], [2.0]], [0, 1], repeats=n), "repeats", 0, -1)
 
 
 # --- estimators -----------------------------------------------------------------------------------------------------

@@ -102,6 +102,17 @@ def counts_splits():
     """You count how often a column is asked for. An importance adds up how much its splits have lowered the error."""
 
 
+@mistake(
+    "impurity_importances",
+    edit=(
+        "gains = np.bincount(tree.feature[inner], weights=gain, minlength=n_features)",
+        "gains = np.zeros(n_features)\n    gains[tree.feature[inner]] += gain",
+    ),
+)
+def keeps_one_split_of_a_column():
+    """`gains[columns] += gain` adds once to a column, however often it is among them. Use np.bincount or np.add.at."""
+
+
 @mistake("permutation_importances", edit=("whole - score(shuffled, labels)", "score(shuffled, labels) - whole"))
 def turns_the_sign_round():
     """Your sign is turned round. Without a column that is needed the score falls; the importance is that fall."""
@@ -116,6 +127,11 @@ def turns_the_sign_round():
 )
 def leaves_columns_shuffled():
     """You copy X once, so columns stay shuffled while the next ones are judged. Copy anew for each."""
+
+
+@mistake("permutation_importances", edit=("score(shuffled, labels)", "score(rows, rng.permutation(labels))"))
+def shuffles_the_labels():
+    """You shuffle y, so every column looks alike, needed or not. Shuffle one column of X, and leave y as it is."""
 
 
 @mistake("permutation_importances", edit=("rng.permutation(rows[:, feature])", "0.0"))

@@ -285,6 +285,8 @@ def test_weights_are_repetitions(rng):
     weighted, repeated = grown(X, y, weights=weights), grown(np.repeat(X, weights, axis=0), np.repeat(y, weights))
     for name in ("children_left", "feature", "threshold", "value", "impurity", "weight"):
         assert_close(getattr(weighted, name), getattr(repeated, name), f"{name}: weights {weights} against repetitions")
+    given = columns_of(X), y.astype(float), weights.astype(float)
+    assert_unchanged(lambda c, t, w: grow(c, t, w, GINI, 2, Limits(99, 2, 1, 4), rng).value, *given)
 
 
 def test_a_split_may_pay_only_later():

@@ -470,7 +470,11 @@ def prune(tree: Tree, alpha: float) -> Tree:
     return Tree(*(array[kept] for array in pruned))
 
 
-def draw(tree: Tree, feature_names: Sequence[str] | None = None, classes: Sequence[Any] | None = None) -> str:
+def draw(
+    tree: Tree,
+    feature_names: Sequence[str] | np.ndarray | None = None,
+    classes: Sequence[Any] | np.ndarray | None = None,
+) -> str:
     """Return a tree as text, a line for each node.
 
         cpu <= 80
@@ -482,8 +486,8 @@ def draw(tree: Tree, feature_names: Sequence[str] | None = None, classes: Sequen
     Args:
         tree: any.
         feature_names: of the columns; x0, x1, … unless given.
-        classes: of a classifier, a list or an array: a leaf shows the likeliest, its share, and the number of samples.
-            Without, it shows the mean.
+        classes: of a classifier: a leaf shows the likeliest, its share, and the number of samples. Without, it shows
+            the mean.
 
     Raises:
         ValueError: the tree asks for a column that has no name.
@@ -502,13 +506,13 @@ def draw(tree: Tree, feature_names: Sequence[str] | None = None, classes: Sequen
     return "\n".join(lines)
 
 
-def _question(tree: Tree, node: int, names: Sequence[str] | None) -> str:
+def _question(tree: Tree, node: int, names: Sequence[str] | np.ndarray | None) -> str:
     feature, threshold = tree.feature[node], tree.threshold[node]
     name = f"x{feature}" if names is None else names[feature]
     return f"{name} is known" if np.isinf(threshold) else f"{name} <= {threshold:.4g}"
 
 
-def _answer(tree: Tree, node: int, classes: Sequence[Any] | None) -> str:
+def _answer(tree: Tree, node: int, classes: Sequence[Any] | np.ndarray | None) -> str:
     value, n_samples = tree.value[node], tree.n_samples[node]
     if classes is None:
         return f"{value[0]:.4g} (mean of {n_samples})"
