@@ -61,7 +61,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_damaged_one_is_named(tmp_path
     with pytest.raises(WorkspaceError, match=r"jsonl:1 is damaged: .*`git log -p` in the workspace"):
         restore(Ledger(tmp_path / "damaged.sqlite"), tmp_path / "text")
     path.write_text(whole.replace("a @ b", "a + b"))
-    with pytest.raises(UsageError, match="is not what its hash says: nothing was restored"):
+    with pytest.raises(UsageError, match="does not match its hash: nothing was restored"):
         restore(Ledger(tmp_path / "forged.sqlite"), tmp_path / "text")
 
 

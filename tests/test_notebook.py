@@ -289,7 +289,7 @@ def test_a_cell_as_it_was_handed_out_never_replaces_work(course: Course) -> None
 def test_saving_keeps_what_was_there_before(course: Course) -> None:
     course.save("vectors", "x = 1")
     assert course.save("vectors", "x = 1\n").endswith("holds this text already.")
-    assert "What was there is kept as " in course.save("vectors", "x = 2")
+    assert "The file before it is kept as " in course.save("vectors", "x = 2")
     assert course.workspace.read_exercise("bedrock/vectors") == "x = 2\n"
     assert [path.read_text() for path in course.workspace.backups.rglob("*.py")] == ["x = 1\n"]
 

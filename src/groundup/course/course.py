@@ -1,8 +1,7 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
-"""One learner's course: what the command line and the site both call.
+"""One learner's course, for the command line and the site alike.
 
-Every change of state goes through here and leaves an event in the ledger; a unit is marked by nothing else than a
-verdict of the grader.
+Every change of state goes through here and leaves an event in the ledger. Only a verdict of the grader marks a unit.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A recorded verdict beside the one that the same code gets now."""
+    """A recorded verdict beside the present verdict on the same code."""
 
     event: Event
     then: Verdict
@@ -62,7 +61,7 @@ class Course:
     """A workspace with the catalogue, its ledger and its workers. Close it, or use it as a context manager.
 
     Args:
-        workspace: the learner's folder; created by the first thing that writes.
+        workspace: the learner's folder; created by the first write.
         catalogue: the units; the built-in ones unless given.
         ledger: the ledger; `GROUNDUP_LEDGER` (a URL, with `GROUNDUP_LEARNER`) or the workspace's own unless given.
     """
@@ -79,7 +78,7 @@ class Course:
         self.restored = self._restore()
 
     def _restore(self) -> int:
-        """Rebuild a lost ledger from the text that the workspace's git keeps; how many events there were."""
+        """Rebuild a lost ledger from the text in the workspace's git, and return the number of events."""
         texts = self.workspace.ledger_texts
         if not self._is_own_ledger or self.workspace.ledger_path.exists() or not texts.is_dir():
             return 0
@@ -89,13 +88,13 @@ class Course:
 
     @property
     def _is_own_ledger(self) -> bool:
-        """Whether the ledger is the workspace's: one by URL, or in another place, is kept by somebody else."""
+        """Whether the ledger is the workspace's own; a ledger by URL, or in another place, is somebody else's."""
         return self.ledger.path == self.workspace.ledger_path
 
     def _commit(self, message: str, paths: Sequence[Path]) -> None:
         """Keep files in the workspace's git, and with them the events so far as text.
 
-        Text that cannot be written is no error, as a git that cannot commit is none: the next event brings it along.
+        A failed write of the text is no error, as a failed commit is none: the next event writes the text.
         """
         kept: list[Path] = []
         with self._keeping:
@@ -123,7 +122,7 @@ class Course:
         self.ledger.close()
 
     def end_grading(self) -> None:
-        """End the grader's processes; a check that is under way gets no verdict."""
+        """End the grader's processes; a check under way gets no verdict."""
         if grader := self.__dict__.pop("grader", None):
             grader.close()
 
@@ -185,9 +184,9 @@ class Course:
         return path, True
 
     def save(self, name: str, text: str) -> str:
-        """Make a text the learner's file of a unit, as a notebook's cell does, and say what was done.
+        """Make a text the learner's file of a unit, as a notebook's cell does, and report the outcome.
 
-        The exercise as it was handed out never takes the place of a file, and a file that differs is kept in
+        An unchanged exercise never takes the place of a file. A file that differs from the text is kept in
         `exercises/.backup/`.
         """
         unit = self.catalogue.unit(name)
@@ -205,7 +204,7 @@ class Course:
         if before is None:
             self.ledger.append("started", unit.id)
         self._commit(f"Save {unit.id}", [path, *([backup] if backup else [])])
-        return f"Saved as {path}." + (f" What was there is kept as {backup}." if backup else "")
+        return f"Saved as {path}." + (f" The file before it is kept as {backup}." if backup else "")
 
     def check(
         self,
@@ -220,8 +219,8 @@ class Course:
         Args:
             name: the unit.
             mine: grade it on the learner's own earlier units, where their evidence is current.
-            on_results: told the verdict when some checks failed, before it is known what is behind that.
-            on_verdict: told the verdict once it is in the ledger, before git keeps the file, which takes a while.
+            on_results: receives the verdict when checks failed, before their diagnosis.
+            on_verdict: receives the verdict once it is in the ledger, before git keeps the file, which takes a while.
         """
         unit = self.catalogue.unit(name)
         source = self.workspace.read_exercise(unit.id)
@@ -243,18 +242,18 @@ class Course:
     def compile(self, name: str) -> Compiled | None:
         """Compile the kernels of a unit that has passed, and put them to its checks; once for each code.
 
-        The unit stays passed whatever comes of it: what Numba can compile depends on its release, and a tick stands for
-        the checks that the learner was shown. What came of it is recorded, and shown beside the tick.
+        The unit stays passed whatever the outcome: Numba's releases differ in what they compile, and a tick stands for
+        the checks that the learner saw. The outcome is recorded, and shown beside the tick.
 
         Returns:
-            What came of it; None where the learner's file has no kernels, or is not the one that passed.
+            The outcome; None where the learner's file has no kernels, or is not the file that passed.
         """
         unit = self.catalogue.unit(name)
         source = self.workspace.read_exercise(unit.id)
         if source is None or not self.has_kernels(unit.id):
             return None
-        if (known := self.compiled(unit.id)) is not None:
-            return known
+        if (recorded := self.compiled(unit.id)) is not None:
+            return recorded
         compiled = self.grader.compile(unit, source)
         self.ledger.append("compiled", unit.id, dataclasses.asdict(compiled))
         return compiled
@@ -270,11 +269,12 @@ class Course:
         return source is not None and has_kernels(source) and (state or self.states()[unit_id]).status == "passed"
 
     def compiled(self, unit_id: str) -> Compiled | None:
-        """What came of the kernels that are in the learner's file now; None where they were not compiled yet."""
+        """The outcome for the kernels in the learner's file now; None before they were compiled."""
         source = self.workspace.read_exercise(unit_id)
         events = self.ledger.events(kinds=["compiled"], unit=unit_id) if source is not None else []
-        known = [Compiled(**event.payload) for event in events]
-        return next((one for one in reversed(known) if one.code_sha256 == sha256_text(code_of(source or ""))), None)
+        outcomes = [Compiled(**event.payload) for event in reversed(events)]
+        code_sha256 = sha256_text(code_of(source or ""))
+        return next((outcome for outcome in outcomes if outcome.code_sha256 == code_sha256), None)
 
     def mine(self, *, without: str = "") -> dict[str, str]:
         """The learner's sources of every unit whose evidence is current, by unit."""
@@ -287,7 +287,7 @@ class Course:
 
         Args:
             name: the unit.
-            function: whose hint; otherwise the first function that is not written yet or that failed last.
+            function: whose hint; otherwise the first function that is not written yet, or that failed last.
 
         Raises:
             UnknownName: the unit has no hints for that function.
@@ -326,7 +326,7 @@ class Course:
         return names[0]
 
     def solution(self, name: str) -> str:
-        """The reference implementation of a unit; that it was looked at is recorded."""
+        """The reference implementation of a unit. The ledger records the look."""
         unit = self.catalogue.unit(name)
         self.workspace.create()
         self.ledger.append("solution", unit.id, {"passed": self.has_passed(unit.id)})
@@ -338,7 +338,7 @@ class Course:
         return bool(record and record.passes)
 
     def notebook(self, name: str, *, mine: bool = False) -> str:
-        """The text of a unit's notebook. It quotes the solution to those who know it: who passed, or looked.
+        """The text of a unit's notebook. It quotes the solution to a learner who has passed, or has looked.
 
         Args:
             name: the unit.
@@ -400,9 +400,9 @@ class Course:
     # Evidence
 
     def replay(self) -> Iterator[Replayed]:
-        """Grade again what every recorded verdict judged, once for each code, checks, set of other units and outcome.
+        """Grade the code of every recorded verdict again, once for each code, checks, set of other units and outcome.
 
-        A row that the grader cannot have written, because its parts contradict each other, is told and not graded.
+        A row that the grader cannot have written, because its parts contradict each other, is reported and not graded.
         """
         seen = set()
         for event in self.ledger.events(kinds=["verdict"]):
@@ -462,7 +462,7 @@ class Course:
         )
 
     def report(self, track: str, item: str, *, criterion: int | None = None, done: bool = True) -> None:
-        """Record the learner's own word on something that cannot be graded. Raises UsageError for what can be."""
+        """Record the learner's own word on an item that cannot be graded. Raises UsageError for an item that can."""
         from groundup.course.material.tracks import load_track, report
 
         released = self.catalogue.units
@@ -514,7 +514,7 @@ class Course:
 
 
 def contradicting(event: Event, verdict: Verdict, source: str | None) -> Iterator[str]:
-    """What shows that no verdict wrote a row of the ledger, in words: the grader's rows agree with themselves."""
+    """The contradictions in a row of the ledger, in words. A row that the grader wrote has none."""
     for name, column, inside in (
         ("unit", event.unit, verdict.unit),
         ("outcome", event.outcome, verdict.verdict),
@@ -537,7 +537,7 @@ def is_copy(source: str, unit: Unit) -> bool:
 
 
 def differences(then: Verdict, now: Verdict) -> Iterator[str]:
-    """What differs between two verdicts, apart from their times, in words."""
+    """The differences between two verdicts, apart from their times, in words."""
     if then.verdict != now.verdict:
         yield f"verdict was {then.verdict}, is {now.verdict}"
     before, after = ({check.name: check.outcome for check in v.checks} for v in (then, now))

@@ -1,4 +1,4 @@
-"""What the grader says of one submission."""
+"""The grader's verdict on one submission."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ EXIT_CODES: dict[Outcome, int] = {
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check of a unit, as one submission fared at it.
+    """The result of one check on one submission.
 
     Attributes:
         name: the check's function name, with its parameters in brackets where it has any.
         outcome: `not_attempted` when it reached a body that still raises `NotImplementedError`.
-        message: what went wrong, written for the learner; empty when it passed.
+        message: the fault, written for the learner; empty after a pass.
         location: `file:line` in the learner's file, where the failure came from it; else empty.
-        diagnosis: the mistake this looks like, or the function at fault; empty when none is known.
-        seconds: how long it took.
+        diagnosis: the mistake that the code resembles, or the function at fault; empty when neither is known.
+        seconds: its duration.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Verdict:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Verdict:
-        """The inverse of `to_json`. Raises WorkspaceError for what is no verdict."""
+        """The inverse of `to_json`. Raises WorkspaceError for a document that is no verdict."""
         try:
             fields = dict(document)
             fields["checks"] = tuple(CheckResult(**check) for check in fields.get("checks", ()))
@@ -96,12 +96,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What came of a submission's kernels, compiled by Numba, under the checks that they had passed uncompiled.
+    """The outcome of a submission's kernels, compiled by Numba, under the checks that they passed uncompiled.
 
     Attributes:
         ok: whether every check passed again.
-        message: what was in the way, in one line: the kernel and Numba's reason, or the check that now fails.
-        code_sha256: the hash of what the submission does; layout, comments and docstrings change nothing of it.
+        message: the obstacle, in one line: the kernel and Numba's reason, or the check that now fails.
+        code_sha256: the hash of the submission's code; layout, comments and docstrings do not count.
     """
 
     ok: bool
@@ -110,7 +110,7 @@ class Compiled:
 
     @property
     def words(self) -> str:
-        """What the learner is told."""
+        """The outcome, in words for the learner."""
         if self.ok:
             return "Compiled by Numba, your code passes the same checks."
         return f"{self.message} {STAYS_PASSED}"

@@ -1,7 +1,7 @@
-"""The skeleton of a new unit: a small whole one, in which every file has something to hold on to.
+"""The skeleton of a new unit: a small, whole unit, with an example in every file.
 
-Every check passes, every figure draws and the lab runs; what is still missing is named by the rules of a whole unit
-(`groundup verify`). What is to be replaced is marked with `TODO`, which is one of those rules.
+Every check passes, every figure draws and the lab runs. The rules of a whole unit (`groundup verify`) name the missing
+parts, and each `TODO` that marks a part to replace.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def new_unit(stack: Path, unit_id: str, title: str | None = None) -> Path:
         title: the unit's title; the catalogue's unless given.
 
     Raises:
-        UsageError: the name is not one that the catalogue has, or the unit is there already.
+        UsageError: the catalogue does not have the name, or the unit exists.
     """
     phase, name = _place(unit_id)
     folder = stack / phase.name / name
@@ -53,8 +53,8 @@ def _place(unit_id: str) -> tuple[Phase, str]:
     ids = [entry.id for entry in catalogue.entries]
     phase, slash, name = unit_id.partition("/")
     if not slash:
-        found = nearest(unit_id, ids)
-        hint = f"Did you mean {' or '.join(found)}?" if found else "For example: classical/trees."
+        near = nearest(unit_id, ids)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "For example: classical/trees."
         raise UsageError(f"'{unit_id}' must be PHASE/UNIT. {hint}")
     if phase not in phases:
         raise UnknownName("phase", phase, phases)
@@ -63,8 +63,8 @@ def _place(unit_id: str) -> tuple[Phase, str]:
             f"A unit's name must be a Python identifier in lower case, such as bag_of_words, not '{name}'."
         )
     if unit_id not in ids:
-        found = nearest(name, [entry.id.partition("/")[2] for entry in phases[phase].entries])
-        hint = f"Did you mean {' or '.join(found)}?" if found else "`groundup map --all` lists its units."
+        near = nearest(name, [entry.id.partition("/")[2] for entry in phases[phase].entries])
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`groundup map --all` lists its units."
         raise UsageError(
             f"The catalogue has no unit {unit_id}. {hint} "
             "Give a new unit its line in course/material/catalogue.toml and its place in a track first."

@@ -1,7 +1,7 @@
-"""Whether a verdict names the right mistakes where two functions are wrong at once.
+"""Whether a verdict names the right mistakes when two functions are wrong at once.
 
-Single mistakes are what the diagnosis was made for. Pairs of them, drawn by the unit's name, are code that nobody had
-in mind: each mistake that a verdict names is held against the two that were made.
+The diagnosis was made for single mistakes. Pairs of mistakes, drawn by the unit's name, are code that its author never
+saw: each mistake that a verdict names is compared with the two mistakes in the code.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PAIRS = 60
 
 @dataclass(frozen=True)
 class PairVerdict:
-    """What a verdict named of a pair.
+    """The mistakes that a verdict named for a pair.
 
     Attributes:
-        made: the two mistakes that were made.
-        named: the mistakes that were named.
+        made: the two mistakes in the code.
+        named: the mistakes that the verdict named.
         verdict: the verdict.
     """
 
@@ -34,12 +34,12 @@ class PairVerdict:
 
     @property
     def wrong(self) -> frozenset[str]:
-        """The mistakes that were named and not made."""
+        """The named mistakes that are not in the code."""
         return self.named - set(self.made)
 
 
 def pairs_of(unit: Unit, count: int = PAIRS) -> list[tuple[MistakeInfo, MistakeInfo]]:
-    """So many pairs of mistakes in two functions, drawn evenly; the first ones of a longer draw are the shorter one."""
+    """Pairs of mistakes in two functions, drawn evenly; a longer draw begins with the shorter draw."""
     mistakes = [mistake for mistake in unit.mistakes if mistake.kind == "mistake"]
     pairs = [pair for pair in itertools.combinations(mistakes, 2) if pair[0].target != pair[1].target]
     random.Random(unit.id).shuffle(pairs)
@@ -57,9 +57,9 @@ def grade_pair(unit: Unit, grader: Grader, pair: tuple[MistakeInfo, MistakeInfo]
 
 
 def names_in(unit: Unit, verdict: Verdict, made: set[str]) -> set[str]:
-    """The mistakes that a verdict names; of two joined by "Or" the right one, where one of them is."""
+    """The mistakes that a verdict names; of two joined by "Or", the right mistake if it is among them."""
     names: set[str] = set()
     for check in verdict.checks:
-        said = {m.name for m in unit.mistakes if m.kind == "mistake" and m.diagnosis in check.diagnosis}
-        names |= said & made or said
+        named = {m.name for m in unit.mistakes if m.kind == "mistake" and m.diagnosis in check.diagnosis}
+        names |= named & made or named
     return names

@@ -1,9 +1,8 @@
-"""The proof of a unit: what `groundup verify` found, kept in the unit's folder as `proof.json`, and whether it holds.
+"""The proof of a unit: the result of `groundup verify`, kept in the unit's folder as `proof.json`, and its validity.
 
-A proof is stale where something of the unit's own part has changed: its files, the implementations it builds on, the
-locked versions of the packages it imports. That is told from hashes of the repository alone, so every machine agrees.
-A change of what judges units is another matter: the proof then was given by an earlier gate, and still says what that
-gate found.
+A change of the unit's own part makes a proof stale: its files, the implementations that it builds on, the locked
+versions of the packages that it imports. Hashes of the repository alone decide, so every machine agrees. A change of
+the gate makes no proof stale: the proof then comes from an earlier gate, and still holds that gate's result.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from groundup.course.author.verify import UnitReport
 
 FILE = "proof.json"
-APART = (FILE, "cards.toml")  # what a proof does not depend on: every run of the tests holds all cards to their rules
+APART = (FILE, "cards.toml")  # a proof does not depend on them: every run of the tests holds all cards to their rules
 CORE = Path(__file__).parents[2]
-# What judges a unit: the gate, the grader, what checks are written with, what runs labs and gives them data.
+# The gate in the wide sense: the gate itself, the grader, the vocabulary of checks, the labs and their data.
 GATE = [
     "checking",
     "course/material/exercise.py",
@@ -44,24 +43,24 @@ GATE = [
     "labs",
 ]
 DRAWN, DRAWN_FOR_A_NEW_GATE = 2, 8
-# Counts that differ without anything being wrong: what is drawn may be more or less, and names end where a slow
-# machine's processor time does. The gate itself refuses too few names, and wrong ones.
+# Counts that may differ: draws vary in size, and a slow machine's processor time ends the search for names early. The
+# gate itself refuses too few names, and wrong names.
 VARIES = frozenset(("tried", "named", "pairs", "names", "wrong_names"))
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found out about a unit, and on what that depends.
+    """The gate's result for a unit, with everything that the result depends on.
 
     Attributes:
-        date: when.
-        cpu_seconds: the processor time that it took, all processes together.
-        counts: how many there are of what was tried; of mutants `mutants` in all, of which `tried` were.
-        alive: the mutants tried that the checks do not notice; those listed as equivalent are not among them.
+        date: the day of the run.
+        cpu_seconds: its processor time, all processes together.
+        counts: the number of trials of each kind; `mutants` counts all mutants, `tried` those that were tried.
+        alive: the tried mutants that the checks do not notice, without those listed as equivalent.
         files: hashes of the unit's files.
         needs: hashes of the implementations that it builds on, directly or not.
         packages: the locked versions of the packages that it imports.
-        gate: the hash of what judged it.
+        gate: the hash of the gate.
     """
 
     date: str
@@ -75,12 +74,12 @@ class Proof:
 
     @property
     def wrong(self) -> int:
-        """How many wrong versions were put to the checks: mistakes and mutants."""
+        """The number of wrong versions put to the checks: mistakes and mutants."""
         return self.counts["mistakes"] + self.counts["tried"]
 
     @property
     def refused(self) -> int:
-        """How many of them the checks refused; of mistakes all, or there would be no proof."""
+        """The number of wrong versions that the checks refused: all mistakes, or there would be no proof."""
         return self.wrong - len(self.alive)
 
     @property
@@ -91,13 +90,13 @@ class Proof:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a unit stands with its proof.
+    """The validity of a unit's proof.
 
     Attributes:
         unit: the unit's id.
-        proof: its proof; None where there is none, or none that can be read.
-        reasons: why it does not hold, a phrase each; none where it holds.
-        earlier_gate: whether it holds, but what judges units has changed since.
+        proof: its proof; None where it is missing or unreadable.
+        reasons: the reasons why it is stale, a phrase each; none for a valid proof.
+        earlier_gate: whether it is valid, but from an earlier gate.
     """
 
     unit: str
@@ -137,7 +136,7 @@ def _changes(then: dict[str, str], now: dict[str, str]) -> Iterator[str]:
 
 
 def gate() -> str:
-    """The hash of what judges units."""
+    """The hash of the gate."""
     paths = [path for name in GATE for path in _sources(CORE / name)]
     return _joined({path.relative_to(CORE).as_posix(): _hash(path) for path in paths})
 
@@ -189,7 +188,7 @@ def _versions() -> dict[str, str]:
     path = lock_file()
     text = path.read_text(encoding="utf-8") if path else ""
     versions: dict[str, list[str]] = {}
-    # By its lines: to parse a lock of two megabytes takes longer than all the rest.
+    # By its lines: parsing a lock of two megabytes takes longer than all the rest.
     for name, version in re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"$', text, re.MULTILINE):
         versions.setdefault(name, []).append(version)
     return {name: ", ".join(sorted(several)) for name, several in versions.items()}
@@ -199,11 +198,11 @@ def _versions() -> dict[str, str]:
 
 
 def keep(unit: Unit, report: UnitReport, files: dict[str, str]) -> Path | None:
-    """Write what was found as the unit's proof, all of it or nothing; None where it proves nothing.
+    """Write a report as the unit's proof, whole or not at all; None where the report proves nothing.
 
     Args:
         unit: the unit.
-        report: what was found; it must have passed, with nothing left out.
+        report: the gate's report; it must have passed, with nothing left out.
         files: from `hashes`, before the unit was verified: a file changed meanwhile makes the proof stale.
     """
     if not report.passed or report.left_out:
@@ -226,7 +225,7 @@ def keep(unit: Unit, report: UnitReport, files: dict[str, str]) -> Path | None:
 
 
 def counts(report: UnitReport) -> dict[str, int]:
-    """How many there are of everything that was tried."""
+    """The number of trials of each kind."""
     mistakes, labs = report.of("mistake"), report.of("lab")
     sabotages = sum(" with " in trial.name for trial in labs)
     return {
@@ -247,9 +246,9 @@ def counts(report: UnitReport) -> dict[str, int]:
 
 
 def differences(proof: Proof, report: UnitReport) -> list[str]:
-    """What a unit's proof says otherwise than a report, a phrase each; of mutants those count that both tried.
+    """The differences between a unit's proof and a report, a phrase each; only mutants that both tried count.
 
-    What varies is left out, `VARIES`; so a proof from before pairs were counted holds.
+    `VARIES` names counts that are not compared, so a proof from before pairs were counted holds.
     """
     from groundup.course.author.mutants import drawn
 
@@ -297,22 +296,22 @@ def _needs(unit: Unit, units: set[str]) -> dict[str, str]:
         needed = load_unit(settings.parent)
         for file in ("__init__.py", needed.implementation.name):
             needed_files[f"{name}/{file}"] = _hash(needed.folder / file)
-        waiting += [unit_of(other) for other, _ in imported(needed, needed.implementation.name) if unit_of(other)]
+        waiting += [unit_of(module) for module, _ in imported(needed, needed.implementation.name) if unit_of(module)]
     return dict(sorted(needed_files.items()))
 
 
-# What to prove again
+# The units to prove again
 
 
 def to_prove(standings: list[Standing], changed: set[str], seed: str) -> list[str]:
-    """The units to verify for a change: what it changed, what is stale, and some of the others, drawn.
+    """The units to verify for a change: the changed units, the stale units, and a draw of the others.
 
-    Two of the others are drawn; eight while a proof was given by an earlier gate.
+    Two of the others are drawn; eight while a proof comes from an earlier gate.
 
     Args:
-        standings: those of all units.
+        standings: the standings of all units.
         changed: the ids of the units that the change touches.
-        seed: of the draw; a commit's hash, so that nobody chooses.
+        seed: the draw's seed; a commit's hash, so that nobody chooses.
     """
     chosen = {state.unit for state in standings if state.stale} | changed
     others = sorted(state.unit for state in standings if state.unit not in chosen)

@@ -1,7 +1,7 @@
 """Figures of units, drawn in a process of their own, and written to files.
 
-Only the child process imports a unit's `figures.py`. What goes in is validated here against the typed parameters of
-the figure; what comes back is Plotly JSON.
+Only the child process imports a unit's `figures.py`. This module validates the values against the typed parameters of
+the figure, and receives Plotly JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FigureWorker:
     """Draws figures in one long-lived child process, which starts when first needed. Safe to use from several threads.
 
     Args:
-        seconds: how long one figure may take; the process is replaced when one takes longer.
+        seconds: the time limit of one figure; the process is replaced when a figure exceeds it.
     """
 
     def __init__(self, *, seconds: float = FIGURE_SECONDS) -> None:
@@ -63,12 +63,12 @@ class FigureWorker:
         *,
         overlay: Mapping[str, tuple[str, str]] | None = None,
     ) -> dict[str, Any]:
-        """A figure as Plotly JSON: `{"data": …, "layout": …}`. What was drawn before is remembered.
+        """A figure as Plotly JSON: `{"data": …, "layout": …}`. Drawn figures are remembered.
 
         Args:
             unit: the unit.
             name: the figure's name.
-            parameters: values by name; what is left out keeps its default.
+            parameters: values by name; missing parameters keep their default.
             overlay: sources that take the place of modules: dotted module name to path and text. None by default: a
                 figure is computed by the reference.
 
@@ -143,15 +143,15 @@ class FigureWorker:
         if process.stdin is not None:
             try:
                 process.stdin.close()
-            except OSError:  # what was still to be written has nobody to read it
+            except OSError:  # nobody reads the rest of the requests
                 pass
 
 
 def _start(started: Future[subprocess.Popen[bytes]], answers: queue.Queue[bytes]) -> None:
-    """Start the child, pass its lines on, and an empty one when it has ended.
+    """Start the child, pass its lines on, and pass an empty line when it has ended.
 
-    The child dies with the thread that started it (`die_with_parent`): a server's threads end when they have nothing to
-    do, this one when the child does.
+    The child dies with the thread that started it (`die_with_parent`). A server's threads end when they have nothing to
+    do; this thread ends with the child.
     """
     try:
         process = subprocess.Popen(
@@ -172,7 +172,7 @@ def _start(started: Future[subprocess.Popen[bytes]], answers: queue.Queue[bytes]
 
 
 def _version(unit: Unit, overlay: Mapping[str, list[str]]) -> str:
-    """What a drawn figure depends on: the texts of the unit, of the units that it needs, and of the overlay."""
+    """The hash of a drawn figure's sources: the texts of the unit, of the units that it needs, and of the overlay."""
     folders = [unit.folder, *(unit.folder.parent.parent / need for need in unit.needs)]
     digest = hashlib.sha256(json.dumps(overlay, sort_keys=True).encode())
     for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
@@ -198,10 +198,10 @@ def validate_parameters(figure: FigureInfo, parameters: Mapping[str, Any]) -> di
 
 
 def parse_parameters(figure: FigureInfo, settings: Mapping[str, str]) -> dict[str, Any]:
-    """The values of the parameters that are given as text, as on a command line. Raises as `validate_parameters`."""
+    """The values of parameters given as text, as on a command line. Raises as `validate_parameters`."""
     controls = {control.name: control for control in figure.controls}
-    given = {name: _parsed(controls[name], text) if name in controls else text for name, text in settings.items()}
-    return {name: value for name, value in validate_parameters(figure, given).items() if name in settings}
+    values = {name: _parsed(controls[name], text) if name in controls else text for name, text in settings.items()}
+    return {name: value for name, value in validate_parameters(figure, values).items() if name in settings}
 
 
 def _parsed(control: Control, text: str) -> Any:
@@ -258,7 +258,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def to_file(figure: Mapping[str, Any], path: Path) -> None:
-    """Write a figure (Plotly JSON) to a file; its ending says how.
+    """Write a figure (Plotly JSON) to a file, in the format of its ending.
 
     `.html` stands alone, with Plotly's JavaScript in it. `.png`, `.svg` and `.pdf` are drawn by a headless Chromium.
 
@@ -286,7 +286,7 @@ def _page(figure: Mapping[str, Any], script: str | None = None) -> str:
 
 
 def _printed(figure: Mapping[str, Any], kind: str) -> bytes:
-    """The figure as a picture: Chromium draws the page, and the page says what it drew as a data address."""
+    """The figure as a picture: Chromium draws the page, and the page returns the picture as a data address."""
     import base64
     from urllib.parse import unquote
 
@@ -303,7 +303,7 @@ def _printed(figure: Mapping[str, Any], kind: str) -> bytes:
     picture = base64.b64decode(body) if head.endswith("base64") else unquote(_unescaped(body)).encode()
     if kind != "pdf":
         return picture
-    # A page a little higher than the picture: one exactly as high is rounded to two.
+    # A page a little higher than the picture: rounding would make two pages of an equal height.
     whole = f"height: {HEIGHT}px; margin: 0; overflow: hidden"
     page = f"@page {{ size: {WIDTH}px {HEIGHT + 16}px; margin: 0 }} html, body {{ {whole} }} svg {{ display: block }}"
     return _chromium(
@@ -318,7 +318,7 @@ def _unescaped(text: str) -> str:
 
 
 def _chromium(page: str, *arguments: str) -> bytes:
-    """What a headless Chromium makes of a page: its standard output, or `out.pdf` when it writes one."""
+    """The result of a headless Chromium on a page: its standard output, or `out.pdf` if it writes one."""
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         raise CannotDraw(

@@ -1,6 +1,6 @@
 """The journal: one Markdown file for each day in the workspace, for the learner's editor and the site alike.
 
-Nothing is overwritten unseen: who writes says which version was read, and a file that has changed since is left alone.
+Nothing is overwritten unseen: a writer names the version that was read, and a file that has changed since stays.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class JournalConflict(WorkspaceError):
 
 @dataclass(frozen=True)
 class Page:
-    """One day's page. `version` is what `Journal.write` wants back; a template that nobody saved does not exist yet."""
+    """One day's page. `version` goes back to `Journal.write`; an unsaved template does not exist yet."""
 
     day: date
     text: str
@@ -50,23 +50,23 @@ class Journal:
         self.folder = folder
 
     def path(self, day: date | str) -> Path:
-        """Where the page of a day is, or will be. Raises UsageError when the day is no date."""
+        """The path of a day's page, present or future. Raises UsageError when the day is no date."""
         return self.folder / f"{parse_day(day).isoformat()}.md"
 
     def days(self) -> list[date]:
         """The days that have a page, oldest first; files with other names are not pages."""
-        found = []
+        days = []
         for path in self.folder.glob("*.md"):
             try:
                 day = date.fromisoformat(path.stem)
             except ValueError:
                 continue
             if path.stem == day.isoformat():
-                found.append(day)
-        return sorted(found)
+                days.append(day)
+        return sorted(days)
 
     def read(self, day: date | str, questions: Sequence[str] = QUESTIONS) -> Page:
-        """The page of a day; where there is none yet, the template with these questions, which nothing has saved.
+        """The page of a day; without one, the unsaved template with these questions.
 
         Raises:
             UsageError: the day is no date.
@@ -82,7 +82,7 @@ class Journal:
         """Save a page whole or not at all, if the file is still the version that was read.
 
         Raises:
-            JournalConflict: the file has changed since; it stays as it is, and so does the text that was not saved.
+            JournalConflict: the file has changed since; it stays as it is, and the text is not saved.
             UsageError: the day is no date.
             WorkspaceError: the file cannot be written.
         """
@@ -109,10 +109,10 @@ class Journal:
         return self.path(day)
 
     def _create(self, path: Path, text: str) -> bool:
-        """Write a page that does not exist; False where one exists."""
+        """Write a new page; False where a page exists."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("x").close()  # claims the name: of two writers, one
+            path.open("x").close()  # claims the name for one of two writers
         except FileExistsError:
             return False
         except OSError as error:
@@ -126,7 +126,7 @@ class Journal:
 
     def _text(self, path: Path) -> str | None:
         try:
-            # Bytes, so that line ends stay as they are and the version is that of the file.
+            # Bytes, so that line ends stay and the version is the file's.
             return path.read_bytes().decode("utf-8")
         except FileNotFoundError:
             return None
@@ -139,7 +139,7 @@ class Journal:
 
 
 def _storable(text: str) -> str:
-    """The text with the line ends of the file; a browser's form sends others. Raises UsageError."""
+    """The text with the line ends of the file, in place of those that a browser's form sends. Raises UsageError."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -155,12 +155,12 @@ def parse_day(day: date | str) -> date:
     if text == "today":
         return date.today()
     try:
-        found = date.fromisoformat(text)
+        parsed = date.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or found.isoformat() != text:
+        parsed = None
+    if parsed is None or parsed.isoformat() != text:
         raise UsageError(f"day must be a date written YYYY-MM-DD, for example {date.today()}, or `today`, not '{day}'.")
-    return found
+    return parsed
 
 
 def template(day: date, questions: Sequence[str] = QUESTIONS) -> str:
@@ -169,15 +169,15 @@ def template(day: date, questions: Sequence[str] = QUESTIONS) -> str:
 
 
 def questions_for(progress: Progress | None, day: date) -> tuple[str, ...]:
-    """The reflection questions of a day: those of the items that the plan has on it, then the general ones.
+    """The reflection questions of a day: those of the day's items, then the general questions.
 
-    On the last day of a section, its checkpoint is asked as well.
+    The last day of a section adds the questions of its checkpoint.
     """
     if progress is None:
         return QUESTIONS
-    there = progress.on(day)
-    questions = [question for entry in there for question in entry.item.questions]
-    ending = [entry.item for entry in there if entry.end == day]
+    entries = progress.on(day)
+    questions = [question for entry in entries for question in entry.item.questions]
+    ending = [entry.item for entry in entries if entry.end == day]
     for section in progress.track.sections:
         if section.checkpoint and any(item is section.items[-1] for item in ending):
             questions += [f"{section.title}: is this true of you? {statement}" for statement in section.checkpoint]

@@ -1,8 +1,8 @@
-"""The ledger: append-only events, from which all progress is derived.
+"""The ledger: append-only events, the source of all progress.
 
-SQLite in the workspace, or PostgreSQL by URL for a class. Writing and migrating go through SQLAlchemy and Alembic.
-Reading a SQLite ledger goes through the standard library: importing SQLAlchemy takes half a second, and
-`groundup map` and the first page of the site must not wait for it.
+SQLite in the workspace, or PostgreSQL by URL for a class. SQLAlchemy and Alembic write and migrate. The standard
+library reads a SQLite ledger: importing SQLAlchemy takes half a second, and `groundup map` and the first page of the
+site must not wait for it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BUSY_SECONDS = 30
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `payload` is whatever that kind of event carries; `at` is in UTC."""
+    """An event of the course. `payload` depends on its kind; `at` is in UTC."""
 
     id: int
     at: datetime
@@ -58,7 +58,7 @@ class Event:
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What the ledger knows of one unit: its last verdict, and the code and checks of every passing one."""
+    """The ledger's record of one unit: its last verdict, and the code and checks of every passing verdict."""
 
     unit: str
     last: Event | None
@@ -72,7 +72,7 @@ class Ledger:
         where: the SQLite file, or a SQLAlchemy URL (`postgresql+psycopg://…`).
         learner: whose events these are; a class shares one database.
 
-    A ledger that does not exist yet reads as empty and is created by the first write.
+    A missing ledger reads as empty; the first write creates it.
     """
 
     def __init__(self, where: Path | str, *, learner: str = "") -> None:
@@ -156,14 +156,14 @@ class Ledger:
         return int(row[0])
 
     def restore(self, events: Iterable[Mapping[str, Any]], sources: Mapping[str, str]) -> None:
-        """Write events that were kept elsewhere, with their ids and times, into an empty ledger; all of them or none.
+        """Write kept events, with their ids and times, into an empty ledger: all of them or none.
 
         Args:
             events: each with the keys of `COLUMNS`.
             sources: the texts that verdicts judge, by their hashes.
 
         Raises:
-            UsageError: the ledger has events of its own, or a source is not what its hash says.
+            UsageError: the ledger has events of its own, or a source does not match its hash.
         """
         from sqlalchemy import text
 
@@ -171,7 +171,7 @@ class Ledger:
             raise UsageError(f"The ledger {self._shown} is not empty: nothing was restored.")
         for sha256, source in sources.items():
             if sha256_text(source) != sha256:
-                raise UsageError(f"The source {sha256} is not what its hash says: nothing was restored.")
+                raise UsageError(f"The source {sha256} does not match its hash: nothing was restored.")
         with self._transaction() as connection:
             for sha256, source in sources.items():
                 self._keep_source(connection, sha256, source)
@@ -208,7 +208,7 @@ class Ledger:
 
     @property
     def _engine(self) -> Engine:
-        """The connections, made and migrated by whichever thread comes first."""
+        """The connections; the first thread makes and migrates them."""
         with self._lock:
             if self._opened is None:
                 self._opened = self._open()
@@ -226,8 +226,8 @@ class Ledger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS})
 
-        # The driver would open transactions late and let two writers deadlock on the upgrade of a read lock:
-        # begin each one as a writer instead, and let SQLite queue them.
+        # The driver opens transactions late, so two writers could deadlock on the upgrade of a read lock. Each
+        # transaction begins as a writer instead, and SQLite queues them.
         @event.listens_for(engine, "connect")
         def configure(connection: Any, _: object) -> None:
             connection.isolation_level = None
@@ -298,17 +298,17 @@ class Ledger:
         return [_event(row) for row in self._rows(sql, [self.learner, *kinds, count])]
 
     def last_id(self) -> int:
-        """The id of the newest event of anyone, or 0: what a cache of derived state is keyed by."""
+        """The id of the newest event of any learner, or 0: the key of a cache of derived state."""
         rows = self._rows("SELECT max(id) FROM events")
         return int(rows[0][0] or 0) if rows else 0
 
     def counts(self) -> dict[str, int]:
-        """How many events of each kind there are."""
+        """The number of events of each kind."""
         rows = self._rows("SELECT kind, count(*) FROM events WHERE learner = ? GROUP BY kind", [self.learner])
         return {kind: int(count) for kind, count in rows}
 
     def units(self) -> dict[str, UnitRecord]:
-        """What is known of each unit, in two queries that do not grow with the number of old verdicts read."""
+        """The record of each unit, in two queries that read no old verdicts."""
         newest = self._rows(
             f"SELECT {COLUMNS} FROM events WHERE id IN "
             "(SELECT max(id) FROM events WHERE learner = ? AND kind = 'verdict' GROUP BY unit)",
@@ -325,7 +325,7 @@ class Ledger:
         return {event.unit: UnitRecord(event.unit, event, frozenset(passes.get(event.unit, ()))) for event in events}
 
     def first_passes(self) -> dict[str, datetime]:
-        """When each unit passed for the first time."""
+        """The time at which each unit first passed."""
         rows = self._rows(
             "SELECT unit, min(at) FROM events WHERE learner = ? AND kind = 'verdict' AND outcome = 'passed' "
             "GROUP BY unit",
@@ -352,7 +352,7 @@ def _migrate(engine: Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            # A whole class may arrive at once: the first one migrates, the others wait and find it done.
+            # A whole class may arrive at once: the first connection migrates, and the others wait for it.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4400)")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

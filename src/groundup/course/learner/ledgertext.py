@@ -1,7 +1,8 @@
 """The ledger as text beside its database: a file a day, which the workspace's git keeps, and the way back.
 
-`.groundup/ledger/2026-11-30.jsonl` holds the day's events, one JSON object a line, and before the first verdict on a
-code that code itself. Where the database is gone, or the workspace was cloned to another machine, it is rebuilt.
+`.groundup/ledger/2026-11-30.jsonl` holds the day's events, one JSON object a line. The first verdict on a code comes
+after that code. The database is rebuilt from these files when it is lost, or when the workspace was cloned to another
+machine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from groundup.errors import WorkspaceError
 
 
 def export(ledger: Ledger, folder: Path) -> list[Path]:
-    """Append the events that the text does not have yet, and return the files that changed.
+    """Append the events that the text lacks, and return the files that changed.
 
     Raises:
         WorkspaceError: the text cannot be written.
@@ -36,7 +37,7 @@ def export(ledger: Ledger, folder: Path) -> list[Path]:
 
 
 def restore(ledger: Ledger, folder: Path) -> int:
-    """Write everything that the text holds into an empty ledger, in one transaction; how many events there were.
+    """Write all events of the text into an empty ledger, in one transaction, and return their number.
 
     Raises:
         WorkspaceError: a line is damaged, or the ledger cannot be written.
@@ -72,14 +73,14 @@ def _append(path: Path, lines: list[dict[str, Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
-            _cut_what_was_cut_off(file)
+            _drop_torn_line(file)
             file.write(text.encode())
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be written: {error.strerror}. The ledger itself is whole.") from error
 
 
-def _cut_what_was_cut_off(file: BinaryIO) -> None:
-    """Take away a last line without an end: its event is written again, and must not stand behind it."""
+def _drop_torn_line(file: BinaryIO) -> None:
+    """Remove a last line without an end. Its event is written again, and must begin a line."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     whole = file.read().rfind(b"\n") + 1
@@ -97,7 +98,7 @@ def _last_id(folder: Path) -> int:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file. A last line without an end was cut off while it was written, and is left out."""
+    """The objects of a file. A last line without an end is left out: its write was cut off."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -107,5 +108,5 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except ValueError as error:
             raise WorkspaceError(
-                f"{path}:{number} is damaged: {error}. `git log -p` in the workspace shows what it was."
+                f"{path}:{number} is damaged: {error}. `git log -p` in the workspace shows the line as it was."
             ) from error

@@ -1,9 +1,9 @@
 """A unit as a Jupyter notebook that runs from top to bottom where groundup is installed.
 
-What the reader runs is a code cell: snippets, figures, the exercise and its check, labs. What the lesson quotes from
-the implementation is Markdown: the next cells import it, and a copy in a cell would be one that changes nothing when it
-is changed. Of what the learner writes, only signature and docstring are quoted until they know the solution: a notebook
-is printed, exported and passed on, and a fold does not survive that.
+Snippets, figures, the exercise with its check, and labs are code cells. Code that the lesson quotes from the
+implementation is Markdown: the next cells import the implementation, so changing a copy in a cell would change nothing.
+The functions that the learner writes are quoted by signature and docstring only, until the learner knows the solution:
+a notebook is printed, exported and passed on, and its folds open on the way.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def notebook(unit: Unit, source: str | None = None, *, reveal: bool = False, sta
     Args:
         unit: the unit.
         source: the learner's own code, to be quoted and worked on in place of ours.
-        reveal: quote our code also for what the learner writes.
-        stands_on: the ids of the units that this one stands on.
+        reveal: quote our code also for the functions that the learner writes.
+        stands_on: the ids of the units that this unit stands on.
 
     Raises:
         UsageError: the unit has no lesson, or the learner's code does not parse.
@@ -109,7 +109,7 @@ class _Writer:
         extras = " and ".join(f"`{name}`" for name in unit.extras)
         environment = f"groundup with its extra {extras}" if extras else "groundup"
         later = (
-            " What you write yourself is quoted without its body; when you have passed, "
+            " The functions that you write are quoted without their bodies; when you have passed, "
             f"`groundup notebook {unit.name} --force` writes this notebook with our code in it."
             if self.quoted == self.stub
             else ""
@@ -177,7 +177,7 @@ class _Writer:
         except UnknownName:
             if self.source is None:
                 raise
-            text = source_of(unit, include.file, name, mine=self.stub)  # the learner's file has it no more
+            text = source_of(unit, include.file, name, mine=self.stub)  # the learner's file no longer has it
         label = f"`{name}`, from `{include.file}`:" if name else f"`{include.file}`:"
         if name in unit.write:
             label = {
@@ -192,7 +192,7 @@ class _Writer:
         controls = "".join(f"    {c.name}={c.default!r},  # {_choices(c)}\n" for c in figure.controls)
         yield _code(f"figures.{figure.name}(\n{controls})" if controls else f"figures.{figure.name}()")
 
-    # What follows the lesson
+    # After the lesson
 
     def _exercise(self) -> Iterator[Cell]:
         unit = self.unit
@@ -240,7 +240,7 @@ def _code(source: str, outputs: list[dict[str, Any]] | None = None, tags: list[s
 
 
 def _snippet(text: str) -> Iterator[Cell]:
-    """A cell for each output of a session, with what it prints, so that none hides behind the next."""
+    """A cell for each output of a session, with its output, so that none hides behind the next."""
     waiting: list[Example] = []
     for example in examples(text):
         waiting.append(example)
@@ -256,7 +256,7 @@ def _session(group: list[Example]) -> Cell:
     last = group[-1]
     if not last.want:
         return _code(source)
-    # The tag lets `Run all` go on after an error that is the point of the snippet.
+    # The tag lets `Run all` continue after an error that is the point of the snippet.
     return _code(source, [_output(last)], ["raises-exception"] if last.exc_msg else None)
 
 
@@ -324,7 +324,7 @@ def _card(card: Card) -> str:
 
 
 def _choices(control: Control) -> str:
-    """What a control may be, for a comment."""
+    """The values of a control, for a comment."""
     match control.kind:
         case "bool":
             return "True or False"

@@ -1,4 +1,4 @@
-"""Progress: a view of the ledger, the workspace and the catalogue. Nothing here can be set, only derived."""
+"""Progress: a view of the ledger, the workspace and the catalogue. It is derived, and cannot be set."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Status = Literal["planned", "new", "started", "failed", "passed", "stale"]
 
 @dataclass(frozen=True)
 class UnitState:
-    """Where a learner stands with one unit.
+    """A learner's state in one unit.
 
     Attributes:
-        status: `passed` only when a passing verdict exists for exactly the code that is in the file now and
-            the checks as they are now; `stale` when one exists for other code or other checks.
-        detail: one sentence that says why.
+        status: `passed` only with a passing verdict on exactly the present code and the present checks; `stale` with
+            a passing verdict on other code or other checks.
+        detail: the reason, in one sentence.
         verdict: the last verdict, whatever code it judged.
-        at: when that was.
+        at: the time of that verdict.
     """
 
     id: str
@@ -77,9 +77,9 @@ def unit_state(unit: Unit, workspace: Workspace, record: UnitRecord | None) -> U
 
 
 def next_up(catalogue: Catalogue, states: Mapping[str, UnitState], road: Sequence[str] = ()) -> list[Entry]:
-    """The units to work on next: begun ones first, then new ones that stand on units that have passed, then others.
+    """The units to work on next: begun units first, then new units that stand on passed units, then others.
 
-    Among equals those of `road` come first, in its order: the units of the track that the learner follows.
+    Among equals, the units of `road` come first, in its order: the track that the learner follows.
     """
     places = {unit: place for place, unit in enumerate(road)}
 

@@ -1,12 +1,12 @@
-"""Finished runs handed to MLflow, in the background: `python -m groundup.course.learner.recording WORKSPACE`.
+"""Finished runs, handed to MLflow in the background: `python -m groundup.course.learner.recording WORKSPACE`.
 
-Importing MLflow takes seconds, and making its database takes more; nobody should wait for that. So a run is whole in
-its own folder first, and this process, which outlives the command, copies every run that MLflow does not have yet into
-`.groundup/mlflow.db`. If it is killed, the next one starts again with the same runs.
+Importing MLflow takes seconds, and making its database takes longer; nobody should wait for that. A run is therefore
+whole in its own folder first. This process outlives the command and copies every run that MLflow lacks into
+`.groundup/mlflow.db`. If it is killed, the next process starts again with the same runs.
 
     uv run --extra mlflow mlflow ui --backend-store-uri sqlite:///~/groundup/.groundup/mlflow.db
 
-MLflow is an extra. Without it the runs wait in their folders, and the first run with it records them all.
+MLflow is an extra. Without it, the runs wait in their folders; the first run with it records them all.
 
 In MLflow a run is one parent (params, means, spreads, baselines, artefacts) with one child for each seed (curves).
 `GROUNDUP_MLFLOW=off` leaves MLflow out.
@@ -34,7 +34,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def start_recording(workspace_dir: Path) -> None:
-    """Start a process that records what is not recorded yet, and do not wait for it; nothing without MLflow."""
+    """Start a process that records the unrecorded runs, and do not wait for it; nothing without MLflow."""
     if not is_on():
         return
     _started[:] = [process for process in _started if process.poll() is None]
@@ -54,7 +54,7 @@ def store_uri(workspace_dir: Path) -> str:
 
 
 def record_all(workspace_dir: Path) -> int:
-    """Record every finished run that is not recorded yet, oldest first; how many there were."""
+    """Record every unrecorded finished run, oldest first, and return their number."""
     with one_at_a_time(Path(workspace_dir) / STATE):
         waiting = [(folder, report) for folder, report in _unrecorded(workspace_dir)]
         if not waiting:
@@ -79,9 +79,9 @@ def _unrecorded(workspace_dir: Path) -> Iterator[tuple[RunFolder, RunReport]]:
 
 def _record(client: Any, workspace_dir: Path, folder: RunFolder, report: RunReport) -> str:
     experiment = _experiment(client, workspace_dir, f"{report.unit}/{report.lab}")
-    # What a recording that was killed left behind.
-    for left in client.search_runs([experiment], f"tags.`groundup.run` = '{report.id}'"):
-        client.delete_run(left.info.run_id)
+    # A killed recording leaves a part of the run behind.
+    for partial in client.search_runs([experiment], f"tags.`groundup.run` = '{report.id}'"):
+        client.delete_run(partial.info.run_id)
     begun = int(datetime.fromisoformat(report.started).timestamp() * 1000)
     ended = begun + int(report.seconds * 1000)
     tags = _tags(report)
@@ -105,9 +105,9 @@ def _record(client: Any, workspace_dir: Path, folder: RunFolder, report: RunRepo
 
 
 def _experiment(client: Any, workspace_dir: Path, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return experiment.experiment_id
     where = (Path(workspace_dir) / STATE / "mlflow-artifacts" / name).absolute().as_uri()
     return client.create_experiment(name, artifact_location=where)
 
@@ -172,12 +172,12 @@ def _log_metrics(client: Any, run_id: str, points: Iterable[tuple[str, float | N
 
 
 def _whole_steps(steps: list[float]) -> Iterable[int]:
-    """The steps, or the order of the points where a step is not a whole number: MLflow takes no other."""
+    """The steps, or the order of the points where a step is no whole number: MLflow takes whole numbers only."""
     return [int(step) for step in steps] if all(float(s).is_integer() for s in steps) else range(len(steps))
 
 
 def _word(name: str) -> str:
-    """The name with what MLflow does not take in a name replaced."""
+    """The name without the characters that MLflow refuses in names."""
     return re.sub(r"[^\w\-. /]", "_", name)
 
 

@@ -1,7 +1,7 @@
 """Review cards, scheduled by the `fsrs` package with its defaults.
 
-The state of a card is never kept anywhere but in the ledger: each `review` event holds the card before and after as the
-package writes it. FSRS spreads due days at random a little, so they cannot be computed again: the event is the truth.
+Only the ledger keeps the state of a card: each `review` event holds the card before and after, as the package writes
+it. FSRS spreads due days at random a little, so they cannot be computed again: the event is the truth.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kind = Literal["recall", "interview"]
 
 @dataclass(frozen=True)
 class ReviewCard:
-    """A card and where it stands: `due` is None for one that was never reviewed."""
+    """A card and its state: `due` is None before the first review."""
 
     card: Card
     due: datetime | None
@@ -41,7 +41,7 @@ class ReviewCard:
 
 @dataclass(frozen=True)
 class Counts:
-    """What waits now, and what was done today."""
+    """The cards that wait now, and the reviews done today."""
 
     due: int
     new: int
@@ -54,8 +54,8 @@ class Review:
 
     Args:
         events: the ledger's events, oldest first; only `review` is read.
-        cards: the available cards, in the order in which new ones are shown (`available_cards`).
-        new_per_day: how many cards that were never reviewed are shown on one day.
+        cards: the available cards, in the order in which new cards are shown (`available_cards`).
+        new_per_day: the number of new cards shown on one day.
         enable_fuzzing: the package's own setting; False makes due dates computable from the ratings alone.
     """
 
@@ -80,14 +80,14 @@ class Review:
                 self._keep(event.payload)
 
     def due(self, now: datetime, *, kind: Kind | None = None) -> list[ReviewCard]:
-        """The cards to review now: due ones, the longest due first, then as many new ones as today still allows."""
+        """The cards to review now: due cards, the longest due first, then the new cards that today still allows."""
         now = _utc(now)
         shown = [self.standing(card_id) for card_id, card in self.cards.items() if kind in (None, card.kind)]
         waiting = sorted((c for c in shown if c.due and c.due <= now), key=lambda c: (c.due, c.card.id))
         return waiting + [c for c in shown if c.due is None][: self._new_left(now)]
 
     def counts(self, now: datetime, *, kind: Kind | None = None) -> Counts:
-        """How many cards wait, how many of today's new ones are left, and how many reviews were done today."""
+        """The cards that wait, the new cards left for today, and the reviews done today."""
         cards = self.due(now, kind=kind)
         new = sum(card.due is None for card in cards)
         start, end = _local_today(now)
@@ -102,7 +102,7 @@ class Review:
         return min(later, default=None)
 
     def forecast(self, today: date, days: int = 14) -> list[int]:
-        """How many reviewed cards fall due on each of the next days, in local days; overdue ones count for today."""
+        """The number of reviewed cards due on each of the next days, in local days; overdue cards count for today."""
         counts = [0] * days
         for card in map(self.standing, self.cards):
             if card.due:
@@ -112,7 +112,7 @@ class Review:
         return counts
 
     def standing(self, card_id: str) -> ReviewCard:
-        """Where one card stands. Raises UnknownName."""
+        """The state of one card. Raises UnknownName."""
         card = self._known(card_id)
         if card_id in self._states and card_id not in self._due:  # read when first asked for: a page asks often
             self._due[card_id] = datetime.fromisoformat(json.loads(self._states[card_id])["due"])
@@ -148,7 +148,7 @@ class Review:
         return payload
 
     def preview(self, card_id: str, now: datetime) -> dict[str, timedelta]:
-        """How long each rating would put the card off, without the random spread."""
+        """The delay that each rating would give the card, without the random spread."""
         from fsrs import Rating, Scheduler
 
         self._known(card_id)
@@ -168,7 +168,7 @@ class Review:
         state = self._states.get(card_id)
         if state:
             return Card.from_json(state)
-        # With an id of our own the package need not wait a millisecond to make a unique one.
+        # Without an id, the package waits a millisecond to make a unique one.
         return Card(card_id=1 + len(self._states), due=now)
 
     def _known(self, card_id: str) -> Card:
@@ -190,7 +190,7 @@ class Review:
 def available_cards(
     units: Mapping[str, Unit], states: Mapping[str, StateLike], *, everything: bool = False
 ) -> tuple[Card, ...]:
-    """The cards of units that were started, or of all of them with `everything`; other units' files are not read."""
+    """The cards of started units, or of all units with `everything`; other units' files are not read."""
     begun = {unit for unit, state in states.items() if state.status not in ("planned", "new")}
     return tuple(card for name, unit in units.items() if everything or name in begun for card in unit.cards)
 
@@ -211,7 +211,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _local_today(now: datetime) -> tuple[datetime, datetime]:
-    """When the learner's day began and when it ends: one conversion, however many reviews are compared with it."""
+    """The beginning and the end of the learner's day: one conversion, however many reviews are compared with it."""
     midnight = datetime.combine(_local_day(now), time.min)
     return midnight.astimezone(UTC), (midnight + timedelta(days=1)).astimezone(UTC)
 

@@ -1,7 +1,7 @@
-"""Labs run in a process of their own, streamed while they run, judged, and kept.
+"""Labs: run in a process of their own, streamed while they run, judged, and kept.
 
 This module never imports a lab, a unit or MLflow: `labprocess` runs the seeds, `recording` hands finished runs to
-MLflow in the background, and `runstore` reads what was kept.
+MLflow in the background, and `runstore` reads the kept runs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Run:
     events: list[Event] = field(default_factory=list)
 
     def take(self, event: Event) -> None:
-        """Keep an event, but for progress, and pass it on."""
+        """Pass an event on, and keep it unless it is progress."""
         if event["type"] == "figure":
             event = self.folder.keep_figure(event)
         if event["type"] != "progress":
@@ -102,20 +102,20 @@ def run_lab(
         lab: the lab's name.
         preset: the preset to start from.
         settings: changes to it as typed; `seed` is the first seed.
-        seeds: how many; what the lab asks for unless given.
+        seeds: their number; the lab's own unless given.
         overlay: the learner's sources that take the reference's place, by unit id.
-        on_event: receives every event as it comes: those of `groundup.labs.events`, and `run` (id, seeds), `start`,
-            `end` and `verdict`.
+        on_event: receives every event as it comes: the events of `groundup.labs.events`, and `run` (id, seeds),
+            `start`, `end` and `verdict`.
         stop: set it from another thread to end the run, as Ctrl-C does.
         record: hand the finished run to MLflow, in the background.
-        until_lost: run no more seeds once an expectation cannot be met any more.
+        until_lost: run no more seeds once an expectation can no longer be met.
 
     Returns:
         The report; `interrupted` after Ctrl-C or `stop`, `crashed` where the lab raised or its process died.
 
     Raises:
         UnknownName: there is no such lab or preset.
-        ConfigError: a setting that does not exist or is refused.
+        ConfigError: a setting does not exist, or is refused.
         MissingPackage: the unit needs a package that is not installed.
     """
     info = unit.lab(lab)
@@ -161,12 +161,12 @@ def run_lab(
 def _overlay(workspace_dir: Path, unit: Unit, sources: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     """For each unit id: the module that the learner's source replaces, the path of their file, and the source."""
     stack = unit.folder.parent.parent
-    found = {}
+    overlay = {}
     for unit_id, source in sources.items():
-        other = unit if unit_id == unit.id else load_unit(stack / unit_id)
+        replaced = unit if unit_id == unit.id else load_unit(stack / unit_id)
         path = Path(workspace_dir) / "exercises" / f"{unit_id}.py"
-        found[unit_id] = (other.implementation_module, str(path), source)
-    return found
+        overlay[unit_id] = (replaced.implementation_module, str(path), source)
+    return overlay
 
 
 def _carry_out(run: _Run, job: dict[str, Any]) -> RunReport:
@@ -203,7 +203,7 @@ def _remove(folder: RunFolder) -> None:
 
 
 def _run_seeds(run: _Run, job: dict[str, Any]) -> str:
-    """Run all seeds to their end; why one crashed, or nothing. Raises ConfigError where the lab refuses its config."""
+    """Run all seeds to their end; return the reason of a crash, or nothing. Raises ConfigError for a refused config."""
     left = list(run.report.seeds)
     with run.folder.log_path(left[0]).open("wb") as log, _process(job, log) as child:
         for event in _events_of(child, run.stop):
@@ -227,7 +227,7 @@ def _run_seeds(run: _Run, job: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _process(job: dict[str, Any], log: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The process of the seeds; it and everything that it started are gone afterwards."""
+    """The process of the seeds; it ends with everything that it started."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "groundup.course.workers.labprocess"],
         stdin=subprocess.PIPE,

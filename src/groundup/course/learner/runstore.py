@@ -1,10 +1,10 @@
-"""The plain folder that every run leaves, `.groundup/runs/<id>/`: written while it runs, read without MLflow.
+"""The plain folder of every run, `.groundup/runs/<id>/`: written while it runs, read without MLflow.
 
-run.json         the report (`RunReport.to_json`); while it runs, with the process that runs it
-events.jsonl     every event but the progress, in order
+run.json         the report (`RunReport.to_json`); during the run, with its process
+events.jsonl     every event except progress, in order
 figures/         Plotly JSON, `<name>-seed<seed>.json`
-seed<seed>.log   what the lab printed, and the traceback if it crashed
-mlflow.json      where MLflow has it, once it has
+seed<seed>.log   the lab's output, and the traceback of a crash
+mlflow.json      the run's id in MLflow, once recorded
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ RunVerdict = Literal["running", "passed", "failed", "interrupted", "crashed"]
 
 @dataclass(frozen=True)
 class RunReport:
-    """Everything that is said of one run.
+    """The whole report of one run.
 
     Attributes:
         id: sorts by time.
         unit: the unit's id.
         lab: the lab's name.
         title: the lab's title.
-        question: the question that it answers.
+        question: the lab's question.
         preset: the preset.
-        settings: what was changed of it.
+        settings: the changes to the preset.
         seeds: the seeds asked for.
-        started: when, in UTC, ISO 8601.
+        started: the time in UTC, ISO 8601.
         verdict: `running` only while it runs.
-        message: why it crashed or was interrupted; else empty.
+        message: the reason of a crash or an interruption; else empty.
         seconds: wall time of the whole run.
         seed_seconds: time in the lab itself, by seed that ended.
         config: the whole config of the first seed.
@@ -52,10 +52,10 @@ class RunReport:
         expectations: `metric`, `passed`, `message`, `why`.
         tables: `name`, `seed`, `rows`.
         figures: `name`, `seed`, `file` (within the run's folder).
-        notes: what the lab had to say.
+        notes: the lab's notes.
         mine: units whose code was the learner's own, where the lab used them.
         code_sha256: hash of the unit's implementation that ran, the learner's or the reference.
-        process: who runs it, while it runs.
+        process: the running process, during the run.
     """
 
     id: str
@@ -94,7 +94,7 @@ class RunReport:
 
     @property
     def caution(self) -> str:
-        """What a failure on a stand-in does not say; empty for every other run."""
+        """The caution for a failure on a stand-in; empty for every other run."""
         if self.verdict != "failed" or not self.stand_in:
             return ""
         return (
@@ -171,26 +171,26 @@ class RunFolder:
             return
 
     def keep_figure(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Put a figure's JSON into a file of its own; the event with the file's name in place of it."""
+        """Put a figure's JSON into a file of its own, and return the event with the file's name in its place."""
         name = f"figures/{re.sub(r'[^A-Za-z0-9_-]', '_', event['name'])}-seed{event['seed']}.json"
         write_atomically(self.path / name, json.dumps(event["figure"]))
         return {key: value for key, value in event.items() if key != "figure"} | {"file": name}
 
     def log_path(self, seed: int) -> Path:
-        """Where the lab's output goes."""
+        """The file of the lab's output."""
         return self.path / f"seed{seed}.log"
 
 
 def add_up(report: RunReport, events: list[dict[str, Any]], verdict: RunVerdict | None = None) -> RunReport:
-    """The report with everything that the events say; judged where every seed ended, unless a verdict is given."""
+    """The report with the content of the events; judged if every seed ended, unless a verdict is given."""
     starts = [event for event in events if event["type"] == "start"]
     expectations = expectations_in(events)
     ends = [event for event in events if event["type"] == "end"]
     summary = summarise(events, report.seeds, expectations)
     outcomes = summary.expectations
     if verdict in ("interrupted", "crashed"):
-        said = f"not judged, because the run {'crashed' if verdict == 'crashed' else 'was interrupted'}."
-        outcomes = tuple(Outcome(e.metric, False, f"{bar_in_words(e)}: {said}", e.why) for e in expectations)
+        reason = f"not judged, because the run {'crashed' if verdict == 'crashed' else 'was interrupted'}."
+        outcomes = tuple(Outcome(e.metric, False, f"{bar_in_words(e)}: {reason}", e.why) for e in expectations)
     return replace(
         report,
         verdict=verdict or ("passed" if summary.passed else "failed"),
@@ -209,7 +209,7 @@ def add_up(report: RunReport, events: list[dict[str, Any]], verdict: RunVerdict 
 
 
 def expectations_in(events: Iterable[dict[str, Any]]) -> list[Expectation]:
-    """What the lab expects, as its process says when it starts; nothing before."""
+    """The expectations of the lab, from its process's `start` event; none before that event."""
     starts = (event["expectations"] for event in events if event["type"] == "start")
     return [Expectation(**expectation) for expectation in next(starts, [])]
 
@@ -219,7 +219,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def runs_dir(workspace_dir: Path) -> Path:
-    """Where a workspace keeps its runs."""
+    """The folder of a workspace's runs."""
     return Path(workspace_dir) / STATE / "runs"
 
 
@@ -241,17 +241,17 @@ def list_runs(workspace_dir: Path, *, unit: str | None = None, limit: int | None
     Args:
         workspace_dir: the learner's folder.
         unit: only this unit's.
-        limit: at most so many.
+        limit: their largest number.
     """
-    found: list[RunSummary] = []
+    summaries: list[RunSummary] = []
     for run_id in _ids(workspace_dir):
         report = RunFolder(runs_dir(workspace_dir) / run_id).read()
         if report is None or (unit is not None and report.unit != unit):
             continue
-        found.append(_summary(report))
-        if len(found) == limit:
+        summaries.append(_summary(report))
+        if len(summaries) == limit:
             break
-    return found
+    return summaries
 
 
 def _ids(workspace_dir: Path) -> list[str]:
@@ -278,7 +278,7 @@ def _summary(report: RunReport) -> RunSummary:
 
 
 def this_process() -> dict[str, Any]:
-    """Names this process so that a later one with the same number is not taken for it."""
+    """The identity of this process, distinct from a later process with the same number."""
     import psutil
 
     return {"pid": os.getpid(), "created": psutil.Process().create_time()}
@@ -296,14 +296,14 @@ def is_alive(process: dict[str, Any]) -> bool:
 
 def curves(workspace_dir: Path, run_id: str) -> dict[str, dict[str, dict[str, list[Any]]]]:
     """A run's metrics over its steps: `{metric: {seed: {"steps": [...], "values": [...]}}}`."""
-    found: dict[str, dict[str, dict[str, list[Any]]]] = {}
+    metrics: dict[str, dict[str, dict[str, list[Any]]]] = {}
     for event in RunFolder(runs_dir(workspace_dir) / run_id).events():
         if event["type"] == "metric":
-            by_seed = found.setdefault(event["name"], {})
+            by_seed = metrics.setdefault(event["name"], {})
             curve = by_seed.setdefault(str(event["seed"]), {"steps": [], "values": []})
             curve["steps"].append(event["step"])
             curve["values"].append(event["value"])
-    return found
+    return metrics
 
 
 def load_figure(workspace_dir: Path, run_id: str, name: str, seed: int) -> dict[str, Any]:
@@ -319,8 +319,8 @@ def compare(runs: Sequence[RunReport]) -> dict[str, Any]:
     """Runs side by side.
 
     Returns:
-        `runs` (id, unit, lab, preset, verdict, data labels), `settings` (name, a value for each run, and whether they
-        differ) and `results` (metric, and for each run its mean, spread and baseline, or None).
+        `runs` (id, unit, lab, preset, verdict, data labels), `settings` (name, a value for each run, and whether the
+        values differ) and `results` (metric, and for each run its mean, spread and baseline, or None).
     """
     heads = [
         {

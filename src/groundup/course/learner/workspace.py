@@ -15,7 +15,7 @@ from groundup.files import replace_file
 
 STATE = ".groundup"
 IGNORED = f"""\
-# What can be made again stays out of the history; your solutions, journal and ledger (as text) stay in.
+# Files that can be made again stay out of the history; your solutions, journal and ledger (as text) stay in.
 {STATE}/cache/
 {STATE}/runs/
 {STATE}/run/
@@ -65,7 +65,7 @@ class Workspace:
         return self.state_dir.is_dir()
 
     def create(self) -> None:
-        """Make the folder and its git repository, where they are not there yet. Raises WorkspaceError."""
+        """Make the folder and its git repository, unless they exist. Raises WorkspaceError."""
         if self.exists:
             return
         try:
@@ -83,14 +83,14 @@ class Workspace:
             self._git("init", "--quiet")
 
     def exercise(self, unit_id: str) -> Path:
-        """Where the learner's file of a unit is, or will be."""
+        """The path of the learner's file of a unit, present or future."""
         return self.exercises / f"{unit_id}.py"
 
     def read_exercise(self, unit_id: str) -> str | None:
         """The learner's file, or None where there is none. Raises WorkspaceError when it is not UTF-8 text."""
         path = self.exercise(unit_id)
         try:
-            if not path.is_file() and path.exists():  # to read a pipe would wait for somebody to write to it
+            if not path.is_file() and path.exists():  # reading a pipe would wait for a writer
                 raise WorkspaceError(f"{path} is not a file. Move it away; `groundup start {unit_id}` writes one.")
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -109,7 +109,7 @@ class Workspace:
         return path
 
     def back_up(self, unit_id: str) -> Path | None:
-        """Put a copy of the learner's file aside, under a name that says when; None where there is no file."""
+        """Put a copy of the learner's file aside, under a name with the time; None where there is no file."""
         path = self.exercise(unit_id)
         if not path.exists():
             return None
@@ -125,7 +125,7 @@ class Workspace:
         with self._git_lock:  # git refuses a second process at the same repository
             if not names or not self._git("add", "--", *names):
                 return False
-            # Only these paths: whatever else the learner has staged stays theirs.
+            # Only these paths: everything else that the learner has staged stays staged.
             return self._git("commit", "--quiet", "--no-verify", "-m", message, "--", *names)
 
     def _git(self, *arguments: str) -> bool:
@@ -147,17 +147,17 @@ class Workspace:
 
 
 def _identity(git: str, root: Path) -> dict[str, str]:
-    """Who commits: the person's own name and address, where git has them configured, or ours."""
-    found = {}
+    """The committer: the learner's own name and address, if git has them configured, or groundup's."""
+    identity = {}
     for part, key, ours in (("NAME", "user.name", "groundup"), ("EMAIL", "user.email", "groundup@localhost")):
         answer = subprocess.run([git, "config", key], cwd=root, capture_output=True, text=True, check=False)
         value = answer.stdout.strip() if answer.returncode == 0 else ours
-        found |= {f"GIT_AUTHOR_{part}": value, f"GIT_COMMITTER_{part}": value}
-    return found
+        identity |= {f"GIT_AUTHOR_{part}": value, f"GIT_COMMITTER_{part}": value}
+    return identity
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, sees the old one or the new one whole. Raises WorkspaceError."""
+    """Write a text file: a reader, even after a crash, sees the old or the new text whole. Raises WorkspaceError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, text, mode=0o600)

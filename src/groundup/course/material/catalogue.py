@@ -1,4 +1,4 @@
-"""Every phase, unit and system there is or will be, and how their names are found."""
+"""Every phase, unit and system, present or planned, and the search by their names."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Entry:
 
     Attributes:
         id: `phase/unit`.
-        title: what it is called.
-        builds: what a learner builds in it.
+        title: its title.
+        builds: the learner's work in it.
         after: the ids of the units whose lessons its lesson stands on, as the catalogue names them.
     """
 
@@ -51,9 +51,9 @@ class System:
 
     Attributes:
         name: its name.
-        title: what it is called.
-        summary: what it does, in a sentence.
-        see: the command that shows it; empty where it is planned.
+        title: its title.
+        summary: its purpose, in a sentence.
+        see: the command that shows it; empty for a planned system.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Catalogue:
         """The units of this release that a unit's lesson or code stands on directly, in the catalogue's order."""
         entry = next((entry for entry in self.entries if entry.id == unit_id), None)
         below = {*(entry.after if entry else ()), *(self.units[unit_id].needs if self.released(unit_id) else ())}
-        return [other.id for other in self.entries if other.id in below and self.released(other.id)]
+        return [unit.id for unit in self.entries if unit.id in below and self.released(unit.id)]
 
     def released(self, unit_id: str) -> bool:
         """Whether the unit is in this release."""
@@ -118,11 +118,11 @@ class Catalogue:
         if name in ids:
             return name
         for test in (lambda i: i.split("/")[1] == name, lambda i: i.split("/")[1].startswith(name)):
-            found = [i for i in ids if name and test(i)]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise UsageError(f"The unit name '{name}' fits {', '.join(found)}. Name one of them in full.")
+            matches = [i for i in ids if name and test(i)]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                raise UsageError(f"The unit name '{name}' fits {', '.join(matches)}. Name one of them in full.")
         raise UnknownName("unit", name, ids)
 
     def unit(self, name: str) -> Unit:

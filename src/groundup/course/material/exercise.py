@@ -1,7 +1,7 @@
-"""From an implementation to what the learner writes, and back.
+"""From an implementation to the learner's exercise, and back.
 
 `write_exercise` takes the bodies out. `splice` puts one definition in the place of another, as if the learner had
-typed it: that is how mistakes and variants are judged, and how the grader finds out which function is at fault.
+typed it. The gate judges mistakes and variants in this way, and the grader finds the function at fault.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def remove_bodies(source: str, names: Collection[str], *, where: str = "the sour
 
 
 class _Remover(cst.CSTTransformer):
-    """Takes out the bodies of the named functions, and remembers what it met."""
+    """Takes out the bodies of the named functions, and remembers the definitions that it met."""
 
     def __init__(self, names: frozenset[str]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _Remover(cst.CSTTransformer):
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
         self.functions.append(".".join([*self.path, node.name.value]))
-        return False  # what a function defines inside itself cannot be named
+        return False  # a definition inside a function cannot be named
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
         name = ".".join([*self.path, updated_node.name.value])
@@ -128,7 +128,7 @@ def splice(source: str, target: str, replacement: str, *, reference: str, whole:
         source: the file that receives the definition.
         target: the function, or `Class.method`, to replace.
         replacement: the text of one function definition, indented or not.
-        reference: the implementation, which says how a name that `source` lacks is imported.
+        reference: the implementation: its imports bring the names that `source` lacks.
         whole: take the replacement's decorators, signature and docstring as well (the name stays the target's).
 
     Raises:
@@ -181,8 +181,8 @@ def _parse_function(replacement: str) -> tuple[Function, Text]:
 
 
 def _indent_of(text: Text, line: int) -> str:
-    found = re.match(r"[ \t\f]*", text.lines[line - 1])
-    return found[0] if found else ""
+    indent = re.match(r"[ \t\f]*", text.lines[line - 1])
+    return indent[0] if indent else ""
 
 
 def _own_line(text: Text, node: ast.stmt) -> bool:
@@ -304,8 +304,8 @@ def _imports(body: Sequence[ast.stmt]) -> Iterable[tuple[set[str], str]]:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             for alias in statement.names:
                 bound = alias.asname or alias.name.split(".")[0]
-                one = ast.Import([alias]) if isinstance(statement, ast.Import) else None
-                line = one or ast.ImportFrom(
+                plain = ast.Import([alias]) if isinstance(statement, ast.Import) else None
+                line = plain or ast.ImportFrom(
                     getattr(statement, "module", None), [alias], getattr(statement, "level", 0)
                 )
                 yield {bound}, ast.unparse(line)

@@ -29,7 +29,7 @@ _SINGLE = re.compile(r"[\d.,]+|[^\W\d]\w*|[^\W\d_][₀-ₜⁿⁱᵀ⁰-⁹¹²³
 
 
 def one_line(text: str) -> str:
-    """A text with its formulas, which stand between dollar signs, in Unicode; what cannot be read stays as it is."""
+    """A text with its formulas, which stand between dollar signs, in Unicode; an unreadable formula stays as it is."""
     return _FORMULA.sub(lambda match: _formula(match["latex"], match[0]) if match["latex"] else match[0], text)
 
 
@@ -41,7 +41,7 @@ def _formula(latex: str, otherwise: str) -> str:
 
 
 def _written(node: Element) -> str:
-    """An element and all that is in it."""
+    """An element with everything inside it."""
     parts = list(node)
     match node.tag.rpartition("}")[2]:
         case "mfrac":
@@ -102,7 +102,7 @@ def _runs_together(line: str, text: str) -> bool:
 
 
 def _bound(*parts: Element) -> str:
-    """A row that is held together: in parentheses where it is more than one thing."""
+    """A row that is held together: in parentheses where it has several parts."""
     text = _row(parts).strip()
     return text if _SINGLE.fullmatch(text) else f"({text})"
 

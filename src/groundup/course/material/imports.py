@@ -1,4 +1,4 @@
-"""What a unit imports, read from its files: no unit says which packages it needs, because its imports do."""
+"""The imports of a unit, read from its files. No unit lists the packages that it needs: its imports do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groundup.extras import optional
 
 LIBRARY = Path(__file__).parents[2]
 FOLLOWED = ("groundup.stack", "groundup.embedding")
-"""The packages of groundup that import more than the core; what a unit imports of them is read as well."""
+"""The packages of groundup that import more than the core. A unit's imports of them are followed."""
 
 
 def imports(tree: ast.Module, package: str) -> Iterator[tuple[str, int]]:
@@ -32,7 +32,7 @@ def imports(tree: ast.Module, package: str) -> Iterator[tuple[str, int]]:
 
 
 def optional_packages(folder: Path, package: str) -> tuple[str, ...]:
-    """The modules of extras that a unit's files import, or that the modules of groundup import which they need.
+    """The modules of extras that a unit's files import, directly or through modules of groundup.
 
     Args:
         folder: the unit's folder.
@@ -55,7 +55,7 @@ def optional_packages(folder: Path, package: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def _imported(path: Path, changed: int, own: str) -> tuple[str, ...]:
-    """What a file imports, but its own unit; a file is parsed only where a line of it imports one of interest."""
+    """The imports of a file, without its own unit. A file is parsed only if a line of it imports a name of interest."""
     text = path.read_text(encoding="utf-8")
     names = "|".join(map(re.escape, sorted(optional() | set(FOLLOWED))))
     if not re.search(rf"^[ \t]*(?:from|import)\b.*\b(?:{names})\b", text.replace(own, ""), re.MULTILINE):
@@ -64,7 +64,7 @@ def _imported(path: Path, changed: int, own: str) -> tuple[str, ...]:
 
 
 def _files(parts: list[str], stack: Path) -> Iterable[Path]:
-    """The files that are run when a name of groundup is imported; units are looked for in `stack`, then in ours."""
+    """The files that run when a name of groundup is imported; units are sought in `stack`, then in groundup's."""
     if parts[1] == "stack" and not stack.joinpath(*parts[2:4]).exists():
         stack = LIBRARY / "stack"
     base, rest = (stack, parts[2:]) if parts[1] == "stack" else (LIBRARY, parts[1:])

@@ -1,6 +1,6 @@
 """A unit's lesson as parts: prose, included code, figures, snippets and boxes.
 
-What pages, notebooks and the rules of a whole unit share. A lesson is read, and nothing in it is run.
+Pages, notebooks and the rules of a whole unit share this module. It reads lessons and runs nothing in them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DIRECTIVE = re.compile(r"^\{(?P<name>[\w-]+)\}\s*(?P<argument>.*)$")
 ADMONITIONS = {"note": "Note", "warning": "Careful", "tip": "Tip", "important": "Important"}
-"""Boxes that stand open, and what they are called where the lesson gives them no title."""
+"""Boxes that stand open, each with the title that it has where the lesson gives none."""
 
 _FENCES = ("fence", "colon_fence", "code_block")
 
@@ -58,7 +58,7 @@ class Explorable:
 
 @dataclass(frozen=True)
 class Snippet:
-    """A `pycon` fence: prompts, and what they print."""
+    """A `pycon` fence: prompts and their output."""
 
     text: str
     line: int
@@ -66,7 +66,7 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Code:
-    """Any other fence. The language of a directive that there is not keeps its braces."""
+    """Any other fence. The language of an unknown directive keeps its braces."""
 
     language: str
     text: str
@@ -172,8 +172,8 @@ def _part(token: Token, line: int) -> Part | None:
 
 
 def _option(body: str, name: str) -> str:
-    found = re.search(rf"^:{name}:(.*)$", body, flags=re.MULTILINE)
-    return found[1].strip() if found else ""
+    option = re.search(rf"^:{name}:(.*)$", body, flags=re.MULTILINE)
+    return option[1].strip() if option else ""
 
 
 def grammar() -> MarkdownIt:
@@ -226,7 +226,7 @@ def source_of(unit: Unit, file: str, name: str = "", *, mine: str | None = None)
 
 
 def examples(snippet: str) -> list[Example]:
-    """The prompts of a snippet, each with what it prints. Raises ConfigError where it is not written as a session."""
+    """The prompts of a snippet, each with its output. Raises ConfigError where the snippet is no session."""
     from doctest import DocTestParser
 
     try:
@@ -239,21 +239,21 @@ def examples(snippet: str) -> list[Example]:
 
 
 def headings(text: str) -> list[tuple[int, str]]:
-    """The headings of a text: their level, and their words as they are written."""
-    found = tokens(text)
+    """The headings of a text: their level, and their words as written."""
+    stream = tokens(text)
     return [
-        (int(token.tag[1]), found[i + 1].content)
-        for i, token in enumerate(found)
+        (int(token.tag[1]), stream[i + 1].content)
+        for i, token in enumerate(stream)
         if token.type == "heading_open" and token.level == 0
     ]
 
 
 def words(parts: tuple[Part, ...]) -> int:
-    """How many words of prose there are.
+    """The number of words of prose.
 
-    A word is what stands between spaces and holds a letter or a digit. Headings, paragraphs, lists, tables and boxes
-    with their titles count; an inline formula counts as one word. Displayed formulas, fenced code, snippets, includes
-    and figures do not count.
+    A word is a run of characters without a space that holds a letter or a digit. Headings, paragraphs, lists, tables
+    and boxes with their titles count; an inline formula counts as one word. Displayed formulas, fenced code, snippets,
+    includes and figures do not count.
     """
     return sum(len(re.findall(r"\S*\w\S*", text)) for part in _walk(parts) for text in _passages(part))
 
@@ -272,14 +272,14 @@ def _passages(part: Part) -> Iterator[str]:
 
 def formulas(text: str) -> list[tuple[str, bool]]:
     """The formulas of a text, each with whether it stands apart from the line."""
-    found = []
+    latex = []
     for token in tokens(text):
         if token.type.startswith("math_block") or (token.type in _FENCES and token.info.strip() == "{math}"):
-            found.append((token.content.strip(), True))
+            latex.append((token.content.strip(), True))
         for child in token.children or ():
             if child.type.startswith("math_inline"):
-                found.append((child.content.strip(), child.type != "math_inline"))
-    return found
+                latex.append((child.content.strip(), child.type != "math_inline"))
+    return latex
 
 
 _UNKNOWN_ENVIRONMENTS = re.compile(r"\\(begin|end)\{(?:aligned|gathered|split)\}")

@@ -1,8 +1,8 @@
 """The five roadmaps as tracks: the schema of `tracks/*.toml`, and its loader.
 
 A track has sections (weeks, phases, modules), a section has items (days, topics, lessons), and an item is tied to
-units or, where nothing can be graded, to the learner's own report. What is in this release is never written in these
-files: it follows from the catalogue.
+units or, where nothing can be graded, to the learner's own report. These files never name the
+contents of a release: they follow from the catalogue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RESOURCE_KINDS = ("video", "book", "course", "documentation", "article", "commun
 
 @dataclass(frozen=True)
 class Duration:
-    """Minutes of work, as a range. `estimated` where the roadmap itself says nothing."""
+    """Minutes of work, as a range. `estimated` where the roadmap gives no time."""
 
     low: int
     high: int
@@ -31,7 +31,7 @@ class Duration:
 
     @property
     def minutes(self) -> int:
-        """The middle of the range: what plans count with."""
+        """The middle of the range, for plans."""
         return (self.low + self.high) // 2
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Duration:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something to watch, read, follow or join. Having done it is the learner's own report."""
+    """A source to watch, read, follow or join; the learner reports it as done."""
 
     id: str
     title: str
@@ -77,7 +77,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A case to think or design through, with what to think about."""
+    """A case to think or design through, with its points."""
 
     title: str
     about: str = ""
@@ -117,7 +117,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Section:
-    """A week, phase, module or milestone of a track, with what it ends with: criteria and a checkpoint."""
+    """A week, phase, module or milestone of a track, with the criteria and the checkpoint at its end."""
 
     id: str
     title: str
@@ -130,7 +130,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Note:
-    """What a track says beside its items: a principle, a tip, next steps, a role, what is out of scope."""
+    """A remark of a track beside its items: a principle, a tip, next steps, a role, the limits of its scope."""
 
     kind: str
     title: str
@@ -171,7 +171,7 @@ class Track:
 
     @cached_property
     def addresses(self) -> dict[str, Item | Section]:
-        """Items and sections by id: what `[[roadmap]]` entries of units may name."""
+        """Items and sections by id, for the `[[roadmap]]` entries of units."""
         return {**{s.id: s for s in self.sections}, **{i.id: i for i in self.items}}
 
     def units_of(self, item: Item) -> tuple[str, ...]:
@@ -195,14 +195,14 @@ def track_names(folder: Path = FOLDER) -> list[str]:
 
 
 def load_track(name: str, folder: Path = FOLDER) -> Track:
-    """The track with this name, read once. Raises UnknownName; ConfigError naming what breaks a rule, and where."""
+    """The track with this name, read once. Raises UnknownName; ConfigError naming the broken rule and its place."""
     if name not in track_names(folder):
         raise UnknownName("track", name, track_names(folder), see="groundup track")
     return _load(folder / f"{name}.toml")
 
 
 def load_tracks(folder: Path = FOLDER) -> dict[str, Track]:
-    """Every track by name. Slower than `load_track`: ask for all only where all are shown."""
+    """Every track by name. Slower than `load_track`: only for a list of all."""
     return {name: load_track(name, folder) for name in track_names(folder)}
 
 
@@ -294,24 +294,24 @@ class _Reader:
 
     def _timed(self, where: str, table: dict[str, Any], *, required: bool) -> dict[str, Any]:
         """`minutes` (stated by the roadmap) or `estimate` (ours), a number or a range, as `time`."""
-        given = [key for key in ("minutes", "estimate") if key in table]
-        if len(given) > 1 or (required and not given):
+        keys = [key for key in ("minutes", "estimate") if key in table]
+        if len(keys) > 1 or (required and not keys):
             raise ConfigError(
                 f"{self.file}: {where}: give either `minutes` (stated by the roadmap) or `estimate`, "
-                f"got {' and '.join(given) or 'neither'}."
+                f"got {' and '.join(keys) or 'neither'}."
             )
-        if not given:
+        if not keys:
             return table
-        value = table[given[0]]
+        value = table[keys[0]]
         bounds = value if isinstance(value, list) else [value, value]
         whole = len(bounds) == 2 and all(type(bound) is int for bound in bounds)
         if not whole or not 0 <= bounds[0] <= bounds[1]:
             raise ConfigError(
-                f"{self.file}: {where}: {given[0]} must be a whole number of minutes or a range [low, high], "
+                f"{self.file}: {where}: {keys[0]} must be a whole number of minutes or a range [low, high], "
                 f"got {value}."
             )
-        rest = {key: entry for key, entry in table.items() if key not in given}
-        return {**rest, "time": Duration(bounds[0], bounds[1], given[0] == "estimate")}
+        rest = {key: entry for key, entry in table.items() if key not in keys}
+        return {**rest, "time": Duration(bounds[0], bounds[1], keys[0] == "estimate")}
 
     def _make(self, kind: Any, where: str, table: dict[str, Any], **nested: Any) -> Any:
         known = {field.name: field for field in fields(kind)}

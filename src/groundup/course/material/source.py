@@ -1,4 +1,4 @@
-"""Where things are defined in a source text: by name, with their exact lines and columns."""
+"""The definitions in a source text: by name, with their exact lines and columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Definition = Function | ast.ClassDef
 def definitions(tree: ast.Module) -> Iterator[tuple[str, Definition]]:
     """Every function, class, method and nested class with its dotted name, in order; also under `if` and `try`.
 
-    What is defined inside a function has no name of its own from outside, and is left out.
+    A definition inside a function has no name outside it, and is left out.
     """
     yield from _definitions(tree.body, "")
 
@@ -35,15 +35,15 @@ def functions_named(tree: ast.Module, name: str) -> list[Function]:
     """The functions with this dotted name that have a body to write: overloads are left out."""
     return [
         node
-        for found, node in definitions(tree)
-        if found == name and isinstance(node, Function) and not is_overload(node)
+        for dotted, node in definitions(tree)
+        if dotted == name and isinstance(node, Function) and not is_overload(node)
     ]
 
 
 def main_function(tree: ast.Module, name: str) -> Function | None:
-    """The one definition that `name` means: of a property its getter, of several the last."""
-    found = [node for node in functions_named(tree, name) if not is_accessor(node)]
-    return found[-1] if found else None
+    """The definition that `name` means: of a property its getter, of several the last."""
+    candidates = [node for node in functions_named(tree, name) if not is_accessor(node)]
+    return candidates[-1] if candidates else None
 
 
 def is_overload(node: Function) -> bool:
@@ -57,7 +57,7 @@ def is_accessor(node: Function) -> bool:
 
 
 def is_stub(node: Function) -> bool:
-    """Whether a body is what `start` wrote: a docstring at most, and `raise NotImplementedError`."""
+    """Whether `start` wrote the body: a docstring at most, and `raise NotImplementedError`."""
     body = node.body[1:] if docstring_of(node) else node.body
     if len(body) != 1 or not isinstance(body[0], ast.Raise) or body[0].exc is None:
         return False
@@ -147,9 +147,9 @@ def has_kernels(source: str) -> bool:
 
 @lru_cache(maxsize=256)
 def code_of(source: str) -> str:
-    """What a text does, without layout, comments and docstrings: equal for texts that differ in those only.
+    """The structure of a text without layout, comments and docstrings: equal for texts that differ in those only.
 
-    It is the same in every version of Python, which `ast.dump` is not. A text that is no Python stands for itself.
+    Every version of Python gives the same structure, unlike `ast.dump`. A text that is no Python stands for itself.
     """
     try:
         return _structure(ast.parse(source))
@@ -158,7 +158,7 @@ def code_of(source: str) -> str:
 
 
 def body_code(function: Function) -> str:
-    """What a function's body does, as `code_of` says it."""
+    """The structure of a function's body, in the form of `code_of`."""
     docstring = docstring_of(function)
     return _structure([statement for statement in function.body if statement is not docstring])
 

@@ -1,9 +1,9 @@
-"""Which function each check is about, and in which order functions are worth mending.
+"""The function that each check targets, and the order in which functions are worth mending.
 
-Both are read from the text: a check is about the last of the functions to write that it names, by itself or through a
-helper or a constant of the file of checks, where last is meant in the order in which the reference's functions build on
-each other. Where it names none, those count that are called by what it names of the reference. A check of several
-operators is about none of them.
+Both are read from the text. A check targets the last of the functions to write that it names, directly or through a
+helper or a constant of the file of checks. "Last" refers to the order in which the reference's functions build on each
+other. A check that names none of them names other functions of the reference; the functions that those call count
+instead. A check of several operators targets none of them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ OPERATORS: dict[type[ast.operator], str] = {
 
 @dataclass(frozen=True)
 class Group:
-    """The checks of one function, as a submission fared at them.
+    """The results of one function's checks on a submission.
 
     Attributes:
         function: the function's dotted name; empty for checks that name none.
-        failed: the checks that failed, the one that says most first.
-        waiting: those that reached a body which is not written yet, and those that were not run.
-        passed: the others.
+        failed: the failed checks, those with a diagnosis first.
+        waiting: the checks that reached an unwritten body, and the checks that were not run.
+        passed: the passed checks.
     """
 
     function: str
@@ -48,12 +48,12 @@ class Group:
 
     @property
     def count(self) -> int:
-        """How many checks there are."""
+        """The number of checks."""
         return len(self.failed) + len(self.waiting) + len(self.passed)
 
 
 def groups(unit: Unit, verdict: Verdict) -> list[Group]:
-    """The verdict's checks by the function that they are about: first the functions that no other one builds on."""
+    """The verdict's checks by the function that they target, each function after those that it calls."""
     reference, checks, write = _text(unit.implementation), _text(unit.checks), tuple(unit.write)
     about = targets(checks, reference, write)
     order = dependency_order(reference, write)
@@ -80,21 +80,21 @@ def _kept(path: Path, stamp: int) -> str:
 
 @lru_cache(maxsize=256)
 def targets(checks: str, reference: str, write: tuple[str, ...]) -> dict[str, str]:
-    """For each check, by its function's name, the function that it is about; empty where it names none."""
+    """The function that each check targets, by the check's name; empty where it targets none."""
     body = parse(checks).body
     functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
     constants = {target.id: node for node in body if isinstance(node, ast.Assign) for target in _named(node)}
     helpers = constants | functions
-    given = {node.name: node for node in parse(reference).body if isinstance(node, Definition)}
+    defined = {node.name: node for node in parse(reference).body if isinstance(node, Definition)}
     order = dependency_order(reference, write)
     about = {}
     for name, node in functions.items():
         if name.startswith("test"):
             names = _reached([node], helpers)
-            behind = [given[other] for other in names if other in given and other not in write]
+            given = [defined[helper] for helper in names if helper in defined and helper not in write]
             direct = _mentioned(write, names)
             mentioned = direct or (
-                [] if _operators(write, names) else _mentioned(write, names | _reached(behind, given))
+                [] if _operators(write, names) else _mentioned(write, names | _reached(given, defined))
             )
             about[name] = max(mentioned, key=order.index, default="")
     return about
@@ -102,14 +102,14 @@ def targets(checks: str, reference: str, write: tuple[str, ...]) -> dict[str, st
 
 @lru_cache(maxsize=256)
 def dependency_order(reference: str, write: tuple[str, ...]) -> tuple[str, ...]:
-    """The functions to write, each after those that it calls; those that are free of each other as they were given."""
+    """The functions to write, each after those that it calls; independent functions keep their order."""
     tree = parse(reference)
     functions = {name: node for name, node in definitions(tree) if isinstance(node, Function)}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name in write:
         node = main_function(tree, name)
         called = _mentioned(write, _reached([node], functions)) if node is not None else []
-        sorter.add(name, *(other for other in called if other != name))
+        sorter.add(name, *(callee for callee in called if callee != name))
     try:
         sorter.prepare()
     except CycleError:
@@ -126,17 +126,17 @@ def _named(node: ast.Assign) -> list[ast.Name]:
     return [target for target in node.targets if isinstance(target, ast.Name)]
 
 
-def _reached(nodes: Sequence[ast.stmt], others: Mapping[str, ast.stmt]) -> Names:
-    """The names in definitions, and in those of their file that they name, directly or through others."""
+def _reached(nodes: Sequence[ast.stmt], known: Mapping[str, ast.stmt]) -> Names:
+    """The names in definitions, and in the known definitions that they name, directly or through others."""
     names: set[str] = set()
     waiting, visited = list(nodes), {id(node) for node in nodes}
     while waiting:
         for name in _names(waiting.pop()):
             names.add(name)
-            other = others.get(name)
-            if other is not None and id(other) not in visited:
-                visited.add(id(other))
-                waiting.append(other)
+            definition = known.get(name)
+            if definition is not None and id(definition) not in visited:
+                visited.add(id(definition))
+                waiting.append(definition)
     return frozenset(names)
 
 
@@ -174,5 +174,5 @@ def _is_mentioned(name: str, write: Sequence[str], names: Names) -> bool:
         return name in names
     if method in ("__init__", "__call__"):
         return owner in names
-    shared = sum(other.rpartition(".")[2] == method for other in write) > 1
+    shared = sum(function.rpartition(".")[2] == method for function in write) > 1
     return method in names and (owner in names or not shared)

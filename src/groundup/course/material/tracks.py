@@ -1,8 +1,9 @@
-"""A track chosen, planned, and compared with what was done.
+"""A track: chosen, planned, and compared with the learner's progress.
 
 Everything here is a pure function of the track, the ledger's events and the states of the units. An item that is tied
-to units is done when every one of them has passed. What no unit can judge may be reported, and is shown as reported: an
-item without units, and the part of an item whose units are not in this release. When they come, the item opens again.
+to units is done when each of them has passed. The learner may report work that no unit can judge, and it is shown as
+reported: an item without units, and the part of an item whose units are not in this release. The item opens again when
+those units come.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ ItemStatus = Literal["done", "reported", "partly", "open"]
 
 
 class EventLike(Protocol):
-    """What is read of a ledger's event."""
+    """The part of a ledger's event that is read."""
 
     @property
     def kind(self) -> str: ...
@@ -62,7 +63,7 @@ class EventLike(Protocol):
 
 
 class StateLike(Protocol):
-    """What is read of a unit's state."""
+    """The part of a unit's state that is read."""
 
     @property
     def status(self) -> str: ...
@@ -105,14 +106,14 @@ def chosen_track(events: Iterable[EventLike]) -> Choice | None:
 
 def _start(value: date | str) -> date:
     try:
-        found = value if isinstance(value, date) else date.fromisoformat(value.strip())
+        day = value if isinstance(value, date) else date.fromisoformat(value.strip())
     except ValueError:
         raise UsageError(f"start must be a date written YYYY-MM-DD, for example 2026-11-30, not '{value}'.") from None
-    if isinstance(found, datetime):
-        found = found.date()
-    if not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise UsageError(f"start must lie in the years {FIRST_YEAR} to {LAST_YEAR}, not on {found}.")
-    return found
+    if isinstance(day, datetime):
+        day = day.date()
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise UsageError(f"start must lie in the years {FIRST_YEAR} to {LAST_YEAR}, not on {day}.")
+    return day
 
 
 def _hours(value: float | str) -> float:
@@ -157,7 +158,7 @@ def plan(track: Track, start: date, hours_per_week: float) -> tuple[Planned, ...
     return tuple(spans.values())
 
 
-# Reporting what cannot be graded
+# Reports
 
 
 def report(
@@ -203,7 +204,7 @@ def report_resource(track: Track, resource_id: str, *, done: bool = True) -> dic
 
 @dataclass(frozen=True)
 class _Reports:
-    """What has been reported and not taken back, each with its day."""
+    """The reports that were not taken back, each with its day."""
 
     items: dict[str, date]
     criteria: dict[tuple[str, int], date]
@@ -211,20 +212,20 @@ class _Reports:
 
 
 def _reports(track: Track, events: Iterable[EventLike]) -> _Reports:
-    found = _Reports({}, {}, {})
+    reports = _Reports({}, {}, {})
     for event in events:
         payload = event.payload
         if event.kind == "resource":
-            kept, key = found.resources, payload.get("resource")
+            kept, key = reports.resources, payload.get("resource")
         elif event.kind == "report" and payload.get("track") == track.name:
             item, criterion = payload.get("item"), payload.get("criterion")
-            kept, key = (found.items, item) if criterion is None else (found.criteria, (item, criterion))
+            kept, key = (reports.items, item) if criterion is None else (reports.criteria, (item, criterion))
         else:
             continue
         kept.pop(key, None)  # type: ignore[arg-type]
         if payload.get("done", True):
             kept[key] = event.at.astimezone().date()  # type: ignore[index]
-    return found
+    return reports
 
 
 # Planned against actual
@@ -232,7 +233,7 @@ def _reports(track: Track, events: Iterable[EventLike]) -> _Reports:
 
 @dataclass(frozen=True)
 class ItemProgress:
-    """One item: what was planned and what happened.
+    """One item: its plan and its progress.
 
     Attributes:
         status: `done` by evidence; `reported` by the learner, where nothing that this release can judge is left;
@@ -321,12 +322,12 @@ class Progress:
 
     @property
     def earned_minutes(self) -> float:
-        """Planned minutes of what has been done."""
+        """The planned minutes of everything done."""
         return sum(entry.earned * entry.item.time.minutes for entry in self.wholes)
 
     @property
     def due_minutes(self) -> float:
-        """Planned minutes of what should have been done before today."""
+        """The planned minutes that were due before today."""
         elapsed = max(0, (self.today - self.choice.start).days) * self._minutes_a_day
         return min(elapsed, sum(entry.item.time.minutes for entry in self.wholes))
 
@@ -433,7 +434,7 @@ def provable(track: Track, released: Collection[str]) -> int:
 
 @dataclass(frozen=True)
 class WeekGoals:
-    """What the plan asks of one week.
+    """The plan's goals for one week.
 
     Attributes:
         finish: the items whose last planned day is in this week.
@@ -457,7 +458,7 @@ class WeekGoals:
 
     @property
     def to_report(self) -> tuple[ItemProgress, ...]:
-        """What only a report can finish: the units that could judge it are not in this release, or there are none."""
+        """The items that only a report can finish: this release has no unit that could judge them."""
         return tuple(entry for entry in self.finish if entry.reportable and not entry.reported)
 
     @property
@@ -472,15 +473,15 @@ def weekly_goals(progress: Progress, week: int) -> WeekGoals:
         raise UsageError(f"week must be from 1 to {progress.weeks} for this plan, not {week}.")
     first = progress.choice.start + timedelta(7 * (week - 1))
     last = first + timedelta(6)
-    there = [entry for entry in progress.wholes if entry.start <= last and entry.end >= first]
-    finish = tuple(entry for entry in there if entry.end <= last)
-    listed = {r.id: r for entry in there for r in entry.item.all_resources if r.id not in progress.resources}
+    planned = [entry for entry in progress.wholes if entry.start <= last and entry.end >= first]
+    finish = tuple(entry for entry in planned if entry.end <= last)
+    listed = {r.id: r for entry in planned for r in entry.item.all_resources if r.id not in progress.resources}
     return WeekGoals(
         week,
         first,
         last,
         finish,
-        tuple(entry for entry in there if entry.end > last),
+        tuple(entry for entry in planned if entry.end > last),
         tuple(dict.fromkeys(unit for entry in finish for unit in entry.missing)),
         tuple(listed.values()),
     )

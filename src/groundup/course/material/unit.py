@@ -1,4 +1,4 @@
-"""A unit as the course sees it: its metadata and its files, read and never imported.
+"""A unit for the course: its metadata and its files, read and never imported.
 
 The companions (`labs.py`, `figures.py`, `mistakes.py`) are read as syntax trees, so that listing seventy units
 costs milliseconds and runs none of their code.
@@ -27,7 +27,7 @@ Runtime = Literal["numpy", "torch"]
 
 @dataclass(frozen=True)
 class Forbidden:
-    """An import or a name that the exercise may not use, and why."""
+    """An import or a name that the exercise may not use, with the reason."""
 
     name: str
     why: str
@@ -64,7 +64,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one verdict may use. Without `processes`, the submission may start none."""
+    """The resources that one verdict may use. Without `processes`, the submission may start none."""
 
     seconds: float = 20.0
     memory_mb: int = 4096
@@ -89,7 +89,7 @@ class Control:
 
 @dataclass(frozen=True)
 class FigureInfo:
-    """A figure of a unit: what the page needs to draw its controls."""
+    """A figure of a unit, with its controls for the page."""
 
     name: str
     title: str
@@ -124,7 +124,7 @@ class LabInfo:
 
 @dataclass(frozen=True)
 class MistakeInfo:
-    """A wrong or right other way to write one function: `source` is its text without the mark."""
+    """A mistake or a variant of one function; `source` is its text without the mark."""
 
     name: str
     kind: Literal["mistake", "variant"]
@@ -191,9 +191,9 @@ class Unit:
 
     @property
     def checks_sha256(self) -> str:
-        """What a verdict was judged by: the hash of what the checks do and of the rules in `unit.toml` that judge.
+        """The hash of the checks' code and of the rules in `unit.toml` that judge a submission.
 
-        Layout, comments and docstrings do not count, so that a tick stays where only they changed.
+        Layout, comments and docstrings do not count: a tick stays when only they change.
         """
         rules = f"{self.write}{self.forbidden}{self.limits}"
         return sha256_text(code_of(self.checks.read_text(encoding="utf-8")) + rules)
@@ -210,7 +210,7 @@ class Unit:
 
     @property
     def lacks(self) -> str:
-        """The sentences that say what is not installed of what the unit needs, and how to install it; or nothing."""
+        """The packages that the unit needs and lacks, with the command that installs them, as sentences; or nothing."""
         absent = missing(self.packages)
         return needs(self.id, absent) if absent else ""
 
@@ -284,7 +284,7 @@ def load_unit(folder: Path) -> Unit:
 
 
 def need_packages(unit: Unit) -> None:
-    """Raise MissingPackage, with what to install, where the unit needs a package that is not there."""
+    """Raise MissingPackage, with the command that installs it, where the unit lacks a package."""
     need(unit.id, *unit.packages)
 
 
@@ -325,9 +325,9 @@ def _literal(node: ast.expr, path: Path) -> Any:
 
 
 def _argument(call: ast.Call, name: str, path: Path) -> str:
-    """The one argument of a mark, which is a text."""
-    given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == name)]
-    value = _literal(given[0], path) if given else None
+    """The argument of a mark, a text."""
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == name)]
+    value = _literal(arguments[0], path) if arguments else None
     if not isinstance(value, str):
         raise ConfigError(f"{path}:{call.lineno}: `{ast.unparse(call)}` needs its {name}, a text.")
     return value
@@ -388,19 +388,19 @@ def _read_labs(path: Path) -> Iterator[LabInfo]:
         for name in ("title", "question", "presets"):
             if name not in declared:
                 raise ConfigError(f"{path}:{node.lineno}: the lab `{node.name}` needs `{name}`.")
-        given = {
+        literals = {
             name: _literal(value, path)
             for name, value in declared.items()
             if name in {"title", "question", "data", "presets", "sabotage", "seeds"}
         }
         yield LabInfo(
             name=node.name,
-            title=given["title"],
-            question=given["question"],
-            data=tuple(given.get("data", ())),
-            presets={name: dict(values) for name, values in given["presets"].items()},
-            sabotage=tuple(given.get("sabotage", ())),
-            seeds=given.get("seeds", 3),
+            title=literals["title"],
+            question=literals["question"],
+            data=tuple(literals.get("data", ())),
+            presets={name: dict(values) for name, values in literals["presets"].items()},
+            sabotage=tuple(literals.get("sabotage", ())),
+            seeds=literals.get("seeds", 3),
             fields=tuple(_config_fields(config, path)),
             doc=ast.get_docstring(node) or "",
         )

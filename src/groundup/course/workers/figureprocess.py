@@ -1,7 +1,7 @@
 """The process that draws figures: `python -m groundup.course.workers.figureprocess`.
 
-One JSON request a line on standard input, two JSON lines an answer on standard output: `{"imported": true}`, so that
-slow imports are told from a slow figure, and the figure or the error. It ends when standard input does.
+One JSON request a line on standard input, two JSON lines an answer on standard output: `{"imported": true}`, which
+tells slow imports from a slow figure, and the figure or the error. The process ends with its standard input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from groundup.course.grader.limits import die_with_parent
 
 
 class _Stage:
-    """The units as the last request wanted them: overlaid, and imported afresh when their files changed."""
+    """The units in the state of the last request: overlaid, and imported afresh when their files changed."""
 
     def __init__(self) -> None:
         self.finder: overlay.Overlay | None = None
@@ -38,7 +38,7 @@ class _Stage:
 def main() -> None:
     """Answer requests until there are no more."""
     die_with_parent()
-    # As in the grader: a figure is small, and is wanted sooner than kernels of Numba are compiled.
+    # As in the grader: Numba takes longer to compile kernels than a small figure may take.
     os.environ["NUMBA_DISABLE_JIT"] = "1"
     requests, answers = _take_channels()
     stage = _Stage()
@@ -53,12 +53,12 @@ def main() -> None:
             module = stage.module(request)
             answer({"imported": True})
             answer({"figure": _drawn(getattr(module, request["figure"])(**request["values"]))})
-        except Exception as error:  # whatever a figure does wrong is its author's to read
+        except Exception as error:  # the author reads every fault of a figure
             answer({"error": _where(error, request["folder"])})
 
 
 def _take_channels() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the two pipes; what a figure prints goes nowhere, and it has no input."""
+    """Keep the two pipes; a figure's output is discarded, and its input is empty."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

@@ -1,7 +1,7 @@
-"""The process in which the seeds of a lab run, one after the other: `python -m groundup.course.workers.labprocess`.
+"""The process that runs the seeds of a lab, one after the other: `python -m groundup.course.workers.labprocess`.
 
-The first line of standard input is the job, as JSON; the events leave by standard output, one JSON object a line. When
-standard input ends, the course has died, and so does this process. Whatever the lab itself prints goes to the seed's
+The first line of standard input is the job, as JSON; the events leave by standard output, one JSON object a line. The
+end of standard input means that the course has died, and ends this process. The lab's own output goes to the seed's
 log. One process serves all seeds, because importing a unit often takes longer than one seed of its lab.
 """
 
@@ -24,7 +24,7 @@ from groundup.labs.events import Event
 
 
 def main() -> None:
-    """Run the job and leave at once, whatever threads the lab has left behind."""
+    """Run the job and exit at once, whatever threads the lab has left behind."""
     job_input, events = _take_channels()
     job = json.loads(job_input.readline())
     threading.Thread(target=_die_with_parent, args=(job_input,), daemon=True).start()
@@ -52,7 +52,7 @@ def _take_channels() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _print_to(log: str) -> None:
-    """Have everything that is printed from now on, by native code too, go to a file."""
+    """Redirect all further output, native code's included, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -72,7 +72,7 @@ def _die_with_parent(job_input: BinaryIO) -> None:
 
 
 def run(job: dict[str, Any], seed: int, emit: Any) -> bool:
-    """Run one seed, end with an `end` event that says how it went, and return whether it was done.
+    """Run one seed, end with an `end` event that holds its outcome, and return whether it was done.
 
     Args:
         job: `package`, `folder`, `lab`, `preset`, `values`, and `overlay`: for each unit id its module, the path of the
@@ -124,7 +124,7 @@ def _prepare_imports(job: dict[str, Any]) -> None:
 
 
 def describe(error: BaseException, learner_files: list[str], folder: str) -> str:
-    """One line: what was raised, and where in the learner's file, or else in the unit, it came from."""
+    """The exception in one line, with its place in the learner's file, or else in the unit."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if f.filename in learner_files] or [f for f in frames if f.filename.startswith(folder)]
     place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""

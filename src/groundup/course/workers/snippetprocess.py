@@ -21,20 +21,20 @@ class _Runner(doctest.DocTestRunner):
 
     def __init__(self) -> None:
         super().__init__(verbose=False)
-        self.found: list[dict[str, Any]] = []
+        self.failed: list[dict[str, Any]] = []
 
     def _fail(self, test: doctest.DocTest, example: doctest.Example, got: str) -> None:
         line = (test.lineno or 0) + example.lineno + 1
-        self.found.append({"line": line, "source": example.source, "got": got, "want": example.want})
+        self.failed.append({"line": line, "source": example.source, "got": got, "want": example.want})
 
     def report_failure(self, out: Any, test: doctest.DocTest, example: doctest.Example, got: str) -> None:
-        """Keep what it printed."""
+        """Keep the output."""
         self._fail(test, example, got)
 
     def report_unexpected_exception(
         self, out: Any, test: doctest.DocTest, example: doctest.Example, exc_info: Any
     ) -> None:
-        """Keep what it raised."""
+        """Keep the exception."""
         self._fail(test, example, f"{exc_info[0].__name__}: {exc_info[1]}")
 
 
@@ -47,10 +47,10 @@ def main() -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for snippet in request["snippets"]:
         test = doctest.DocTest(examples(snippet["text"]), namespace, "lesson", "lesson.md", snippet["line"], None)
-        # The test works on a copy of its names: hand the namespace on, so that one snippet builds on another.
+        # The test works on a copy of its names: pass the namespace on, so that a snippet builds on earlier snippets.
         test.globs = namespace
         runner.run(test, clear_globs=False)
-    tidy = [{key: v.strip() if isinstance(v, str) else v for key, v in f.items()} for f in runner.found]
+    tidy = [{key: v.strip() if isinstance(v, str) else v for key, v in f.items()} for f in runner.failed]
     json.dump(tidy, sys.stdout)
 
 

@@ -1,8 +1,8 @@
-"""What makes a unit whole: the anatomy of `docs/units.md`, as rules that name what breaks them.
+"""The rules of a whole unit: the anatomy of `docs/units.md`.
 
 A rule takes a unit and gives its problems, one sentence each, beginning with the file. A unit without problems is
-whole. Rules read a unit's files; the two that need its code (`snippets`, `drawn`) have it run in a process of its own.
-What the exercise itself must do (stub, mistakes, variants, mutants) is judged by `groundup.course.author.verify`.
+whole. Rules read a unit's files; the two rules that need its code (`snippets`, `drawn`) run it in a process of its own.
+`groundup.course.author.verify` judges the exercise itself: stub, mistakes, variants, mutants.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ RULES = {**STATIC, **RUNNING}
 
 
 def problems(unit: Unit, rules: Iterable[str] = tuple(RULES)) -> list[str]:
-    """What is wrong with a unit, by the rules named; by all of them unless told otherwise."""
+    """The problems of a unit, by the named rules; by all rules unless given."""
     return list(dict.fromkeys(problem for name in rules for problem in RULES[name](unit)))
 
 
 def companions_problems(unit: Unit) -> list[str]:
-    """What is wrong with a unit that can be told without running any of it."""
+    """The problems of a unit that the rules find without running any of it."""
     return problems(unit, STATIC)

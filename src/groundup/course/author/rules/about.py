@@ -1,4 +1,4 @@
-"""What a rule is about: one file of the unit."""
+"""The file of the unit that a rule is about."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPLEMENTATION = "the implementation"
 def about(file: str) -> Callable[[Rule], Rule]:
     """A rule about one file: silent where the file is missing (`files` says so), and never a crash where it is broken.
 
-    What cannot be read is a problem like any other: it is named, with the file.
+    An unreadable file is a problem like any other, and is named.
     """
 
     def mark(rule: Rule) -> Rule:

@@ -1,6 +1,6 @@
-"""How large a unit may be: a budget for each file, and a reason in unit.toml where one is not kept.
+"""The size of a unit: a budget for each file, and a reason in unit.toml for each budget that is exceeded.
 
-Whoever writes a unit pays for each line once, and everyone who reads, grades and mends it pays again.
+The author pays for each line once; everyone who reads, grades and mends the unit pays again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROADMAP_LINES = 4
 
 
 class Measure(NamedTuple):
-    """Something counted: under which key of `[budget]`, in which file, how many, how many at most, of what."""
+    """A count: its key of `[budget]`, its file, the number, the largest number, the kind of thing."""
 
     key: str
     file: str
@@ -45,7 +45,7 @@ class Measure(NamedTuple):
 
 @about("unit.toml")
 def budget(unit: Unit) -> Iterator[str]:
-    """Every file is within its budget, or unit.toml says why not."""
+    """Every file is within its budget, or unit.toml gives the reason."""
     reasons = tomllib.loads((unit.folder / "unit.toml").read_text(encoding="utf-8")).get("budget", {})
     measures = list(_measures(unit))
     for key, reason in reasons.items():
@@ -81,6 +81,6 @@ def _measures(unit: Unit) -> Iterator[Measure]:
 
 
 def checks_of(unit: Unit) -> list[ast.FunctionDef]:
-    """The checks of a unit, as they stand in the file: one that is parametrised is one."""
+    """The checks of a unit, as written in the file: a parametrised check counts once."""
     tree = ast.parse(unit.checks.read_text(encoding="utf-8"), "checks.py")
     return [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]

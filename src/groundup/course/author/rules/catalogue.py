@@ -27,27 +27,27 @@ def entry(unit: Unit) -> Iterator[str]:
 
 @about("unit.toml")
 def needs(unit: Unit) -> Iterator[str]:
-    """`needs` covers the imports of the implementation and has no circle, and no file imports what comes later."""
+    """`needs` covers the imports of the implementation and has no circle, and no file imports a later unit."""
     file = unit.implementation.name
     for name, line in imported(unit, file):
-        other = unit_of(name)
-        if other and other != unit.id and other not in unit.needs:
-            yield f"{file}:{line}: imports {other}, which `needs` in unit.toml does not name."
-    for other in unit.needs:
-        if _unit(unit, other) is None:
-            yield f"unit.toml: needs {other}, which is not in the stack."
-        elif _later(unit.id, other):
-            yield f"unit.toml: needs {other}, which comes later in the catalogue."
+        needed = unit_of(name)
+        if needed and needed != unit.id and needed not in unit.needs:
+            yield f"{file}:{line}: imports {needed}, which `needs` in unit.toml does not name."
+    for needed in unit.needs:
+        if _unit(unit, needed) is None:
+            yield f"unit.toml: needs {needed}, which is not in the stack."
+        elif _later(unit.id, needed):
+            yield f"unit.toml: needs {needed}, which comes later in the catalogue."
     for circle in _circles(unit, (unit.id,)):
         yield f"unit.toml: needs go in a circle: {' → '.join(circle)}."
     for companion in READERS:
         for name, line in imported(unit, companion):
-            if (other := unit_of(name)) and other != unit.id and _later(unit.id, other):
-                yield f"{companion}:{line}: imports {other}, which comes later in the catalogue."
+            if (needed := unit_of(name)) and needed != unit.id and _later(unit.id, needed):
+                yield f"{companion}:{line}: imports {needed}, which comes later in the catalogue."
 
 
 def _unit(asker: Unit, unit_id: str) -> Unit | None:
-    """A unit of the asker's own stack, or of the built-in one."""
+    """A unit of the asker's own stack, or of the built-in stack."""
     for stack in (asker.folder.parent.parent, STACK):
         if (stack / unit_id / "unit.toml").exists():
             return load_unit(stack / unit_id)
@@ -56,11 +56,11 @@ def _unit(asker: Unit, unit_id: str) -> Unit | None:
 
 def _circles(unit: Unit, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """The ways from a unit over its needs back to the first of the path."""
-    for other in unit.needs:
-        if other == path[0]:
-            yield (*path, other)
-        elif other not in path and (needed := _unit(unit, other)) is not None:
-            yield from _circles(needed, (*path, other))
+    for unit_id in unit.needs:
+        if unit_id == path[0]:
+            yield (*path, unit_id)
+        elif unit_id not in path and (needed := _unit(unit, unit_id)) is not None:
+            yield from _circles(needed, (*path, unit_id))
 
 
 @cache
@@ -96,6 +96,6 @@ def roadmap(unit: Unit) -> Iterator[str]:
 
 def _named(track: Track, address: str) -> set[str]:
     """The units that an item, or a section's items, are tied to."""
-    found = track.addresses[address]
-    items = found.items if isinstance(found, Section) else (found,)
+    entry = track.addresses[address]
+    items = entry.items if isinstance(entry, Section) else (entry,)
     return {unit for item in items for unit in track.units_of(item)}

@@ -1,4 +1,4 @@
-"""Rules of a unit's Python files as such: what they import, export, explain and leave behind."""
+"""Rules of a unit's Python files: their imports, exports, docstrings and leftovers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "labs.py": ("groundup.labs", "groundup.data", "groundup.drawing", "groundup.embedding"),
     "figures.py": ("groundup.anatomy", "groundup.drawing", "groundup.labs", "groundup.data"),
 }
-"""What a companion may import of groundup, beside its own unit and earlier ones."""
+"""The packages of groundup that a companion may import, beside its own unit and earlier units."""
 
 LEFT_BEHIND = {
     r"\b(?:TODO|FIXME|XXX)\b(?:.*[\w.:?])?": "left to do: {found}",
@@ -31,13 +31,13 @@ LEFT_BEHIND = {
 
 
 def unit_of(name: str) -> str:
-    """The unit that a dotted name belongs to; empty where it is none of the stack's."""
+    """The unit that a dotted name belongs to; empty for a name outside the stack."""
     parts = name.split(".")
     return "/".join(parts[2:4]) if parts[:2] == ["groundup", "stack"] and len(parts) >= 4 else ""
 
 
 def imported(unit: Unit, file: str) -> list[tuple[str, int]]:
-    """What a file of a unit imports; nothing where the file is not there."""
+    """The imports of a unit's file; none for a missing file."""
     path = unit.folder / file
     return list(imports(_tree(unit, file), unit.package)) if path.exists() else []
 
@@ -78,7 +78,7 @@ def docstrings(unit: Unit) -> Iterator[str]:
 
 @about("__init__.py")
 def exports(unit: Unit) -> Iterator[str]:
-    """`__all__` is what the package re-exports, and that is all that the implementation makes public."""
+    """`__all__` names the package's re-exports, which are all public names of the implementation."""
     tree = _tree(unit, "__init__.py")
     offered = {alias.asname or alias.name for n in tree.body if isinstance(n, ast.ImportFrom) for alias in n.names}
     declared = next((_names(node) for node in tree.body if _is_all(node)), None)
@@ -89,8 +89,8 @@ def exports(unit: Unit) -> Iterator[str]:
         yield f"__init__.py: re-exports {name}, which `__all__` does not name."
     for name in sorted(set(declared) - offered):
         yield f"__init__.py: `__all__` names {name}, which it does not re-export."
-    there = unit.implementation.exists()
-    for name, node in definitions(_tree(unit, unit.implementation.name)) if there else ():
+    written = unit.implementation.exists()
+    for name, node in definitions(_tree(unit, unit.implementation.name)) if written else ():
         if "." not in name and not name.startswith("_") and name not in offered:
             yield f"__init__.py: does not re-export {name} ({unit.implementation.name}:{node.lineno})."
 
@@ -107,7 +107,7 @@ def _names(node: ast.stmt) -> list[str]:
 
 @about("unit.toml")
 def companions(unit: Unit) -> Iterator[str]:
-    """Companions import what they are made with, and their unit by its package, as its users do."""
+    """Companions import their own vocabulary, and their unit by its package, as its users do."""
     for file, allowed in MAY_IMPORT.items():
         for name, line in imported(unit, file):
             if name.split(".")[0] == "groundup" and not unit_of(name) and not _within(name, allowed):
@@ -118,7 +118,7 @@ def companions(unit: Unit) -> Iterator[str]:
 
 @about("unit.toml")
 def colours(unit: Unit) -> Iterator[str]:
-    """Figures and labs take their colours by name, so that all are told apart in both themes and by everyone."""
+    """Figures and labs take their colours by name, so that everyone tells them apart in both themes."""
     for file in ("figures.py", "labs.py"):
         path = unit.folder / file
         for node in ast.walk(_tree(unit, file)) if path.exists() else ():
@@ -133,17 +133,17 @@ def _within(name: str, packages: tuple[str, ...]) -> bool:
 
 @about("unit.toml")
 def leftovers(unit: Unit) -> Iterator[str]:
-    """Nothing that was to be done later, and nothing of the author's own machine."""
+    """No postponed work, and nothing of the author's own machine."""
     for path in sorted(p for p in unit.folder.rglob("*") if p.is_file() and p.suffix in (".py", ".md", ".toml")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            for pattern, what in LEFT_BEHIND.items():
-                for found in re.findall(pattern, line):
-                    yield f"{path.relative_to(unit.folder)}:{number}: {what.format(found=found)}"
+            for pattern, problem in LEFT_BEHIND.items():
+                for leftover in re.findall(pattern, line):
+                    yield f"{path.relative_to(unit.folder)}:{number}: {problem.format(found=leftover)}"
 
 
 @about("unit.toml")
 def packages(unit: Unit) -> Iterator[str]:
-    """Every package that a unit imports is one that groundup requires: its learners are told how to install it."""
+    """Every package that a unit imports is required by groundup, so its learners read how to install it."""
     known = core() | optional() | sys.stdlib_module_names | {"groundup"}
     for path in sorted(unit.folder.glob("*.py")):
         for name, line in imported(unit, path.name):

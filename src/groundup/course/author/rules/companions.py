@@ -49,9 +49,9 @@ def files(unit: Unit) -> Iterator[str]:
 
 @about("unit.toml")
 def metadata(unit: Unit) -> Iterator[str]:
-    """What unit.toml says beside the exercise."""
-    given = tomllib.loads((unit.folder / "unit.toml").read_text(encoding="utf-8"))
-    for key in given.keys() - KEYS:
+    """The keys of unit.toml beside the exercise."""
+    table = tomllib.loads((unit.folder / "unit.toml").read_text(encoding="utf-8"))
+    for key in table.keys() - KEYS:
         yield f"unit.toml: '{key}' is not a key that it may have. Keys: {', '.join(sorted(KEYS))}."
     if not unit.summary.endswith("."):
         yield f"unit.toml: summary must be one sentence, not '{unit.summary}'."
@@ -74,7 +74,7 @@ def metadata(unit: Unit) -> Iterator[str]:
 
 @about(IMPLEMENTATION)
 def exercise(unit: Unit) -> Iterator[str]:
-    """There is something to write, and it can be taken out."""
+    """The exercise has functions to write, and their bodies can be taken out."""
     if not unit.write:
         yield "unit.toml: exercise.write must name at least one function."
     ast.parse(unit.implementation.read_text(encoding="utf-8"), unit.implementation.name)
@@ -86,7 +86,7 @@ def exercise(unit: Unit) -> Iterator[str]:
 
 @about("unit.toml")
 def hints(unit: Unit) -> Iterator[str]:
-    """A nudge, the idea, nearly the code, for everything that is written."""
+    """A nudge, the idea, nearly the code, for each function to write."""
     for name in unit.write:
         stages = [stage for stage in unit.hints.get(name, ()) if stage.strip()]
         if len(stages) < HINTS:
@@ -111,7 +111,7 @@ def figures(unit: Unit) -> Iterator[str]:
 
 @about("cards.toml")
 def cards(unit: Unit) -> Iterator[str]:
-    """Enough cards of both kinds, each with an id of its own, one question, and an answer that one keeps in mind."""
+    """Enough cards of both kinds, each with an id of its own, one question, and an answer that stays in mind."""
     if len(unit.cards) < CARDS:
         yield f"cards.toml: at least {CARDS} cards, not {len(unit.cards)}."
     for kind in ("recall", "interview"):
@@ -145,11 +145,11 @@ def mistakes(unit: Unit) -> Iterator[str]:
     for name, count in Counter(m.name for m in unit.mistakes).items():
         if count > 1:
             yield f"mistakes.py: `{name}` is defined {count} times, and the last one hides the others."
-    for one in unit.mistakes:
-        if one.target not in unit.write:
-            yield f"mistakes.py: `{one.name}` is aimed at `{one.target}`, which exercise.write does not name."
-        if one.kind == "mistake" and not one.diagnosis:
-            yield f"mistakes.py: `{one.name}` needs a docstring: the diagnosis that the learner reads."
+    for mistake in unit.mistakes:
+        if mistake.target not in unit.write:
+            yield f"mistakes.py: `{mistake.name}` is aimed at `{mistake.target}`, which exercise.write does not name."
+        if mistake.kind == "mistake" and not mistake.diagnosis:
+            yield f"mistakes.py: `{mistake.name}` needs a docstring: the diagnosis that the learner reads."
 
 
 @about("labs.py")
@@ -193,7 +193,7 @@ def _declared(info: LabInfo) -> Iterator[str]:
 
 
 def _records_baseline(name: str, functions: dict[str, ast.FunctionDef]) -> bool:
-    """Whether the function, or one of the file that it names (and so on), calls `….baseline(…)`."""
+    """Whether the function, or a function of the file that it reaches, calls `….baseline(…)`."""
     seen: set[str] = set()
     waiting = [name]
     while waiting:
@@ -211,7 +211,7 @@ def _records_baseline(name: str, functions: dict[str, ast.FunctionDef]) -> bool:
 
 @about("checks.py")
 def checks(unit: Unit) -> Iterator[str]:
-    """Enough checks, each of which says what is true."""
+    """Enough checks, each with its claim as a docstring."""
     nodes = checks_of(unit)
     if len(nodes) < CHECKS:
         yield f"checks.py: at least {CHECKS} checks (functions whose names begin with test_), not {len(nodes)}."

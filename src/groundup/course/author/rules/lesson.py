@@ -38,8 +38,8 @@ def headings(unit: Unit) -> Iterator[str]:
     if lesson.title != unit.title:
         yield f"lesson.md: must begin with `# {unit.title}`, the title in unit.toml."
     if lesson.headings() != HEADINGS:
-        found = ", ".join(lesson.headings()) or "none"
-        yield f"lesson.md: the level-2 headings must be {', '.join(HEADINGS)}, in this order; found {found}."
+        present = ", ".join(lesson.headings()) or "none"
+        yield f"lesson.md: the level-2 headings must be {', '.join(HEADINGS)}, in this order; found {present}."
     if any(level == 1 for part in lesson.parts if isinstance(part, Prose) for level, _ in lessons.headings(part.text)):
         yield "lesson.md: there must be one level-1 heading, the title."
 
@@ -78,7 +78,7 @@ def formulas(file: str, text: str) -> Iterator[str]:
 
 
 def _dollars(token: Token) -> int:
-    """How many dollars of the source are a formula's, or are code."""
+    """The number of dollars of the source that belong to a formula, or are code."""
     if token.type == "math_inline":
         return 2
     if token.type.startswith(("math_inline_double", "math_block")):
@@ -90,11 +90,11 @@ def _dollars(token: Token) -> int:
 
 @about("lesson.md")
 def includes(unit: Unit) -> Iterator[str]:
-    """Code is shown by name, from the files that are there."""
-    found = [part for part in read_lesson(unit).walk() if isinstance(part, Include)]
-    if not found:
+    """Code is included by name, from files that exist."""
+    included = [part for part in read_lesson(unit).walk() if isinstance(part, Include)]
+    if not included:
         yield f"lesson.md: at least one {{literalinclude}} of {unit.implementation.name}; there is none."
-    for part in found:
+    for part in included:
         try:
             source_of(unit, part.file, part.name)
         except GroundupError as error:

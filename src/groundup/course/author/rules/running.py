@@ -1,4 +1,4 @@
-"""Rules that need a unit's code to run. It runs in a process of its own, never here."""
+"""Rules that need a unit's code to run. The code runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SNIPPET_SECONDS = 120.0
 
 @about("lesson.md")
 def snippets(unit: Unit) -> Iterator[str]:
-    """Every `pycon` snippet of the lesson prints what it says, all in order, in one namespace."""
-    found = [{"line": p.line, "text": p.text} for p in read_lesson(unit).walk() if isinstance(p, Snippet)]
-    if not found:
+    """Every `pycon` snippet of the lesson prints its written output, all in order, in one namespace."""
+    texts = [{"line": p.line, "text": p.text} for p in read_lesson(unit).walk() if isinstance(p, Snippet)]
+    if not texts:
         return
-    request = {"package": unit.package, "folder": str(unit.folder), "snippets": found}
+    request = {"package": unit.package, "folder": str(unit.folder), "snippets": texts}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "groundup.course.workers.snippetprocess"],
@@ -45,7 +45,7 @@ def snippets(unit: Unit) -> Iterator[str]:
 
 @about("figures.py")
 def drawn(unit: Unit) -> Iterator[str]:
-    """Every figure is drawn, by default and at the ends of its controls, and leaves to the page what is the page's."""
+    """Every figure is drawn, by default and at the ends of its controls; title, width and colours are the page's."""
     with FigureWorker() as worker:
         for figure in unit.figures:
             for values in settings(figure):
