@@ -1,26 +1,31 @@
 """A language model's training step beside nanoGPT's shape in plain modules, and its decoding beside transformers.
 
-Training: 6 layers, 6 heads, 384 wide, windows of 256 tokens, batches of 12, in float32 and under bfloat16 autocast, not
-compiled. The peer is written here as nanoGPT is (fused queries, keys and values; torch's loss, AdamW and clipping), and
-gets our weights: it gives the same logits. Decoding: one text, greedy, with the cache, at GPT-2's shape of 124 million
-weights, drawn at random, which transformers has as well, and llama.cpp where xllamacpp is there; on the processor.
-Training is on a GPU where there is one.
+Training: 6 layers, 6 heads, 384 wide, windows of 256 tokens, batches of 12, in float32 and under bfloat16 autocast,
+each as it is and compiled. The peer is written here as nanoGPT is (fused queries, keys and values; torch's loss, AdamW
+and clipping), and gets our weights: it gives the same logits, and after the same steps the same loss. Decoding: one
+text, greedy, with the cache, at GPT-2's shape of 124 million weights, drawn at random, which transformers has as well,
+and llama.cpp where xllamacpp is there; ours in int8 and in 4 bits, too. The tokenizer: 512 tokens of tiny Shakespeare.
+
+A figure is the best of several calls, made in turn with the peer's, in seconds of the processor on the CPU (other
+programs do not count, and threads add up), and of the clock on a GPU.
 """
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import Figure, side_by_side
+from benchmarks.measure import Figure, seconds
 from groundup.stack.generative.decoding import generate
 from groundup.stack.generative.gpt import (
     GPT,
@@ -31,6 +36,9 @@ from groundup.stack.generative.gpt import (
     decay_groups,
     from_hugging_face,
 )
+from groundup.stack.generative.quantization import quantize_model
+from groundup.systems.language_model.speaking import on
+from groundup.systems.language_model.training import Precise
 
 SHAPE = Config(
     65, layers=6, heads=6, width=384, context=256, norm="layer", positions="learned", feed_forward="gelu", tied=True
@@ -39,10 +47,20 @@ BATCH = 12
 
 
 def run(smoke: bool = False) -> Iterator[Figure]:
-    """Tokens a second of a training step in both precisions, then of decoding."""
+    """Tokens a second of a training step in both precisions, then of decoding; seconds of a tokenizer's training."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    yield from training(device, steps=1 if smoke else 5, repeats=1 if smoke else 7)
-    yield from decoding(count=8 if smoke else 128, repeats=1 if smoke else 7)
+    yield from training(device, steps=1, repeats=1 if smoke else 5, compiled=not smoke)
+    yield from decoding(count=8 if smoke else 64, repeats=1 if smoke else 3)
+    yield from tokenizing(repeats=1, size=20_000 if smoke else None)
+
+
+def fastest(calls: Mapping[str, Callable[[], Any]], repeats: int, device: str = "cpu") -> dict[str, float]:
+    """The least seconds of each call. They are made in turn, after one of each for warmth."""
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    for call in calls.values():
+        call()
+    times = [{name: seconds(call, clock) for name, call in calls.items()} for _ in range(repeats)]
+    return {name: min(each[name] for each in times) for name in calls}
 
 
 class Nano(nn.Module):
@@ -97,38 +115,53 @@ def nano_of(model: GPT) -> Nano:
     return made
 
 
-def training(device: torch.device, steps: int, repeats: int) -> Iterator[Figure]:
+def training(device: torch.device, steps: int, repeats: int, compiled: bool) -> Iterator[Figure]:
     """Tokens a second of whole training steps: forward, backward, clipping and AdamW."""
     torch.manual_seed(0)
     tokens = torch.randint(SHAPE.vocabulary, (BATCH, SHAPE.context + 1), device=device)
     count = steps * BATCH * SHAPE.context
-    for name, half in (("float32", False), ("bfloat16", True)):
+    for precision in ("float32", "bfloat16"):
         ours = GPT(SHAPE).to(device)
         theirs = nano_of(ours).to(device)
-        if not half:
-            gap = float((ours(tokens[:, :-1]) - theirs(tokens[:, :-1])).detach().abs().max())
+        if precision == "float32":
+            gap = float((Precise(ours, precision)(tokens[:, :-1]) - theirs(tokens[:, :-1])).detach().abs().max())
             yield Figure("training: largest difference of the logits", gap, "points", 1e-4, None, "nanoGPT's shape")
-        torches = torch.optim.AdamW(decay_groups(theirs, 0.1), lr=1e-3, betas=(0.9, 0.95))
-        mine = stepping(
-            ours, AdamW(decay_groups(ours, 0.1), lr=1e-3, betas=(0.9, 0.95)), cross_entropy,
-            lambda model=ours: clip_gradients(model.parameters(), 1.0), tokens, steps, half,
-        )  # fmt: skip
-        peer = stepping(
-            theirs, torches, lambda logits, goal: nn.functional.cross_entropy(logits.flatten(0, 1), goal.flatten()),
-            lambda model=theirs: nn.utils.clip_grad_norm_(model.parameters(), 1.0), tokens, steps, half,
-        )  # fmt: skip
-        a, b = side_by_side(mine, peer, repeats)
-        yield Figure(f"training step, {name}", count / a, "tokens/s", None, count / b, "nanoGPT's shape", repeats)
+        calls: dict[str, Callable[[], float]] = {}
+        for way in ("", ", compiled") if compiled else ("",):
+            model, peer = copy.deepcopy(ours), copy.deepcopy(theirs)
+            torches = torch.optim.AdamW(decay_groups(peer, 0.1), lr=1e-3, betas=(0.9, 0.95))
+            calls[f"ours{way}"] = stepping(
+                Precise(model, precision, bool(way)), AdamW(decay_groups(model, 0.1), lr=1e-3, betas=(0.9, 0.95)),
+                cross_entropy, lambda model=model: clip_gradients(model.parameters(), 1.0), tokens, steps, False,
+            )  # fmt: skip
+            calls[f"peer{way}"] = stepping(
+                cast(nn.Module, torch.compile(peer)) if way else peer, torches,
+                lambda logits, goal: nn.functional.cross_entropy(logits.flatten(0, 1), goal.flatten()),
+                lambda peer=peer: nn.utils.clip_grad_norm_(peer.parameters(), 1.0), tokens, steps,
+                precision == "bfloat16",
+            )  # fmt: skip
+        best = fastest(calls, repeats, device.type)
+        peer_best = min(value for name, value in best.items() if name.startswith("peer"))
+        for way in ("", ", compiled") if compiled else ("",):
+            yield Figure(
+                f"training step, {precision}{way}", count / best[f"ours{way}"], "tokens/s", None,
+                count / best[f"peer{way}"], "nanoGPT's shape", repeats,
+            )  # fmt: skip
+        fast = min(value for name, value in best.items() if name.startswith("ours"))
+        yield Figure(f"training step, {precision}: our best to the peer's best", peer_best / fast, "×", 1.15)
+        losses = {name: call() for name, call in calls.items()}
+        apart = abs(losses["ours"] - losses["peer"])
+        yield Figure(f"training, {precision}: the losses after {repeats + 1} calls differ by", apart, "nats", 0.01)
 
 
 def stepping(
     model: nn.Module, optimizer: Any, loss_of: Callable[..., Tensor], clip: Callable[[], Any], tokens: Tensor,
     steps: int, half: bool,
-) -> Callable[[], None]:  # fmt: skip
-    """A call that takes `steps` training steps; it ends when the last loss is known."""
+) -> Callable[[], float]:  # fmt: skip
+    """A call that takes `steps` training steps and returns the last loss."""
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
 
-    def call() -> None:
+    def call() -> float:
         loss = torch.zeros(())
         for _ in range(steps):
             with torch.autocast(tokens.device.type, torch.bfloat16) if half else nullcontext():
@@ -137,13 +170,13 @@ def stepping(
             loss.backward()
             clip()
             optimizer.step()
-        loss.item()
+        return loss.item()
 
     return call
 
 
 def decoding(count: int, repeats: int) -> Iterator[Figure]:
-    """Tokens a second of one text at GPT-2's shape, batch 1, greedy, beside transformers."""
+    """Tokens a second of one text at GPT-2's shape, batch 1, greedy, beside transformers and llama.cpp."""
     import transformers
 
     torch.manual_seed(0)
@@ -153,28 +186,59 @@ def decoding(count: int, repeats: int) -> Iterator[Figure]:
     prompt = torch.randint(config.vocab_size, (32,)).tolist()
     ids = torch.tensor([prompt])
 
-    def mine() -> list[int]:
-        return [step[0] or 0 for step in generate(ours, [prompt], count)]
+    def writing(model: nn.Module) -> Callable[[], list[int]]:
+        call = on(model, "cpu")
+        return lambda: [step[0] or 0 for step in generate(call, [prompt], count)]
 
     def peer() -> list[int]:
         made = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False)
         return made[0, len(prompt) :].tolist()
 
-    yield from beside("transformers", mine, peer, repeats)
-    if find_spec("xllamacpp") is None or find_spec("gguf") is None:
-        return
+    calls = {"ours": writing(ours), "transformers": peer}
+    for kind in ("int8", "q4_0"):
+        small = copy.deepcopy(ours)
+        quantize_model(small, kind)  # pyright: ignore[reportArgumentType]
+        calls[kind] = writing(small)
     with TemporaryDirectory() as folder:
-        write_gguf(Path(folder) / "model.gguf", theirs.state_dict(), config)
-        yield from beside("llama.cpp", mine, llama(Path(folder) / "model.gguf", prompt, count), repeats)
+        if find_spec("xllamacpp") is not None and find_spec("gguf") is not None:
+            write_gguf(Path(folder) / "model.gguf", theirs.state_dict(), config)
+            calls["llama.cpp"] = llama(Path(folder) / "model.gguf", prompt, count)
+        mine = calls["ours"]()
+        for name in ("transformers", "llama.cpp"):
+            if name in calls:
+                same = sum(x == y for x, y in zip(mine, calls[name](), strict=True)) / count
+                yield Figure(f"decoding, GPT-2's shape: the tokens of {name}", same, "share", 0.99)
+        best = fastest(calls, repeats)
+    what = "decoding, GPT-2's shape, batch 1"
+    yield Figure(what, count / best["ours"], "tokens/s", None, count / best["transformers"], "transformers", repeats)
+    yield Figure(f"{what}: ours to transformers", best["transformers"] / best["ours"], "×", 1.4)
+    if "llama.cpp" in best:
+        yield Figure(what, count / best["ours"], "tokens/s", None, count / best["llama.cpp"], "llama.cpp", repeats)
+    for kind in ("int8", "q4_0"):
+        yield Figure(
+            f"{what}, {kind}", count / best[kind], "tokens/s", None, count / best["ours"], "ours, float32", repeats
+        )
 
 
-def beside(name: str, mine: Callable[[], list[int]], peer: Callable[[], list[int]], repeats: int) -> Iterator[Figure]:
-    """Whether both write the same, and tokens a second of both."""
-    ours, theirs = mine(), peer()
-    same = sum(x == y for x, y in zip(ours, theirs, strict=True)) / len(ours)
-    yield Figure(f"decoding, GPT-2's shape: the tokens of {name}", same, "share", 0.99)
-    a, b = side_by_side(mine, peer, repeats)
-    yield Figure("decoding, GPT-2's shape, batch 1", len(ours) / a, "tokens/s", None, len(ours) / b, name, repeats)
+def tokenizing(repeats: int, size: int | None) -> Iterator[Figure]:
+    """Seconds of training byte-level BPE to 512 tokens, beside Hugging Face's tokenizers."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    from groundup.data import load
+    from groundup.stack.generative.tokenization import train_tokenizer
+
+    text = load("tiny_shakespeare").text[:size]
+
+    def peer() -> None:
+        made: Any = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        letters = pre_tokenizers.ByteLevel.alphabet()
+        trainer: Any = trainers.BpeTrainer(vocab_size=512, initial_alphabet=letters, show_progress=False)  # pyright: ignore
+        made.train_from_iterator([text], trainer)
+
+    best = fastest({"ours": lambda: train_tokenizer([text], 512), "peer": peer}, repeats)
+    what = f"BPE to 512 tokens on {len(text.encode()) / 1e6:.2g} MB"
+    yield Figure(what, best["ours"], "s", 2.0, best["peer"], "tokenizers", repeats)
 
 
 def llama(path: Path, prompt: list[int], count: int) -> Callable[[], list[int]]:

@@ -10,7 +10,8 @@ import pytest
 from groundup.cli import main
 from groundup.data.registry import REGISTRY
 from groundup.errors import StoreError
-from groundup.systems.language_model import small
+from groundup.systems.language_model import commands, small
+from groundup.systems.language_model.data import Page
 from groundup.systems.language_model.published import read_published
 from groundup.systems.language_model.run_folder import RunFolder
 from groundup.systems.language_model.small import ABOUT, MODEL, about_small, pack_small, small_line
@@ -23,8 +24,9 @@ def test_it_answers_without_a_run_folder_and_says_what_it_is(tmp_path, monkeypat
     said = capsys.readouterr()
     assert ended.value.code == 0
     assert said.out.strip()
-    assert "It is weak" in said.err
-    assert "run none of them" in said.err
+    assert "to write the command line for a described task" in said.err
+    assert "It is small" in said.err
+    assert "Run no line that you have not checked" in said.err
 
 
 def test_it_is_small_and_better_than_a_unigram_model_on_what_never_trained():
@@ -32,6 +34,10 @@ def test_it_is_small_and_better_than_a_unigram_model_on_what_never_trained():
     assert MODEL.stat().st_size < 10_000_000
     for part in ("text_before_tuning", "answers"):
         assert about["measures"][part]["loss"] < about["measures"][part]["unigram"]
+    scores = about["measures"]["commands"]
+    for other in ("nearest", "commonest", "replaced"):
+        assert scores["model"]["exact"] > scores[other]["exact"]
+        assert scores["model"]["words_f1"] > scores[other]["words_f1"]
     held = read_published(MODEL)
     assert sum(weight.numel() for weight in held.model.parameters()) == about["parameters"]
 
@@ -69,4 +75,34 @@ def test_a_run_is_packed_with_what_is_known_of_it(trained, tmp_path, monkeypatch
     assert about == json.loads((tmp_path / "small.json").read_text(encoding="utf-8"))
     assert (about["stage"], set(about["data"])) == ("grpo", {"instructions", "tiny_shakespeare"})
     assert about["checkpoints_sha256"]["pretrain"] == trained.need("pretrain").sha256
-    assert "million weights, trained on instructions, tiny_shakespeare by one core" in small_line(about)
+    assert "million weights, trained on instructions, tiny_shakespeare by one core to answer" in small_line(about)
+    assert "a unigram model" in small_line(about)
+
+
+PAGES = [
+    Page("ls", "List.", [("List all files", "ls --all"), ("Display help", "ls --help")]),
+    Page("git log", "Show commits.", [("Display help", "git log --help")]),
+]
+
+
+def test_a_line_is_right_when_it_is_the_page_s_whatever_its_quotes_and_spaces():
+    uses = commands.uses_of(PAGES)
+    assert uses[0].question == "How do I list all files with ls?"
+    perfect = commands.score(lambda use: f" `{use.line}`\n", uses)
+    assert perfect == {"exact": 1.0, "program": 1.0, "words_f1": 1.0}
+    first = commands.score(lambda use: "ls --all", uses)
+    assert first == pytest.approx({"exact": 1 / 3, "program": 2 / 3, "words_f1": (1 + 0.5 + 0) / 3})
+    assert commands.score(lambda use: "", uses) == {"exact": 0.0, "program": 0.0, "words_f1": 0.0}
+
+
+def test_answers_that_need_no_model_name_the_command_that_is_asked_for():
+    asked = commands.Use("tar", "Display the help", "How do I display the help with tar?", "tar --help")
+    known = commands.uses_of(PAGES)
+    assert commands.commonest(known)(asked) == "tar --help"
+    assert commands.Nearest(known)(asked) == "tar --help"
+    assert commands.Nearest(known)(commands.Use("dir", "list all", "", "")) == "dir --all"
+
+
+def test_the_uses_that_judge_are_the_same_each_time():
+    assert commands.judged(PAGES, 2) == commands.judged(PAGES, 2)
+    assert len(commands.judged(PAGES)) == 3

@@ -70,7 +70,7 @@ def read_texts(path: Path | None = None, corpus: str = "tiny_shakespeare") -> Te
         ConfigError: the file cannot be read, is not UTF-8, or is shorter than 10,000 characters.
     """
     if path is None and corpus == "tldr_pages":
-        pages, label = _pages()
+        pages, label = read_pages()
         train, validation = ("\n".join(page.text for page in part) for part in pages)
         return Texts(train, validation, label)
     if path is None:
@@ -107,7 +107,7 @@ def read_instructions(corpus: str = "tiny_shakespeare") -> Instructions:
     held_out = [row for wording, row in rows if wording in held]
     label = f"instructions ({dataset.provenance.label})"
     if corpus == "tldr_pages":
-        pages, pages_label = _pages()
+        pages, pages_label = read_pages()
         asked, judged = ([row for page in part for row in questions_of(page)] for part in pages)
         kept = np.random.default_rng(1).permutation(len(judged))[:JUDGED]
         train, held_out = [*train, *asked], [*held_out, *(judged[place] for place in kept)]
@@ -143,18 +143,26 @@ def page_of(command: str, text: str) -> Page:
     return Page(command, " ".join(about), uses)
 
 
+def asked_with_name(page: Page, use: str) -> str:
+    """The question for a use of a page's command that names the command."""
+    return f"How do I {_wanted(use)} with {page.command}?"
+
+
+def _wanted(use: str) -> str:
+    return use if use[1:2].isupper() else use[:1].lower() + use[1:]
+
+
 def questions_of(page: Page) -> list[Instruction]:
     """What a command is, and how to do what it does: with its name in the question, and every second time without."""
     rows = [Instruction(f"What is {page.command}?", page.about)] if page.about else []
     for place, (use, line) in enumerate(page.uses):
-        wanted = use if use[1:2].isupper() else use[:1].lower() + use[1:]
-        rows.append(Instruction(f"How do I {wanted} with {page.command}?", f"`{line}`"))
+        rows.append(Instruction(asked_with_name(page, use), f"`{line}`"))
         if place % 2 == 0:
-            rows.append(Instruction(f"How do I {wanted}?", f"`{line}`"))
+            rows.append(Instruction(f"How do I {_wanted(use)}?", f"`{line}`"))
     return rows
 
 
-def _pages() -> tuple[tuple[list[Page], list[Page]], str]:
+def read_pages() -> tuple[tuple[list[Page], list[Page]], str]:
     """All pages in two parts, by the command: of one in ten, no page trains."""
     dataset = load("tldr_pages")
     pages = [page_of(*row) for row in zip(dataset["command"].tolist(), dataset["text"].tolist(), strict=True)]
