@@ -9,7 +9,8 @@ Without the data, nothing is measured.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import numpy as np
 
 from benchmarks.measure import Figure
 from groundup.embedding import load as load_embedder
-from groundup.llm.embedded import THRESHOLD, Candidate, quote
-from groundup.stack.retrieval.rag import Passage, calibrate_threshold, f1, sentences
-from groundup.stack.retrieval.ranking import BM25
+from groundup.llm.embedded import THRESHOLD, Candidate, candidates, quote
+from groundup.llm.opposites import answers_opposite
+from groundup.stack.retrieval.rag import Passage, calibrate_threshold, f1, sentences, words
+from groundup.stack.retrieval.ranking import BM25, analyse
 
 SOURCES = 3  # paragraphs that are retrieved for a question
 
@@ -33,6 +35,8 @@ class Case:
     truths: tuple[str, ...]
     sources: tuple[Passage, ...]
     said: tuple[Candidate, ...]
+    question: str
+    best: Candidate | None
 
     @property
     def score(self) -> float:
@@ -85,14 +89,20 @@ def run() -> Iterator[Figure]:
         "the answer stands in what is quoted", float(holds), "share", None, float(firsts), "the first sentence"
     )
     answerable = [case for case in judged if case.kind == "answerable"]
+    for name, way in WAYS.items():
+        yield Figure(
+            f"written questions without an answer, by {name}",
+            float(np.mean([silent(case, way) for case in judged if case.kind == "written"])), "share", None,
+            float(np.mean([silent(case, way) for case in answerable])), "answerable questions without one",
+        )  # fmt: skip
     for kind in ("removed", "written"):
         without = [case for case in judged if case.kind == kind]
-        silent = sum(case.score < THRESHOLD for case in without)
-        all_silent = silent + sum(case.score < THRESHOLD for case in answerable)
+        told = sum(case.score < THRESHOLD for case in without)
+        all_silent = told + sum(case.score < THRESHOLD for case in answerable)
         share = len(without) / (len(without) + len(answerable))
         what = f"{{}} of abstaining, {len(answerable):,} answerable and {len(without):,} {kind} questions"
-        yield Figure(what.format("precision"), silent / all_silent, "share", None, share, "always abstaining")
-        yield Figure(what.format("recall"), silent / len(without), "share", None, all_silent / (
+        yield Figure(what.format("precision"), told / all_silent, "share", None, share, "always abstaining")
+        yield Figure(what.format("recall"), told / len(without), "share", None, all_silent / (
             len(without) + len(answerable)), "abstaining as often, by chance")  # fmt: skip
 
 
@@ -144,8 +154,36 @@ def cases(articles: np.ndarray, data: Any, encode: Remembered) -> list[Case]:
             for kind, sources in given.items():
                 passages = tuple(Passage(texts[i], str(article)) for i in sources)
                 said = tuple(quote(question, passages, encode, 0.0))
-                made.append(Case(kind, () if kind == "removed" else truths, passages, said))
+                pool = candidates(question, passages, encode)
+                best = max(pool, key=lambda candidate: candidate.score, default=None)
+                made.append(Case(kind, () if kind == "removed" else truths, passages, said, question, best))
     return made
+
+
+def lacks_name(case: Case, best: Candidate) -> bool:
+    """Whether the best sentence's source lacks a name of the question."""
+    held = set(analyse(f"{case.sources[best.number - 1].text} {case.sources[best.number - 1].source}"))
+    names = [word for word in re.findall(r"\w+", case.question)[1:] if word[0].isupper()]
+    return any(not held.issuperset(analyse(name)) for name in names)
+
+
+def lacks_number(case: Case, best: Candidate) -> bool:
+    """Whether the best sentence's source lacks a number of the question."""
+    held = words(case.sources[best.number - 1].text)
+    return any(word not in held for word in words(case.question) if any(map(str.isdigit, word)))
+
+
+WAYS: dict[str, Callable[[Case, Candidate], bool]] = {
+    "the score alone": lambda case, best: False,
+    "the score, and opposites, which is in use": lambda case, best: answers_opposite(case.question, best.text),
+    "the score, and names that the source lacks": lacks_name,
+    "the score, and numbers that the source lacks": lacks_number,
+}
+
+
+def silent(case: Case, way: Callable[[Case, Candidate], bool]) -> bool:
+    """Whether a question would get no answer, if it were told by one of the ways."""
+    return case.best is None or case.best.score < THRESHOLD or way(case, case.best)
 
 
 def _sentences(text: str) -> list[str]:

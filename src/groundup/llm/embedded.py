@@ -6,8 +6,9 @@ with its number; where none of them answers, with `NO_ANSWER`.
 1. A sentence is scored by the question's words that it, or what is said of its source, has (rare ones count more), and
    by how near its meaning is to the question's (of a line of a log, by words alone). Where the source is said to be
    about all that was asked, that counts for meaning.
-2. If the best is below the threshold, the answer is that the sources do not say. The threshold is calibrated on half of
-   the articles of SQuAD 2.0 and judged on the others (`benchmarks answerer`).
+2. If the best is below the threshold, or says the opposite of what is asked (`opposites`), the answer is that the
+   sources do not say. The threshold is calibrated on half of the articles of SQuAD 2.0 and judged on the others
+   (`benchmarks answerer`).
 3. The few sentences that score nearly as well are said; and after a line of a log, what a runbook on it says to do.
 """
 
@@ -24,6 +25,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from groundup.llm.opposites import answers_opposite
 from groundup.llm.sources import EVIDENCE, LOG, TO_DO
 from groundup.stack.retrieval.rag import NO_ANSWER, Passage, sentences, words
 
@@ -211,7 +213,10 @@ def quote(
     least = max(threshold, NEARLY * max((candidate.score for candidate in pool), default=0.0))
     lines = chosen([candidate for candidate in pool if candidate.number in logs], least, MOST_LINES)
     answer = sorted(lines, key=lambda candidate: candidate.number)  # as they came
-    answer += chosen([candidate for candidate in pool if candidate.number not in logs], least, MOST_SENTENCES)
+    documents = [candidate for candidate in pool if candidate.number not in logs]
+    # What fits best is on the subject. If it says the opposite, the next best does not answer either.
+    if documents and not answers_opposite(question, max(documents, key=lambda candidate: candidate.score).text):
+        answer += chosen(documents, least, MOST_SENTENCES)
     return answer + _to_do(answer, passages, encode)
 
 
