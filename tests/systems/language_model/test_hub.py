@@ -111,6 +111,24 @@ def test_a_base_in_four_bits_is_merged_as_the_adapter_saw_it(models, tmp_path):
 def test_what_cannot_be_fine_tuned_is_refused(tmp_path, models, monkeypatch):
     with pytest.raises(ConfigError, match=r"--model must be smollm2, a GGUF file, or a model .*, got '.*nowhere'"):
         finetune_hub(str(tmp_path / "nowhere"), tmp_path / "tuned", HubTuning(four_bit=False), Options())
+    asked = []
+
+    def unreachable(self, name, timeout):
+        asked.append((name, timeout))
+        raise OSError("Name or service not known\nand much more")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hub, "_load", None)
+    wanted = (
+        r"got 'missing': there is no such folder, and no answer from Hugging Face \(Name or service not known\)\. "
+        r"Check the name and the network, or give a folder\.$"
+    )
+    with pytest.raises(ConfigError, match=wanted):
+        finetune_hub("missing", tmp_path / "tuned", HubTuning(four_bit=False), Options())
+    assert asked == [("missing", 10)], "once, and transformers never"
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, local_files_only: f"kept/{name}")
+    assert hub._place("missing") == "kept/missing"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     with pytest.raises(ConfigError, match=r"full must be a new folder or an empty one"):

@@ -33,6 +33,8 @@ Method = Literal["sft", "dpo"]
 METHODS: tuple[Method, ...] = ("sft", "dpo")
 JUDGED = 64
 """Held-out chats or pairs that judge an adapter."""
+TIMEOUT = 10
+"""Seconds for Hugging Face to say whether it has a model."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,17 @@ def finetune_hub(name: str, folder: Path, tuning: HubTuning, options: Options) -
 
     Raises:
         MissingPackage: the extra `finetune` is not installed.
-        ConfigError: there is no such model, it has no chat template, or the folder holds something.
+        ConfigError: there is no such model, Hugging Face cannot be reached, the model has no chat template, or the
+            folder holds something.
         StoreError: the folder cannot be written.
     """
     need("Fine-tuning a model of Hugging Face", "peft", "transformers", "trl", *["bitsandbytes"] * tuning.four_bit)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} must be a new folder or an empty one. It holds something: give another.")
     began = time.perf_counter()
+    place = _place(name)
     with _quiet():
-        model, tokenizer = _load(name, tuning, options.device)
+        model, tokenizer = _load(place, tuning, options.device)
         if not tokenizer.chat_template:
             raise ConfigError(f"--model {name} must have a chat template to be taught chats, and has none.")
         chats = read_instructions()
@@ -93,7 +97,7 @@ def finetune_hub(name: str, folder: Path, tuning: HubTuning, options: Options) -
         before = trainer.evaluate()
         trainer.train()
         after = trainer.evaluate()
-        _write(name, folder, trainer.model, tokenizer, tuning)
+        _write(place, folder, trainer.model, tokenizer, tuning)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     rows: list[tuple[str, Any, Any, str]] = [
         ("loss on held-out " + ("answers" if tuning.method == "sft" else "pairs"), after["eval_loss"],
@@ -120,6 +124,26 @@ def finetune_hub(name: str, folder: Path, tuning: HubTuning, options: Options) -
     }
     write_atomically(folder / "report.json", json.dumps([entry], indent=1, ensure_ascii=False))
     return entry
+
+
+def _place(name: str) -> str:
+    """The folder of a model, or its name where Hugging Face has it.
+
+    It asks once: transformers would ask again and again, with a warning each time. Where Hugging Face does not answer,
+    the copy in its cache is taken.
+    """
+    if Path(name).is_dir():
+        return name
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        HfApi().model_info(name, timeout=TIMEOUT)
+        return name
+    except Exception as error:  # also of httpx, whose module has another name from version to version
+        with contextlib.suppress(Exception):
+            return snapshot_download(name, local_files_only=True)
+        reason = f"there is no such folder, and no answer from Hugging Face ({_first_line(error).rstrip('.')})."
+        raise _refusal(name, f"{reason} Check the name and the network, or give a folder.") from error
 
 
 def _load(name: str, tuning: HubTuning, device: str) -> tuple[Any, Any]:
@@ -154,11 +178,18 @@ def _loaded(name: str, call: Any) -> Any:
     try:
         return call()
     except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"--model must be smollm2, a GGUF file, or a model that transformers loads, by its folder or its name at "
-            f"Hugging Face, got '{name}': {reason}"
-        ) from error
+        raise _refusal(name, _first_line(error)) from error
+
+
+def _refusal(name: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"--model must be smollm2, a GGUF file, or a model that transformers loads, by its folder or its name at "
+        f"Hugging Face, got '{name}': {reason}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _trainer(
