@@ -89,7 +89,7 @@ def test_a_row_that_was_put_in_by_hand_is_noticed(course):
 
 def test_a_source_that_was_changed_is_noticed(course):
     change(course, "UPDATE sources SET text = 'x = ''right''' WHERE text LIKE '%wrong%'")
-    assert told(course)[1] == ("its source was changed afterwards: it is not what its hash says",)
+    assert told(course)[1] == ("its source was changed afterwards: it does not match its hash",)
 
 
 def test_the_reference_word_for_word_is_a_copy_and_other_code_is_none():

@@ -140,7 +140,7 @@ class Course:
 
         return FigureWorker()
 
-    # Where the learner stands
+    # The learner's state
 
     def states(self) -> dict[str, UnitState]:
         """The state of every unit, in the catalogue's order."""
@@ -444,7 +444,7 @@ class Course:
         return choice
 
     def track_progress(self, name: str | None = None, today: date | None = None) -> Progress | None:
-        """Planned against actual, of the chosen track or of another one as if chosen today; None without a choice."""
+        """Planned against actual, of the chosen track or of another as if chosen today; None without a choice."""
         from groundup.course.material.tracks import choose, chosen_track, load_track, progress
 
         today = today or date.today()
@@ -526,7 +526,7 @@ def contradicting(event: Event, verdict: Verdict, source: str | None) -> Iterato
     if verdict.passed and (not verdict.checks or any(check.outcome != "passed" for check in verdict.checks)):
         yield "no verdict wrote this row: it passed, and not all of its checks did"
     if source is not None and sha256_text(source) != event.code_sha256:
-        yield "its source was changed afterwards: it is not what its hash says"
+        yield "its source was changed afterwards: it does not match its hash"
 
 
 def is_copy(source: str, unit: Unit) -> bool:

@@ -1,1 +1,1 @@
-"""What an author of units has: the gate that proves a unit, its rules, its mutants, the skeleton of a new unit."""
+"""The author's side: the gate that proves a unit, its rules, its mutants, the skeleton of a new unit."""

@@ -164,7 +164,7 @@ def _joined(hashes: dict[str, str]) -> str:
 
 
 def _beside(unit: Unit, name: str) -> Path | None:
-    """A file of another unit (`phase/unit/file`), of the same stack or of the installed one."""
+    """A file of another unit (`phase/unit/file`), of the same stack or of the installed stack."""
     candidates = [stack / name for stack in (unit.folder.parent.parent, STACK)]
     return next((path for path in candidates if path.is_file()), None)
 

@@ -1,1 +1,1 @@
-"""What belongs to a learner: the workspace, the ledger and what is derived from it, runs, the journal, review."""
+"""The learner's side: the workspace, the ledger and the progress derived from it, runs, the journal, review."""

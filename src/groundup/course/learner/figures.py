@@ -123,7 +123,7 @@ class FigureWorker:
         code = process.wait(timeout=10)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self._end()
-        return CannotDraw(f"The process that drew {what} ended with {how}. The next figure gets a new one.")
+        return CannotDraw(f"The process that drew {what} ended with {how}. The next figure gets a new process.")
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -263,7 +263,7 @@ def to_file(figure: Mapping[str, Any], path: Path) -> None:
     `.html` stands alone, with Plotly's JavaScript in it. `.png`, `.svg` and `.pdf` are drawn by a headless Chromium.
 
     Raises:
-        ConfigError: the ending is another one, or the folder does not exist.
+        ConfigError: the file has another ending, or the folder does not exist.
         CannotDraw: there is no Chromium, or it failed.
     """
     ending = path.suffix.lower()

@@ -1,1 +1,1 @@
-"""What the course is made of, read from files: units, exercises, lessons, tracks; no unit's code is imported."""
+"""The material of the course, read from files: units, exercises, lessons, tracks; no unit's code is imported."""

@@ -88,7 +88,7 @@ class Scenario:
 class Item:
     """One line of a track: a day, a lesson, a topic, a milestone.
 
-    `part_of` names the item that this one is a piece of: it has no time of its own and is planned with the whole.
+    `part_of` names the item that this item is a piece of: a piece has no time of its own and is planned with the whole.
     """
 
     id: str

@@ -94,7 +94,7 @@ class Text:
         return self._starts[line - 1] + (column if text.isascii() else len(text.encode()[:column].decode()))
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
-        """Where the node's text begins and ends, decorators left out."""
+        """The beginning and the end of the node's text, without decorators."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)

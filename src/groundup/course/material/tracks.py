@@ -259,7 +259,7 @@ class ItemProgress:
 
     @property
     def reportable(self) -> bool:
-        """Whether a part of it can only be reported: it has no units, or one that is not in this release."""
+        """Whether a part of it can only be reported: it has no units, or a unit that is not in this release."""
         return bool(self.unreleased) or not (self.passed or self.missing)
 
     @property
@@ -287,7 +287,7 @@ class ItemProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a learner stands on a chosen track on one day."""
+    """A learner's progress on a chosen track on one day."""
 
     choice: Choice
     today: date

@@ -435,7 +435,7 @@ def _edited(node: Function, target: str, edit: Any, implementation: Path, where:
     """The target's definition in the reference with the edits made, under the name of `node`.
 
     Raises:
-        ConfigError: the edit is not one, or a text that it replaces does not stand exactly once in the target's code.
+        ConfigError: the edit is malformed, or a text that it replaces does not stand exactly once in the target's code.
     """
     pairs = [edit] if isinstance(edit, tuple) else edit
     if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs) or not pairs:

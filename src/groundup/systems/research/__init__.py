@@ -2,13 +2,13 @@
 
     with open_research("research.sqlite", knowledge=open_knowledge("research.knowledge")) as research:
         id = research.begin("How do a token bucket and a leaky bucket differ?")
-        for step in research.run(id):           # resumes where it was, after Ctrl-C or `kill -9`
+        for step in research.run(id):           # resumes after Ctrl-C or `kill -9`
             print(step["node"], step["what"])
         print(to_markdown(research.report(id)))
 
-`open_research(…, web=open_web("searxng"))` looks in the web too. Nothing here needs a language model; any that
-`groundup.llm` names may plan and write, and code looks up each of its sentences. LangGraph and Chroma (the extra
-`research`) are imported when they are needed, not before.
+`open_research(…, web=open_web("searxng"))` searches the web, too. Nothing here needs a language model. Any
+model that `groundup.llm` names may plan and write; code looks up each of its sentences. LangGraph and Chroma (the
+extra `research`) are imported when they are needed, not before.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     uvicorn.run(create_app(Settings(Path("research.sqlite"))))
 
-Every error has one shape, `{"error": "…", "status": 422}`; what a run does is streamed as lines of JSON. No request
-names a path of the server. FastAPI (the extra `research`) is imported here, so import this module when an API is
+Every error has one shape, `{"error": "…", "status": 422}`; the events of a run are streamed as lines of JSON. No
+request names a path of the server. This module imports FastAPI (the extra `research`), so import it when an API is
 started, not before.
 """
 
@@ -43,9 +43,9 @@ KINDS = {"markdown": "text/markdown", "html": "text/html", "bibtex": "applicatio
 Id = Annotated[str, PathParam(pattern=r"^[0-9a-f]{1,8}$", description="A report's id, or the beginning of it.")]
 
 
-# ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
+# ── requests and responses ──────────────────────────────────────────────────────────────────────────────────────────
 class Question(Sent):
-    """What to find out, and how much may be used for it."""
+    """A question, and the budget for it."""
 
     question: str = Field(min_length=1, max_length=LONGEST, pattern=r"\w", examples=["What is full jitter?"])
     stop_at_plan: bool = Field(False, description="End with the plan, which may then be changed, and `resume`d.")
@@ -70,7 +70,7 @@ class Place(Sent):
 
 
 class Run(BaseModel):
-    """A report as it was asked for, and where it stands."""
+    """A report as it was begun, and its next step."""
 
     id: str
     question: str
@@ -91,7 +91,7 @@ class CitedSpan(BaseModel):
     quote: str
     title: str
     accessed: str
-    where: str = Field(description="What opens it: POST /open.")
+    where: str = Field(description="Its place, for POST /open.")
 
 
 class ReportLine(BaseModel):
@@ -118,7 +118,7 @@ class Order(BaseModel):
 
 
 class StepDone(BaseModel):
-    """What a step did."""
+    """The work of a step."""
 
     node: str
     what: str
@@ -126,7 +126,7 @@ class StepDone(BaseModel):
 
 
 class Call(BaseModel):
-    """What a call of a model took."""
+    """The cost of a call of a model."""
 
     purpose: str
     prompt: str = Field(default="", description="The version of the instructions that it was sent.")
@@ -184,7 +184,7 @@ class CostRow(BaseModel):
 
 
 class CostTable(BaseModel):
-    """What the calls of models took."""
+    """The cost of model calls."""
 
     currency: str = Field(description="Of `money`; empty where no prices were given.")
     rows: list[CostRow]
@@ -247,15 +247,15 @@ def create_app(settings: Settings) -> FastAPI:
         return event_document(event)
 
     async def going(id: str, until: Literal["", "plan"]) -> StreamingResponse:
-        """What a run does, as lines of JSON; refused with a status where it cannot even begin."""
+        """The events of a run, as lines of JSON; a status instead if it cannot begin."""
         return await streamed(assistant.run(id, until=until), sent, ERRORS, f"report {id}")
 
     @app.post("/research", tags=["research"], response_class=StreamingResponse, responses=STREAM)
     async def research(body: Question) -> StreamingResponse:
-        """Find out, and tell each step as it is done, as lines of JSON.
+        """Answer a question, and stream each finished step as a line of JSON.
 
-        First `begun` with the report's id, then each `step`, at last the `report` (or the `plan`, where that was asked
-        for); or `error`. Whoever hangs up ends the run at its next step, and `resume` goes on.
+        First `begun` with the report's id, then each `step`, at last the `report` (or the requested `plan`); or
+        `error`. A client that hangs up ends the run at its next step, and `resume` continues it.
         """
         budget = Budget(body.steps, body.tokens, body.seconds)
         id = await run(assistant.begin, body.question, budget)
@@ -263,12 +263,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.post("/reports/{id}/resume", tags=["research"], response_class=StreamingResponse, responses=STREAM)
     async def resume(id: Id) -> StreamingResponse:
-        """Go on with a report, from the step that was stopped; as POST /research tells it."""
+        """Continue a report from its stopped step, with the events of POST /research."""
         return await going(id, "")
 
     @app.put("/reports/{id}/plan", tags=["research"])
     async def replan(id: Id, body: Plan) -> Plan:
-        """Change the plan, before anything is looked for."""
+        """Change the plan, before any search."""
         return Plan(plan=await run(assistant.replan, id, body.plan))
 
     @app.get("/reports", tags=["reports"])
@@ -281,12 +281,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/reports/{id}", tags=["reports"])
     async def report(id: Id) -> ReportDocument:
-        """A report that is done."""
+        """A finished report."""
         return ReportDocument(**document(await run(assistant.report, id)))
 
     @app.get("/reports/{id}/plan", tags=["reports"])
     async def plan(id: Id) -> Plan:
-        """The sub-questions; none before they are made."""
+        """The sub-questions; none before the plan."""
         return Plan(plan=await run(assistant.plan, id))
 
     texts = {kind: {"schema": {"type": "string"}} for kind in KINDS.values()}
@@ -307,12 +307,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/sources", tags=["operation"])
     async def sources() -> list[Learnt]:
-        """The documents that are learnt."""
+        """The learnt documents."""
         return [Learnt(document=name, chunks=chunks) for name, chunks in (await run(assistant.sources)).items()]
 
     @app.get("/costs", tags=["operation"])
     async def spent() -> CostTable:
-        """What the calls of models took: tokens, seconds, and money where prices are given."""
+        """The cost of model calls: tokens, seconds, and money for models with prices."""
         return CostTable(**dataclasses.asdict(await run(assistant.costs)))
 
     return app

@@ -1,4 +1,4 @@
-"""Calls of a chat model, with what each took."""
+"""Calls of a chat model, with the cost of each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def only_quotes(model: BaseChatModel) -> bool:
 
 
 def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str) -> tuple[str, Cost]:
-    """What a model replies, without its thinking, and what that took.
+    """A model's reply, without its thinking, and its cost.
 
     Raises:
         ModelUnavailable: it does not answer.

@@ -4,10 +4,10 @@
         for comparison in compare(research, "3f2a91c0", "b81d4e77"):
             print(comparison.purpose, comparison.before.tokens_out, comparison.after.tokens_out, comparison.same)
 
-A version is the hash of a prompt's instructions (`calls.version`); the record of each call has it, so nothing needs to
-be measured anew. Only finished reports count that one model made from the same documents with both versions, where no
-other prompt differs: the newest of each. A change of a plan shows in all that follows it, so the figures are of the
-prompt's own calls and of whole reports.
+A version is the hash of a prompt's instructions (`calls.version`). The record of each call holds it, so nothing is
+measured anew. The comparison takes pairs of finished reports by one model, from the same documents, with either version
+and no other difference between the prompts: the newest pair of each question. A change of a plan shows in all later
+steps, so the figures cover the prompt's own calls and whole reports.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Key = tuple[str, str, str, str]  # question, model, knowledge base, web
 
 @dataclass(frozen=True)
 class Took:
-    """What calls took, the mean of each.
+    """The cost of calls, as means.
 
     Attributes:
-        tokens_in: tokens that were read.
-        cached: those of them that came from the provider's cache.
-        tokens_out: tokens that were written.
-        seconds: how long it took.
+        tokens_in: tokens read.
+        cached: tokens read from the provider's cache.
+        tokens_out: tokens written.
+        seconds: duration.
         processor: seconds of this process's processor; None where it was not kept.
     """
 
@@ -46,14 +46,14 @@ class Took:
 
 @dataclass(frozen=True)
 class Side:
-    """A version of a prompt, and what came of it.
+    """A version of a prompt, with its figures.
 
     Attributes:
         prompt: the version.
-        calls: how many calls sent it.
-        call: what one of them took.
-        report: what all calls of a report took.
-        answered: reports that say something.
+        calls: the number of calls with it.
+        call: the mean cost of such a call.
+        report: the mean cost of all calls of a report.
+        answered: reports with an answer.
     """
 
     prompt: str
@@ -70,10 +70,10 @@ class Comparison:
     Attributes:
         purpose: `plan`, `read` or `write`.
         model: the model's name.
-        questions: how many were asked with both.
-        same: those of them whose reports have the same sentences.
-        before: the one version.
-        after: the other one.
+        questions: the number of questions asked with both.
+        same: questions whose two reports have the same sentences.
+        before: the first version.
+        after: the second version.
     """
 
     purpose: str
@@ -88,8 +88,8 @@ def compare(research: Research, before: str, after: str) -> list[Comparison]:
     """Two versions of a prompt, each by its hash or the beginning of it; an entry for each purpose and model.
 
     Raises:
-        UnknownName: no call was sent such a version, or the beginning fits several.
-        UsageError: both are the same one, or no question was asked with both.
+        UnknownName: no call has such a version, or the beginning fits several.
+        UsageError: both are the same version, or no question was asked with both.
     """
     reports = [(run, research.report(run.id)) for run in research.runs() if not run.next]
     known = sorted({cost.get("prompt", "") for _, report in reports for cost in report.costs} - {""})
@@ -105,8 +105,8 @@ def compare(research: Research, before: str, after: str) -> list[Comparison]:
                 sides.setdefault((calls[0].get("prompt", ""), purpose), {}).setdefault(key, []).append(report)
     comparisons = []
     for purpose in ("plan", "read", "write"):
-        one, other = sides.get((first, purpose), {}), sides.get((second, purpose), {})
-        pairs = {key: pair for key in one if key in other and (pair := _pair(one[key], other[key], purpose))}
+        old, new = sides.get((first, purpose), {}), sides.get((second, purpose), {})
+        pairs = {key: pair for key in old if key in new and (pair := _pair(old[key], new[key], purpose))}
         for model in dict.fromkeys(key[1] for key in pairs):
             own = [pair for key, pair in pairs.items() if key[1] == model]
             comparisons.append(
@@ -114,9 +114,9 @@ def compare(research: Research, before: str, after: str) -> list[Comparison]:
                     purpose=purpose,
                     model=model,
                     questions=len(own),
-                    same=sum(old.sentences == new.sentences for old, new in own),
-                    before=_side(first, purpose, [old for old, _ in own]),
-                    after=_side(second, purpose, [new for _, new in own]),
+                    same=sum(pair[0].sentences == pair[1].sentences for pair in own),
+                    before=_side(first, purpose, [pair[0] for pair in own]),
+                    after=_side(second, purpose, [pair[1] for pair in own]),
                 )
             )
     if not comparisons:
@@ -139,14 +139,14 @@ def _for(report: Report, purpose: str) -> list[Cost]:
 
 
 def _pair(before: Sequence[Report], after: Sequence[Report], purpose: str) -> tuple[Report, Report] | None:
-    """The newest two reports, one of either side, in which no other prompt differs; None where there are none."""
+    """The newest pair of reports, one of either side, without another different prompt; None without a pair."""
     return next((pair for pair in product(before, after) if _alike(*pair, purpose)), None)
 
 
-def _alike(one: Report, other: Report, purpose: str) -> bool:
-    """Whether the prompts for every other purpose are the same ones, as far as both reports needed them."""
+def _alike(before: Report, after: Report, purpose: str) -> bool:
+    """Whether both reports used the same prompts for every other purpose that they share."""
     versions: list[dict[str, set[str]]] = []
-    for report in (one, other):
+    for report in (before, after):
         prompts: dict[str, set[str]] = {}
         for cost in report.costs:
             prompts.setdefault(purpose_of(cost), set()).add(cost.get("prompt", ""))
@@ -167,7 +167,7 @@ def _side(prompt: str, purpose: str, reports: Sequence[Report]) -> Side:
 
 
 def _took(groups: Sequence[Sequence[Cost]]) -> Took:
-    """The mean over groups of calls, each of which counts as one."""
+    """The mean over groups of calls; each group counts once."""
     processor = [[call.get("processor") for call in calls] for calls in groups]
     kept = [[value for value in values if value is not None] for values in processor]
     return Took(

@@ -1,4 +1,4 @@
-"""What the calls of models took: tokens, seconds, and money where their prices are given.
+"""The cost of model calls: tokens, seconds, and money for models with prices.
 
 with open_research("research.sqlite", reading=True) as research:
     for row in costs(research, read_prices("prices.toml")).rows:
@@ -24,14 +24,14 @@ EXAMPLE = 'models."gpt-oss:20b" = {in = 0.5, out = 1.5}'
 
 @dataclass(frozen=True)
 class Price:
-    """What a million tokens of a model cost: read, read from the provider's cache, and written."""
+    """The prices of a million tokens of a model: read, read from the provider's cache, and written."""
 
     tokens_in: float
     cached: float
     tokens_out: float
 
     def of(self, cost: Cost) -> float:
-        """What a call cost."""
+        """The money for a call."""
         cached = cost.get("cached", 0)
         paid = (
             (cost["tokens_in"] - cached) * self.tokens_in + cached * self.cached + cost["tokens_out"] * self.tokens_out
@@ -53,17 +53,17 @@ class Row:
 
     Attributes:
         report: the run's id.
-        begun: when it was begun, in UTC.
+        begun: the time of its beginning, in UTC.
         purpose: `plan`, `read` or `write`.
         prompt: the version of the instructions; empty for calls from before it was kept.
         model: the model's name.
-        calls: how many.
-        tokens_in: tokens that it read.
-        cached: those of them that came from the provider's cache.
-        tokens_out: tokens that it wrote.
+        calls: the number of calls.
+        tokens_in: tokens read.
+        cached: tokens read from the provider's cache.
+        tokens_out: tokens written.
         counted: whether the model counted them itself; otherwise they are estimated.
-        seconds: how long it took.
-        money: what it cost, in the prices' currency; None where the model has no price.
+        seconds: duration.
+        money: the money for the calls, in the prices' currency; None for a model without a price.
     """
 
     report: str
@@ -95,16 +95,16 @@ def read_prices(path: str | Path) -> Prices:
         UsageError: the file cannot be read, or breaks a rule.
     """
     try:
-        given: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
             f"prices must be a TOML file, and '{path}' cannot be read: {reason}. For example: {EXAMPLE}"
         ) from error
-    currency, models = given.pop("currency", "USD"), given.pop("models", None)
-    if given or not isinstance(currency, str) or not isinstance(models, dict) or not models:
+    currency, models = table.pop("currency", "USD"), table.pop("models", None)
+    if table or not isinstance(currency, str) or not isinstance(models, dict) or not models:
         raise UsageError(
-            f"prices must have `currency` and a table for each model, and '{path}' has {', '.join(given) or 'none'}. "
+            f"prices must have `currency` and a table for each model, and '{path}' has {', '.join(table) or 'none'}. "
             f"For example: {EXAMPLE}"
         )
     return Prices(currency, {name: _price(name, values, path) for name, values in models.items()})
@@ -129,7 +129,7 @@ def _price(name: str, values: Any, path: str | Path) -> Price:
 
 
 def costs(research: Research, prices: Prices | None = None, *, report: str = "") -> Costs:
-    """What the calls of models took, of all reports or of one, as far as each has come.
+    """The cost of model calls, of all reports or of one report, finished or not.
 
     Raises:
         UnknownName: there is no such report.

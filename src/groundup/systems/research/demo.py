@@ -1,4 +1,4 @@
-"""The demo: eight documents of our own, and three questions, offline.
+"""The demo: eight documents of our own and three questions, offline.
 
 for step in demo(Path("research-demo")):
     print(step.title, step.answer)
@@ -18,7 +18,7 @@ from groundup.systems.research.runs import open_research
 DOCUMENTS = Path(__file__).with_name("documents")
 QUESTIONS = (
     "Why do retries harm an overloaded server, and how does a circuit breaker protect the caller?",  # two documents
-    "How is a vector database sharded?",  # none of them says
+    "How is a vector database sharded?",  # no document answers
     "What is an idempotency key?",  # its document also gives orders to a model
 )
 STORE, KNOWLEDGE, FOLDER = "research.sqlite", "research.knowledge", "documents"
@@ -42,8 +42,8 @@ def _steps(folder: Path) -> Iterator[Step[Report]]:
     shutil.copytree(DOCUMENTS, folder / FOLDER, dirs_exist_ok=True)
     knowledge = open_knowledge(folder / KNOWLEDGE)
     learned = knowledge.learn([folder / FOLDER])
-    found = (f"{learned.documents} documents, {len(knowledge)} chunks.",)
-    yield Step("Learn", f"groundup research learn {FOLDER}", found, time.perf_counter() - begin)
+    contents = (f"{learned.documents} documents, {len(knowledge)} chunks.",)
+    yield Step("Learn", f"groundup research learn {FOLDER}", contents, time.perf_counter() - begin)
     with open_research(folder / STORE, knowledge=knowledge, model=chat_model("embedded")) as research:
         for question in QUESTIONS:
             begin = time.perf_counter()

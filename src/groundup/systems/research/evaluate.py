@@ -1,13 +1,13 @@
-"""How good reports are, on SQuAD 2.0 dev: paragraphs are learnt as documents, questions go through the whole graph.
+"""The quality of reports on SQuAD 2.0 dev: paragraphs are learnt as documents, questions go through the whole graph.
 
-The articles are those that did not calibrate the embedded answerer (`benchmarks answerer`); half of those drawn are
-learnt, the others only asked about. There are three kinds of questions: *answerable*; *written* by people so that a
+The articles did not calibrate the embedded answerer (`benchmarks answerer`). Half of the drawn articles are learnt; the
+others are only asked about. There are three kinds of questions: *answerable*; *written* by people so that a
 paragraph seems to answer them and does not; *removed*, whose article was not learnt.
 
-Beside what the assistant does stands what needs no reading: the first passage that is found, and silence.
+Two baselines without reading stand beside the assistant: the first passage of the search, and silence.
 
-The folder of an evaluation is kept where one is named. A question that the same model has answered there, with the same
-prompts, is not asked again: a slow model's evaluation goes on after a stop, and grows with `questions`.
+A named folder keeps the evaluation. A question that the same model has answered there, with the same prompts, is not
+asked again: a slow model's evaluation continues after a stop, and grows with `questions`.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Row:
     """A line of the table.
 
     Attributes:
-        what: what is measured.
+        what: the measure.
         ours: the assistant's figure.
-        first: that of the first passage; None where it has none.
-        silent: that of silence; None where it has none.
+        first: the first passage's figure; None where it has none.
+        silent: silence's figure; None where it has none.
     """
 
     what: str
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, its right answers, and what came of it."""
+    """A question, its right answers, and its report."""
 
     kind: str
     question: str
@@ -71,7 +71,7 @@ class Asked:
 
     @property
     def seconds(self) -> float:
-        """How long the steps took."""
+        """The duration of the steps."""
         return sum(step["seconds"] for step in self.report.trace)
 
     @property
@@ -93,13 +93,13 @@ def evaluate(
     """The provenance of the data, and the table.
 
     Args:
-        model: what reads and writes.
-        questions: how many of each kind.
-        seed: draws articles and questions.
-        folder: where documents and reports are kept, so that a second call goes on; None for nowhere.
+        model: the model that reads and writes.
+        questions: the number of questions of each kind.
+        seed: the seed that draws articles and questions.
+        folder: the folder for documents and reports, so that a second call continues; None for none.
         name: the model's name, as `chat_model` knows it.
-        instructions: for the model, by purpose, in the place of the usual ones.
-        report: called before the first question and after each with how many are done, and of how many.
+        instructions: instructions for the model, by purpose, in place of the usual ones.
+        report: receives the number of finished questions and of all, before the first question and after each.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -176,7 +176,7 @@ def _asked(
             report(number, len(cases))
         asked = " ".join(question.split())
         id = known.get(asked) or research.begin(asked, UNHURRIED, model=name, knowledge=location)
-        for _ in research.run(id):  # none where it is done
+        for _ in research.run(id):  # no step for a finished run
             pass
         (first,) = knowledge.search(question, 1)
         yield Asked(kind, question, truths, f"articles/paragraph-{paragraph}.txt", first.text, research.report(id))
@@ -185,7 +185,7 @@ def _asked(
 
 
 def _known(research: Research, name: str, location: str) -> dict[str, str]:
-    """The newest run of each question that was begun with this model on these documents, and with these prompts."""
+    """The newest run of each question with this model on these documents, and with these prompts."""
     prompts = {purpose: version(text) for purpose, text in {**INSTRUCTIONS, **research.instructions}.items()}
     known: dict[str, str] = {}
     for run in research.runs():
@@ -248,7 +248,7 @@ MOST = 400  # sentences of each kind
 
 
 def nearly(texts: Sequence[str], seed: int) -> Iterator[Row]:
-    """Sentences with one thing changed, written as if from the note of the sentence itself: how many are refused."""
+    """The refused share of sentences with one change, written as if from the note of the sentence itself."""
     rng = np.random.default_rng(seed)
     whole = [(text, text[start:end]) for text in texts for start, end in sentences(text)]
     vocabulary = sorted(
@@ -260,9 +260,9 @@ def nearly(texts: Sequence[str], seed: int) -> Iterator[Row]:
         changed = []
         for at in rng.permutation(len(whole)).tolist():
             _, sentence = whole[at]
-            other = change(sentence, rng, vocabulary)
-            if other is not None and 6 <= len(words(sentence)):
-                changed.append((sentence, other))
+            altered = change(sentence, rng, vocabulary)
+            if altered is not None and 6 <= len(words(sentence)):
+                changed.append((sentence, altered))
             if len(changed) == MOST:
                 break
         yield Row(
@@ -273,7 +273,7 @@ def nearly(texts: Sequence[str], seed: int) -> Iterator[Row]:
 
 
 def _kept(original: str, written: str) -> bool:
-    """Whether what a model makes of a note is in the report as it was written."""
+    """Whether a model's wording of a note is in the report as it was written."""
     note = Note(question=0, document="", start=0, end=len(original), headings="", text=original)
     return written in [sentence["text"] for sentence in verify(written, [note])[0]]
 

@@ -13,7 +13,7 @@ SILENT_WEB = "Neither the documents nor the pages that were read say."
 
 
 def to_markdown(report: Report) -> str:
-    """The report: its question, what was found with citations, what was not, and the sources with their quotes."""
+    """The report: its question, the findings with citations, the gaps, and the sources with their quotes."""
     blocks = [f"# {_plain(report.question)}"]
     if report.abstained:
         blocks.append(silence(report))
@@ -107,7 +107,7 @@ _STYLE = (
 
 
 def to_bibtex(report: Report) -> str:
-    """The documents and pages that are cited, one entry each."""
+    """The cited documents and pages, one entry each."""
     entries: dict[str, list[Citation]] = {}
     for source in report.citations:
         entries.setdefault(source.document, []).append(source)
@@ -151,5 +151,5 @@ def _code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text of documents or models with nothing in it that Markdown would take for HTML, a picture or a new block."""
+    """A text of documents or models, escaped so that Markdown sees no HTML, picture or new block in it."""
     return re.sub(r"([<>]|!?\[(?=[^\]]*\]\())", lambda match: f"\\{match[0]}", " ".join(text.split()))

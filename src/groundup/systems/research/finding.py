@@ -1,7 +1,7 @@
 """Passages for a sub-question, and the spans of them that answer it.
 
 A model reads the passages and replies; every sentence of the reply is looked up in them (`groundup.llm.grounding`).
-What is noted is the span that was found, never the model's words; and with it, what other documents say against it.
+A note holds the span of the source, never the model's words. Contradicting spans of other documents are noted, too.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 DOCUMENTS = 5  # that are looked into for a sub-question
 PAGES = 4  # of the web that are read for a query
-WIDER = 3  # whose neighbourhood is looked into, where nothing answered
+WIDER = 3  # whose neighbourhood is searched, where nothing answered
 TOKENS = 3_000  # of passages in a prompt, counted as three characters each
-_HEADING = re.compile(r"#+\s[^\n]*\Z")  # says what is below it, and nothing by itself
+_HEADING = re.compile(r"#+\s[^\n]*\Z")  # it names the text below it, and says nothing by itself
 _MARK = re.compile(r"(?:(?:[-*+>]|\d+[.)])\s+)+")  # of an item of a list
 
 
@@ -43,7 +43,7 @@ def retrieve(
 ) -> tuple[list[Source], list[LeftOut]]:
     """The passages for a sub-question, and the orders to models in them.
 
-    `wider` looks for the whole question too, and beside what fits best.
+    `wider` searches for the whole question too, and beside the best passages.
     """
     chunks = knowledge.search(query(plan, at), DOCUMENTS)
     if wider:
@@ -56,7 +56,7 @@ def retrieve(
 def retrieve_web(
     plan: list[str], at: int, question: str, web: Web, embedder: Any, *, wider: bool
 ) -> tuple[list[Source], list[LeftOut], list[str]]:
-    """Passages of pages for a sub-question, the orders to models in them, and what could not be had, a line each.
+    """Passages of pages for a sub-question, the orders to models in them, and a line for each failure.
 
     `wider` searches for the whole question too.
     """
@@ -82,7 +82,7 @@ def retrieve_web(
     with ThreadPoolExecutor(PAGES) as pool:
         came = list(pool.map(page, hits.values()))
     failed += [line for line in came if isinstance(line, str)]
-    pages = {page.address: page for page in came if not isinstance(page, str)}  # redirects may lead to the same one
+    pages = {page.address: page for page in came if not isinstance(page, str)}  # redirects may lead to the same page
     chunks = passages(list(pages.values()), queries, DOCUMENTS, embedder)
     sources = [_source(at, chunk, pages[chunk.source]) for chunk in chunks]
     return sources, [order for chunk in chunks for order in _left_out(chunk)], failed
@@ -132,8 +132,8 @@ def read(
     for sentence in held(reply, room):
         if sentence.span is not None and sentence.text != NO_ANSWER:
             take(read_sources[sentence.span.number - 1], sentence.span.start, sentence.span.end)
-    for note in list(notes.values()):  # a reader may pass over what speaks against what it found
-        for source in sources:  # also those that the prompt left out as repeating others
+    for note in list(notes.values()):  # a reader may pass over a contradiction
+        for source in sources:  # also sources that the prompt left out as repetitions
             if source["document"] != note["document"]:
                 for start, end in sentences(source["text"]):
                     if disagree(note["text"], source["text"][start:end]):
@@ -142,7 +142,7 @@ def read(
 
 
 def about(source: Source) -> str:
-    """What a model is told of a source."""
+    """The description of a source for a model."""
     return f"{source['document']}, {source['headings']}" if source["headings"] else source["document"]
 
 

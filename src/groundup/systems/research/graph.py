@@ -3,8 +3,8 @@
     classify ─ plan ─┬─ retrieve ─ read ─ cover ─┬─ write ─ verify
                      └───────────────────────────┘  next sub-question, or the same one looked for more widely
 
-Each node is a function of what is known so far, and does nothing elsewhere but to read the web and keep what it read:
-one that was killed can run again. After each, what is known is written to disk before the next one begins.
+Each node is a function of the run's state. Its only other effect is to read the web and keep the pages, so a killed
+node can run again. The state is written to disk after each node, before the next node begins.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 2  # in which a sub-question is looked for
 INSTRUCTIONS = {"plan": PLANNER, "read": RULES, "write": RULES}  # of each call, by its purpose
-Found = tuple[str, dict[str, Any]]  # what a node did, in words, and what changes
+Found = tuple[str, dict[str, Any]]  # a node's work in words, and its changes of the state
 
 
 class Brain:
@@ -43,10 +43,10 @@ class Brain:
 
     Args:
         knowledge: the documents; None for the web alone.
-        model: reads, and plans and writes unless it only quotes.
-        web: where pages are searched and read; None for documents alone.
-        router: what decides between the two, where there are both: the trained router before the rules, or the rules.
-        instructions: for the model, by purpose, in the place of `INSTRUCTIONS`.
+        model: the model that reads; it also plans and writes unless it only quotes.
+        web: the web to search and read; None for documents alone.
+        router: decides between documents and web: "trained" asks the trained router as well, "rules" does not.
+        instructions: instructions for the model, by purpose, in place of `INSTRUCTIONS`.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Brain:
         self.span: Context | None = None  # of the run that its steps are a part of
 
     def classify(self, state: State) -> Found:
-        """What kind of question it is."""
+        """The kind of the question."""
         kind = classify(state["question"])
         return {"single": "one question", "several": "several questions", "comparison": "a comparison"}[kind], {
             "kind": kind, "at": 0, "round": 0,
         }  # fmt: skip
 
     def plan(self, state: State) -> Found:
-        """The sub-questions: by the model if it can, and by rules if that gives none."""
+        """The sub-questions: by the model if it can plan, and by rules if it gives none."""
         question, kind = state["question"], state["kind"]
         changes: dict[str, Any] = {}
         planned: list[str] = []
@@ -105,9 +105,9 @@ class Brain:
         return what, {"sources": sources, "left_out": orders, "trace": lines}
 
     def _where(self, looked_up: str, *, wider: bool) -> Where:
-        """Where is looked. What was not found in the web alone is looked for by the rules, which may add documents.
+        """The places to search. If the web alone gave nothing, the rules decide again, and may add documents.
 
-        The other way round nothing is added: what the router takes for one's own stays away from search servers.
+        The reverse adds nothing: a question that the router takes for the asker's own stays away from search servers.
         """
         documents, web = self.knowledge is not None, self.web is not None
         trained = self.router == "trained"
@@ -115,7 +115,7 @@ class Brain:
         return choose(looked_up, documents=documents, web=web) if wider and where == "web" else where
 
     def _route(self, looked_up: str) -> Where | None:
-        """Where the trained router says; it is read when it is first asked."""
+        """The trained router's place; its file is read at the first use."""
         return self._trained.where(looked_up)
 
     @cached_property
@@ -140,7 +140,7 @@ class Brain:
         return what, {"notes": notes, "costs": [cost]}
 
     def cover(self, state: State) -> Found:
-        """Whether the sub-question at hand is answered, and which one is next."""
+        """Whether the sub-question at hand is answered, and the next sub-question."""
         at, limit = state["at"], used_up(state)
         answered = _answered(state, at)
         what = f"{at + 1} of {len(state['plan'])} is {'' if answered else 'not '}answered"
@@ -151,7 +151,7 @@ class Brain:
         return what, {"at": at + 1, "round": 0}
 
     def write(self, state: State) -> Found:
-        """A draft by the model; none where it only quotes, where there is nothing to say, or no budget to say it."""
+        """A draft by the model; none if it only quotes, without notes, or without a budget for it."""
         notes = state["notes"]
         if not notes:
             return "nothing to write", {"draft": None}
@@ -191,7 +191,7 @@ def _answered(state: State, at: int) -> bool:
 
 
 def after_cover(state: State) -> str:
-    """Where a run goes when it has looked at what is covered."""
+    """The node after `cover`."""
     return "write" if state["stopped"] or state["at"] >= len(state["plan"]) else "retrieve"
 
 
@@ -216,7 +216,7 @@ def build(brain: Brain, checkpointer: BaseCheckpointSaver[Any]) -> CompiledState
 
 
 def traced(name: str, node: Callable[[State], Found], brain: Brain) -> Callable[[State], dict[str, Any]]:
-    """The node, with what it did in the trace."""
+    """The node, with its work in the trace."""
 
     def run(state: State) -> dict[str, Any]:
         begin = time.perf_counter()

@@ -1,6 +1,6 @@
 """The research assistant's page, for Streamlit: `groundup research serve` starts it beside the API, which it asks.
 
-What a document, a page of the web or a model says is data here too: it is shown as escaped text or as code, so that
+Text of documents, of pages of the web and of models is data here, too. The page shows it as escaped text or as code:
 nothing in it can draw a picture from another machine or pose as a part of the page.
 """
 
@@ -15,7 +15,7 @@ from groundup.api.client import Client, Refused
 from groundup.api.page import connected, guarded, plain
 
 API = "http://127.0.0.1:8610"
-PATIENCE = 660.0  # seconds that one step may take: a large model on a small machine reads for long
+PATIENCE = 660.0  # seconds for a step: a large model on a small machine reads for long
 STEPS = {
     "classify": "What kind of question is it?",
     "plan": "Plan",
@@ -42,14 +42,14 @@ def main() -> None:
     }
     ask(client)
     for tab, show in zip(st.tabs(list(parts), key="view", bind="query-params"), parts.values(), strict=True):
-        if tab.open:  # the others ask the API for nothing
+        if tab.open:  # closed tabs ask the API for nothing
             with tab:
                 guarded(show)
 
 
 # ── the sidebar: history ────────────────────────────────────────────────────────────────────────────────────────────
 def sidebar(client: Client, reports: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The report to show, of all there are."""
+    """The list of reports; returns the chosen report."""
     with st.sidebar:
         st.header("Reports")
         if not reports:
@@ -62,7 +62,7 @@ def sidebar(client: Client, reports: list[dict[str, Any]]) -> dict[str, Any] | N
         by_id = {report["id"]: report for report in reports}
         chosen = st.radio(
             "Report", ids, key="chosen", label_visibility="collapsed",
-            # With the id: of two labels that are the same, Streamlit would choose the other one.
+            # With the id: of two equal labels, Streamlit would choose the wrong one.
             format_func=lambda id: f"{plain(by_id[id]['question'][:80])} · {id}",
             captions=[
                 f"{report['begun'][:16].replace('T', ' ')}Z{' · not done' if report['next'] else ''}"
@@ -74,7 +74,7 @@ def sidebar(client: Client, reports: list[dict[str, Any]]) -> dict[str, Any] | N
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def ask(client: Client) -> None:
-    """The question, and what is done about it as it is done."""
+    """The form of a question, and its steps as they finish."""
     with st.form("ask"):
         question = st.text_area("Question", placeholder="How do a token bucket and a leaky bucket differ?", height=80)
         left, right = st.columns([1, 3])
@@ -111,7 +111,7 @@ def step(done: dict[str, Any]) -> str:
 
 # ── a report ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def show_report(client: Client, run: dict[str, Any] | None) -> None:
-    """A report with its sources beside it; one that is not done can be gone on with."""
+    """A report with its sources beside it; an unfinished report can be continued."""
     if run is None:
         st.info(
             "Ask a question above. Documents come into the knowledge base with `groundup research learn FOLDER`; "
@@ -166,7 +166,7 @@ def remarks(report: dict[str, Any]) -> None:
 
 
 def show_citation(client: Client, report: str, citation: dict[str, Any]) -> None:
-    """A source; opened, the place that is cited between what stands around it."""
+    """A source; opened, the cited place with its surroundings."""
     label = f"\\[{citation['number']}\\] {plain(citation['title'] or citation['headings'] or citation['document'])}"
     with st.container(border=True):
         st.markdown(f"**{label}**")
@@ -181,13 +181,13 @@ def show_citation(client: Client, report: str, citation: dict[str, Any]) -> None
 
 
 def highlighted(text: str, quote: str) -> str:
-    """The text, with a quote in it made to stand out where it stands there word for word."""
+    """The text, with a word-for-word quote in it highlighted."""
     before, found, after = " ".join(text.split()).partition(" ".join(quote.split()))
     return f"{plain(before)} :orange-background[{plain(found)}] {plain(after)}" if found else plain(text)
 
 
 def unfinished(client: Client, run: dict[str, Any]) -> None:
-    """A report that was stopped: its plan, which can be changed as long as nothing is looked for, and the way on."""
+    """A stopped report: its plan, which can be changed before any search, and the button that continues."""
     st.subheader(plain(run["question"]))
     plan = client.get(f"/reports/{run['id']}/plan")["plan"]
     editable = run["next"] == "retrieve" and bool(plan)

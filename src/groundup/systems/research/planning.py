@@ -1,8 +1,9 @@
-"""What kind of question it is, and the sub-questions that it is answered by.
+"""The kind of a question, and the sub-questions of its plan.
 
-Rules make a plan by themselves: a comparison becomes a question about each side, several questions in one sentence
-become one each, and all else stays as it is. A model may plan instead; a line of its plan counts where it is a question
-that shares a word with what was asked, because sub-questions are shown in the report and no source stands behind them.
+Rules make a plan without a model: a comparison becomes a question about each side, several questions in one sentence
+become one each, and any other question stays as it is. A model may plan instead. A line of its plan counts if it is a
+question that shares a word with the asker's question, because the report shows sub-questions and no source supports
+them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from groundup.stack.retrieval.rag import terms
 
 Kind = Literal["single", "several", "comparison"]
 Where = Literal["documents", "web", "both", "none"]
-Routing = Literal["trained", "rules"]  # what decides where is looked
+Routing = Literal["trained", "rules"]  # the router between documents and web
 MOST = 5  # sub-questions
-LONGEST = 200  # characters of one
+LONGEST = 200  # characters of a sub-question
 
 _SIDES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -43,7 +44,7 @@ own that ends with a question mark, and nothing else. A simple question is its o
 
 
 def classify(question: str) -> Kind:
-    """What kind of question it is, by rules."""
+    """The kind of a question, by rules."""
     if _sides(question):
         return "comparison"
     return "several" if len(_several(question)) > 1 else "single"
@@ -57,7 +58,7 @@ def plan(question: str, kind: Kind) -> list[str]:
 
 
 def read_plan(reply: str, question: str) -> list[str]:
-    """The sub-questions that a model planned, as far as they are ones about what was asked; perhaps none."""
+    """The sub-questions of a model's plan that are about the asker's question; perhaps none."""
     subject = set(terms(question))
     lines = [re.sub(r"^\W*(?:\d+[.)]\s*)?", "", line).strip() for line in reply.splitlines()]
     questions = [line for line in lines if line.endswith("?") and len(line) <= LONGEST and subject & set(terms(line))]
@@ -65,7 +66,7 @@ def read_plan(reply: str, question: str) -> list[str]:
 
 
 def query(plan: list[str], at: int) -> str:
-    """What is looked up for a sub-question: with the one before it, where it points back (`And what does it cost?`)."""
+    """The query of a sub-question; if it points back (`And what does it cost?`), with the sub-question before it."""
     back = at and _POINTING.search(plan[at])
     return f"{plan[at - 1]} {plan[at]}" if back else plan[at]
 
@@ -93,28 +94,28 @@ _QUESTION = re.compile(rf"\?\W*$|^\W*{_ASKING}\b", re.IGNORECASE)
 
 
 def of_ones_own(text: str) -> bool:
-    """Whether a question says by its words that it is of what is the asker's own."""
+    """Whether the words of a question say that it is about the asker's own affairs."""
     return bool(_OWN.search(text))
 
 
 def choose(looked_up: str, *, documents: bool, web: bool, route: Callable[[str], Where | None] | None = None) -> Where:
-    """Where a sub-question is looked for; the first rule that fits decides.
+    """The place to search for a sub-question; the first rule that fits decides.
 
     1. It has no word to look up: nowhere.
     2. There are only documents, or only the web: there.
-    3. It asks of what is one's own ("our", "did we", "the team's", "these notes"): documents, so that it is not sent to
-       a search server. No model is asked first, and none can overrule this.
-    4. It asks for the web in so many words ("on the web", "online"): the web.
-    5. The trained router is confident, or cannot rule out that it is one's own: where it says. Its "none" counts only
-       for what is no question: a needless search costs less than a question that is left unanswered.
-    6. It asks of what changes ("latest", "price", a year since 2020): the web.
+    3. It asks about the asker's own affairs ("our", "did we", "the team's", "these notes"): documents, so that it is
+       not sent to a search server. No model is asked first, and none can overrule this rule.
+    4. It asks for the web by name ("on the web", "online"): the web.
+    5. The trained router is confident, or cannot rule out the asker's own affairs: the router's place. Its "none"
+       counts only for a text that is no question: a needless search costs less than an unanswered question.
+    6. It asks about things that change ("latest", "price", a year since 2020): the web.
     7. Otherwise both.
 
     Args:
-        looked_up: the sub-question, as it is looked up (`query`).
+        looked_up: the sub-question's query (`query`).
         documents: whether there are documents.
         web: whether there is the web.
-        route: the trained router (`Router.where`), which gives None where it is not sure; None for rules alone.
+        route: the trained router (`Router.where`), which gives None if it is not confident; None for rules alone.
     """
     if not terms(looked_up) or not (documents or web):
         return "none"

@@ -1,4 +1,4 @@
-"""A report: parts, sentences, and the citations behind them, made from what a run knows."""
+"""A report: parts, sentences, and the citations behind them, made from a run's state."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from groundup.systems.research.state import Cost, LeftOut, State, Step
 
 @dataclass(frozen=True)
 class Citation:
-    """A span of a document or page that was retrieved.
+    """A span of a retrieved document or page.
 
     Attributes:
-        number: what sentences cite it by, from 1, in the order in which they need it.
+        number: its number in sentences, from 1, in the order of their need.
         document: the document's name in the knowledge base, or the page's address.
         start: the first character of the span in the document.
-        end: behind its last.
-        headings: what it stands under.
+        end: the place behind its last character.
+        headings: the headings above it.
         quote: the span; line ends within a paragraph are spaces.
-        title: of a page of the web.
-        accessed: when a page of the web was read, in UTC; empty for a document.
+        title: the title of a page of the web.
+        accessed: the time at which a page of the web was read, in UTC; empty for a document.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Citation:
 
     @property
     def where(self) -> str:
-        """What opens it: `notes/retries.md:120-260`."""
+        """The place for `open`: `notes/retries.md:120-260`."""
         return f"{self.document}:{self.start}-{self.end}"
 
 
@@ -55,23 +55,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a question.
+    """The report on a question.
 
     Attributes:
-        id: what `resume` and `show` call it.
-        question: what was asked.
-        begun: when, in UTC.
+        id: its name for `resume` and `show`.
+        question: the question.
+        begun: the time of its beginning, in UTC.
         plan: the sub-questions.
-        parts: what was found, each sentence with its citations; none where the documents do not say.
-        citations: the spans that are cited.
-        gaps: sub-questions that nothing answered.
-        unsupported: sentences of the model that stand in no note: no part has them.
-        left_out: orders to models in documents: no part has them either.
+        parts: the findings, each sentence with its citations; none if the documents do not say.
+        citations: the cited spans.
+        gaps: sub-questions without an answer.
+        unsupported: sentences of the model that stand in no note; no part has them.
+        left_out: orders to models in documents; no part has them either.
         stopped: the limit of the budget that ended the search early; else empty.
         written: whether a model wrote the sentences; else they are quotes.
-        trace: what each step did.
+        trace: the work of each step.
         costs: each call of a model.
-        web: where pages were searched and read; empty for documents alone.
+        web: the web that was searched and read; empty for documents alone.
     """
 
     id: str
@@ -91,17 +91,17 @@ class Report:
 
     @property
     def abstained(self) -> bool:
-        """Whether no source says."""
+        """Whether no source answers."""
         return not self.parts
 
     @property
     def sentences(self) -> list[str]:
-        """What is said, sentence by sentence."""
+        """All sentences, in order."""
         return [line.text for part in self.parts for line in part.lines]
 
 
 def make_report(id: str, begun: str, state: State, web: str = "") -> Report:
-    """The report of a run that is done."""
+    """The report of a finished run."""
     notes, plan = state["notes"], state["plan"]
     pages = {source["document"]: source for source in state["sources"] if "accessed" in source}
     citations: dict[tuple[str, int, int], Citation] = {}

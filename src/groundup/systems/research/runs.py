@@ -1,12 +1,12 @@
-"""Runs in one SQLite file: begun, gone on with after any stop, listed, and read as reports.
+"""Runs in one SQLite file: begun, continued after any stop, listed, and read as reports.
 
     with open_research("research.sqlite", knowledge=knowledge, model=chat_model()) as research:
         id = research.begin("What is full jitter?", Budget(seconds=60))
         steps = list(research.run(id))
         research.report(id).citations
 
-A step is on the disk before the next one begins. A step that was stopped, by Ctrl-C, `kill -9` or a model that did not
-answer, is done again by the next `run`; all before it is not.
+A step is on the disk before the next step begins. After a stop, by Ctrl-C, `kill -9` or a model that did not answer,
+the next `run` repeats the stopped step, and no step before it.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ _TABLE = """CREATE TABLE IF NOT EXISTS runs (
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it was begun, and where it stands.
+    """A run as it was begun, and its next step.
 
     Attributes:
         id: its name.
-        question: what was asked.
-        begun: when, in UTC.
-        model: what was to read and write (`groundup.llm.chat_model`); empty for the embedded answerer.
-        knowledge: where the knowledge base is; empty for the web alone.
-        web: where pages are searched and read (`open_web`, or `run:ID`); empty for documents alone.
-        next: the node that comes now; empty where it is done.
+        question: the question.
+        begun: the time of its beginning, in UTC.
+        model: the model that reads and writes (`groundup.llm.chat_model`); empty for the embedded answerer.
+        knowledge: the place of the knowledge base; empty for the web alone.
+        web: the web to search and read (`open_web`, or `run:ID`); empty for documents alone.
+        next: the next node; empty for a finished run.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Run:
 
 
 def need_packages() -> None:
-    """Raise MissingPackage, which says how to install them, where packages that research needs are not installed."""
+    """Raise MissingPackage, with the command that installs them, where research lacks packages."""
     need(
         "Research", "chromadb", "langchain_core", "langgraph", "langgraph.checkpoint.sqlite", "numba",
         "opentelemetry.sdk", "Stemmer",
@@ -86,20 +86,19 @@ def open_research(
     router: Routing = "trained",
     reading: bool = False,
 ) -> Iterator[Research]:
-    """The runs in a file, which is made if it is not there, unless `reading`.
+    """The runs in a file; a missing file is created, unless `reading`.
 
     Args:
         path: the SQLite file.
         knowledge: the documents; needed to `run`, unless there is the web.
-        model: what reads and writes; needed to `run`.
-        web: where pages are searched and read.
-        router: what decides whether a sub-question is one for the documents or for the web, where there are both:
-            "trained", or "rules" alone.
-        reading: whether the file must be there.
+        model: the model that reads and writes; needed to `run`.
+        web: the web to search and read.
+        router: decides between documents and web for each sub-question: "trained", or "rules" alone.
+        reading: whether the file must exist.
 
     Raises:
-        UsageError: `reading`, and there is no such file; or `router` is none.
-        StoreError: it cannot be opened, or is no file of ours.
+        UsageError: `reading`, and there is no such file; or there is no such router.
+        StoreError: the file cannot be opened, or is no store of runs.
         MissingPackage: LangGraph is not installed.
     """
     need_packages()
@@ -127,7 +126,7 @@ def open_research(
     except sqlite3.Error as error:
         raise StoreError(
             f"store must be a file that can be read and written, and '{path}' cannot be: {error}. "
-            "Free some space, or name another one with --store."
+            "Free some space, or name another file with --store."
         ) from error
     finally:
         if database is not None:
@@ -148,22 +147,22 @@ class Research:
     ) -> None:
         self.database, self.saver, self.knowledge, self.model, self.web = database, saver, knowledge, model, web
         self.router: Routing = router
-        self.instructions: dict[str, str] = {}  # for the model, by purpose, in the place of the usual ones
+        self.instructions: dict[str, str] = {}  # for the model, by purpose, in place of the usual instructions
 
     def begin(
         self, question: str, budget: Budget | None = None, *, model: str = "", knowledge: str = "", web: str = ""
     ) -> str:
-        """Write a run down, and give its id. Nothing is looked for before `run`.
+        """Store a new run, and return its id. Nothing is searched before `run`.
 
         Args:
-            question: what is asked; secrets in it are hidden.
+            question: the question; secrets in it are hidden.
             budget: the limits.
-            model: the model's name, for whoever resumes.
-            knowledge: where the knowledge base is, for whoever resumes, from whichever folder.
-            web: where pages are searched and read, for whoever resumes; otherwise the name of what is open.
+            model: the model's name, for a later `resume`.
+            knowledge: the place of the knowledge base, for a later `resume` from any folder.
+            web: the web to search and read, for a later `resume`; otherwise the name of the open web.
 
         Raises:
-            UsageError: the question says nothing, or too much.
+            UsageError: the question is empty, or too long.
         """
         hidden = hide(" ".join(question.split()))
         if not any(map(str.isalnum, hidden)):
@@ -184,7 +183,7 @@ class Research:
 
         Args:
             id: the run, or the beginning of its id.
-            until: the node after which it stops; the next `run` goes on.
+            until: the node after which it stops; the next `run` continues.
 
         Raises:
             UnknownName: there is no such run.
@@ -208,11 +207,11 @@ class Research:
                         yield from update["trace"]
 
     def replan(self, id: str, plan: Sequence[str]) -> None:
-        """Put a person's sub-questions in the place of those planned; before anything is looked for.
+        """Replace the plan by a person's sub-questions, before any search.
 
         Raises:
             UnknownName: there is no such run.
-            UsageError: it is not planned yet, or has gone on; or the plan has no line, or too many.
+            UsageError: the run has no plan yet, or has searched already; or the plan has no line, or too many.
         """
         run, state = self.find(id), self._state(self.find(id).id)
         if state is None or not state["trace"] or state["trace"][-1]["node"] != "plan":
@@ -241,16 +240,16 @@ class Research:
         return state["costs"] if state else []
 
     def planned(self, id: str) -> list[str]:
-        """The sub-questions of a run; none before it has a plan."""
+        """The sub-questions of a run; none before its plan."""
         state = self._state(self.find(id).id)
         return state["plan"] if state else []
 
     def report(self, id: str) -> Report:
-        """The report of a run that is done.
+        """The report of a finished run.
 
         Raises:
             UnknownName: there is no such run.
-            UsageError: it is not done.
+            UsageError: the run is not finished.
         """
         run = self.find(id)
         if run.next:
@@ -270,15 +269,15 @@ class Research:
         return Kept(self.database, self._held, self.find(id).id, None)
 
     def open_page(self, citation: str, id: str = "") -> list[Part]:
-        """The text behind a citation of a page, as it was kept, with its surroundings.
+        """The kept text behind a citation of a page, with its surroundings.
 
         Args:
-            citation: as a report gives it, `https://docs.example/jitter:120-260`.
-            id: the run that read the page; otherwise the newest that did.
+            citation: the place from a report, `https://docs.example/jitter:120-260`.
+            id: the run that read the page; otherwise the newest such run.
 
         Raises:
             UnknownName: no run has read the page, or there is no such run.
-            UsageError: it is no place of the page.
+            UsageError: the citation is no place of the page.
         """
         match = PLACE.fullmatch(citation)
         if match is None:
@@ -298,10 +297,10 @@ class Research:
         return around(page, start, end)
 
     def find(self, id: str) -> Run:
-        """The run of this id, or of the one that begins with it.
+        """The run whose id begins with `id`.
 
         Raises:
-            UnknownName: there is none, or more than one.
+            UnknownName: no run fits, or several do.
         """
         begins = self._runs("WHERE substr(id, 1, length(?)) = ?", (id, id)) if id else []
         if len(begins) != 1:

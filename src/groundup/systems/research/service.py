@@ -1,6 +1,6 @@
 """The work of the research API, without HTTP: a queue of runs, on a store that each request opens.
 
-A run goes on only while somebody reads what it does. Whoever leaves, leaves a run that `resume` goes on with.
+A run continues only while a client reads its events. After the client leaves, `resume` continues the run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     pass
 
 MEGABYTE = 1 << 20
-GRACE = 30.0  # seconds beyond a run's own budget, which is looked at between two steps only
+GRACE = 30.0  # seconds beyond a run's own budget, which is checked between two steps only
 RUNS = 4  # at once
 EXPORTS = {"markdown": to_markdown, "html": to_html, "bibtex": to_bibtex}
 Format = Literal["markdown", "html", "bibtex"]
@@ -39,16 +39,16 @@ class Settings:
 
     Attributes:
         store: the file of runs and reports.
-        token: the bearer token that is asked for; empty for none.
-        hosts: host names under which it answers; empty for all.
+        token: the bearer token that it demands; empty for none.
+        hosts: host names that it answers to; empty for all.
         model: the chat model (`groundup.llm.chat_model`); empty for `GROUNDUP_LLM`, or the embedded answerer.
-        knowledge: where the knowledge base is: a folder or a URL; empty for the one beside the store.
-        web: where pages are searched and read (`open_web`); empty for documents alone.
-        router: what decides between the two, where there are both.
-        body_limit: bytes of a body.
-        timeout: seconds that a request may take which runs nothing.
-        seconds: seconds that a run may ask for at most.
-        prices: what tokens cost.
+        knowledge: the place of the knowledge base: a folder or a URL; empty for the folder beside the store.
+        web: the web to search and read (`open_web`); empty for documents alone.
+        router: decides between documents and web.
+        body_limit: the largest body, in bytes.
+        timeout: the longest request without a run, in seconds.
+        seconds: the largest budget of a run, in seconds.
+        prices: the prices of tokens.
     """
 
     store: Path
@@ -70,11 +70,11 @@ class Settings:
 
 
 class Running(Exception):
-    """The run of this id goes on for somebody else already."""
+    """Another client holds the run of this id."""
 
 
 class Crowded(Exception):
-    """So many runs go on that no other one may begin."""
+    """The largest number of runs is under way."""
 
 
 class Event(NamedTuple):
@@ -90,7 +90,7 @@ class Assistant:
     """The operations of the API.
 
     Raises:
-        UsageError: the model or the web is none that there is.
+        UsageError: the model or the web does not exist.
         StoreError: the store cannot be opened.
     """
 
@@ -103,22 +103,22 @@ class Assistant:
         self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
         self._lock = threading.Lock()
         self._going: set[str] = set()
-        with open_research(settings.store):  # made where there is none, and brought up to date
+        with open_research(settings.store):  # creates a missing store, and migrates an old one
             pass
 
     @property
     def knowledge(self) -> Knowledge | None:
-        """The knowledge base as it is now; None where it holds nothing, or there is none."""
+        """The knowledge base as it is now; None if it is empty or missing."""
         knowledge = self._knowledge.now()
         return knowledge if knowledge is not None and len(knowledge) else None
 
     # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────
     def begin(self, question: str, budget: Budget) -> str:
-        """Write a run down, and give its id.
+        """Store a new run, and return its id.
 
         Raises:
-            UsageError: the question says nothing or too much, or the budget is more than may be asked for.
-            NotReady: there is nothing to look in.
+            UsageError: the question is empty or too long, or the budget is too large.
+            NotReady: there is nothing to search.
         """
         if budget.seconds > self.settings.seconds:
             most = f"{self.settings.seconds:g}"
@@ -134,13 +134,13 @@ class Assistant:
             return research.begin(question, budget, model=self.settings.model, knowledge=where)
 
     def run(self, id: str, *, until: Literal["", "plan"] = "") -> Generator[Event, None, None]:
-        """Go on with a run, and tell what happens; at once that it begins, at last the plan or the report.
+        """Continue a run, and yield its events: the beginning at once, at last the plan or the report.
 
         Raises:
             UnknownName: there is no such run.
-            Running: it goes on for somebody else.
-            Crowded: too many runs go on.
-            TooSlow: it takes longer than its budget and the grace; it stays where it is.
+            Running: another client holds it.
+            Crowded: too many runs are under way.
+            TooSlow: it takes longer than its budget and the grace; it stays at its last step.
         """
         with self._reading() as research:
             run = research.find(id)
@@ -185,7 +185,7 @@ class Assistant:
                 self._going.discard(id)
 
     def replan(self, id: str, plan: list[str]) -> list[str]:
-        """Put a person's sub-questions in the place of those planned; the plan as it is then."""
+        """Replace the plan by a person's sub-questions, and return the new plan."""
         with self._reading() as research:
             run = research.find(id)
             with self._taken(run.id):
@@ -196,7 +196,7 @@ class Assistant:
                     raise (error if run.next == "retrieve" else NotReady(str(error))) from error
                 return research.planned(run.id)
 
-    # ── what is stored ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────
     @contextmanager
     def _reading(self) -> Iterator[Research]:
         with open_research(self.settings.store) as research:
@@ -208,11 +208,11 @@ class Assistant:
             return research.runs()
 
     def report(self, id: str) -> Report:
-        """A report that is done.
+        """A finished report.
 
         Raises:
             UnknownName: there is no such run.
-            NotReady: it is not done.
+            NotReady: the run is not finished.
         """
         with self._reading() as research:
             run = research.find(id)
@@ -223,7 +223,7 @@ class Assistant:
             return research.report(run.id)
 
     def plan(self, id: str) -> list[str]:
-        """The sub-questions of a run; none before it has a plan."""
+        """The sub-questions of a run; none before its plan."""
         with self._reading() as research:
             return research.planned(research.find(id).id)
 
@@ -239,7 +239,7 @@ class Assistant:
             return open_place(citation, knowledge)
 
     def sources(self) -> dict[str, int]:
-        """The documents that are learnt, and how many chunks each has."""
+        """The learnt documents, each with its number of chunks."""
         knowledge = self.knowledge
         return {} if knowledge is None else knowledge.documents()
 
@@ -250,7 +250,7 @@ class Assistant:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """A report as plain data, with what opens each of its citations."""
+    """A report as plain data, with the place of each citation."""
     data = asdict(report)
     for citation, made in zip(data["citations"], report.citations, strict=True):
         citation["where"] = made.where

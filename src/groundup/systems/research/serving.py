@@ -14,13 +14,13 @@ PAGE = Path(__file__).with_name("page.py")
 
 
 def need_packages() -> None:
-    """Raise MissingPackage where what the API and the page need is not installed."""
+    """Raise MissingPackage where the API or the page lacks a package."""
     runs.need_packages()
     need("Serving", "fastapi", "prometheus_client", "streamlit")
 
 
 def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:
-    """Serve the API and its page until Ctrl-C; the rest as `groundup.api.serving.serve` has it."""
+    """Serve the API and its page until Ctrl-C; `groundup.api.serving.serve` explains the other arguments."""
     need_packages()
 
     def make() -> serving.ASGIApp:

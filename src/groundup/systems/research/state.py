@@ -1,4 +1,4 @@
-"""What a run knows at each moment: plain lists and dictionaries, because every step of it is written down."""
+"""The state of a run: plain lists and dictionaries, because every step of it is stored."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from groundup.errors import UsageError
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a run may use; looked at between two steps. What is found by then is written up.
+    """The limits of a run, checked between two steps. At a limit, the report is written from the notes so far.
 
     Attributes:
         steps: nodes that may run before writing.
         tokens: tokens of models, in and out.
-        seconds: seconds of work, pauses between a stop and a resume left out.
+        seconds: seconds of work, without pauses between a stop and a resume.
     """
 
     steps: int = 60
@@ -30,18 +30,18 @@ class Budget:
 
 
 class Source(TypedDict):
-    """A passage that was retrieved, as it was then.
+    """A retrieved passage, as it was at that time.
 
     Attributes:
         question: the number of the sub-question that it was retrieved for.
         document: the document's name, or the page's address.
         start: its first character in the document.
-        end: behind its last.
-        headings: what it stands under.
-        text: what it says; paragraphs on one line each, and blanks where something was left out.
-        sha256: of the text as it is stored.
-        title: of a page of the web.
-        accessed: when a page of the web was read, in UTC.
+        end: the place behind its last character.
+        headings: the headings above it.
+        text: its text; paragraphs on one line each, and blanks in the place of omissions.
+        sha256: the hash of the stored text.
+        title: the title of a page of the web.
+        accessed: the time at which a page of the web was read, in UTC.
     """
 
     question: int
@@ -67,7 +67,7 @@ class Note(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """A place in a source that gives orders to a model, and was shown to none."""
+    """A place in a source that gives orders to a model; no model saw it."""
 
     document: str
     start: int
@@ -76,7 +76,7 @@ class LeftOut(TypedDict):
 
 
 class Sentence(TypedDict):
-    """A sentence of the report; `notes` are the numbers of those that say so, none for a sentence without."""
+    """A sentence of the report; `notes` are the numbers of the notes behind it, perhaps none."""
 
     text: str
     notes: list[int]
@@ -90,7 +90,7 @@ class Part(TypedDict):
 
 
 class Step(TypedDict):
-    """What a node did, or as node `web`, which search or page could not be had and why."""
+    """The work of a node; with the node `web`, a failed search or page and the reason."""
 
     node: str
     what: str
@@ -98,19 +98,19 @@ class Step(TypedDict):
 
 
 class Cost(TypedDict):
-    """What a call of a model took.
+    """The cost of a call of a model.
 
     Attributes:
         purpose: `plan`, `read for 2` or `write`.
-        prompt: the version of the instructions that it was sent (`version`); calls of older runs have none.
+        prompt: the version of its instructions (`version`); calls of older runs have none.
         model: the model's name.
-        tokens_in: tokens that it read.
-        cached: those of them that came from the provider's cache, where it says so.
-        tokens_out: tokens that it wrote.
+        tokens_in: tokens read.
+        cached: tokens read from the provider's cache, if the provider reports them.
+        tokens_out: tokens written.
         counted: whether the model counted them; otherwise they are estimated.
-        seconds: how long it took.
-        processor: seconds that this process had a processor meanwhile. For a model in this process they are what it
-            took, however busy the machine was, unless other calls ran beside it; calls of older runs have none.
+        seconds: duration.
+        processor: seconds that this process had a processor meanwhile. They are the cost of a model in this process,
+            however busy the machine was, unless other calls ran beside it; calls of older runs have none.
     """
 
     purpose: str
@@ -125,28 +125,28 @@ class Cost(TypedDict):
 
 
 def purpose_of(cost: Cost) -> str:
-    """What a call was for: `read` for `read for 2`."""
+    """The purpose of a call: `read` for `read for 2`."""
     return cost["purpose"].partition(" ")[0]
 
 
 class State(TypedDict):
-    """All that a run knows.
+    """The state of a run.
 
     Attributes:
-        question: what is asked.
+        question: the question.
         budget: the limits, by name.
         kind: `single`, `several` or `comparison`.
         plan: the sub-questions.
-        at: the number of the one at hand, from 0.
-        round: how often it was looked for, from 0.
-        sources: everything that was retrieved.
-        notes: what answers, in the order found.
+        at: the number of the sub-question at hand, from 0.
+        round: the number of its searches so far, from 0.
+        sources: all retrieved passages.
+        notes: the spans that answer, in the order of their finding.
         left_out: orders to models in sources.
-        draft: what a model wrote; None for an outline, also where nothing that it wrote stands anywhere.
-        parts: the report's, verified.
+        draft: a model's text; None for an outline, also if no sentence of the text stands in a source.
+        parts: the parts of the report, verified.
         unsupported: sentences of a model that stand in no note.
         stopped: the limit that ended the search early; else empty.
-        trace: what each node did.
+        trace: the work of each node.
         costs: each call of a model.
     """
 
@@ -168,7 +168,7 @@ class State(TypedDict):
 
 
 def initial(question: str, budget: dict[str, float]) -> State:
-    """What a run knows when it begins."""
+    """The state of a new run."""
     return State(
         question=question, budget=budget, kind="", plan=[], at=0, round=0, sources=[], notes=[], left_out=[],
         draft=None, parts=[], unsupported=[], stopped="", trace=[], costs=[],
@@ -176,12 +176,12 @@ def initial(question: str, budget: dict[str, float]) -> State:
 
 
 def count_of(count: int, noun: str) -> str:
-    """A count with its noun, in the plural but for one."""
+    """A count with its noun, in the singular or the plural."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def used_up(state: State) -> str:
-    """Which limit of its budget a run has reached, in words; empty where none."""
+    """The limit of its budget that a run has reached, in words; empty for none."""
     budget, trace = state["budget"], state["trace"]
     used = {
         "steps": sum(step["node"] != "web" for step in trace),

@@ -1,8 +1,8 @@
 """Spans of OpenTelemetry: a run, its steps, and each call of a model, named by the conventions for generative AI.
 
-They go to the OTLP endpoint (gRPC) that `OTEL_EXPORTER_OTLP_ENDPOINT` names. Where it is not set they go nowhere,
-unless the program that uses this library has set up OpenTelemetry itself. No question, source or reply is in them: only
-names, tokens and times.
+They go to the OTLP endpoint (gRPC) that `OTEL_EXPORTER_OTLP_ENDPOINT` names. Without it they go nowhere, unless
+the program that uses this library has set up OpenTelemetry itself. They hold names, tokens and times only: no question,
+no source and no reply.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 @cache
 def _set_up() -> None:
-    """Have spans exported, once in a process, where an endpoint is named and nobody else has seen to it."""
+    """Export spans, once in a process, if an endpoint is named and the program has no exporter of its own."""
     wanted = any(map(os.environ.get, ENDPOINTS)) and os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
     if not wanted or not isinstance(trace.get_tracer_provider(), ProxyTracerProvider):
         return
@@ -42,7 +42,7 @@ def _set_up() -> None:
 
 @contextmanager
 def traced_run(id: str) -> Iterator[Context]:
-    """A span from a run's start or resume to its stop; where its steps belong."""
+    """A span from a run's start or resume to its stop, the parent of its steps."""
     _set_up()
     attributes = {
         "gen_ai.operation.name": "invoke_agent",
@@ -61,7 +61,7 @@ def traced_run(id: str) -> Iterator[Context]:
 
 @contextmanager
 def spanned(name: str, attributes: dict[str, Any], parent: Context | None = None) -> Iterator[Span]:
-    """A span around a block; what the block raises ends it as failed."""
+    """A span around a block; an exception of the block ends it as failed."""
     with trace.get_tracer(SERVICE).start_as_current_span(
         name, context=parent, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as span:
@@ -73,6 +73,6 @@ def spanned(name: str, attributes: dict[str, Any], parent: Context | None = None
 
 
 def _failed(span: Span, error: BaseException) -> None:
-    """End as failed, without the error's text, which may quote what was sent."""
+    """End as failed, without the error's text, which may quote the request."""
     span.set_attribute("error.type", type(error).__name__)
     span.set_status(Status(StatusCode.ERROR))

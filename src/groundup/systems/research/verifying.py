@@ -1,8 +1,8 @@
-"""Each sentence that a model writes, held to what it was given: by the copilot's rules, and by three more.
+"""The check of each sentence of a model against its sources: by the copilot's rules, and by three more.
 
 - A sentence that turns a word of its span around ("raises" for "lowers", "before" for "after") has no place there.
-- A sentence of the report that has a word which its place lacks gives way to what stands there (`faithful`).
-- A note must stand in a passage that was retrieved, character by character.
+- A sentence of the report with a word that its place lacks is replaced by the text of the place (`faithful`).
+- A note must stand in a retrieved passage, character by character.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _SIDES = [
 
 
 def held(reply: str, passages: Sequence[Passage]) -> list[Grounded]:
-    """Each sentence of a reply with the span of a passage that says so, or None."""
+    """Each sentence of a reply with the span of a passage behind it, or None."""
     return [
         replace(sentence, span=None)
         if sentence.span is not None
@@ -79,7 +79,7 @@ _CONNECTIVES = frozenset(
 
 
 def turned(sentence: str, span: str) -> bool:
-    """Whether a sentence has the opposite of a word of the span in its place: one that the span has nowhere."""
+    """Whether a sentence has the opposite of a word of the span in its place, and the span nowhere has it."""
     said, there = set(words(sentence)), set(words(span))
     return any(
         side & said and not side & there and other & there and not other & said
@@ -91,7 +91,7 @@ def turned(sentence: str, span: str) -> bool:
 def disagree(one: str, other: str) -> bool:
     """Whether two sentences may contradict each other: of the same words, they differ in a number, a no, or a turn.
 
-    It is a hint that puts them side by side, and no proof.
+    The result is a hint that puts them side by side, and no proof.
     """
     a, b = set(terms(one)), set(terms(other))
     numbers = [{term for term in side if any(map(str.isdigit, term))} for side in (a, b)]
@@ -104,12 +104,12 @@ def disagree(one: str, other: str) -> bool:
     return another or denied or (numbers[0] == numbers[1] and turned(one, other))
 
 
-ALIKE = 0.6  # the share of the words of both that two sentences about the same must have
+ALIKE = 0.6  # the share of common words of two sentences on one subject
 _NO = frozenset(terms("cannot never no none nor not nothing without"))
 
 
 def stands(note: Note, sources: Iterable[Source]) -> bool:
-    """Whether a note is a span of a passage that was retrieved, character by character."""
+    """Whether a note is a span of a retrieved passage, character by character."""
     return any(
         source["document"] == note["document"]
         and source["start"] <= note["start"] < note["end"] <= source["end"]

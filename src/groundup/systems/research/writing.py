@@ -1,4 +1,4 @@
-"""From notes to a report: written by a model and looked up sentence by sentence, or an outline of the notes."""
+"""From notes to a report: a model's text, checked sentence by sentence, or an outline of the notes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from groundup.stack.retrieval.rag import NO_ANSWER, Passage, terms
 from groundup.systems.research.state import Note, Part, Sentence
 from groundup.systems.research.verifying import disagree, faithful, held
 
-REPEATED = 0.8  # the share of its words that another note must have for a note to say nothing new
+REPEATED = 0.8  # a note says nothing new if another note has this share of its words
 DISAGREEING = "The sources may disagree"
 
 
@@ -19,9 +19,9 @@ def as_passages(notes: Sequence[Note]) -> list[Passage]:
 
 
 def verify(draft: str, notes: Sequence[Note]) -> tuple[list[Sentence], list[str]]:
-    """The sentences of a draft with the note that says so, and those that no note says.
+    """The sentences of a draft, each with its note, and the sentences without a note.
 
-    A sentence that says it in other words gives way to the note's own: each once.
+    A sentence in other words is replaced by the note's own; each note stands once.
     """
     kept: dict[str, Sentence] = {}
     unsupported = []
@@ -59,7 +59,7 @@ def outline(plan: Sequence[str], notes: Sequence[Note]) -> list[Part]:
 
 
 def disagreements(notes: Sequence[Note]) -> list[Part]:
-    """The notes that may contradict each other, side by side; no part where there are none."""
+    """The notes that may contradict each other, side by side; no part without them."""
     numbers = list(dict.fromkeys(number for pair in pairs(notes) for number in pair))
     sentences = [Sentence(text=notes[number - 1]["text"], notes=[number]) for number in numbers]
     return [Part(heading=DISAGREEING, sentences=sentences)] if sentences else []

@@ -1,13 +1,13 @@
 """Cyber-Sentinel: URLs, screenshots and logs in; a risk with its rules and evidence out; a person decides.
 
-    scanner = Scanner(Path("sentinel.models"))                  # the shipped detectors, unless there are others
+    scanner = Scanner(Path("sentinel.models"))                  # the included detectors, unless the folder has others
     finding = scanner.scan(url="https://paypa1-login.top")      # nothing is fetched
     finding.level, finding.fired, finding.evidence, finding.proposed
     with open_cases("sentinel.sqlite") as cases:
         case = cases.add(finding)
         cases.decide(case.id, "block", by="ada")                # once Ada has confirmed it; `undo` takes it back
 
-Detectors are imported from `stack`: `production/fuzzy` infers the risk, `deep/convolution` sees, `classical` and
+The detectors are units of `stack`: `production/fuzzy` infers the risk, `deep/convolution` sees, `classical` and
 `production/guardrails` read. PyTorch (the extra `sentinel`) is imported when a screenshot is scanned, not before.
 """
 

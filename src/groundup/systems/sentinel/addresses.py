@@ -1,15 +1,15 @@
-"""Addresses: what of a URL the owner of a page cannot choose freely, and how probable phishing is by that.
+"""Addresses: the probability of phishing, by the parts of a URL that a page's owner cannot choose freely.
 
     address = parse("https://paypa1-login.top/x")     # never fetched
     detector = AddressDetector.read(folder)
     detector.judge(address)                           # Judgement(score=…, evidence=(…))
 
-Two things are looked at. The *registered name* (`paypa1-login.top`) costs money and is kept: its n-grams, and what is
-counted in it, go into a logistic regression. The whole host is held against the names of brands, with letters that
-look alike made equal: a brand's name on a domain that is not the brand's is evidence by itself.
+Two parts count. The *registered name* (`paypa1-login.top`) costs money and lasts: a logistic regression takes its
+n-grams and seven counts of it. The whole host is compared with the names of brands, with look-alike letters made equal:
+a brand's name on a domain that is not the brand's is evidence by itself.
 
-Scheme, `www.`, path and query are not looked at: a page chooses them at no cost, and the legitimate URLs of the
-training data happen to have none.
+Scheme, `www.`, path and query do not count: a page chooses them at no cost, and the legitimate URLs of the training
+data happen to have none.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Address:
     Attributes:
         url: as it was given.
         host: in lower case, Punycode decoded.
-        name: the registered name: what somebody had to register, or to be given by a hosting service.
-        user: whether something stands before an `@`, which poses as the host.
+        name: the registered name: its owner registered it, or got it from a hosting service.
+        user: whether text before an `@` poses as the host.
         number: whether the host is an IP address.
     """
 
@@ -79,9 +79,9 @@ def parse(url: str) -> Address:
     """A URL as text; nothing is looked up.
 
     Raises:
-        UsageError: it is too long, of another scheme than HTTP, or has no host.
+        UsageError: the URL is too long, has another scheme than HTTP, or has no host.
     """
-    # As a browser does: backslashes are slashes, and tabs and line ends are nothing.
+    # As in a browser: backslashes are slashes, and tabs and line ends do not count.
     text = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")
     if len(text) > LONGEST:
         raise UsageError(f"url must have at most {LONGEST:,} characters, got {len(text):,}. Give the host alone.")
@@ -103,7 +103,7 @@ def parse(url: str) -> Address:
 
 
 def _is_number(host: str) -> bool:
-    """Whether a host is an IP address, also as one number, which browsers take as well."""
+    """Whether a host is an IP address; browsers take it as a single number, too."""
     try:
         ipaddress.ip_address(int(host, 0) if re.fullmatch(r"0x[0-9a-f]+|\d+", host) else host)
     except ValueError:
@@ -116,7 +116,7 @@ def _decoded(host: str) -> str:
     for label in host.split("."):
         try:
             labels.append(label.encode("ascii").decode("idna") if label.startswith("xn--") else label)
-        except UnicodeError:  # no valid Punycode: as it stands
+        except UnicodeError:  # no valid Punycode: the label stays
             labels.append(label)
     return ".".join(labels)
 
@@ -125,8 +125,8 @@ def registered_name(host: str) -> str:
     """The registered name of a host by the public suffix list, its private part included: `me.github.io` is one."""
     from tld import get_tld
 
-    found: Any = get_tld(f"http://{host}", as_object=True, fail_silently=True, search_private=True)
-    return str(found.fld) if found else host
+    domain: Any = get_tld(f"http://{host}", as_object=True, fail_silently=True, search_private=True)
+    return str(domain.fld) if domain else host
 
 
 # ── brands ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +155,7 @@ def _below(host: str, domain: str) -> bool:
 
 
 def skeletons(word: str) -> set[str]:
-    """The ways in which a word may be meant: letters that look alike are equal, and so are `rn` and `m`."""
+    """The readings of a word: look-alike letters are equal, and so are `rn` and `m`."""
     ways = {view.lower() for view in readings(word)} | {readings(word)[0].lower().translate(LEET)}
     ways |= {way.replace("rn", "m").replace("vv", "w") for way in ways}
     return ways | {re.sub(r"1", "l", way) for way in {word.lower(), *ways}}
@@ -187,7 +187,7 @@ def _one_apart(a: str, b: str) -> bool:
 
 # ── the model ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def counts(name: str) -> list[float]:
-    """What is counted in a registered name, in the order of `COUNTED`."""
+    """The counts of a registered name, in the order of `COUNTED`."""
     label = name.split(".")[0]
     shares = np.array([*Counter(label).values()]) / max(1, len(label))
     return [
@@ -204,7 +204,7 @@ def counts(name: str) -> list[float]:
 def rows(names: Sequence[str], means: np.ndarray, spreads: np.ndarray) -> Any:
     """Scaled counts, n-grams of each row to length 1, and a column of ones: sparse, (n_names, 7 + 2^BITS + 1)."""
     columns = [hash_ngrams(name, SIZES, BITS) for name in names]
-    row = np.repeat(np.arange(len(names)), [len(each) for each in columns])
+    row = np.repeat(np.arange(len(names)), [len(column) for column in columns])
     grams = sparse.csr_matrix((np.ones(len(row)), (row, np.concatenate(columns))), shape=(len(names), 2**BITS))
     lengths = np.sqrt(np.asarray(grams.multiply(grams).sum(axis=1)).ravel())
     scaled = (np.array([counts(name) for name in names]) - means) / spreads
@@ -221,7 +221,7 @@ class AddressDetector:
 
     @classmethod
     def read(cls, folder: Path) -> AddressDetector:
-        """The detector of a folder, or the shipped one.
+        """The detector of a folder, or the included detector.
 
         Raises:
             StoreError: see `weightfiles.read`.
@@ -230,18 +230,18 @@ class AddressDetector:
 
     @staticmethod
     def learnt(folder: Path) -> Learnt:
-        """How the detector came about."""
+        """The detector as stored, with its recipe, data and figures."""
         return read("url", folder)
 
     def probabilities(self, names: Sequence[str]) -> np.ndarray:
-        """The probability of phishing of each registered name, as if half of all names were."""
+        """The probability of phishing of each registered name, as if half of all names were phishing."""
         if not names:
             return np.zeros(0)
         scores = rows(names, self.means, self.spreads) @ self.weights
         return sigmoid(self.slope * scores + self.offset)
 
     def judge(self, address: Address) -> Judgement:
-        """The score of an address: the model's, unless a rule says more, or that the domain is a brand's own."""
+        """The score of an address: the model's, unless a rule gives a higher score, or the domain is a brand's own."""
         brand, own = imitated(address), own_brand(address)
         if own and not address.user:
             return Judgement(OWN, (f"{address.name} is {own}'s own domain.",))
@@ -252,7 +252,7 @@ class AddressDetector:
             evidence.append(f"{address.host} imitates {brand}, on a domain that is not {brand}'s.")
         if address.user:
             score = max(score, DISGUISED)
-            evidence.append(f"What stands before the @ poses as the host; the page is on {address.host}.")
+            evidence.append(f"The text before the @ poses as the host; the page is on {address.host}.")
         if address.number:
             score = max(score, NUMBER)
             evidence.append("The host is a bare IP address.")
@@ -263,9 +263,9 @@ class AddressDetector:
         return Judgement(score, tuple(evidence))
 
     def _why(self, address: Address) -> str:
-        """The counts that speak most for phishing."""
+        """The counts that weigh most for phishing."""
         values = (np.array(counts(address.name)) - self.means) / self.spreads * self.weights[: len(COUNTED)]
         best = [i for i in np.argsort(-values)[:2] if values[i] > 0.1]
         raw = counts(address.name)
-        told = ", ".join(f"{COUNTED[i]}: {raw[i]:.3g}" for i in best)
-        return f" ({told})" if told else ""
+        listed = ", ".join(f"{COUNTED[i]}: {raw[i]:.3g}" for i in best)
+        return f" ({listed})" if listed else ""

@@ -2,8 +2,8 @@
 
     uvicorn.run(create_app(Settings(Path("sentinel.sqlite"), Path("sentinel.models"))))
 
-Every error has one shape, `{"error": "…", "status": 422}`. No request names a path of the server, and no address that
-is sent is fetched. FastAPI (the extra `sentinel`) is imported here, so import this module when an API is started.
+Every error has one shape, `{"error": "…", "status": 422}`. No request names a path of the server, and the API
+fetches no address. This module imports FastAPI (the extra `sentinel`), so import it when an API is started.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ Id = Annotated[
 Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S", examples=["ada"])]
 
 
-# ── what is sent and answered ───────────────────────────────────────────────────────────────────────────────────────
+# ── requests and responses ──────────────────────────────────────────────────────────────────────────────────────────
 class Scan(Sent):
-    """What belongs together: the URL of a page, a screenshot of it, a log. At least one."""
+    """Inputs that belong together, at least one: the URL of a page, a screenshot of it, a log."""
 
     url: str = Field("", max_length=LONGEST, examples=["https://paypa1-login.top"], description="Never fetched.")
     screenshot: str = Field("", description="A PNG, JPEG or WebP file in base64.")
@@ -56,7 +56,7 @@ class Decide(Sent):
 
 
 class Undo(Sent):
-    """The case whose decision is taken back, and by whom."""
+    """The case whose decision is taken back, and the person who does so."""
 
     case: Id
     by: Person
@@ -75,7 +75,7 @@ class Place(Sent):
 
 
 class FactOut(BaseModel):
-    """A sentence, its id, and what says so; empty where it is unknown."""
+    """A sentence, its id, and its source; the source is empty for the unknown."""
 
     id: str
     text: str
@@ -83,14 +83,14 @@ class FactOut(BaseModel):
 
 
 class FiredOut(BaseModel):
-    """A rule in words, and how strongly it fired."""
+    """A rule in words, with its strength."""
 
     rule: str
     strength: float
 
 
 class FindingOut(BaseModel):
-    """What a scan found; a score that is null is unknown."""
+    """The result of a scan; a null score is unknown."""
 
     subjects: dict[str, str]
     host: str
@@ -101,11 +101,11 @@ class FindingOut(BaseModel):
     level: str
     fired: list[FiredOut]
     intelligence: list[FactOut]
-    proposed: str = Field(description="What might be done; nothing is done before a person confirms it: POST /decide.")
+    proposed: str = Field(description="The proposed action; nothing is done before a person confirms it: POST /decide.")
 
 
 class DecisionOut(BaseModel):
-    """A decision, and when it was undone, and by whom."""
+    """A decision; `undone` holds the time of its undo and the person."""
 
     action: str
     by: str
@@ -125,12 +125,12 @@ class CaseOut(BaseModel):
 
 
 class AnswerOut(BaseModel):
-    """Sentences, each with what says so."""
+    """Sentences, each with its source."""
 
     facts: list[FactOut]
     refused: str
     dropped: list[str] = Field(description="Sentences of the model that stand nowhere, or name an id of no list.")
-    left_out: list[str] = Field(description="Documents that no model saw: they read like orders to one.")
+    left_out: list[str] = Field(description="Documents that no model saw: they read like orders to a model.")
     unknown: bool
 
 
@@ -147,7 +147,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The API on a file of cases."""
     sentinel, metrics = Sentinel(settings), Metrics("sentinel")
     scans = Counter(metrics.named("scans"), "Cases that were scanned.", ("level",), registry=metrics.registry)
-    decided = Counter(metrics.named("decisions"), "Decisions, and undone ones.", ("what",), registry=metrics.registry)
+    decided = Counter(metrics.named("decisions"), "Decisions and undos.", ("what",), registry=metrics.registry)
     refused = Counter(metrics.named("refused_questions"), "Questions refused by the guard.", registry=metrics.registry)
     app = application(
         "sentinel", "URLs, screenshots and logs in; a risk with its rules and evidence out. A person decides.",
@@ -200,7 +200,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.post("/ask", tags=["intelligence"])
     async def ask(body: Question) -> AnswerOut:
-        """Answer a question: ids from the lists, all else from documents; unknown where nothing says."""
+        """Answer a question: ids from the lists, everything else from documents; unknown without a source."""
         answer = await run(sentinel.ask, body.question)
         refused.inc(bool(answer.refused))
         return AnswerOut(**dataclasses.asdict(answer), unknown=answer.unknown)

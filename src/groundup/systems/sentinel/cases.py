@@ -1,13 +1,13 @@
-"""Cases: what was scanned and found, what a person decided, and the block list that follows from the decisions.
+"""Cases: findings, the decisions of people on them, and the block list that follows from the decisions.
 
     with open_cases("sentinel.sqlite") as cases:
         case = cases.add(finding)
         cases.decide(case.id, "block", by="ada")     # one transaction: the decision, and the list beside the store
         cases.undo(case.id, by="ada")
 
-Nothing here decides: `propose` says what might be done, and `decide` is called once a person has confirmed it. The list
-is derived from the store. It is written before the transaction ends, and again when the store is opened, so it holds
-what the store says even after a crash between the two.
+Nothing here decides: `propose` proposes an action, and `decide` is called once a person has confirmed an action. The
+block list is derived from the store. It is written before the transaction ends, and again when the store is opened, so
+it agrees with the store even after a crash between the two.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from groundup.terminal import visible
 Action = Literal["block", "allow", "quarantine"]
 ACTIONS: tuple[Action, ...] = ("block", "allow", "quarantine")
 LIST = """\
-# What people decided about cases of groundup sentinel, for a proxy or a mail filter. This file is written anew with
+# Decisions of people on cases of groundup sentinel, for a proxy or a mail filter. This file is written anew with
 # every decision: do not edit it, decide (groundup sentinel decide).
 """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a scan found: plain data.
+    """The result of a scan, as plain data.
 
     Attributes:
-        subjects: what was scanned, by kind: url, screenshot and log, each as text that may be shown.
+        subjects: the inputs, by kind: url, screenshot and log, each as text that is safe to show.
         host: the host of the URL; empty for none.
         hashes: the SHA-256 of each file.
-        scores: of each detector; None where it could not say.
-        evidence: sentences of each detector.
+        scores: the score of each detector; None for unknown.
+        evidence: the sentences of each detector.
         risk: the risk's score; None for unknown.
         level: low, medium, high or unknown.
         fired: the rules behind it, each with its strength.
-        intelligence: what is known of it, each with where it says so.
-        proposed: what might be done about it; empty for nothing.
+        intelligence: facts about it, each with its source.
+        proposed: the proposed action; empty for none.
     """
 
     subjects: dict[str, str]
@@ -69,7 +69,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decided: the action, who, when, what stands in the list for it, and when it was undone."""
+    """A person's decision: the action, the person, the time, its entries in the list, and the time of its undo."""
 
     action: Action
     by: str
@@ -80,7 +80,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Case:
-    """A finding that is kept, and the decisions on it, the newest last."""
+    """A kept finding, and the decisions on it, the newest last."""
 
     id: str
     at: str
@@ -94,17 +94,17 @@ class Case:
 
 
 def propose(level: Level, host: str) -> Action | Literal[""]:
-    """What might be done about a risk, before a person looks: nothing where it is unknown."""
+    """The proposed action for a risk, before a person looks; none for an unknown risk."""
     if level == "high":
         return "block" if host else "quarantine"
     return "quarantine" if level == "medium" else "allow" if level == "low" else ""
 
 
 def entries_of(finding: Finding, action: Action) -> tuple[str, ...]:
-    """What an action puts into the list; the policy that no decision goes beyond.
+    """The entries that an action puts into the list, within the policy for every decision.
 
     Raises:
-        UsageError: there is nothing that the action could be about, or a brand's own domain would be blocked.
+        UsageError: the case has no subject for the action, or a brand's own domain would be blocked.
     """
     if action not in ACTIONS:
         raise UsageError(f"action must be {', '.join(ACTIONS)}, got '{action}'.")
@@ -125,7 +125,7 @@ def entries_of(finding: Finding, action: Action) -> tuple[str, ...]:
 
 
 class Standing(UsageError):
-    """A decision stands where none may, or none does where one must."""
+    """A decision stands where none may stand, or none stands where a decision must."""
 
 
 class Cases:
@@ -136,7 +136,7 @@ class Cases:
 
     @property
     def list_file(self) -> Path:
-        """Where the block list is."""
+        """The path of the block list."""
         return self.store.with_suffix(".blocklist.txt")
 
     # ── cases ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,32 +152,32 @@ class Cases:
     def all(self) -> list[Case]:
         """Every case, the newest first."""
         rows = self.connection.execute("SELECT id, at, finding FROM cases ORDER BY at DESC, rowid DESC").fetchall()
-        made: dict[str, list[Decision]] = {}
+        decisions: dict[str, list[Decision]] = {}
         for case, decision in self._decisions():
-            made.setdefault(case, []).append(decision)
-        return [Case(id, at, Finding(**json.loads(text)), tuple(made.get(id, ()))) for id, at, text in rows]
+            decisions.setdefault(case, []).append(decision)
+        return [Case(id, at, Finding(**json.loads(text)), tuple(decisions.get(id, ()))) for id, at, text in rows]
 
     def find(self, id: str) -> Case:
-        """The case whose id begins so.
+        """The case whose id begins with `id`.
 
         Raises:
-            UnknownName: there is none, or more than one.
+            UnknownName: no case fits, or several do.
         """
         cases = self.all()
-        found = [case for case in cases if id and case.id.startswith(id)]
-        if len(found) != 1:
+        matches = [case for case in cases if id and case.id.startswith(id)]
+        if len(matches) != 1:
             raise UnknownName("case", id, [case.id for case in cases], see="groundup sentinel cases")
-        return found[0]
+        return matches[0]
 
     # ── decisions ───────────────────────────────────────────────────────────────────────────────────────────────────
     def decide(self, id: str, action: Action, *, by: str) -> Case:
-        """Carry a decision out that a person has confirmed: into the store and the list, both or neither.
+        """Carry out a decision that a person has confirmed: in the store and in the list, both or neither.
 
         Raises:
             UnknownName: there is no such case.
-            UsageError: the policy does not allow it, or nobody is named.
+            UsageError: the policy forbids it, or no person is named.
             Standing: another decision stands.
-            StoreError: the list cannot be written; nothing is decided then.
+            StoreError: the list cannot be written; nothing is then decided.
         """
         case, by = self.find(id), visible(" ".join(by.split()))[:100]
         if not by:
@@ -234,7 +234,7 @@ class Cases:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing. The store is locked from the beginning, so that two people cannot decide at once."""
+        """A transaction. It locks the store from its beginning, so two people cannot decide at once."""
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -251,10 +251,10 @@ class Cases:
 
 @contextmanager
 def open_cases(store: str | Path) -> Iterator[Cases]:
-    """The store of cases in a file, made where there is none.
+    """The store of cases in a file; a missing file is created.
 
     Raises:
-        StoreError: it cannot be opened, or is none.
+        StoreError: the file cannot be opened, or is no store of cases.
     """
     path = Path(store)
     try:
@@ -282,17 +282,17 @@ def open_cases(store: str | Path) -> Iterator[Cases]:
 def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(
         f"store must be a file of cases that can be read and written, and '{path}' is not: {error}. Check the path, or "
-        "name another one with --store."
+        "name another file with --store."
     )
 
 
 def digest(data: bytes) -> str:
-    """The SHA-256 by which a file is known."""
+    """The SHA-256 that identifies a file."""
     return hashlib.sha256(data).hexdigest()
 
 
 def shown(text: str, most: int = 300) -> str:
-    """Text from outside as it is kept: without secrets, and without what would steer a terminal."""
+    """Text from outside in its kept form: without secrets, and without characters that steer a terminal."""
     return visible(hide(" ".join(text.split())))[:most]
 
 

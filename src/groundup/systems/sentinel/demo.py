@@ -1,9 +1,9 @@
-"""The demo: addresses, a page, a log with an intrusion and a question, offline, with the shipped detectors.
+"""The demo: addresses, a page, a log with an intrusion and a question, offline, with the included detectors.
 
     for step in demo(Path("sentinel-demo")):
         print(step.title, step.found)
 
-The log is synthetic: ordinary sessions of sshd, then the same with a password guessed.
+The log is synthetic: ordinary sessions of sshd, then ordinary sessions with a guessed password.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The figures of the sentinel in one table, each beside what needs no model.
+"""The figures of the sentinel in one table, each beside a baseline without a model.
 
-The detectors' figures were measured when they were trained, on data that they were not fitted to, and are read from
-beside their weights; `train --again` measures them anew. The others are measured now.
+`train` measured the detectors' figures on data that they were not fitted to, and stored them beside the weights; `train
+--again` measures them anew. The other figures are measured now.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from groundup.systems.sentinel.weightfiles import NAMES, read
 
 @dataclass(frozen=True)
 class Row:
-    """A figure: of what, on what, ours, and the baseline's with its name; and what the data is."""
+    """A figure: the measure, the amount of data, our figure, the baseline's figure and name, and the data."""
 
     what: str
     on: str
@@ -56,9 +56,9 @@ def _stored(name: str, metrics: dict[str, Any], data: str) -> Iterator[Row]:
         yield Row("url: false alarms", judged, metrics["false alarms"], rule["false alarms"], "imitates a brand", data)
         hard = metrics["flagged at .5"]["legitimate"]
         yield Row("url: false alarms, names with words that ask", "PhiUSIIL's legitimate", hard, None, "", data)
-        for other in ("jpcert", "phiusiil"):
-            key = f"auc on {other}, not trained on it"
-            yield Row(f"url: AUC on {other}, trained on the other source", judged, metrics[key], 0.5, "majority", data)
+        for source in ("jpcert", "phiusiil"):
+            key = f"auc on {source}, not trained on it"
+            yield Row(f"url: AUC on {source}, trained on the other source", judged, metrics[key], 0.5, "majority", data)
     elif name == "vision":
         yield Row("vision: balanced accuracy", judged, metrics["balanced accuracy"], 0.5, "majority", data)
         shape = metrics["auc of the file's shape alone"]
@@ -88,8 +88,8 @@ def _live() -> Iterator[Row]:
     except DataUnavailable:
         return
     made_up = [f"CVE-2099-{number}" for number in range(10_000, 10_100)] + [f"T9{number:03}" for number in range(100)]
-    right = sum(not catalogue.lookup(id)[0].where for id in made_up) / len(made_up)
-    yield Row("intelligence: made-up ids called unknown", f"{len(made_up)} ids", right, None, "", "made here")
+    unknown = sum(not catalogue.lookup(id)[0].where for id in made_up) / len(made_up)
+    yield Row("intelligence: made-up ids called unknown", f"{len(made_up)} ids", unknown, None, "", "made here")
     known = [*catalogue.techniques, *catalogue.exploited]
     found = sum(bool(catalogue.lookup(id)[0].where) for id in known) / len(known)
     yield Row("intelligence: known ids found, each with its page", f"{len(known):,} ids", found, None, "", "the lists")

@@ -1,10 +1,10 @@
-"""The guard before any model: orders to a model are found in what comes from outside, personal data is taken out.
+"""The guard before any model: it finds orders to a model in text from outside, and takes personal data out.
 
     guard = PromptGuard.read(folder)
     guard.flags(text)                     # whether it reads like orders to a model
     guard.redacted(text)                  # e-mail, card, IBAN, IP and telephone numbers as placeholders
 
-Both are of `production/guardrails`, trained here on texts of this field, where harmless text speaks of attacks.
+Both parts come from `production/guardrails`, trained here on security texts, where harmless text speaks of attacks.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PromptGuard:
 
     @classmethod
     def read(cls, folder: Path) -> PromptGuard:
-        """The guard of a folder, or the shipped one.
+        """The guard of a folder, or the included guard.
 
         Raises:
             StoreError: see `weightfiles.read`.
@@ -56,16 +56,16 @@ class PromptGuard:
         return cls(weights.astype(float), float(learnt.rest["threshold"]))
 
     def flags(self, text: str) -> bool:
-        """Whether a text reads like orders to a model, in any of the ways in which it may be meant."""
-        return any(self.detector.flags(each) for each in {text, _closed(text)})
+        """Whether a text reads like orders to a model, in any of its readings."""
+        return any(self.detector.flags(reading) for reading in {text, _closed(text)})
 
     def redacted(self, text: str) -> str:
-        """A text without personal data and without what nobody sees."""
+        """A text without personal data and without invisible characters."""
         return Vault().redact(normalise(text))
 
 
 def _closed(text: str) -> str:
-    """A text that is written letter by letter ("i g n o r e") without the spaces between; any other one as it is."""
+    """A text in spaced letters ("i g n o r e") without the spaces between them; any other text as it is."""
     words = text.split()
     if len(words) < 8 or sum(len(word) == 1 for word in words) < 0.7 * len(words):
         return text

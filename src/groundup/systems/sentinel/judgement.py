@@ -1,4 +1,4 @@
-"""`Judgement`: what a detector says of its input."""
+"""`Judgement`: a detector's verdict on its input."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Judgement:
-    """A detector's score, and why.
+    """A detector's score, with its evidence.
 
     Attributes:
-        score: from 0, harmless, to 1; None where the detector cannot say.
+        score: from 0, harmless, to 1; None for unknown.
         evidence: sentences, the weightiest first.
     """
 

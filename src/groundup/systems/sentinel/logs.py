@@ -1,14 +1,14 @@
-"""Logs: how much a session surprises a model of normal sessions.
+"""Logs: the surprise of a session to a model of normal sessions.
 
     profile = Profile.fit(normal_sessions, other_normal_sessions)
-    report = profile.judge(sessions(lines))       # score, the sessions that surprise, and why
+    report = profile.judge(sessions(lines))       # score, surprising sessions, and the reasons
     profile.judge(sessions(unlike_anything))      # score None: the model does not know this kind of log
 
-A line becomes its template: its words, without header and values. A session is what one block, process or window of
-lines says in order. The model is a Markov chain over templates, each with how often it came in this session (up to
-three): it learns what follows what, and when a session may end. A session's surprise is -log p of the step that
-surprises most, in nats. Knots from normal sessions that were not fitted to make a score of it: 0.5 is what one normal
-session in twenty reaches.
+A line becomes its template: its words, without header and values. A session is the lines of a block, a process or a
+window, in order. The model is a Markov chain over templates, each with its count in the session so far (up to three).
+It learns which template follows which, and when a session may end. A session's surprise is -log p of its most
+surprising step, in nats. Knots from held-out normal sessions turn the surprise into a score: one normal session in
+twenty reaches 0.5.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from groundup.systems.sentinel.judgement import Judgement
 from groundup.systems.sentinel.weightfiles import read
 from groundup.terminal import visible
 
-WINDOW = 20  # lines, where nothing in them says which belong together
+WINDOW = 20  # lines, where no block or process groups them
 ORDER, MOST = 1, 3
 SMOOTHING = 0.1
-KNOWN = 0.5  # the share of lines that the model must know, to say anything
-LEAST = 20  # normal sessions that a model can be made of
+KNOWN = 0.5  # the share of lines that the model must know for a score
+LEAST = 20  # the fewest normal sessions for the knots
 QUANTILES, SCORES = (0.5, 0.95, 0.995), (0.0, 0.5, 1.0)
-CHANCE = 0.1  # the score of a log in which no more stands out than false alarms would
+CHANCE = 0.1  # the score of a log with no more alarms than false alarms
 START, END = "^", "$"
 _BLOCK = re.compile(r"\bblk_-?\d+")
 _PROCESS = re.compile(r"\b[\w.-]+\[\d+\](?=:)")
@@ -49,9 +49,9 @@ class Session:
     """Lines that belong together.
 
     Attributes:
-        name: of the block or process, or the numbers of the lines.
-        templates: of each line, in order.
-        lines: as they were; empty where only templates are known.
+        name: the block or process, or the numbers of the lines.
+        templates: the template of each line, in order.
+        lines: the lines themselves; empty where only templates are known.
     """
 
     name: str
@@ -62,8 +62,8 @@ class Session:
 def template(line: str) -> str:
     """The words of a line without its header, its values and the names of people.
 
-    A header is what stands before the first word that ends in a colon, if that is among the first eight and a figure
-    comes before it.
+    A header ends with the first word that ends in a colon, if that word is among the first eight and a digit stands in
+    the header.
     """
     words = line.split(" ")
     for place, word in enumerate(words[:8]):
@@ -72,14 +72,14 @@ def template(line: str) -> str:
             break
     masked = mask(_PERSON.sub("<*>", " ".join(words)))
     kept = [token for token in masked.split() if "<*>" not in token]
-    return " ".join(found[0].lower() for token in kept if (found := _WORD.search(token))) or "-"
+    return " ".join(word[0].lower() for token in kept if (word := _WORD.search(token))) or "-"
 
 
 def sessions(lines: Iterable[str]) -> list[Session]:
-    """Lines as sessions: by block where most lines name one, else by process, else windows of 20 lines."""
+    """Lines as sessions: by block if most lines name a block, else by process, else windows of 20 lines."""
     kept = [line.rstrip("\r\n") for line in lines if line.strip()]
     for pattern in (_BLOCK, _PROCESS):
-        names = [found[0] if (found := pattern.search(line)) else "" for line in kept]
+        names = [group[0] if (group := pattern.search(line)) else "" for line in kept]
         if kept and sum(map(bool, names)) > len(kept) / 2 and len({*names}) > 1:
             grouped: dict[str, list[str]] = {}
             for name, line in zip(names, kept, strict=True):
@@ -96,7 +96,7 @@ def _session(name: str, lines: Sequence[str]) -> Session:
 
 @dataclass(frozen=True)
 class Surprise:
-    """A session that surprises: its name, how much, and the step that surprises most."""
+    """A surprising session: its name, its surprise, and its most surprising step."""
 
     name: str
     nats: float
@@ -106,7 +106,7 @@ class Surprise:
 
 @dataclass(frozen=True)
 class LogReport:
-    """What a model says of sessions: the judgement, those that stand out, how many there were, and what it knew."""
+    """A model's report on sessions: the judgement, the alarms, the number of sessions, and the share of known lines."""
 
     judgement: Judgement
     alarms: tuple[Surprise, ...]
@@ -127,7 +127,7 @@ class Profile:
 
     @classmethod
     def fit(cls, fitted: Sequence[Session], others: Sequence[Session], name: str) -> Profile:
-        """Count what follows what in normal sessions, and set the knots by others, which are normal too.
+        """Count the transitions in normal sessions, and set the knots by other normal sessions.
 
         Raises:
             UsageError: there are too few sessions.
@@ -144,7 +144,7 @@ class Profile:
         profile = cls(dict(grams), (0.0, 1.0, 2.0), name)
         values = [profile.surprise(session) for session in others]
         knots = np.quantile(values, QUANTILES)
-        knots += np.arange(3) * 1e-6  # where all sessions are alike, knots still rise
+        knots += np.arange(3) * 1e-6  # knots must rise even if all sessions are alike
         return cls(dict(grams), knots.tolist(), name)
 
     def steps(self, session: Session) -> list[float]:
@@ -158,7 +158,7 @@ class Profile:
         return result
 
     def surprise(self, session: Session) -> float:
-        """The surprise of the step that surprises most."""
+        """The surprise of the most surprising step."""
         return max(self.steps(session))
 
     def score(self, nats: float) -> float:
@@ -166,30 +166,30 @@ class Profile:
         return float(np.interp(nats, self.knots, SCORES))
 
     def judge(self, found: Sequence[Session]) -> LogReport:
-        """The score of a log: that of its most surprising session.
+        """The score of a log: the score of its most surprising session.
 
-        Where no more sessions stand out than false alarms alone would give, the score stays low.
+        The score stays low if no more sessions stand out than false alarms alone would give.
         """
         lines = [line for session in found for line in session.templates]
         known = sum(line in self.templates for line in lines) / max(1, len(lines))
         if not lines:
             return LogReport(Judgement(None, ("The log holds no line.",)), (), 0, 0.0)
         if known < KNOWN:
-            told = f"The model of {self.name} knows {known:.0%} of the lines, and says nothing of a log like this."
+            fault = f"The model of {self.name} knows {known:.0%} of the lines, and says nothing of a log like this."
             advice = "Train one on ordinary lines: groundup sentinel train logs --normal FILE"
-            return LogReport(Judgement(None, (told, advice)), (), len(found), known)
-        surprising = sorted(((self.surprise(each), each) for each in found), key=lambda pair: -pair[0])
-        alarms = [self._told(nats, each) for nats, each in surprising if nats > self.knots[1]]
+            return LogReport(Judgement(None, (fault, advice)), (), len(found), known)
+        surprising = sorted(((self.surprise(session), session) for session in found), key=lambda pair: -pair[0])
+        alarms = [self._alarm(nats, session) for nats, session in surprising if nats > self.knots[1]]
         expected = len(found) * (1 - QUANTILES[1])
         worst = self.score(surprising[0][0])
         chance = len(alarms) <= expected + 2 * math.sqrt(expected) and len(found) > 1 / (1 - QUANTILES[1])
         far = surprising[0][0] > 2 * self.knots[2]
         score = min(worst, CHANCE) if chance and not far else worst
         evidence = [f"{len(alarms)} of {len(found)} sessions stand out; of as many normal ones, {expected:.1f} would."]
-        evidence += [f"{each.name}: {each.why}" for each in alarms[:3]]
+        evidence += [f"{alarm.name}: {alarm.why}" for alarm in alarms[:3]]
         return LogReport(Judgement(score, tuple(evidence)), tuple(alarms), len(found), known)
 
-    def _told(self, nats: float, session: Session) -> Surprise:
+    def _alarm(self, nats: float, session: Session) -> Surprise:
         steps = self.steps(session)
         worst = int(np.argmax(steps))
         if worst == len(session.templates):
@@ -211,10 +211,10 @@ class Profile:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Profile:
-        """The model of plain data.
+        """The model from plain data.
 
         Raises:
-            StoreError: it is none.
+            StoreError: the data is no model.
         """
         try:
             tokens = document["tokens"]
@@ -231,7 +231,7 @@ class Profile:
 
     @classmethod
     def read(cls, folder: Path) -> Profile:
-        """The model of a folder, or the shipped one of HDFS.
+        """The model of a folder, or the included model of HDFS.
 
         Raises:
             StoreError: see `weightfiles.read`.
@@ -240,10 +240,10 @@ class Profile:
 
 
 def _tokens(templates: Sequence[str]) -> list[str]:
-    """Templates with how often each came so far, between marks of beginning and end."""
+    """Templates with their counts so far, between marks of beginning and end."""
     seen: Counter[str] = Counter()
     tokens = [START] * ORDER
-    for each in templates:
-        seen[each] += 1
-        tokens.append(f"{each}#{min(seen[each], MOST)}")
+    for text in templates:
+        seen[text] += 1
+        tokens.append(f"{text}#{min(seen[text], MOST)}")
     return [*tokens, END]

@@ -1,7 +1,7 @@
 """The sentinel's dashboard, for Streamlit: `groundup sentinel serve` starts it beside the API, which it asks.
 
-A URL, a line of a log and a model's words are data here too: they are shown as escaped text or as code, so that nothing
-in them becomes a link, draws a picture from another machine, or poses as a part of the page.
+URLs, lines of logs and models' words are data here, too. The page shows them as escaped text or as code: nothing in
+them becomes a link, draws a picture from another machine, or poses as a part of the page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DONE = {"block": "blocked", "allow": "allowed", "quarantine": "quarantined"}
 def plain(text: str) -> str:
     """Text from outside for a place that reads Markdown, with its addresses defanged, as the field writes them.
 
-    Streamlit makes a link of whatever looks like an address or a mailbox, also where each of its marks is escaped.
+    Streamlit makes a link of every text that looks like an address or a mailbox, even of an escaped one.
     """
     text = re.sub(r"\bhttp(?=s?:)", "hxxp", text, flags=re.IGNORECASE)
     return page.plain(re.sub(r"\bwww\.", "www[.]", text, flags=re.IGNORECASE).replace("@", "[@]"))
@@ -42,7 +42,7 @@ def main() -> None:
         "Ask": lambda: show_ask(client),
     }
     for tab, show in zip(st.tabs(list(parts), key="view", bind="query-params"), parts.values(), strict=True):
-        if tab.open:  # the others ask the API for nothing
+        if tab.open:  # closed tabs ask the API for nothing
             with tab:
                 guarded(show)
 
@@ -54,7 +54,7 @@ def title(case: dict[str, Any]) -> str:
 
 
 def sidebar(cases: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The case to show, of all there are."""
+    """The list of cases; returns the chosen case."""
     with st.sidebar:
         st.header("Cases")
         if not cases:
@@ -78,42 +78,42 @@ def sidebar(cases: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def standing(case: dict[str, Any]) -> str:
-    """What was decided, for a caption."""
+    """The decision, for a caption."""
     return f" · {DONE[case['standing']['action']]}" if case["standing"] else ""
 
 
 def show_case(client: Client, case: dict[str, Any] | None) -> None:
-    """Risk, what may be done, the rules, the evidence, and what is known."""
+    """The risk, the proposal, the rules, the evidence, and the known facts."""
     if case is None:
         st.info("Scan something in the tab Scan, or with `groundup sentinel scan URL-or-FILE`.")
         return
-    found = case["finding"]
-    for kind, text in found["subjects"].items():
+    finding = case["finding"]
+    for kind, text in finding["subjects"].items():
         st.caption(kind)
         st.code(text, language=None, wrap_lines=True)
     columns = st.columns(4)
-    risk = "" if found["risk"] is None else f"{found['risk']:.2f}"
-    columns[0].metric(f"{MARKS[found['level']]} Risk", f"{found['level']} {risk}".strip())
+    risk = "" if finding["risk"] is None else f"{finding['risk']:.2f}"
+    columns[0].metric(f"{MARKS[finding['level']]} Risk", f"{finding['level']} {risk}".strip())
     for column, (name, label) in zip(columns[1:], NAMES.items(), strict=True):
-        score = found["scores"][name]
+        score = finding["scores"][name]
         column.metric(label, "unknown" if score is None else f"{score:.2f}")
     decide(client, case)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Why")
-        for fired in found["fired"]:
+        for fired in finding["fired"]:
             st.progress(fired["strength"], text=f"{plain(fired['rule'])} · {fired['strength']:.2f}")
-        for name, lines in found["evidence"].items():
+        for name, lines in finding["evidence"].items():
             if lines:
                 st.markdown(f"**{NAMES[name]}**\n" + "".join(f"\n- {plain(line)}" for line in lines))
     with right:
-        st.subheader("What is known")
-        for fact in found["intelligence"]:
+        st.subheader("Known facts")
+        for fact in finding["intelligence"]:
             show_fact(client, fact, case["id"])
 
 
 def show_fact(client: Client, fact: dict[str, str], key: str) -> None:
-    """A sentence, with what says so."""
+    """A sentence with its source."""
     with st.container(border=True):
         st.markdown(plain(fact["text"]))
         if fact["where"].startswith("https://"):
@@ -127,7 +127,7 @@ def show_fact(client: Client, fact: dict[str, str], key: str) -> None:
 
 
 def decide(client: Client, case: dict[str, Any]) -> None:
-    """What is proposed, and the form by which a person decides; or the decision, and the way back."""
+    """The proposal with the form for a person's decision; or the decision with its undo."""
     proposed, held = case["finding"]["proposed"], case["standing"]
     with st.form(f"decide-{case['id']}"):
         if held:
@@ -184,8 +184,9 @@ def show_overview(client: Client, cases: list[dict[str, Any]]) -> None:
     st.subheader("Risk by rule")
     if not rules:
         st.caption("No rule has fired yet.")
-    for rule, each in sorted(rules.items(), key=lambda item: -len(item[1])):
-        st.progress(max(each), text=f"{plain(rule)} · {len(each)} cases, {max(each):.2f} at most")
+    for rule, strengths in sorted(rules.items(), key=lambda item: -len(item[1])):
+        text = f"{plain(rule)} · {len(strengths)} cases, {max(strengths):.2f} at most"
+        st.progress(max(strengths), text=text)
     st.subheader("Block list")
     entries = client.get("/blocklist")
     st.code("\n".join(entries) or "It is empty.", language=None, wrap_lines=True)

@@ -1,7 +1,7 @@
-"""A red team against the whole platform: what gets through without its guards, and with them.
+"""A red team against the whole platform: the attacks that get through without its guards, and with them.
 
-Each attack is tried twice, on the same inputs. "Through" is what an attacker wants: a phishing URL or page of low risk,
-an order that reaches a model, a line that steers a terminal or shows a secret, a file that crashes the scanner.
+Each attack is tried twice, on the same inputs. "Through" counts the attacker's successes: a phishing URL or page of low
+risk, an order that reaches a model, a line that steers a terminal or shows a secret, a file that crashes the scanner.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ DISGUISES = ("none", "base64", "leetspeak", "homoglyphs", "spacing")
 
 @dataclass(frozen=True)
 class Attempt:
-    """A kind of attack: how many were tried, and how many got through without the guard and with it.
+    """A kind of attack, with its successes without the guard and with it.
 
     Attributes:
-        attack: what was done.
-        tried: how often.
+        attack: the kind.
+        tried: the number of attacks.
         before: through without the guard.
         after: through with it.
-        guard: what the guard is.
+        guard: the guard's name.
     """
 
     attack: str
@@ -99,12 +99,12 @@ def _noise(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
     if not len(flagged):
         return
     pictures, labels = as_tensor(flagged), torch.ones(len(flagged), dtype=torch.long)
-    # A page comes with its address: those of phishing that the URL detector was shown as well.
+    # A page comes with its address: phishing URLs, some of which trained the URL detector.
     urls = rng.permutation(load("phishing_urls_jpcert")["url"])[: len(flagged)].tolist()
     judged = [scanner.addresses.judge(parse(url)).score for url in urls]
     for budget in BUDGETS:
-        found = fgsm(detector.logits, pictures, labels, budget / 255)
-        scores = detector.calibrated(found)
+        perturbed = fgsm(detector.logits, pictures, labels, budget / 255)
+        scores = detector.calibrated(perturbed)
         before = int((scores < 0.5).sum())  # no longer flagged
         after = sum(_low(scanner, vision=float(s), url=u) for s, u in zip(scores, judged, strict=True))
         yield Attempt(
@@ -147,7 +147,7 @@ def _lines(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
     words = ("hunter2", "abcdef123456", "s3cr3tvalue")
     kept = [text for text in map(shown, held) if any(word in text for word in words)]
     yield Attempt("log: a secret", len(held), len(held), len(kept), "hidden")
-    # An intrusion among ever more ordinary sessions: does it drown?
+    # An intrusion among ever more ordinary sessions: its score may drown.
     sizes = (200, 1000, 3000)
     own = sessions(sshd_log().split("\n"))
     profile = type(scanner.profile).fit(own[50:], own[:50], "sshd")
@@ -166,7 +166,7 @@ def _lines(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
 
 
 def _files(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
-    """Malformed and huge input: through is whatever is no clear refusal and no answer."""
+    """Malformed and huge input; a crash in place of an answer or a clear refusal is through."""
     pictures = [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(50), bomb(60_000), bytes(MOST_BYTES + 1), rng.bytes(999)]
     logs = [b"", b"\x00" * 99, b"\xff\xfe" * 99, b"a" * 2_000_000, bytes(MOST_LOG + 1)]
     urls = [
@@ -174,14 +174,14 @@ def _files(scanner: Scanner, rng: np.random.Generator) -> Iterator[Attempt]:
         "http://0x7f000001/", "http://%2e%2e/", "http://xn--.com", "data:text/html,x", "http://.com.",
     ]  # fmt: skip
     kinds: dict[str, list[Any]] = {"screenshot": pictures, "log": logs, "url": urls}
-    tried = [{kind: each} for kind, values in kinds.items() for each in values]
-    crashed = sum(_crashes(scanner, given) for given in tried)
+    tried = [{kind: value} for kind, values in kinds.items() for value in values]
+    crashed = sum(_crashes(scanner, scan) for scan in tried)
     yield Attempt("input that is malformed or huge", len(tried), _raw_crashes(tried), crashed, "refused by rule")
 
 
-def _crashes(scanner: Scanner, given: dict[str, Any]) -> bool:
+def _crashes(scanner: Scanner, scan: dict[str, Any]) -> bool:
     try:
-        scanner.scan(**given)
+        scanner.scan(**scan)
     except GroundupError:
         return False
     except Exception:
@@ -190,27 +190,27 @@ def _crashes(scanner: Scanner, given: dict[str, Any]) -> bool:
 
 
 def _raw_crashes(tried: Sequence[dict[str, Any]]) -> int:
-    """How many of the inputs raise in what a program would call that has no rules: Pillow, UTF-8, `urlsplit`."""
+    """The number of inputs that crash a program without rules: Pillow, UTF-8 or `urlsplit` raises."""
     from urllib.parse import urlsplit
 
     from PIL import Image
 
     raised = 0
-    for given in tried:
+    for scan in tried:
         try:
-            if "screenshot" in given:
-                Image.open(io.BytesIO(given["screenshot"])).load()
-            elif "log" in given:
-                given["log"].decode()
+            if "screenshot" in scan:
+                Image.open(io.BytesIO(scan["screenshot"])).load()
+            elif "log" in scan:
+                scan["log"].decode()
             else:
-                assert urlsplit(str(given["url"])).hostname
+                assert urlsplit(str(scan["url"])).hostname
         except Exception:
             raised += 1
     return raised
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a few hundred bytes that says it has side × side pixels."""
+    """A PNG of a few hundred bytes that claims side × side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,12 +1,12 @@
-"""The risk engine: the scores of the detectors, and rules in words, make one risk, with the rules that made it.
+"""The risk engine: it makes one risk of the detectors' scores by rules in words, and names the rules.
 
     rules = read_rules()
     assess(rules, {"vision": 0.8, "url": 0.6, "logs": None}).level      # "high": logs had no input, which is not zero
 
-The inference is `production/fuzzy`'s, Mamdani's. A detector that cannot say is *unknown*: of each rule, the
-clauses that ask for unknown are true and gone then, and a rule that asks it for anything else does not apply. So
-every combination of detectors has an engine of its own, and reading the rules proves that each always has a rule that
-fires.
+The inference is Mamdani's, by `production/fuzzy`. A detector without a score is *unknown*. A clause that asks for
+unknown is then true and drops out of its rule; a rule that asks the detector for anything else does not apply. Every
+combination of detectors therefore has an engine of its own, and reading the rules proves that a rule of each engine
+always fires.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Rules:
     """Rules, read and proven.
 
     Attributes:
-        engines: for each set of detectors that say something, in the order of `DETECTORS`, its engine.
+        engines: the engine of each set of detectors with a score, in the order of `DETECTORS`.
     """
 
     engines: Mapping[tuple[str, ...], Engine]
@@ -41,7 +41,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Fired:
-    """A rule in words, and how strongly it fired, above 0 to 1."""
+    """A rule in words, with its strength, above 0 to 1."""
 
     rule: str
     strength: float
@@ -49,11 +49,11 @@ class Fired:
 
 @dataclass(frozen=True)
 class Risk:
-    """What the engine makes of the scores.
+    """The engine's risk for the scores.
 
     Attributes:
-        score: the risk from 0 to 1; None where no detector says anything.
-        level: the word that the strongest rule ends in, of two that tie the graver one; or unknown.
+        score: the risk from 0 to 1; None without any detector's score.
+        level: the word of the strongest rule, of two that tie the graver word; or unknown.
         fired: the rules behind it, the strongest first.
     """
 
@@ -63,29 +63,29 @@ class Risk:
 
 
 def assess(rules: Rules, scores: Mapping[str, float | None]) -> Risk:
-    """The risk by the scores of the detectors; None, or a detector left out, is unknown.
+    """The risk by the scores of the detectors; None, or a missing detector, is unknown.
 
     Raises:
-        ValueError: a score is of no detector, or not between 0 and 1.
+        ValueError: a score belongs to no detector, or is not between 0 and 1.
     """
     if unknown := set(scores) - {*DETECTORS}:
         raise ValueError(f"scores must be of {', '.join(DETECTORS)}, got {sorted(unknown)[0]!r}.")
     values = {name: scores[name] for name in DETECTORS if scores.get(name) is not None}
     if not values:
         return Risk(None, UNKNOWN, ())
-    found = infer(rules.engines[tuple(values)], **cast("dict[str, float]", values))
+    inference = infer(rules.engines[tuple(values)], **cast("dict[str, float]", values))
     missing = [name for name in DETECTORS if name not in values]
-    told = f" ({', '.join(missing)} unknown)" if missing else ""
-    fired = tuple(Fired(f"{rule.__str__()}{told}", round(strength, 4)) for rule, strength in found.reasons)
-    level = max(found.heights, key=lambda term: (found.heights[term], TERMS.index(term)))
-    return Risk(found.score, cast(Level, level), fired)
+    suffix = f" ({', '.join(missing)} unknown)" if missing else ""
+    fired = tuple(Fired(f"{rule.__str__()}{suffix}", round(strength, 4)) for rule, strength in inference.reasons)
+    level = max(inference.heights, key=lambda term: (inference.heights[term], TERMS.index(term)))
+    return Risk(inference.score, cast(Level, level), fired)
 
 
 def read_rules(path: Path = RULES) -> Rules:
     """The rules of a TOML file, each checked, and all of them proven to leave no gap.
 
     Raises:
-        ConfigError: the file cannot be read, breaks a rule, or leaves scores for which nothing fires.
+        ConfigError: the file cannot be read, breaks a rule, or leaves scores for which no rule fires.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -106,8 +106,8 @@ def read_rules(path: Path = RULES) -> Rules:
     grade = Variable(0.0, 1.0, partition(terms))
     engines = {}
     for count in range(1, len(DETECTORS) + 1):
-        for there in itertools.combinations(DETECTORS, count):
-            engines[there] = _engine(clauses, there, grade, path)
+        for scored in itertools.combinations(DETECTORS, count):
+            engines[scored] = _engine(clauses, scored, grade, path)
     return Rules(engines)
 
 
@@ -115,16 +115,16 @@ _EXAMPLE = 'For example: [[rules]] with when = {vision = "high", url = "medium"}
 
 
 def _peaks(document: dict[str, Any], path: Path) -> dict[str, float]:
-    given = document.get("peaks", {})
-    values = list(given.values()) if isinstance(given, dict) else []
+    peaks = document.get("peaks", {})
+    values = list(peaks.values()) if isinstance(peaks, dict) else []
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     rising = all(0 <= value <= 1 for value in numbers) and sorted({*numbers}) == numbers
-    if not isinstance(given, dict) or tuple(given) != TERMS or len(numbers) != len(TERMS) or not rising:
+    if not isinstance(peaks, dict) or tuple(peaks) != TERMS or len(numbers) != len(TERMS) or not rising:
         raise ConfigError(
-            f"peaks must name {', '.join(TERMS)} in this order, with rising numbers from 0 to 1, got {given!r} in "
+            f"peaks must name {', '.join(TERMS)} in this order, with rising numbers from 0 to 1, got {peaks!r} in "
             f"'{path}'."
         )
-    return {name: float(given[name]) for name in TERMS}
+    return {name: float(peaks[name]) for name in TERMS}
 
 
 def _clauses(entry: Any, number: int, path: Path) -> tuple[dict[str, tuple[str, ...]], str]:
@@ -150,14 +150,14 @@ def _clauses(entry: Any, number: int, path: Path) -> tuple[dict[str, tuple[str, 
 
 
 def _engine(
-    clauses: list[tuple[dict[str, tuple[str, ...]], str]], there: tuple[str, ...], grade: Variable, path: Path
+    clauses: list[tuple[dict[str, tuple[str, ...]], str]], scored: tuple[str, ...], grade: Variable, path: Path
 ) -> Engine:
-    """The engine of the detectors that say something: the rules that apply to them, each list written out."""
+    """The engine of the detectors with a score: the rules that apply to them, each list written out."""
     rules = []
     for when, then in clauses:
-        if any(UNKNOWN not in terms for name, terms in when.items() if name not in there):
+        if any(UNKNOWN not in terms for name, terms in when.items() if name not in scored):
             continue
-        asked = {name: [t for t in terms if t != UNKNOWN] for name, terms in when.items() if name in there}
+        asked = {name: [t for t in terms if t != UNKNOWN] for name, terms in when.items() if name in scored}
         if not asked or not all(asked.values()):
             continue
         # A detector that may say anything needs no clause.
@@ -166,16 +166,18 @@ def _engine(
             rule = Rule(dict(zip(named, terms, strict=True)), then)
             if rule not in rules:
                 rules.append(rule)
-    those = " and ".join(there)
+    names = " and ".join(scored)
     if not rules:
         raise ConfigError(
-            f"rules must say what {those} alone make{'s' * (len(there) == 1)} of the risk; '{path}' does not."
+            f"rules must say what {names} alone make{'s' * (len(scored) == 1)} of the risk; '{path}' does not."
         )
-    engine = Engine(dict.fromkeys(there, grade), grade, rules)
+    engine = Engine(dict.fromkeys(scored, grade), grade, rules)
     if holes := gaps(engine):
-        told = ", ".join(f"{name} = {value:.3g}" for name, value in holes[0].items())
+        gap = ", ".join(f"{name} = {value:.3g}" for name, value in holes[0].items())
         rest = (
-            f", with {', '.join(n for n in DETECTORS if n not in there)} unknown" if len(there) < len(DETECTORS) else ""
+            f", with {', '.join(n for n in DETECTORS if n not in scored)} unknown"
+            if len(scored) < len(DETECTORS)
+            else ""
         )
-        raise ConfigError(f"rules must fire for all scores, and in '{path}' none does for {told}{rest}. Add one.")
+        raise ConfigError(f"rules must fire for all scores, and in '{path}' none does for {gap}{rest}. Add one.")
     return engine

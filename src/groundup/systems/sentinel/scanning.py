@@ -1,4 +1,4 @@
-"""`Scanner`: a URL, a screenshot and a log in, a finding out. Nothing is fetched, and nothing that is read is run.
+"""`Scanner`: a URL, a screenshot and a log in, a finding out. It fetches nothing, and runs nothing that it reads.
 
 scanner = Scanner(Path("sentinel.models"))
 scanner.scan(url="https://paypa1-login.top", screenshot=Path("page.png").read_bytes())
@@ -23,17 +23,17 @@ from groundup.systems.sentinel.risk import DETECTORS, RULES, assess, read_rules
 from groundup.systems.sentinel.vision import ScreenDetector, open_screenshot
 
 MOST_LOG = 50 << 20  # bytes
-LONGEST_LINE = 2_000  # characters of a line that are looked at
+LONGEST_LINE = 2_000  # characters of a line that are read
 NO_INPUT = Judgement(None, ())
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LOG_SUFFIXES = (".log", ".txt", ".json", ".jsonl", ".csv", ".gz", ".zst", ".xz", ".bz2")
 
 
 class Scanner:
-    """The detectors, the rules and the lists. Each detector is read when it is first needed.
+    """The detectors, the rules and the lists. Each detector is read at its first use.
 
     Args:
-        models: the folder of trained detectors; the shipped ones stand in for those that it lacks.
+        models: the folder of trained detectors; the included detectors replace missing ones.
         rules: the file of rules.
 
     Raises:
@@ -65,7 +65,7 @@ class Scanner:
 
     @cached_property
     def catalogue(self) -> Catalogue | None:
-        """The lists of techniques and vulnerabilities; None where they can be had from nowhere."""
+        """The lists of techniques and vulnerabilities; None where no source has them."""
         try:
             return read_catalogue()
         except DataUnavailable:
@@ -74,16 +74,16 @@ class Scanner:
     def scan(
         self, *, url: str = "", screenshot: bytes | None = None, log: bytes | None = None, names: Mapping[str, str] = {}
     ) -> Finding:
-        """What the detectors, the rules and the lists make of what was given, together.
+        """The finding of the detectors, the rules and the lists on all inputs together.
 
         Args:
             url: an address, as text.
             screenshot: a picture file of the page behind it.
             log: a log file.
-            names: what the screenshot and the log are called.
+            names: the names of the screenshot and the log.
 
         Raises:
-            UsageError: nothing was given, or something of it cannot be read.
+            UsageError: there is no input, or an input cannot be read.
         """
         if not url.strip() and screenshot is None and log is None:
             raise UsageError("scan must be given a url, a screenshot or a log, got none. For example: a URL.")
@@ -104,22 +104,22 @@ class Scanner:
             hashes["log"] = digest(log)
             report = self.read_log(log)
             orders = any(self.guard.flags(alarm.line) for alarm in report.alarms[:20])
-            told = ("A line reads like orders to a model. No model saw it.",) if orders else ()
-            judged["logs"] = Judgement(report.judgement.score, (*told, *report.judgement.evidence))
+            warning = ("A line reads like orders to a model. No model saw it.",) if orders else ()
+            judged["logs"] = Judgement(report.judgement.score, (*warning, *report.judgement.evidence))
             cves = " ".join(sorted({match.upper() for match in CVE.findall(log.decode("utf-8", "replace"))})[:20])
-        scores = {name: each.score for name, each in judged.items()}
+        scores = {name: judgement.score for name, judgement in judged.items()}
         risk = assess(self.rules, scores)
-        evidence = {name: [shown(text, 500) for text in each.evidence] for name, each in judged.items()}
+        evidence = {name: [shown(text, 500) for text in judgement.evidence] for name, judgement in judged.items()}
         return Finding(
             subjects, host, hashes, scores, evidence, risk.score, risk.level, [asdict(fired) for fired in risk.fired],
             [asdict(fact) for fact in self.intelligence(judged, cves)], propose(risk.level, host),
         )  # fmt: skip
 
     def read_log(self, data: bytes) -> LogReport:
-        """What the model of normal logs says of a file.
+        """The report of the model of normal logs on a file.
 
         Raises:
-            UsageError: it is too large, or no text.
+            UsageError: the file is too large, or no text.
         """
         if len(data) > MOST_LOG:
             raise UsageError(f"log must have at most {MOST_LOG:,} bytes, got {len(data):,}. Send a part of it.")
@@ -129,10 +129,12 @@ class Scanner:
         return self.profile.judge(sessions(lines))
 
     def intelligence(self, judged: Mapping[str, Judgement], cves: str) -> list[Fact]:
-        """What the lists say of what was found; where they say nothing, that it is unknown."""
+        """The lists' facts on the finding; without any, the fact that it is unknown."""
         if self.catalogue is None:
             return [Fact("", "Unknown: ATT&CK and CISA's list are not on this machine.", "")]
-        alarming = [text for each in judged.values() if (each.score or 0) >= 0.5 for text in each.evidence]
+        alarming = [
+            text for judgement in judged.values() if (judgement.score or 0) >= 0.5 for text in judgement.evidence
+        ]
         if (judged["vision"].score or 0) >= 0.5 or (judged["url"].score or 0) >= 0.5:
             alarming.append("phishing page")
         facts = [*self.catalogue.lookup(cves), *self.catalogue.pointers(alarming)]
@@ -140,12 +142,12 @@ class Scanner:
 
 
 def inputs(things: tuple[str, ...]) -> dict[str, Any]:
-    """What the words of a command line name: files by their ending, all else a URL.
+    """The inputs that the words of a command line name: files by their ending, every other word a URL.
 
     Raises:
-        UsageError: two are of one kind, a file cannot be read, or is named and is not there.
+        UsageError: two words are of one kind, or a named file is missing or cannot be read.
     """
-    given: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
     names: dict[str, str] = {}
     for thing in things:
         path = Path(thing)
@@ -156,20 +158,20 @@ def inputs(things: tuple[str, ...]) -> dict[str, Any]:
                 "a host of that name needs its scheme, for example http://example.com."
             )
         kind = "url" if not is_file else "screenshot" if path.suffix.lower() in SUFFIXES else "log"
-        if kind in given:
+        if kind in by_kind:
             raise UsageError(
                 f"A scan must have at most one {kind}, got '{thing}' as well. Scan them one after the other."
             )
         if is_file:
             names[kind] = path.name
-            given[kind] = read_file(path)
+            by_kind[kind] = read_file(path)
         else:
-            given[kind] = thing
-    return {**given, "names": names}
+            by_kind[kind] = thing
+    return {**by_kind, "names": names}
 
 
 def _reads_as_file(thing: str) -> bool:
-    """Whether a word without a scheme names a file: by its ending, or by how a path begins."""
+    """Whether a word without a scheme names a file: by its ending, or by a path's beginning."""
     if "://" in thing:
         return False
     ending = "/" not in thing and thing.lower().endswith((*SUFFIXES, *LOG_SUFFIXES))
@@ -177,10 +179,10 @@ def _reads_as_file(thing: str) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes, one more than the largest allowed at most.
+    """A file's bytes, at most one more than the largest log.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:

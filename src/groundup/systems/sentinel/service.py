@@ -1,4 +1,4 @@
-"""What the sentinel's API does, without HTTP: scans, cases, decisions that a person confirms, questions."""
+"""The work of the sentinel's API, without HTTP: scans, cases, decisions that a person confirms, questions."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ MEGABYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Settings:
-    """What an API is started with.
+    """The settings of an API.
 
     Attributes:
         store: the file of cases; the block list is beside it.
-        models: the folder of trained detectors; the shipped ones stand in for those that it lacks.
+        models: the folder of trained detectors; the included detectors replace missing ones.
         rules: the file of rules.
-        token: the bearer token that is asked for; empty for none.
-        hosts: host names under which it answers; empty for all.
+        token: the bearer token that it demands; empty for none.
+        hosts: host names that it answers to; empty for all.
         model: the chat model (`groundup.llm.chat_model`); empty for `GROUNDUP_LLM`, or the embedded answerer.
-        knowledge: where the documents on techniques are; empty for the folder beside the store.
-        body_limit: bytes of a body.
-        timeout: seconds that a request may take.
+        knowledge: the place of the documents on techniques; empty for the folder beside the store.
+        body_limit: the largest body, in bytes.
+        timeout: the longest request, in seconds.
     """
 
     store: Path
@@ -54,11 +54,11 @@ class Settings:
 
 
 class Sentinel:
-    """What the API can do.
+    """The work of the API.
 
     Raises:
         ConfigError: the rules break a rule.
-        UsageError: the model is none that there is.
+        UsageError: the model does not exist.
         StoreError: the store cannot be opened.
     """
 
@@ -69,7 +69,7 @@ class Sentinel:
         self.model = chat_model(settings.model or None)
         self._knowledge = Reopened(settings.knowledge or default_location(settings.store))
         self._scanning = threading.Lock()
-        with self.cases():  # made where there is none
+        with self.cases():  # creates a missing store
             pass
 
     @contextmanager
@@ -87,13 +87,13 @@ class Sentinel:
         """Scan, and keep the case. The screenshot comes as base64.
 
         Raises:
-            UsageError: nothing was given, or something of it cannot be read.
+            UsageError: there is no input, or an input cannot be read.
         """
         try:
             picture = base64.b64decode(screenshot, validate=True) if screenshot else None
         except (binascii.Error, ValueError) as error:
             raise UsageError(f"screenshot must be base64, and it is not: {error}. Encode the file's bytes.") from error
-        with self._scanning:  # one at a time: a detector is read once, and PyTorch takes all cores
+        with self._scanning:  # one scan at a time: a detector is read once, and PyTorch takes all cores
             finding = self.scanner.scan(
                 url=url, screenshot=picture, log=log.encode("utf-8", "replace") if log else None, names=names
             )
@@ -111,14 +111,14 @@ class Sentinel:
             return cases.find(id)
 
     def decide(self, id: str, action: Action, by: str, confirmed: bool) -> Case:
-        """Carry out what a person has confirmed.
+        """Carry out a decision that a person has confirmed.
 
         Raises:
-            UsageError: it is not confirmed, or the policy does not allow it.
+            UsageError: the decision is not confirmed, or the policy forbids it.
             Standing: another decision stands.
         """
         if not confirmed:
-            raise UsageError("confirm must be true, got false: a decision is a person's. Ask one, then send true.")
+            raise UsageError("confirm must be true, got false: a decision is a person's. Ask a person, then send true.")
         with self.cases() as cases:
             return cases.decide(id, action, by=by)
 
@@ -136,7 +136,7 @@ class Sentinel:
         """Answer a question from the lists and the documents.
 
         Raises:
-            NotReady: the lists can be had from nowhere.
+            NotReady: no source has the lists.
         """
         catalogue = self.scanner.catalogue
         if catalogue is None:

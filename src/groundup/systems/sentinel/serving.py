@@ -13,7 +13,7 @@ PAGE = Path(__file__).with_name("page.py")
 
 
 def need_packages() -> None:
-    """Raise MissingPackage where what the API and the dashboard need is not installed."""
+    """Raise MissingPackage where the API or the dashboard lacks a package."""
     need(
         "Sentinel", "fastapi", "prometheus_client", "streamlit", "chromadb", "langchain_core", "numba", "PIL",
         "safetensors", "tld", "torch",
@@ -21,7 +21,7 @@ def need_packages() -> None:
 
 
 def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:
-    """Serve the API and its dashboard until Ctrl-C; the rest as `groundup.api.serving.serve` has it."""
+    """Serve the API and its dashboard until Ctrl-C; `groundup.api.serving.serve` explains the other arguments."""
     need_packages()
 
     def make() -> serving.ASGIApp:

@@ -1,10 +1,10 @@
-"""How the detectors are trained, and how each is judged on data that it was not fitted to.
+"""The training of the detectors, and the judgement of each on data that it was not fitted to.
 
     for name in ("url", "vision", "logs", "guard"):
         train(name, folder, report=print)
 
-Every split keeps together what is nearly the same: registered names for URLs, brands for screenshots, equal sessions
-for logs, categories of orders for the guard. Numbers are written with the detector, beside a majority and a rule.
+Every split keeps near duplicates together: registered names for URLs, brands for screenshots, equal sessions for logs,
+categories of orders for the guard. The figures are stored with the detector, beside a majority and a rule.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def train(name: str, folder: Path, *, again: bool = False, normal: Path | None =
 
     Args:
         name: url, vision, logs or guard.
-        folder: where it is kept.
-        again: train it even if it is there.
-        normal: of logs, a file of ordinary lines to learn from, in place of HDFS's.
-        report: told what is done, how far, and of how much.
+        folder: the folder for it.
+        again: train it even if it exists.
+        normal: for logs, a file of ordinary lines to learn from, in place of HDFS's.
+        report: receives the present step, its number, and the number of steps.
 
     Raises:
         UnknownName: there is no such detector.
-        UsageError: `normal` is given for another one than logs, or holds too little.
+        UsageError: `normal` is given for another detector than logs, or holds too few lines.
         StoreError: the folder cannot be written.
     """
     if name not in NAMES:
@@ -67,10 +67,10 @@ def train(name: str, folder: Path, *, again: bool = False, normal: Path | None =
         raise UsageError(f"normal must go with the detector logs, got '{name}'. Leave --normal out, or train logs.")
     recipe = _recipe(name, normal)
     if not again and (folder / f"{name}.json").is_file():
-        known = read(name, folder)
-        if known.recipe == recipe:
+        stored = read(name, folder)
+        if stored.recipe == recipe:
             report(f"{name}: trained already", 1, 1)
-            return known
+            return stored
     learnt = {"url": _url, "vision": _vision, "logs": _logs, "guard": _guard}[name](recipe, folder, normal, report)
     save(learnt, folder)
     for partial in folder.glob(f".{name}-*.json"):
@@ -98,24 +98,24 @@ def _recipe(name: str, normal: Path | None) -> dict[str, Any]:
 
 # ── URLs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def names_by_source() -> tuple[dict[str, list[str]], list[dict[str, str]]]:
-    """The registered names of each source, each name in one source only, and where they are from.
+    """The registered names of each source, each name in one source only, and the datasets behind them.
 
-    Names that are both phishing and legitimate belong to hosting services and short links: they are left out.
+    Names that are both phishing and legitimate belong to hosting services and short links, and are left out.
     """
     phiusiil, jpcert, popular = load("phishing_urls"), load("phishing_urls_jpcert"), load("popular_hosts")
     urls, bad = phiusiil["url"].tolist(), phiusiil["phishing"]
     hosts = [host for host in popular["host"].tolist() if "." in host and not host.endswith(".arpa")]
-    found = {
+    by_source = {
         "phiusiil": {_name(url) for url, phishing in zip(urls, bad, strict=True) if phishing},
         "jpcert": {_name(url) for url in jpcert["url"].tolist()},
         "legitimate": {_name(url) for url, phishing in zip(urls, bad, strict=True) if not phishing},
         "popular": {registered_name(host.lstrip("-.")) for host in hosts},
     }
-    both = (found["phiusiil"] | found["jpcert"]) & (found["legitimate"] | found["popular"]) | {""}
-    found = {source: names - both for source, names in found.items()}
-    found["jpcert"] -= found["phiusiil"]
-    found["popular"] -= found["legitimate"]
-    return {source: sorted(names) for source, names in found.items()}, sources(
+    both = (by_source["phiusiil"] | by_source["jpcert"]) & (by_source["legitimate"] | by_source["popular"]) | {""}
+    by_source = {source: names - both for source, names in by_source.items()}
+    by_source["jpcert"] -= by_source["phiusiil"]
+    by_source["popular"] -= by_source["legitimate"]
+    return {source: sorted(names) for source, names in by_source.items()}, sources(
         phiusiil.provenance, jpcert.provenance, popular.provenance
     )
 
@@ -158,23 +158,23 @@ def _url(recipe: dict[str, Any], folder: Path, normal: Path | None, report: Repo
         "false alarms": round(float(rule[labels == 0].mean()), 4),
     }
     report("url: trained on one source, judged on another", 3, 4)
-    for other, seen in (("jpcert", ["phiusiil", "popular"]), ("phiusiil", ["jpcert", "popular"])):
+    for unseen, seen in (("jpcert", ["phiusiil", "popular"]), ("phiusiil", ["jpcert", "popular"])):
         chosen = fit & np.isin(source, seen)
         apart = design @ _logistic(design[chosen], labels[chosen], recipe["l2"])
-        held = judge & np.isin(source, [other, "popular"])
-        metrics[f"auc on {other}, not trained on it"] = round(float(roc_auc(labels[held], apart[held])), 4)
+        held = judge & np.isin(source, [unseen, "popular"])
+        metrics[f"auc on {unseen}, not trained on it"] = round(float(roc_auc(labels[held], apart[held])), 4)
     report("url: done", 4, 4)
     return Learnt("url", recipe, data, metrics, arrays=arrays)
 
 
 def _logistic(design: Any, labels: np.ndarray, l2: float) -> np.ndarray:
     start = np.zeros(design.shape[1])
-    found = optimize.minimize(logistic_objective, start, (design, labels, l2), method="L-BFGS-B", jac=True)
-    return found.x
+    result = optimize.minimize(logistic_objective, start, (design, labels, l2), method="L-BFGS-B", jac=True)
+    return result.x
 
 
 def platt(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Slope and offset that make probabilities of scores, as if both classes were equally frequent."""
+    """The slope and offset that turn scores into probabilities, as if both classes were equally frequent."""
     design = sparse.csr_matrix(np.column_stack([scores, np.ones(len(scores))]))
     slope, offset = _logistic(design, labels, 1e-3)
     share = labels.mean()
@@ -210,7 +210,7 @@ def _vision(recipe: dict[str, Any], folder: Path, normal: Path | None, report: R
     brands = np.concatenate([real["brand"], fake["brand"]])
     shape = np.concatenate([real["height"] / real["width"], fake["height"] / fake["width"]])
     folds, rng = recipe["folds"], np.random.default_rng(recipe["seed"])
-    # Brands with phishing pages are dealt first, so that every fold has both kinds.
+    # Brands with phishing pages are dealt first, so that every fold has both classes.
     order = [*rng.permutation(np.unique(fake["brand"])), *rng.permutation(np.setdiff1d(brands, fake["brand"]))]
     by_brand = {brand: k % folds for k, brand in enumerate(order)}
     groupings = {
@@ -272,7 +272,7 @@ def _margins(model: Any, pixels: np.ndarray) -> np.ndarray:
 
 
 def _kept(folder: Path, name: str, recipe: dict[str, Any]) -> np.ndarray | None:
-    """What a run that was stopped had done already; None where that was with another recipe, or not at all."""
+    """The fold that a stopped run finished; None without one of this recipe."""
     try:
         document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         return np.array(document["margins"]) if document["recipe"] == recipe else None
@@ -298,36 +298,36 @@ def _logs(recipe: dict[str, Any], folder: Path, normal: Path | None, report: Rep
     dataset = load("hdfs_sessions")
     report("logs: reading sessions", 0, 6)
     known: dict[str, str] = {}
-    found = [
+    logged = [
         Session(str(number), tuple(known.setdefault(line, template(line)) for line in text.split("\n")))
         for number, text in enumerate(dataset["templates"].tolist())
     ]
     labels = dataset["anomaly"].astype(float)
-    # Equal sessions are one pattern, which is either fitted to or judged: each is judged once.
-    patterns = sorted({session.templates for session in found})
+    # Equal sessions are one pattern, which is either fitted to or judged; each pattern is judged once.
+    patterns = sorted({session.templates for session in logged})
     fold = dict(zip(patterns, np.random.default_rng(recipe["seed"]).permutation(len(patterns)) % 5, strict=True))
-    folds = np.array([fold[session.templates] for session in found])
-    normal_sessions = [session for session, bad in zip(found, labels, strict=True) if not bad]
-    surprise = np.zeros(len(found))
+    folds = np.array([fold[session.templates] for session in logged])
+    normal_sessions = [session for session, bad in zip(logged, labels, strict=True) if not bad]
+    surprise = np.zeros(len(logged))
     for k in range(5):
         report(f"logs: fold {k + 1} of 5", k, 6)
         model = _profile(
             [session for session in normal_sessions if fold[session.templates] != k], recipe["seed"], "HDFS"
         )
-        by_pattern = {each: model.surprise(Session("", each)) for each in patterns if fold[each] == k}
+        by_pattern = {pattern: model.surprise(Session("", pattern)) for pattern in patterns if fold[pattern] == k}
         held = folds == k
-        surprise[held] = [by_pattern[found[i].templates] for i in np.flatnonzero(held)]
-    bad = {session.templates for session, label in zip(found, labels, strict=True) if label}
+        surprise[held] = [by_pattern[logged[i].templates] for i in np.flatnonzero(held)]
+    bad = {session.templates for session, label in zip(logged, labels, strict=True) if label}
     shared = bad & {session.templates for session in normal_sessions}
-    apart = np.array([session.templates not in shared for session in found])
-    words = np.array([float("xception" in " ".join(session.templates)) for session in found])
+    apart = np.array([session.templates not in shared for session in logged])
+    words = np.array([float("xception" in " ".join(session.templates)) for session in logged])
     metrics = {
         "judged": {"anomalies": int(labels.sum()), "normal": int((1 - labels).sum()), "patterns": len(patterns)},
         "anomalies that read as normal sessions do": int(labels[~apart].sum()),
         "auc": round(float(roc_auc(labels, surprise)), 4),
         "auc of those that read differently": round(float(roc_auc(labels[apart], surprise[apart])), 4),
         "auc of the word exception": round(float(roc_auc(labels, words)), 4),
-        "auc of shortness": round(float(roc_auc(labels, [-float(len(s.templates)) for s in found])), 4),
+        "auc of shortness": round(float(roc_auc(labels, [-float(len(s.templates)) for s in logged])), 4),
         "majority": 0.5,
         **at_false_alarms(labels, surprise),
     }
@@ -337,14 +337,14 @@ def _logs(recipe: dict[str, Any], folder: Path, normal: Path | None, report: Rep
 
 
 def _profile(normal: Sequence[Session], seed: int, name: str) -> Profile:
-    """A model of normal sessions: three quarters are fitted to, the others set the knots."""
+    """A model of normal sessions: three quarters fit it, the others set the knots."""
     part = np.random.default_rng(seed).permutation(len(normal)) % 4
     fitted = [session for session, k in zip(normal, part, strict=True) if k]
     return Profile.fit(fitted, [session for session, k in zip(normal, part, strict=True) if not k], name)
 
 
 def at_false_alarms(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Precision and recall where at most `ALARMS` of the normal ones are flagged."""
+    """Precision and recall with at most `ALARMS` of the normal sessions flagged."""
     threshold = np.quantile(scores[truth == 0], 1 - ALARMS, method="higher")
     flagged = scores > threshold
     precision = float(truth[flagged].mean()) if flagged.any() else 0.0
@@ -353,12 +353,12 @@ def at_false_alarms(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 
 
 def _own_logs(recipe: dict[str, Any], normal: Path, report: Report) -> Learnt:
-    """A model of a person's own ordinary lines. Nothing labels them, so nothing but the knots is measured."""
+    """A model of a person's own ordinary lines. They have no labels, so only the knots are measured."""
     with normal.open(encoding="utf-8", errors="replace") as file:
-        found = sessions(file)
-    profile = _profile(found, recipe["seed"], normal.name)
+        ordinary = sessions(file)
+    profile = _profile(ordinary, recipe["seed"], normal.name)
     report("logs: done", 1, 1)
-    metrics = {"sessions": len(found), "knots": dict(zip(map(str, QUANTILES), profile.knots, strict=True))}
+    metrics = {"sessions": len(ordinary), "knots": dict(zip(map(str, QUANTILES), profile.knots, strict=True))}
     data = [{"name": normal.name, "sha256": recipe["normal"], "label": "a log of your own"}]
     return Learnt("logs", recipe, data, metrics, profile.to_json())
 
@@ -367,13 +367,15 @@ def _own_logs(recipe: dict[str, Any], normal: Path, report: Report) -> Learnt:
 def _guard(recipe: dict[str, Any], folder: Path, normal: Path | None, report: Report) -> Learnt:
     from groundup.stack.production.guardrails import InjectionDetector, windows
 
-    attacks, asked, squad = load("bipia_attacks"), load("instructions"), load("squad2")
+    attacks, instructions, squad = load("bipia_attacks"), load("instructions"), load("squad2")
     rng = np.random.default_rng(recipe["seed"])
     field, provenances = _texts_of_the_field()
     report("guard: fitting", 0, 3)
     categories = np.array_split(rng.permutation(np.unique(attacks["category"])), [8, 11])
     frames = np.array_split(rng.permutation(np.array(FRAMES)), [9, 12])
-    calm = [np.array_split(rng.permutation(texts), 3) for texts in (field, asked["instruction"], squad["question"])]
+    calm = [
+        np.array_split(rng.permutation(texts), 3) for texts in (field, instructions["instruction"], squad["question"])
+    ]
     parts = []
     for k in range(3):
         orders = attacks["instruction"][np.isin(attacks["category"], categories[k])]
@@ -405,7 +407,7 @@ def _guard(recipe: dict[str, Any], folder: Path, normal: Path | None, report: Re
         "majority": 0.5,
     }
     report("guard: done", 3, 3)
-    data = sources(attacks.provenance, asked.provenance, squad.provenance, *provenances)
+    data = sources(attacks.provenance, instructions.provenance, squad.provenance, *provenances)
     rest = {"threshold": float(detector.threshold_)}
     return Learnt("guard", recipe, data, metrics, rest, {"weights": detector.weights_.astype(np.float32)})
 

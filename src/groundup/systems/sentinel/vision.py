@@ -1,10 +1,11 @@
-"""Screenshots: how much a page looks like the phishing pages that a small convolutional network was trained on.
+"""Screenshots: a page's likeness to the phishing pages that trained a small convolutional network.
 
     detector = ScreenDetector.read(folder)
     detector.judge(open_screenshot(data))        # Judgement(score=…, evidence=(…))
 
-The network (`deep/convolution`) sees the upper part of the page at 64 × 64 pixels. Its logits become probabilities by a
-line that was fitted to pages of brands that it had not seen (Platt, 1999), so a network that knows little says little.
+The network (`deep/convolution`) sees the upper part of the page at 64 × 64 pixels. A line
+fitted to pages of unseen brands turns its logits into probabilities (Platt, 1999), so a network that knows little says
+little.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def open_screenshot(data: bytes) -> np.ndarray:
     """A screenshot file as (64, 64, 3), uint8.
 
     Raises:
-        UsageError: it is too large, in bytes or in pixels, or no picture that can be read.
+        UsageError: the file is too large, in bytes or in pixels, or no readable picture.
         MissingPackage: Pillow is not installed.
     """
     need("Screenshots", "PIL", "torch")
@@ -50,9 +51,9 @@ def open_screenshot(data: bytes) -> np.ndarray:
         if image.width * image.height > MOST_PIXELS:
             raise Image.DecompressionBombError(f"{image.width:,} × {image.height:,}")
         return screen(image)
-    except Image.DecompressionBombError as error:  # Pillow's own, too, which comes before a size is known
+    except Image.DecompressionBombError as error:  # Pillow raises it, too, before the size is known
         raise UsageError(f"screenshot must have at most {MOST_PIXELS:,} pixels, and it has more. Reduce it.") from error
-    # What Pillow raises on damaged files is not one family: OSError, SyntaxError, ValueError, struct.error and others.
+    # Pillow's errors on damaged files share no base class: OSError, SyntaxError, ValueError, struct.error and others.
     except Exception as error:
         raise UsageError(
             f"screenshot must be a picture in PNG, JPEG or WebP, and it cannot be read ({type(error).__name__}). "
@@ -95,7 +96,7 @@ class ScreenDetector:
 
     @classmethod
     def read(cls, folder: Path) -> ScreenDetector:
-        """The detector of a folder, or the shipped one.
+        """The detector of a folder, or the included detector.
 
         Raises:
             StoreError: see `weightfiles.read`.
@@ -109,11 +110,11 @@ class ScreenDetector:
         return self.network(pictures)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """The probability of phishing of pictures (n, 64, 64, 3), as if half of all pages were."""
+        """The probability of phishing of pictures (n, 64, 64, 3), as if half of all pages were phishing."""
         return self.calibrated(as_tensor(pixels))
 
     def calibrated(self, pictures: Tensor) -> np.ndarray:
-        """The same of pictures from 0 to 1."""
+        """The same for pictures from 0 to 1."""
         import torch
 
         with torch.no_grad():
@@ -124,8 +125,8 @@ class ScreenDetector:
         """The score of one screenshot."""
         score = float(self.probabilities(pixels[None])[0])
         auc: Any = self.learnt.metrics.get("auc")
-        told = f" On brands that it never saw, its AUC is {auc:.2f}." if isinstance(auc, float) else ""
-        return Judgement(score, (f"The page looks like phishing with probability {score:.2f}.{told}",))
+        caution = f" On brands that it never saw, its AUC is {auc:.2f}." if isinstance(auc, float) else ""
+        return Judgement(score, (f"The page looks like phishing with probability {score:.2f}.{caution}",))
 
 
 def calibrated(scores: np.ndarray | Sequence[float], slope: float, offset: float) -> np.ndarray:

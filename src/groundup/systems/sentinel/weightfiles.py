@@ -1,7 +1,7 @@
-"""What a detector has learnt, in a folder: numbers as safetensors, the rest as JSON. Reading either runs nothing.
+"""A detector's weights in a folder: numbers as safetensors, the rest as JSON. Reading them runs no code.
 
-A file `NAME.json` says how `NAME` came about: its recipe, the data with their checksums, and what it reached on data
-that it was not fitted to.
+A file `NAME.json` holds the origin of `NAME`: its recipe, the data with their checksums, and its figures on data that
+it was not fitted to.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ NAMES = ("url", "vision", "logs", "guard")
 
 @dataclass(frozen=True)
 class Learnt:
-    """One detector as it is stored.
+    """A stored detector.
 
     Attributes:
-        name: which detector.
+        name: its name.
         recipe: the settings that it was trained with.
         data: the datasets, each with name, checksum and label.
-        metrics: what was measured on data that it was not fitted to, with the baselines.
-        rest: whatever else the detector needs, as plain data.
+        metrics: its figures on data that it was not fitted to, with the baselines.
+        rest: everything else that the detector needs, as plain data.
         arrays: its numbers.
     """
 
@@ -51,12 +51,12 @@ class Learnt:
 
 
 def sources(*provenances: Provenance) -> list[dict[str, str]]:
-    """Datasets as the file of a detector names them."""
-    return [{"name": each.name, "sha256": each.sha256, "label": each.label} for each in provenances]
+    """Datasets in the form of a detector's file."""
+    return [{"name": data.name, "sha256": data.sha256, "label": data.label} for data in provenances]
 
 
 def save(learnt: Learnt, folder: Path) -> None:
-    """Write a detector: its numbers first, then the JSON that names them, so that no half of it is ever read.
+    """Write a detector: its numbers first, then the JSON that names them, so that nobody reads half of it.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -82,10 +82,10 @@ def save(learnt: Learnt, folder: Path) -> None:
 
 
 def read(name: str, folder: Path) -> Learnt:
-    """Read a detector: from the folder where that has one, otherwise the one that is shipped.
+    """Read the detector of the folder, or the included detector if the folder has none.
 
     Raises:
-        StoreError: a file is missing, damaged, or none of ours.
+        StoreError: a file is missing, damaged, or no detector's.
     """
     from safetensors.numpy import load as from_bytes
 

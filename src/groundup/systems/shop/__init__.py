@@ -4,11 +4,11 @@
         shop = Shop(store, router=Router.load(load()))
         conversation = shop.desk.begin()
         reply = shop.say(conversation, "Please cancel my order, I am noah.brown7922@example.com")
-        reply.text, reply.proposal          # what it says; what it would do, if the customer says yes
+        reply.text, reply.proposal          # its words; the change that waits for the customer's yes
 
-A model, or the embedded clerk where there is none, only proposes. What is proposed is checked against the policy in
-code, shown, confirmed by the person, done in one transaction, recorded, and can be undone. LangChain and Chroma (the
-extra `shop`) are imported when they are needed, not before.
+A model only proposes; without a model, the embedded clerk proposes. Code checks a proposal against the policy and shows
+it. When the customer confirms, code makes the change in one transaction, records it, and can undo it. LangChain and
+Chroma (the extra `shop`) are imported when they are needed, not before.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A language model with the shop's tools: it looks up and proposes, and code holds what it says.
+"""A language model with the shop's tools: it looks up and proposes, and code filters its answers.
 
     turn = run(model, tools, history, "Cancel my order, please", dialect="calls")
     turn.text, turn.left_out, turn.stop
 
-Budgets, repetition, malformed calls and unknown tools are those of `agents/react`. Of what the model answers, a
-sentence goes that names a number, a price or an id which no tool and no customer named, or that claims a change:
-nothing is changed before the customer says yes.
+`agents/react` handles budgets, repetition, malformed calls and unknown tools. The filter removes a sentence that names
+a number, a price or an id from no tool and no customer, and a sentence that claims a change: nothing is changed before
+the customer says yes.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _CLAIM = re.compile(
 
 @dataclass(frozen=True)
 class Turn:
-    """What a model came to.
+    """The result of a model's turn.
 
     Attributes:
-        text: its answer, without what could not be held.
-        left_out: sentences that were taken out.
-        stop: why it ended.
+        text: its answer, filtered.
+        left_out: the removed sentences.
+        stop: the reason of its end.
         steps: replies that asked for tools.
-        tokens: what was sent and received, about.
+        tokens: tokens sent and received, about.
     """
 
     text: str
@@ -62,7 +62,7 @@ class Turn:
 
 
 class ShopAgent(Agent):
-    """The agent's loop, with the shop's rules and what was said before in front of the question."""
+    """The agent's loop, with the shop's rules and the conversation so far in front of the question."""
 
     history: Sequence[Message] = ()
 
@@ -73,7 +73,7 @@ class ShopAgent(Agent):
 
 
 def rules(dialect: Dialect, tools: Sequence[Tool]) -> str:
-    """What the system says; in the text dialect with a line for each tool, short enough for a small model's context."""
+    """The system message; in the text dialect with a line for each tool, short enough for a small model's context."""
     return RULES if dialect == "calls" else "\n".join([RULES, FORMS, *map(_signature, tools)])
 
 
@@ -103,10 +103,10 @@ def run(
     """Let a model look up and propose until it answers.
 
     Args:
-        model: a chat model of LangChain, or what stands for it in a test.
-        tools: the conversation's.
-        history: what was said before, as messages.
-        message: what the customer says now.
+        model: a chat model of LangChain, or its stand-in in a test.
+        tools: the conversation's tools.
+        history: the conversation so far, as messages.
+        message: the customer's new message.
         dialect: "calls" (function calls), or "text" for a model whose server knows none.
 
     Raises:
@@ -129,7 +129,7 @@ def run(
 
 
 def held(answer: str, heard: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """An answer without the sentences that code cannot let stand, and these sentences."""
+    """An answer without the sentences that the filter removes, and these sentences."""
     known = {_plain(value) for text in heard for value in _VALUE.findall(text)}
     kept: list[str] = []
     left_out: list[str] = []
@@ -141,9 +141,9 @@ def held(answer: str, heard: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _claims(sentence: str, heard: Sequence[str]) -> bool:
-    """Whether a sentence claims a change that no tool tells of as an order's status."""
-    found = _CLAIM.search(sentence)
-    return found is not None and not any(f'"status": "{found[1].lower()}' in text for text in heard)
+    """Whether a sentence claims a change that no tool reports as an order's status."""
+    claim = _CLAIM.search(sentence)
+    return claim is not None and not any(f'"status": "{claim[1].lower()}' in text for text in heard)
 
 
 def _plain(value: str) -> str:

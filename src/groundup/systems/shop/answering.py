@@ -3,8 +3,8 @@
     knowledge = learn(store, Path("shop.sqlite"))
     answer("What sizes do the boots have?", knowledge, chat_model()).lines[0].citations
 
-A sheet says in sentences what the store knows of a product. The embedded answerer quotes; of any other model, a
-sentence that stands in no source is left out. Orders to a model in a source are blanked before anything reads them.
+A sheet holds the store's data on a product, in sentences. The embedded answerer quotes. A sentence of any other model
+is left out if it stands in no source. Orders to a model in a source are blanked before any model reads them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PASSAGES = 4
 
 @dataclass(frozen=True)
 class Citation:
-    """Where a sentence stands: `where` opens it, `quote` is the span."""
+    """The place of a sentence: `where` opens it, `quote` is the span."""
 
     number: int
     where: str
@@ -52,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Answer:
-    """Sentences that stand in sources; none where no source says. `left_out` are a model's that stand nowhere."""
+    """Sentences that stand in sources; none without a source. `left_out` are a model's sentences that stand in none."""
 
     lines: tuple[Line, ...] = ()
     citations: tuple[Citation, ...] = ()
@@ -60,7 +60,7 @@ class Answer:
 
 
 def answer(question: str, knowledge: Knowledge | None, model: BaseChatModel) -> Answer:
-    """What the documents say to a question.
+    """The documents' answer to a question.
 
     Raises:
         ModelUnavailable: the model does not answer.
@@ -73,7 +73,7 @@ def answer(question: str, knowledge: Knowledge | None, model: BaseChatModel) -> 
     ]
     try:
         reply = str(model.invoke(prompt(question, passages)).content)
-    except Exception as error:  # every provider has its own
+    except Exception as error:  # every provider has its own class
         raise unavailable(model, error) from error
     lines: list[Line] = []
     citations: dict[str, Citation] = {}
@@ -92,12 +92,12 @@ def answer(question: str, knowledge: Knowledge | None, model: BaseChatModel) -> 
 
 # ── the documents ───────────────────────────────────────────────────────────────────────────────────────────────────
 def learn(store: Store, path: Path, location: str | None = None, more: Sequence[str] = ()) -> Knowledge:
-    """Write the sheets of a store's products beside it, and learn them and the policy; what is known already stays.
+    """Write the sheets of a store's products beside it, and learn them and the policy; known documents stay.
 
     Args:
         store: the shop.
         path: its file.
-        location: the knowledge base's; beside the store unless given.
+        location: the place of the knowledge base; beside the store unless given.
         more: folders of reviews, manuals and the like, to learn as well.
     """
     folder = path.with_suffix(".documents")
@@ -114,29 +114,29 @@ def learn(store: Store, path: Path, location: str | None = None, more: Sequence[
 
 
 def sheet(product: Product) -> str:
-    """What the store knows of a product, in sentences."""
+    """The store's data on a product, in sentences."""
     return "\n".join(_sheet(product)) + "\n"
 
 
 def _sheet(product: Product) -> Iterator[str]:
-    name, there = product.name, [item for item in product.items if item.available]
+    name, available = product.name, [item for item in product.items if item.available]
     yield f"# {name}\n"
-    prices = [item.price for item in there]
-    if there:
+    prices = [item.price for item in available]
+    if available:
         lowest, highest = dollars(min(prices)), dollars(max(prices))
-        yield f"The {name} is available in {len(there)} variants, from {lowest} to {highest}."
+        yield f"The {name} is available in {len(available)} variants, from {lowest} to {highest}."
     else:
         yield f"The {name} is not available now."
     options: dict[str, list[str]] = {}
-    for item in there:
+    for item in available:
         for option, value in item.options.items():
             if value not in options.setdefault(option, []):
                 options[option].append(value)
     for option, values in options.items():
         listed = values[0] if len(values) == 1 else f"{', '.join(sorted(values)[:-1])} or {sorted(values)[-1]}"
         yield f"The {option} of the {name} can be {listed}."
-    if there:
-        cheapest = min(there, key=lambda item: (item.price, item.id))
+    if available:
+        cheapest = min(available, key=lambda item: (item.price, item.id))
         yield f"The cheapest {name} is item {cheapest.id} ({phrase(cheapest.options)}), for {dollars(cheapest.price)}."
     yield f"\n## Variants of {name}\n"
     for item in product.items:

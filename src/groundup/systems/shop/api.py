@@ -2,9 +2,9 @@
 
     uvicorn.run(create_app(Settings(Path("shop.sqlite"))))
 
-Every error has one shape, `{"error": "…", "status": 422}`; what is done for a message is streamed as lines of JSON.
-No message changes anything but a plain yes, and `confirm` takes the digest of the details that were shown. FastAPI (the
-extra `shop`) is imported here, so import this module when an API is started, not before.
+Every error has one shape, `{"error": "…", "status": 422}`; the events of a message are streamed as lines of JSON.
+Only a plain yes changes anything, and `confirm` takes the digest of the details that were shown. This module imports
+FastAPI (the extra `shop`), so import it when an API is started, not before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Number = Annotated[int, PathParam(ge=1, le=2**31, description="An entry's number
 
 
 class Said(Sent):
-    """What the customer says."""
+    """A message of the customer."""
 
     message: str = Field(
         min_length=1, max_length=LONGEST, pattern=r"\S", examples=["What colors does the T-Shirt come in?"]
@@ -43,7 +43,7 @@ class Said(Sent):
 
 
 class Yes(Sent):
-    """A yes to exactly what was shown."""
+    """A yes to exactly the details that were shown."""
 
     proposal: str = Field(pattern=r"^[0-9a-f]{12}$", examples=["7e92d674b3e1"], description="Its id.")
     digest: str = Field(
@@ -58,7 +58,7 @@ class Place(Sent):
 
 
 class Begun(BaseModel):
-    """A conversation that may be gone on with."""
+    """A new conversation."""
 
     id: str
 
@@ -74,7 +74,7 @@ class Listed(BaseModel):
 
 
 class ProposalShown(BaseModel):
-    """What waits for the customer's yes."""
+    """A proposal that waits for the customer's yes."""
 
     id: str
     conversation: str
@@ -86,7 +86,7 @@ class ProposalShown(BaseModel):
 
 
 class EntryShown(BaseModel):
-    """What was done."""
+    """An entry of the record."""
 
     id: int
     at: str
@@ -132,9 +132,9 @@ FAILURES = failures(_404="There is no such conversation, entry, place or path.",
 def create_app(settings: Settings) -> FastAPI:
     """The API on a store."""
     service, metrics = Service(settings), Metrics("shop")
-    replies = Counter(metrics.named("replies"), "Replies, by what a message was about.", ("intent",),
+    replies = Counter(metrics.named("replies"), "Replies, by the intent of the message.", ("intent",),
                       registry=metrics.registry)  # fmt: skip
-    done = Counter(metrics.named("actions"), "What was done.", ("command",), registry=metrics.registry)
+    done = Counter(metrics.named("actions"), "Changes, by command.", ("command",), registry=metrics.registry)
     left_out = Counter(metrics.named("left_out"), "Sentences of models that were not let through.",
                        registry=metrics.registry)  # fmt: skip
     app = application(
@@ -164,20 +164,20 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/conversations", tags=["conversations"])
     async def conversations() -> list[Listed]:
         """All conversations, the newest first."""
-        return [Listed(**one) for one in await run(service.conversations)]
+        return [Listed(**row) for row in await run(service.conversations)]
 
     @app.get("/conversations/{id}", tags=["conversations"])
     async def conversation(id: Id) -> Conversation:
-        """What was said, and what waits for a yes."""
-        found = await run(service.conversation, id)
-        waiting = found["waiting"]
-        return Conversation(**{**found, "waiting": waiting and dataclasses.asdict(waiting)})
+        """A conversation: its messages, and the proposal that waits for a yes."""
+        fields = await run(service.conversation, id)
+        waiting = fields["waiting"]
+        return Conversation(**{**fields, "waiting": waiting and dataclasses.asdict(waiting)})
 
     @app.post(
         "/conversations/{id}/messages", tags=["conversations"], response_class=StreamingResponse, responses=STREAM
     )
     async def say(id: Id, body: Said) -> StreamingResponse:
-        """Say something; as lines of JSON, each tool that is `called`, and at last the `reply`, or an `error`."""
+        """Send a message; lines of JSON come back: each tool as it is `called`, then the `reply`, or an `error`."""
 
         def sent(event: Called | Reply) -> dict[str, Any]:
             return event_document(counted(event) if isinstance(event, Reply) else event)
@@ -186,12 +186,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.post("/conversations/{id}/confirm", tags=["conversations"])
     async def confirm(id: Id, body: Yes) -> Answered:
-        """Do what was proposed: the customer says yes to the details of this digest."""
+        """Carry out a proposal: the customer says yes to the details of this digest."""
         return _answered(counted(await run(service.confirm, id, body.proposal, body.digest)))
 
     @app.post("/conversations/{id}/decline", tags=["conversations"])
     async def decline(id: Id) -> Answered:
-        """Give up what was proposed."""
+        """Drop the open proposal."""
         return _answered(counted(await run(service.decline, id)))
 
     @app.get("/conversations/{id}/orders", tags=["conversations"])
@@ -201,12 +201,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/record", tags=["record"])
     async def record() -> list[EntryShown]:
-        """All that was done, the newest first."""
+        """All entries of the record, the newest first."""
         return [EntryShown(**dataclasses.asdict(entry)) for entry in await run(service.record)]
 
     @app.post("/record/{number}/undo", tags=["record"])
     async def undo(number: Number) -> EntryShown:
-        """Take back what was done; that is an entry of the record, too."""
+        """Take a change back; the undo is an entry of the record, too."""
         entry = await run(service.undo, number)
         done.labels("undo").inc()
         return EntryShown(**dataclasses.asdict(entry))

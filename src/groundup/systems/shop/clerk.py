@@ -1,7 +1,7 @@
-"""The embedded clerk: without a language model, it asks for what is missing, proposes, and never guesses.
+"""The embedded clerk: without a language model, it asks for missing facts, proposes, and never guesses.
 
-The router says what a message is about; `reading` takes from it what stands there. What is still missing is asked for,
-one thing at a time. All that it looks up and proposes goes through the tools that a model would use.
+The router gives the intent of a message; `reading` takes the facts from it. The clerk asks for the missing facts, one
+at a time. Every look-up and every proposal goes through the tools that a model would use.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ STATUS: dict[str, tuple[str, ...]] = {
     "cancel_order": (PENDING,), "change_address": (PENDING,), "change_payment": (PENDING,),
     "change_items": (PENDING,), "return_items": (DELIVERED,), "exchange_items": (DELIVERED,), "track_order": (),
 }  # fmt: skip
-"""The status that an order must have; any where there is none."""
+"""The status that an order must have; an empty tuple means any status."""
 ABOUT_ORDERS = frozenset(STATUS)
 ONCE = "This can be done once for an order, so name all of its items that it is about."
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What the clerk says, and what it waits for: `asks` names what is missing; empty where nothing is."""
+    """The clerk's words; `asks` names the missing fact, and is empty if none is missing."""
 
     text: str
     asks: str = ""
 
 
 class Missing(Exception):
-    """Something that the customer must say; `asks` is its name."""
+    """A fact that the customer must give; `asks` is its name."""
 
     def __init__(self, asks: str, question: str) -> None:
         self.asks, self.question = asks, question
 
 
 class Clerk:
-    """The clerk in one conversation, with what it knows so far.
+    """The clerk in one conversation, with the facts so far.
 
     Args:
-        tools: the conversation's.
-        slots: what earlier messages said, as plain data.
+        tools: the conversation's tools.
+        slots: the facts of earlier messages, as plain data.
     """
 
     def __init__(self, tools: Tools, slots: dict[str, Any]) -> None:
@@ -61,29 +61,29 @@ class Clerk:
         self.store, self.desk = tools.desk.store, tools.desk
 
     def waits(self, message: str, route: Route) -> bool:
-        """Whether a message answers what was asked for, and not something of its own."""
+        """Whether a message answers the clerk's question, and does not begin something of its own."""
         asks = str(self.slots.get("asks", ""))
         if not asks or self._holds(asks, message):
             return bool(asks)
         return not (route.sure and route.intent != self.slots.get("intent") and _asks_anew(message))
 
     def _holds(self, asks: str, message: str) -> bool:
-        """Whether a message has in it what was asked for."""
-        said = read(message)
+        """Whether a message holds the fact that was asked for."""
+        facts = read(message)
         user = self.desk.user(self.tools.conversation)
         match asks.split()[0]:
             case "identity":
-                return bool(said.email or (said.name and said.zip))
+                return bool(facts.email or (facts.name and facts.zip))
             case "order":
-                return bool(said.orders)
+                return bool(facts.orders)
             case "reason":
-                return bool(said.reason)
+                return bool(facts.reason)
             case "address":
-                return said.address is not None
+                return facts.address is not None
             case "method":
                 return user is not None and method_of(message, list(user.methods.values())) is not None
-            case _:  # items: what of them is meant, only the order tells
-                return bool(said.items)
+            case _:  # items: only the order tells which of them are meant
+                return bool(facts.items)
 
     def unsure(self, message: str, route: Route) -> Turn:
         """Ask back which of two intents is meant."""
@@ -93,7 +93,7 @@ class Clerk:
         return Turn(f"Do you want to {first}, or to {second}? Answer 1 or 2, or say it in other words.", "intent")
 
     def chosen(self, message: str) -> tuple[Intent, str] | None:
-        """The intent that an answer to `unsure` means, and the message that it was asked about."""
+        """The intent that an answer to `unsure` means, and the message in question."""
         options = cast(list[Intent], self.slots.get("options", []))
         plain = message.strip(" .!").lower()
         for place, intent in enumerate(options, 1):
@@ -107,9 +107,9 @@ class Clerk:
             self.slots.clear()
             self.slots["intent"] = route.intent
         self.slots["said"] = f"{self.slots.get('said', '')}\n{message}".strip()[-4000:]
-        said, intent = read(message), cast(Intent, self.slots["intent"])
+        facts, intent = read(message), cast(Intent, self.slots["intent"])
         try:
-            text = self._orders(intent, said, message) if intent in ABOUT_ORDERS else self._other(intent, message)
+            text = self._orders(intent, facts, message) if intent in ABOUT_ORDERS else self._other(intent, message)
         except Missing as missing:
             self.slots["asks"] = missing.asks
             return Turn(missing.question, missing.asks)
@@ -123,14 +123,14 @@ class Clerk:
         return "I cannot do that here. I hand you over to a person, who will read this conversation."
 
     # ── who it is ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def _user(self, said: Read) -> User:
-        """The customer; whom they say they are counts, and nobody else's orders are looked at."""
-        if said.email:
-            return self._identified("find_user_by_email", email=said.email)
+    def _user(self, facts: Read) -> User:
+        """The customer whom the message identifies; nobody else's orders are looked at."""
+        if facts.email:
+            return self._identified("find_user_by_email", email=facts.email)
         user = self.desk.user(self.tools.conversation)
-        if user is None and said.name and said.zip:
-            first, last = said.name
-            return self._identified("find_user_by_name", first_name=first, last_name=last, zip=said.zip)
+        if user is None and facts.name and facts.zip:
+            first, last = facts.name
+            return self._identified("find_user_by_name", first_name=first, last_name=last, zip=facts.zip)
         if user is None:
             raise Missing("identity", "Who are you? Tell me your e-mail address, or your name and zip code.")
         return user
@@ -148,14 +148,14 @@ class Clerk:
         return user
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _orders(self, intent: Intent, said: Read, message: str) -> str:
-        user = self._user(said)
+    def _orders(self, intent: Intent, facts: Read, message: str) -> str:
+        user = self._user(facts)
         if intent == "change_address" and _own_address(self.slots["said"]):
             return self._proposed("change_user_address", **self._address())
         order = self._order(intent, user)
         if intent == "track_order":
-            return _told(order)
-        # The same words are used before delivery and after it: the order tells which is meant.
+            return _described(order)
+        # Customers use the same words before delivery and after it: the order's status decides.
         if intent == "change_items" and order.status == DELIVERED:
             intent = "exchange_items"
         elif intent == "exchange_items" and order.status == PENDING:
@@ -184,14 +184,14 @@ class Clerk:
         return self._proposed(intent, **arguments)
 
     def _proposed(self, tool: str, **arguments: Any) -> str:
-        """Propose; the details and the question are shown by whoever asks the clerk."""
+        """Propose; the clerk's caller shows the details and the question."""
         result = self.tools.call(tool, **arguments)
         if result.startswith("Error: "):
             return f"That is not possible. {result.removeprefix('Error: ')}"
         return ONCE if tool in ("change_items", "exchange_items", "return_items") else ""
 
     def _kept(self, slot: str, value: Any, ask: Callable[[], Missing]) -> Any:
-        """A value said now or before; asked for where there is none."""
+        """A value from this message or an earlier one; the clerk asks for a missing value."""
         if value:
             self.slots[slot] = value
         if not self.slots.get(slot):
@@ -202,7 +202,7 @@ class Clerk:
         return Missing("reason", f"Why? The order can be cancelled because it is {REASONS[0]} or was {REASONS[1]}.")
 
     def _order(self, intent: Intent, user: User) -> Order:
-        """The order that is meant: by its number, by a product that one alone has, or the only one."""
+        """The order in question: by its number, by a product that it alone has, or the customer's only order."""
         orders = [order for id in user.orders if (order := self.store.order(id))]
         allowed = STATUS[intent]
         fitting = [order for order in orders if not allowed or order.status in allowed]
@@ -221,14 +221,14 @@ class Clerk:
         return order
 
     def _items(self, order: Order, message: str) -> list[Item]:
-        found = items_of(self.slots["said"] if "items" not in self.slots else message, order.items)
-        if not found and len(order.items) == 1:
-            found = list(order.items)
-        ids = self._kept("items", [item.id for item in found] if "items" not in self.slots else None, lambda: Missing(
+        items = items_of(self.slots["said"] if "items" not in self.slots else message, order.items)
+        if not items and len(order.items) == 1:
+            items = list(order.items)
+        ids = self._kept("items", [item.id for item in items] if "items" not in self.slots else None, lambda: Missing(
             "items", f"Which items? In the order are: {'; '.join(map(str, order.items))}."
         ))  # fmt: skip
-        there = {item.id: item for item in order.items}
-        return [there[id] for id in ids]
+        by_id = {item.id: item for item in order.items}
+        return [by_id[id] for id in ids]
 
     def _new_items(self, old: list[Item], message: str) -> list[str]:
         chosen: dict[str, str] = self.slots.setdefault("new", {})
@@ -239,16 +239,16 @@ class Clerk:
             product = self.store.product(item.product_id)
             assert product is not None, result
             waiting = self.slots.get("asks") == f"new {item.id}"
-            found = variants_of(message if waiting else self.slots["said"], item, product)
-            if len(found) != 1:
-                there = found or [other for other in product.items if other.available and other.id != item.id]
-                listed = "; ".join(map(str, there[:8]))
+            variants = variants_of(message if waiting else self.slots["said"], item, product)
+            if len(variants) != 1:
+                offered = variants or [sold for sold in product.items if sold.available and sold.id != item.id]
+                listed = "; ".join(map(str, offered[:8]))
                 raise Missing(f"new {item.id}", f"What instead of {item}? There is: {listed or 'nothing else'}.")
-            chosen[item.id] = found[0].id
+            chosen[item.id] = variants[0].id
         return [chosen[item.id] for item in old]
 
     def _method(self, user: User, order: Order, message: str, *, refund: bool | None) -> str:
-        """The payment method that is meant; which may be meant depends on what for."""
+        """The payment method in question; the purpose limits the choice."""
         methods = list(user.methods.values())
         if refund:
             methods = [method for method in methods if method.id == order.paid_with or method.source == "gift_card"]
@@ -257,10 +257,10 @@ class Clerk:
         waiting = self.slots.get("asks") == "method"
         text = message if waiting else self.slots["said"]
         if has(text, "original"):
-            found = next((method for method in methods if method.id == order.paid_with), None)
+            chosen = next((method for method in methods if method.id == order.paid_with), None)
         else:
-            found = methods[0] if len(methods) == 1 else method_of(text, methods)
-        return self._kept("method", found and found.id, lambda: Missing(
+            chosen = methods[0] if len(methods) == 1 else method_of(text, methods)
+        return self._kept("method", chosen and chosen.id, lambda: Missing(
             "method", f"Which payment method? There is: {'; '.join(map(str, methods)) or 'no other one'}."
         ))  # fmt: skip
 
@@ -272,7 +272,7 @@ class Clerk:
 
 
 def _asks_anew(message: str) -> bool:
-    """Whether a message is more than a value: four words or more that are no number, name or address."""
+    """Whether a message is more than a value: it has four words or more that are no number, name or address."""
     return len([word for word in message.split() if word.isalpha() and word.islower()]) >= 4
 
 
@@ -284,7 +284,7 @@ def _names(order: Order) -> str:
     return ", ".join(item.name for item in order.items)
 
 
-def _told(order: Order) -> str:
+def _described(order: Order) -> str:
     """An order in words."""
     return "\n".join(_lines(order))
 

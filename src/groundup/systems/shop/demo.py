@@ -1,7 +1,7 @@
-"""The demo: three customers, offline. One cancels, one wants what the policy forbids, one asks about a product.
+"""The demo: three customers, offline. They cancel, want a forbidden change, and ask about a product.
 
 for step in demo(Path("shop-demo")):
-    print(step.title, step.answer)      # of a conversation: the customer's messages, each with its reply
+    print(step.title, step.answer)      # a conversation: the customer's messages, each with its reply
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def demo(folder: Path) -> Iterator[Step[Said]]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / STORE).unlink(missing_ok=True)  # the demo begins with what the shop was on its first day
+        (folder / STORE).unlink(missing_ok=True)  # the demo begins with the shop's first day
         yield from _steps(folder / STORE)
 
 
@@ -43,15 +43,15 @@ def _steps(path: Path) -> Iterator[Step[Said]]:
     begin = time.perf_counter()
     with open_store(path) as store:
         knowledge = learn(store, path)
-        named = ("users", "orders", "items")
-        counts = [f"{store.rows(f'SELECT count(*) FROM {name}')[0][0]:,} {name}" for name in named]
-        found = (f"{', '.join(counts)}. Data: {store.about}.", f"{len(knowledge)} chunks of documents.")
-        yield Step("Open the shop", "groundup shop learn", found, time.perf_counter() - begin)
+        tables = ("users", "orders", "items")
+        counts = [f"{store.rows(f'SELECT count(*) FROM {name}')[0][0]:,} {name}" for name in tables]
+        contents = (f"{', '.join(counts)}. Data: {store.about}.", f"{len(knowledge)} chunks of documents.")
+        yield Step("Open the shop", "groundup shop learn", contents, time.perf_counter() - begin)
         shop = Shop(store, router=Router.load(load()), knowledge=knowledge)
         drawn = {task.kind: task for task in tasks(store, count=1, seed=1)}
         order = drawn["cancel_order"].facts
         yield _talk(
-            shop, "One customer cancels an order", f"I'd like to cancel my order {order['order']}.", order["identity"],
+            shop, "A customer cancels an order", f"I'd like to cancel my order {order['order']}.", order["identity"],
             order["reason"], "yes",
         )  # fmt: skip
         begin = time.perf_counter()
@@ -59,11 +59,11 @@ def _steps(path: Path) -> Iterator[Step[Said]]:
         yield Step("Undo it", "groundup shop undo 1", entry.details, time.perf_counter() - begin)
         late, theirs = drawn["not the status"].facts, drawn["not theirs"].facts
         yield _talk(
-            shop, "One wants what the policy forbids", f"Cancel order {late['order']}, please.", late["identity"],
+            shop, "A customer wants a forbidden change", f"Cancel order {late['order']}, please.", late["identity"],
             f"Then cancel my order {theirs['order']}, it was a mistake.",
         )  # fmt: skip
         yield _talk(
-            shop, "One asks about a product, and something else", "What colors does the T-Shirt come in?",
+            shop, "A customer asks about a product, and something else", "What colors does the T-Shirt come in?",
             "Is there a cancellation fee?", "Who won the world cup in 2014?",
         )  # fmt: skip
 
@@ -71,6 +71,6 @@ def _steps(path: Path) -> Iterator[Step[Said]]:
 def _talk(shop: Shop, title: str, *messages: str) -> Step[Said]:
     begin = time.perf_counter()
     conversation, before = shop.desk.begin(), shop.store.digest()
-    said = tuple((message, shop.say(conversation, message)) for message in messages)
+    exchanges = tuple((message, shop.say(conversation, message)) for message in messages)
     changed = "The database has changed." if shop.store.digest() != before else "The database is as it was."
-    return Step(title, "groundup shop chat", (changed,), time.perf_counter() - begin, said)
+    return Step(title, "groundup shop chat", (changed,), time.perf_counter() - begin, exchanges)

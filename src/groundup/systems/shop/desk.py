@@ -1,4 +1,4 @@
-"""`Desk`: the only way to change the shop. A model proposes; a person says yes to exactly what they were shown.
+"""`Desk`: the only way to change the shop. A model proposes; a person says yes to exactly the details on display.
 
     desk = Desk(store)
     conversation = desk.begin()
@@ -7,8 +7,8 @@
     record = desk.confirm(conversation, proposal.id, proposal.digest)     # one transaction: checked again, done, noted
     desk.undo(record.id)
 
-`confirm` takes the digest of the details that were shown. It decides anew; where the details would be others by now, it
-does nothing and says so.
+`confirm` takes the digest of the details that were shown. It decides anew; if the details have changed since, it does
+nothing and says so.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ State = Literal["open", "confirmed", "declined", "replaced"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What was proposed to a customer.
+    """A command proposed to a customer.
 
     Attributes:
         id: its name.
-        conversation: in which it was made.
-        command: the command's name, and `arguments` what it was given.
+        conversation: the conversation that it was made in.
+        command: the command's name.
+        arguments: the command's arguments.
         details: the lines that the customer is shown.
-        digest: of command and details; whoever confirms sends it back.
+        digest: the digest of command and details; a confirmation sends it back.
         state: whether it still waits for an answer.
     """
 
@@ -52,15 +53,17 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Entry:
-    """What was done, as the record has it; `undoes` is the entry that it took back, `undone` the one that took it back.
+    """An entry of the record: a change that was made.
 
     Attributes:
         id: its number, counted from 1.
-        at: when, in UTC.
-        user: whose order or profile it was.
-        command: what was done: a command's name, or `undo`.
-        arguments: what the command was given.
+        at: its time, in UTC.
+        user: the customer whose order or profile changed.
+        command: the command's name, or `undo`.
+        arguments: the command's arguments.
         details: the lines that the customer said yes to.
+        undoes: the entry that this entry took back.
+        undone: the entry that took this entry back.
     """
 
     id: int
@@ -74,7 +77,7 @@ class Entry:
 
 
 class Desk:
-    """Conversations, proposals, and what comes of them, on a store."""
+    """Conversations, proposals and changes, on a store."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -95,7 +98,7 @@ class Desk:
         """
         rows = self.store.rows("SELECT * FROM conversations WHERE id = ?", conversation)
         if not rows:
-            # No nearest one: an id is all that opens a conversation, and it must not be learnt from a wrong one.
+            # No nearest id: an id alone opens a conversation, and a wrong id must not reveal a right one.
             raise UnknownName("conversation", conversation, (), see="groundup shop history")
         return rows[0]
 
@@ -118,25 +121,25 @@ class Desk:
         return user
 
     def identify_by_email(self, conversation: str, email: str) -> User:
-        """Take it that the conversation is with the customer of this address.
+        """Identify the conversation's customer by their e-mail address.
 
         Raises:
-            Forbidden: there is none, or the conversation is with somebody else.
+            Forbidden: no customer has it, or the conversation is with somebody else.
         """
         return self._identify(
             conversation, self.store.user_by_email(email), f"email must be a customer's, got '{email}'"
         )
 
     def identify_by_name(self, conversation: str, first_name: str, last_name: str, zip: str) -> User:
-        """As `identify_by_email`, by a name and where they live."""
-        found = self.store.user_by_name(first_name, last_name, zip)
-        said = f"first_name, last_name and zip must be a customer's, got '{first_name}', '{last_name}' and '{zip}'"
-        return self._identify(conversation, found, said)
+        """As `identify_by_email`, by name and zip code."""
+        user = self.store.user_by_name(first_name, last_name, zip)
+        fault = f"first_name, last_name and zip must be a customer's, got '{first_name}', '{last_name}' and '{zip}'"
+        return self._identify(conversation, user, fault)
 
-    def _identify(self, conversation: str, user: User | None, said: str) -> User:
+    def _identify(self, conversation: str, user: User | None, fault: str) -> User:
         before = self.user(conversation)
         if user is None:
-            raise Forbidden("identity", f"{said}. Ask the customer again.")
+            raise Forbidden("identity", f"{fault}. Ask the customer again.")
         if before is not None and before.id != user.id:
             raise Forbidden(
                 "one customer", f"user must stay '{before.id}' in this conversation, and '{user.id}' is another "
@@ -153,7 +156,7 @@ class Desk:
             connection.execute("UPDATE conversations SET handed_over = ? WHERE id = ?", (summary[:2000], conversation))
 
     def history(self, conversation: str) -> list[dict[str, Any]]:
-        """What was said, in order; each message with the reply's details as plain data."""
+        """The messages, in order; each with the reply's details as plain data."""
         self.find(conversation)
         query = "SELECT * FROM messages WHERE conversation = ? ORDER BY place"
         return [
@@ -163,7 +166,7 @@ class Desk:
 
     # ── proposals ───────────────────────────────────────────────────────────────────────────────────────────────────
     def propose(self, conversation: str, command: Command) -> Proposal:
-        """Write down what is to be shown to the customer. It takes the place of what they have not answered.
+        """Write a proposal for the customer. It replaces a proposal without an answer.
 
         Raises:
             Forbidden: the policy does not allow it.
@@ -185,7 +188,7 @@ class Desk:
         """A proposal.
 
         Raises:
-            UnknownName: there is none of this id.
+            UnknownName: no proposal has this id.
         """
         rows = self.store.rows("SELECT * FROM proposals WHERE id = ?", id)
         if not rows:
@@ -198,7 +201,7 @@ class Desk:
         return next(map(_proposal, self.store.rows(query, conversation)), None)
 
     def decline(self, conversation: str) -> None:
-        """Take it that the customer does not want what was proposed."""
+        """Close the open proposal: the customer does not want it."""
         with self.store.transaction():
             self._close(conversation, "declined")
 
@@ -207,14 +210,14 @@ class Desk:
         self.store.connection.execute(query, (state, conversation))
 
     def confirm(self, conversation: str, proposal: str, digest: str) -> Entry:
-        """Do what was proposed: the customer said yes to the details of this digest.
+        """Carry out a proposal: the customer said yes to the details of this digest.
 
-        All of it is one transaction: the proposal must still wait, the policy is asked anew, the change is made and
-        noted in the record.
+        One transaction: the proposal must still wait, the policy decides anew, the change is made and noted in the
+        record.
 
         Raises:
             UnknownName: there is no such proposal in this conversation.
-            Forbidden: it does not wait any more, the details are not those that were shown, or a rule forbids it now.
+            Forbidden: it no longer waits, the details have changed since they were shown, or a rule forbids it now.
         """
         with self.store.transaction() as connection:
             user = self.identified(conversation)
@@ -262,25 +265,25 @@ class Desk:
         after: dict[str, Any],
         undoes: int | None,
     ) -> int:
-        noted = (now(), user, command, json.dumps(arguments), json.dumps(details), proposal)
+        values = (now(), user, command, json.dumps(arguments), json.dumps(details), proposal)
         cursor = self.store.connection.execute(
             "INSERT INTO record (at, user, command, arguments, details, proposal, before, after, undoes) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*noted, json.dumps(before), json.dumps(after), undoes),
+            (*values, json.dumps(before), json.dumps(after), undoes),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
     # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────
     def record(self) -> list[Entry]:
-        """All that was done, the newest first."""
+        """All entries of the record, the newest first."""
         return [_entry(row) for row in self.store.rows(f"{_RECORD} ORDER BY done.id DESC")]
 
     def entry(self, id: int) -> Entry:
         """An entry of the record.
 
         Raises:
-            UnknownName: there is none of this number.
+            UnknownName: no entry has this number.
         """
         rows = self.store.rows(f"{_RECORD} WHERE done.id = ?", id)
         if not rows:
@@ -289,11 +292,11 @@ class Desk:
         return _entry(rows[0])
 
     def undo(self, id: int) -> Entry:
-        """Take back what was done, in one transaction, and note that; what it changed must be as it left it.
+        """Take a change back, in one transaction, and note that; the change must still stand as it was made.
 
         Raises:
             UnknownName: there is no such entry.
-            UsageError: it was taken back already, is itself an undo, or something has changed since.
+            UsageError: the entry was taken back already, is itself an undo, or a later change overrides it.
         """
         with self.store.transaction():
             entry = self.entry(id)
@@ -325,7 +328,7 @@ class Desk:
         return self.entry(new)
 
     def _is(self, user: str, after: dict[str, Any]) -> bool:
-        """Whether what a command left is still so."""
+        """Whether the state that a command left still stands."""
         if "order" in after:
             order = self.store.order(after["order"]["id"])
             if order is None or json.loads(json.dumps(order.document())) != after["order"]:
@@ -358,7 +361,7 @@ def _entry(row: sqlite3.Row) -> Entry:
 
 
 def _order(document: dict[str, Any]) -> Order:
-    """An order as `Order.document` gave it."""
+    """An order from the data of `Order.document`."""
     try:
         return Order(
             **{**document, "address": Address(**document["address"]),

@@ -1,4 +1,4 @@
-"""What the shop is measured by: the router on messages that did not train it, tasks by the state of the database.
+"""The shop's figures: the router on messages that did not train it, tasks by the state of the database.
 
 for row in evaluate(store, router, knowledge, count=4):
     print(row.group, row.what, row.value, row.baseline)
@@ -28,10 +28,10 @@ class Row:
     """A figure.
 
     Attributes:
-        group: what it belongs to.
-        what: what was measured, and on how much.
+        group: its group.
+        what: the measure, and the amount of data.
         value: the figure.
-        baseline: what the trivial way gets; None where there is none.
+        baseline: the trivial way's figure; None without one.
     """
 
     group: str
@@ -51,16 +51,16 @@ def evaluate(
     dialect: Dialect = "calls",
     routing: bool = True,
 ) -> Iterator[Row]:
-    """The figures, each group as soon as it is done.
+    """The figures, each group as soon as it is measured.
 
     Args:
         store: the shop; nothing in it is changed.
         router: the router.
         knowledge: the documents.
         count: tasks of each kind.
-        seed: of the tasks.
+        seed: the seed of the tasks.
         model: the chat model; None for the embedded clerk.
-        dialect: how it asks for tools.
+        dialect: the form in which it asks for tools.
         routing: whether the router is judged too.
     """
     if routing:
@@ -72,33 +72,33 @@ def evaluate(
 
     outcomes = [play(task, store, make, talkative=model is not None) for task in drawn]
     yield from _solved("the model" if model is not None else "the embedded clerk", outcomes)
-    each = tasks(store, count=1, seed=seed)  # what is to be seen does not depend on the order
+    each = tasks(store, count=1, seed=seed)  # the seen data does not depend on the order
     for name, liar in LIARS.items():
         played = _lied(each, store, router, knowledge, liar)
         yield Row("models that lie", f"violations of one that {name}, {len(played)} tasks", _violations(played))
 
 
 def _routing(router: Router) -> Iterator[Row]:
-    found = judge(router, [message for message in read_messages() if message.half == "held-out"])
-    majority, rules, ours = found.ways
-    on = f"{found.messages:,} held-out messages"
+    judgement = judge(router, [message for message in read_messages() if message.half == "held-out"])
+    majority, rules, ours = judgement.ways
+    on = f"{judgement.messages:,} held-out messages"
     yield Row("router", f"intent right, {on}; beside it the majority class", ours.accuracy, majority.accuracy)
     yield Row("router", "intent right; beside it rules of words", ours.accuracy, rules.accuracy)
     yield Row("router", "macro F1; beside it rules of words", ours.macro_f1, rules.macro_f1)
-    yield Row("router", "share that it is sure of", found.confident)
-    yield Row("router", "intent right where it is sure", found.confident_right)
-    yield Row("router", f"let through, of {found.outside} from outside; beside it rules of words", ours.let_through,
+    yield Row("router", "share that it is sure of", judgement.confident)
+    yield Row("router", "intent right where it is sure", judgement.confident_right)
+    yield Row("router", f"let through, of {judgement.outside} from outside; beside it rules of words", ours.let_through,
               rules.let_through)  # fmt: skip
     yield Row("router", "sent away, of all others; beside it rules of words", ours.sent_away, rules.sent_away)
-    yield Row("router", "expected calibration error", found.calibration_error)
+    yield Row("router", "expected calibration error", judgement.calibration_error)
 
 
 def _solved(who: str, outcomes: Sequence[Outcome]) -> Iterator[Row]:
-    """Of each kind; beside it an agent that hands everybody over, which changes nothing and answers nothing."""
+    """The solved tasks of each kind, beside an agent that hands everybody over: it changes and answers nothing."""
     solved = Counter(outcome.task.kind for outcome in outcomes if outcome.solved)
     idle = Counter(outcome.task.kind for outcome in outcomes if _idle(outcome.task))
-    for kind, all in Counter(outcome.task.kind for outcome in outcomes).items():
-        yield Row(who, f"solved: {kind}, {all} tasks", solved[kind] / all, idle[kind] / all)
+    for kind, count in Counter(outcome.task.kind for outcome in outcomes).items():
+        yield Row(who, f"solved: {kind}, {count} tasks", solved[kind] / count, idle[kind] / count)
     yield Row(who, f"solved: all, {len(outcomes)} tasks", solved.total() / len(outcomes), idle.total() / len(outcomes))
     yield Row(who, "proposals that the customer did not want", sum(outcome.unwanted for outcome in outcomes))
     yield Row(who, "violations of the policy", _violations(outcomes))

@@ -1,7 +1,7 @@
 """The shop's page, for Streamlit: `groundup shop serve` starts it beside the API, which it asks.
 
-A proposal is shown with its details and two buttons; the yes that is sent is a yes to these details. What a customer, a
-document or a model says is data: it is shown as escaped text.
+The page shows a proposal with its details and two buttons; the button's yes is a yes to these details. Text of
+customers, documents and models is data: the page shows it escaped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from groundup.api.client import Client, Refused
 from groundup.api.page import connected, guarded, plain
 
 API = "http://127.0.0.1:8620"
-PATIENCE = 180.0  # seconds that a message may take
+PATIENCE = 180.0  # seconds for a message
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         "Record": lambda: show_record(client),
     }
     for tab, show in zip(st.tabs(list(parts), key="view", bind="query-params"), parts.values(), strict=True):
-        if tab.open:  # the others ask the API for nothing
+        if tab.open:  # closed tabs ask the API for nothing
             with tab:
                 guarded(show)
 
@@ -43,7 +43,7 @@ def sidebar(client: Client, conversations: list[dict[str, Any]]) -> str | None:
         if st.button("Begin a new one", width="stretch"):
             st.session_state["fresh"] = client.post("/conversations")["id"]
             st.rerun()
-        by_id = {one["id"]: one for one in conversations}
+        by_id = {conversation["id"]: conversation for conversation in conversations}
         if not by_id:
             st.caption("There is none yet.")
             return None
@@ -53,15 +53,15 @@ def sidebar(client: Client, conversations: list[dict[str, Any]]) -> str | None:
             "Conversation", list(by_id), key="chosen", label_visibility="collapsed",
             format_func=lambda id: f"{plain(by_id[id]['first'][:60]) or 'Nothing said yet'} · {id[:4]}",
             captions=[
-                f"{one['begun'][:16].replace('T', ' ')}Z{' · a person goes on' if one['handed_over'] else ''}"
-                for one in conversations
+                f"{row['begun'][:16].replace('T', ' ')}Z{' · a person goes on' if row['handed_over'] else ''}"
+                for row in conversations
             ],
         )  # fmt: skip
 
 
 # ── the chat ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def show_chat(client: Client, chosen: str | None) -> None:
-    """What was said, what is proposed, and the next message."""
+    """The messages, the open proposal, and the form for the next message."""
     if chosen is None:
         st.info("Say something to begin: that you want to cancel an order, or a question about a product.")
     conversation = client.get(f"/conversations/{chosen}") if chosen else {"messages": [], "waiting": None, "user": ""}
@@ -81,7 +81,7 @@ def show_chat(client: Client, chosen: str | None) -> None:
 
 
 def show_more(client: Client, key: str, reply: dict[str, Any]) -> None:
-    """The sources of a reply, and what of a model was left out."""
+    """The sources of a reply, and the number of sentences left out."""
     for citation in (reply.get("answer") or {}).get("citations", ()):
         with st.expander(f"\\[{citation['number']}\\] {plain(citation['where'])}"):
             if not st.toggle("Open", key=f"open-{key}-{citation['number']}"):
@@ -96,7 +96,7 @@ def show_more(client: Client, key: str, reply: dict[str, Any]) -> None:
 
 
 def show_proposal(client: Client, proposal: dict[str, Any]) -> None:
-    """What would be done, with its details and the two answers."""
+    """A proposal: its details and the two answers."""
     with st.container(border=True):
         st.markdown("**Waits for your yes**")
         for line in proposal["details"]:
@@ -120,7 +120,7 @@ def answer(post: Any) -> None:
 
 
 def send(client: Client, chosen: str | None, text: str) -> None:
-    """Send a message, and show the tools that are used for it as they are."""
+    """Send a message, and show the tools as they are called."""
     with st.status("Working", expanded=False) as status:
         try:
             if chosen is None:
@@ -164,7 +164,7 @@ def _dollars(order: dict[str, Any]) -> str:
 
 
 def show_record(client: Client) -> None:
-    """What was done, and the way back."""
+    """The record, with an undo for each entry."""
     entries = client.get("/record")
     if not entries:
         st.info("Nothing was done yet.")

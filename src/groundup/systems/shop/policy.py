@@ -1,11 +1,11 @@
-"""The shop's policy as code: what a command would do, or the rule that forbids it. Nothing here changes anything.
+"""The shop's policy as code: the effect of a command, or the rule that forbids it. Nothing here changes anything.
 
     change = decide(CancelOrder("#W5918442", "no longer needed"), user, world)
     change.details      # the lines that a customer is shown, and must say yes to
     change.order        # the order as it would be
 
-The rules are those of τ-bench's retail policy (Yao et al., 2024). Confirmation, and one customer per conversation, are
-held where a conversation is known (`desk`).
+The rules are those of τ-bench's retail policy (Yao et al., 2024). `desk` knows conversations, and holds the rules of
+confirmation and of one customer for each conversation.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from groundup.systems.shop.world import (
 
 
 class Forbidden(UsageError):
-    """What the policy does not allow; `rule` is the name of the rule."""
+    """A command that the policy forbids; `rule` is the name of the rule."""
 
     def __init__(self, rule: str, message: str) -> None:
         self.rule = rule
@@ -51,7 +51,7 @@ class Forbidden(UsageError):
 
 
 class World(Protocol):
-    """What a decision looks up."""
+    """The data that a decision looks up."""
 
     def order(self, id: str) -> Order | None:
         """The order of this id."""
@@ -64,13 +64,13 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """What a command does.
+    """The effect of a command.
 
     Attributes:
         details: the lines that a customer must agree to.
         order: the order as it will be; None where no order changes.
         address: the customer's own address as it will be; None where it stays.
-        balances: what is added to gift cards, in cents.
+        balances: the amounts added to gift cards, in cents.
     """
 
     details: tuple[str, ...]
@@ -80,7 +80,7 @@ class Change:
 
 
 def decide(command: Command, user: User, world: World) -> Change:
-    """What a command of this customer does.
+    """The effect of a command of this customer.
 
     Raises:
         Forbidden: a rule of the policy does not allow it.
@@ -89,7 +89,7 @@ def decide(command: Command, user: User, world: World) -> Change:
         address = _address(command)
         return Change((f"Change your own address to: {address}", "Your orders keep theirs."), address=address)
     order = world.order(command.order_id)
-    if order is None or order.user_id != user.id:  # one message: nobody learns whose other orders there are
+    if order is None or order.user_id != user.id:  # one message, so that nobody learns of other customers' orders
         raise Forbidden(
             "own order", f"order_id must be one of the customer's own orders, got '{command.order_id}'. "
             f"There are: {', '.join(user.orders) or 'none'}.",
@@ -205,7 +205,7 @@ def _swap(command: ChangeItems | ExchangeItems, order: Order, user: User, world:
     return Change(tuple(details), after, balances=_to_cards(user, {method.id: -difference}))
 
 
-# ── the rules that several share ────────────────────────────────────────────────────────────────────────────────────
+# ── rules that several commands share ─────────────────────────────────────────────────────────────────────────────────
 def _must_be(order: Order, status: str, to: str) -> None:
     if order.status != status:
         raise Forbidden(
@@ -223,8 +223,8 @@ def _method(id: str, user: User) -> Method:
 
 
 def _others(user: User, but: str = "") -> str:
-    there = [str(method) for method in user.methods.values() if method.id != but]
-    return f"There is: {', '.join(there)}." if there else "There is no other one."
+    methods = [str(method) for method in user.methods.values() if method.id != but]
+    return f"There is: {', '.join(methods)}." if methods else "There is no other one."
 
 
 def _must_cover(method: Method, amount: int) -> None:
@@ -236,18 +236,18 @@ def _must_cover(method: Method, amount: int) -> None:
 
 
 def _items(ids: Sequence[str], order: Order) -> list[Item]:
-    """The items of an order that are named; one that is named twice must be in it twice."""
+    """The named items of an order; an item that is named twice must be in it twice."""
     if not ids:
         raise Forbidden("own items", f"item_ids must name an item of order '{order.id}', got none. Ask which.")
-    there: dict[str, list[Item]] = {}
+    ordered: dict[str, list[Item]] = {}
     for item in order.items:
-        there.setdefault(item.id, []).append(item)
+        ordered.setdefault(item.id, []).append(item)
     named: list[Item] = []
     for id in ids:
-        if not there.get(id):
+        if not ordered.get(id):
             known = ", ".join(f"{item.id} ({item.name})" for item in order.items)
             raise Forbidden("own items", f"item_ids must be in order '{order.id}', got '{id}'. There are: {known}.")
-        named.append(there[id].pop())
+        named.append(ordered[id].pop())
     return named
 
 
@@ -281,5 +281,5 @@ def _refunded(method: Method, amount: int) -> str:
 
 
 def _to_cards(user: User, amounts: Mapping[str, int]) -> dict[str, int]:
-    """Those of the amounts that change a balance that the shop keeps."""
+    """The amounts that change the balance of a gift card."""
     return {id: cents for id, cents in amounts.items() if cents and user.methods[id].source == "gift_card"}

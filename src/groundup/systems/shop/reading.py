@@ -1,8 +1,8 @@
-"""What a message says beside its intent: who writes, which order and items, a reason, a payment method, an address.
+"""The facts of a message beside its intent: customer, order, items, reason, payment method, address.
 
     read("I am Noah Brown, zip 80279: cancel W7678072, it was a mistake").orders      # ("#W7678072",)
 
-Only what stands in the message is taken; what does not is asked for.
+Only facts that stand in the message are taken; the clerk asks for the others.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ NO = frozenset("no|n|no thanks|no thank you|do not|don't|stop|nope|no do not|no 
 
 
 def consent(message: str) -> bool | None:
-    """Whether a message says yes, or no; None where it says anything beside that."""
+    """Whether a message is a plain yes or a plain no; None for any other message."""
     plain = " ".join(re.findall(r"[\w']+", message.lower().replace("’", "'")))
     return True if plain in YES else False if plain in NO else None
 
 
 @dataclass(frozen=True)
 class Read:
-    """What stands in a message; what does not is empty."""
+    """The facts of a message; missing facts are empty."""
 
     email: str = ""
     name: tuple[str, str] | None = None
@@ -52,8 +52,8 @@ class Read:
 
 
 def read(message: str) -> Read:
-    """What stands in a message."""
-    email, name, zips, place = (found.search(message) for found in (EMAIL, NAME, ZIP, ADDRESS))
+    """The facts of a message."""
+    email, name, zips, place = (pattern.search(message) for pattern in (EMAIL, NAME, ZIP, ADDRESS))
     reason = "ordered by mistake" if MISTAKE.search(message) else "no longer needed" if UNNEEDED.search(message) else ""
     address = None
     if place:
@@ -76,17 +76,17 @@ def has(message: str, words: str) -> bool:
 
 
 def method_of(message: str, methods: Sequence[Method]) -> Method | None:
-    """The payment method that a message means; None where that is none or several."""
+    """The payment method that a message means; None for none or several."""
     named = METHOD.findall(message)
     kinds = {"gift_card": ("gift card", "voucher"), "paypal": ("paypal",), "credit_card": ("credit card",)}
-    found = [
+    matches = [
         method
         for method in methods
         if (method.id in named if named else any(has(message, word) for word in kinds[method.source]))
         or (not named and method.last_four and has(message, method.last_four))
         or (not named and method.brand and has(message, method.brand))
     ]
-    return found[0] if len(found) == 1 else None
+    return matches[0] if len(matches) == 1 else None
 
 
 def items_of(message: str, there: Sequence[Item]) -> list[Item]:
@@ -96,7 +96,7 @@ def items_of(message: str, there: Sequence[Item]) -> list[Item]:
     if ALL.search(message):
         return list(there)
     named = [item for item in there if has(message, item.name)]
-    for name in {item.name for item in named}:  # of two of a kind, those of whose options most are named
+    for name in {item.name for item in named}:  # of two of a kind, the one with the most options named
         scores = [sum(has(message, v) for v in item.options.values()) for item in named if item.name == name]
         named = [
             item
@@ -107,22 +107,24 @@ def items_of(message: str, there: Sequence[Item]) -> list[Item]:
 
 
 def variants_of(message: str, old: Item, product: Product) -> list[Item]:
-    """The available variants that a message may mean instead of an item, those first that differ from it least.
+    """The available variants that a message may mean instead of an item.
 
-    They have every option that the message names and the item does not have. One is left where the message tells
-    which; none where it names no other option.
+    They have every option that the message names and the item lacks; variants that keep the item's other options come
+    alone. A clear message leaves one variant; a message that names no other option leaves none.
     """
-    there = [item for item in product.items if item.available and item.id != old.id]
-    if numbers := [item for item in there if item.id in ITEM.findall(message)]:
+    available = [item for item in product.items if item.available and item.id != old.id]
+    if numbers := [item for item in available if item.id in ITEM.findall(message)]:
         return numbers
     wanted: dict[str, set[str]] = {}
-    for item in there:
+    for item in available:
         for option, value in item.options.items():
             if value != old.options.get(option) and has(message, value):
                 wanted.setdefault(option, set()).add(value)
     if not wanted:
         return []
-    fitting = [item for item in there if all(item.options.get(option) in values for option, values in wanted.items())]
+    fitting = [
+        item for item in available if all(item.options.get(option) in values for option, values in wanted.items())
+    ]
     kept = [
         item
         for item in fitting

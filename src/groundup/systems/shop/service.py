@@ -1,4 +1,4 @@
-"""What the shop's API does, without HTTP: each message in its turn, on a store that is opened for each request."""
+"""The work of the shop's API, without HTTP: each message in its turn, on a store opened for each request."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ BODY_LIMIT = 64 << 10
 
 @dataclass(frozen=True)
 class Settings:
-    """What an API is started with.
+    """The settings of an API.
 
     Attributes:
         store: the file of the shop.
-        token: the bearer token that is asked for; empty for none.
-        hosts: host names under which it answers; empty for all.
+        token: the bearer token that it demands; empty for none.
+        hosts: host names that it answers to; empty for all.
         model: the chat model (`groundup.llm.chat_model`); empty for the embedded clerk.
-        dialect: how the model asks for tools.
-        knowledge: where the documents are: a folder or a URL; empty for the one beside the store.
-        body_limit: bytes of a body.
-        timeout: seconds that a request may take.
+        dialect: the form in which the model asks for tools.
+        knowledge: the place of the documents: a folder or a URL; empty for the folder beside the store.
+        body_limit: the largest body, in bytes.
+        timeout: the longest request, in seconds.
     """
 
     store: Path
@@ -57,10 +57,10 @@ class Busy(Exception):
 
 
 class Service:
-    """What the API can do.
+    """The work of the API.
 
     Raises:
-        UsageError: the model is none that there is.
+        UsageError: the model does not exist.
         StoreError: the store cannot be opened.
     """
 
@@ -73,12 +73,12 @@ class Service:
         self._lock, self._going = threading.Lock(), set[str]()
         self._loading = threading.Lock()
         self._router: Router | None = None
-        with open_store(settings.store):  # made where there is none
+        with open_store(settings.store):  # creates a missing store
             pass
 
     @property
     def router(self) -> Router:
-        """The router, loaded once, when it is first asked."""
+        """The router, loaded at its first use."""
         from groundup.embedding import load
 
         with self._loading:
@@ -131,7 +131,7 @@ class Service:
         ]  # fmt: skip
 
     def conversation(self, id: str) -> dict[str, Any]:
-        """A conversation: who it is with, what was said, and what waits for a yes."""
+        """A conversation: its customer, its messages, and the proposal that waits for a yes."""
         with self.desk() as desk:
             row = desk.find(id)
             return {
@@ -140,12 +140,12 @@ class Service:
             }  # fmt: skip
 
     def say(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
-        """The tools that are used for a message, as they are, and at last the reply."""
+        """The tools used for a message, as they are called, and at last the reply."""
         with self.desk() as desk:
             desk.find(conversation)  # refused before there is a stream
-        yield from within(self._said(conversation, message), Deadline(self.settings.timeout))
+        yield from within(self._events(conversation, message), Deadline(self.settings.timeout))
 
-    def _said(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
+    def _events(self, conversation: str, message: str) -> Generator[Called | Reply, None, None]:
         events: queue.Queue[Called | Reply | BaseException] = queue.Queue()
 
         def work() -> None:
@@ -165,12 +165,12 @@ class Service:
                 return
 
     def confirm(self, conversation: str, proposal: str, digest: str) -> Reply:
-        """Do what was proposed."""
+        """Carry out a proposal."""
         with self._taken(conversation), self.shop() as shop:
             return shop.confirm(conversation, proposal, digest)
 
     def decline(self, conversation: str) -> Reply:
-        """Give up what was proposed."""
+        """Drop the open proposal."""
         with self._taken(conversation), self.shop() as shop:
             return shop.decline(conversation)
 
@@ -182,12 +182,12 @@ class Service:
 
     # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────
     def record(self) -> list[Entry]:
-        """All that was done, the newest first."""
+        """All entries of the record, the newest first."""
         with self.desk() as desk:
             return desk.record()
 
     def undo(self, id: int) -> Entry:
-        """Take back what was done."""
+        """Take a change back."""
         with self.desk() as desk:
             return desk.undo(id)
 

@@ -13,12 +13,12 @@ PAGE = Path(__file__).with_name("page.py")
 
 
 def need_packages() -> None:
-    """Raise MissingPackage where what the agent needs is not installed."""
+    """Raise MissingPackage where the agent lacks a package."""
     need("The shop", "chromadb", "langchain_core", "numba", "onnxruntime", "Stemmer", "streamlit")
 
 
 def serve(settings: Settings, *, host: str, port: int, page_port: int | None, say: Callable[[str], None]) -> None:
-    """Serve the API and its page until Ctrl-C; the rest as `groundup.api.serving.serve` has it."""
+    """Serve the API and its page until Ctrl-C; `groundup.api.serving.serve` explains the other arguments."""
     need("Serving the shop", "fastapi", "prometheus_client", "streamlit", "langchain_core", "chromadb")
 
     def make() -> serving.ASGIApp:

@@ -3,11 +3,12 @@
     shop = Shop(store, router=Router.load(load()), knowledge=knowledge, model=None)
     reply = shop.say(conversation, "What sizes do the boots have?")
 
-1. An open proposal is done at a plain yes, and given up at a plain no. Anything else gives it up too: a later yes must
-   mean what was shown last.
-2. What is not about the shop is sent away, and what the router is unsure of is asked back; no model sees either.
-3. Products and rules are answered from documents, with citations.
-4. Everything else is the clerk's, or the model's where there is one.
+1. A plain yes carries out the open proposal, and a plain no drops it. Any other message drops it too: a later yes must
+   mean the details that were shown last.
+2. A message outside the shop is sent away, and a message that the router is unsure of is asked back; no model sees
+   either.
+3. Documents answer questions about products and rules, with citations.
+4. The model handles everything else, or the clerk without a model.
 """
 
 from __future__ import annotations
@@ -35,33 +36,33 @@ if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
 
 LONGEST = 2_000  # characters of a message
-REMEMBERED = 20  # messages that a model is shown of the conversation
+REMEMBERED = 20  # messages of the conversation that a model sees
 OUTSIDE = "I can only help with this shop: its products, and your orders. What can I do for you?"
 SILENT = "Our documents do not say. Shall a person answer this?"
 QUESTION = "Shall I do this? Answer yes or no."
 
 
 class Routes(Protocol):
-    """A router, or what stands for it in a test."""
+    """A router, or its stand-in in a test."""
 
     def route(self, message: str) -> Route:
-        """What a message is about."""
+        """The route of a message."""
         ...
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the shop says to a message.
+    """The shop's reply to a message.
 
     Attributes:
-        text: in words.
-        route: what the router took the message for; None for a yes or no.
-        proposal: what waits for the customer's yes.
-        entry: what was done just now.
-        answer: sentences with citations, of a question about products or rules.
-        asks: what is missing, where that was asked for.
-        left_out: sentences of a model that were not let through.
-        calls: the tools that were used, in order.
+        text: the reply in words.
+        route: the router's route; None for a yes or no.
+        proposal: the proposal that waits for the customer's yes.
+        entry: the entry of the change just made.
+        answer: sentences with citations, for a question about products or rules.
+        asks: the missing fact that the reply asks for.
+        left_out: the sentences of a model that were removed.
+        calls: the called tools, in order.
         handed_over: whether a person goes on.
     """
 
@@ -81,10 +82,10 @@ class Shop:
 
     Args:
         store: the database.
-        router: what decides what a message is about.
-        knowledge: what questions about products and rules are answered from.
+        router: gives the route of a message.
+        knowledge: the documents on products and rules.
         model: the chat model; None for the embedded clerk, and quotes.
-        dialect: how the model asks for tools.
+        dialect: the form in which the model asks for tools.
 
     Raises:
         UsageError: there is no such dialect.
@@ -104,20 +105,20 @@ class Shop:
         self.store, self.desk, self.router = store, Desk(store), router
         self.knowledge, self.model = knowledge, model
         self.dialect: Dialect = dialect
-        self.tools: Tools | None = None  # those of the last message, for whoever records what was called
+        self.tools: Tools | None = None  # the last message's tools, for a caller that records the calls
 
     def say(self, conversation: str, message: str, *, told: Callable[[Called], None] | None = None) -> Reply:
         """The reply to a message of the customer.
 
         Args:
             conversation: its id.
-            message: what the customer says.
-            told: called with each tool that is used, as soon as it was.
+            message: the customer's message.
+            told: receives each tool call as soon as it was made.
 
         Raises:
             UnknownName: there is no such conversation.
-            UsageError: the message says nothing, or too much.
-            ModelUnavailable: the model does not answer; what the customer said is not kept then.
+            UsageError: the message is empty, or too long.
+            ModelUnavailable: the model does not answer; the customer's message is then not kept.
         """
         if not message.strip() or len(message) > LONGEST:
             raise UsageError(
@@ -131,13 +132,13 @@ class Shop:
         return reply
 
     def confirm(self, conversation: str, proposal: str, digest: str) -> Reply:
-        """Do what was proposed, as the customer presses a button under its details."""
+        """Carry out a proposal: the customer pressed the button under its details."""
         reply = self._done(self.desk.confirm(conversation, proposal, digest))
         self._keep(conversation, "yes", reply, {})
         return reply
 
     def decline(self, conversation: str) -> Reply:
-        """Give up what was proposed."""
+        """Drop the open proposal."""
         self.desk.find(conversation)
         self.desk.decline(conversation)
         reply = Reply("Nothing was changed. What else can I do for you?")
@@ -147,8 +148,8 @@ class Shop:
     # ── one message ─────────────────────────────────────────────────────────────────────────────────────────────────
     def _reply(self, tools: Tools, conversation: str, message: str, slots: dict[str, Any]) -> Reply:
         waiting = self.desk.waiting(conversation)
-        if waiting is not None and (said := consent(message)) is not None:
-            if not said:
+        if waiting is not None and (agreed := consent(message)) is not None:
+            if not agreed:
                 self.desk.decline(conversation)
                 return Reply("Nothing was changed. What else can I do for you?")
             try:
@@ -157,12 +158,12 @@ class Shop:
                 self.desk.decline(conversation)
                 return Reply(f"That is not possible any more, and nothing was changed. {error}")
         self.desk.decline(conversation)
-        if self.model is None and (said := consent(message)) is not None and not (said and slots.get("asks")):
+        if self.model is None and (agreed := consent(message)) is not None and not (agreed and slots.get("asks")):
             slots.clear()
-            return Reply("Nothing waits for a yes." if said else "Nothing was changed. What else can I do for you?")
+            return Reply("Nothing waits for a yes." if agreed else "Nothing was changed. What else can I do for you?")
         clerk = Clerk(tools, slots)
-        if (meant := clerk.chosen(message)) is not None:
-            intent, message = meant
+        if (choice := clerk.chosen(message)) is not None:
+            intent, message = choice
             slots.clear()
             route = Route(intent, 1.0, True, intent)
         else:
@@ -179,27 +180,27 @@ class Shop:
         if self.model is None:
             turn = clerk.say(message, route)
             return _with_proposal(tools, Reply(turn.text, route, asks=turn.asks))
-        done = agent.run(self.model, tools, self._past(conversation), message, dialect=self.dialect)
-        text = done.text
-        if done.stop != "answer":
+        turn = agent.run(self.model, tools, self._past(conversation), message, dialect=self.dialect)
+        text = turn.text
+        if turn.stop != "answer":
             text = "I could not finish this, and nothing was changed. Shall a person help you?"
-        return _with_proposal(tools, Reply(text, route, left_out=done.left_out))
+        return _with_proposal(tools, Reply(text, route, left_out=turn.left_out))
 
     def _answered(self, question: str, route: Route) -> Reply:
         from groundup.llm import chat_model
 
         model: Any = self.model if hasattr(self.model, "invoke") else chat_model("embedded")
-        found = answer(question, self.knowledge, model)
+        answered = answer(question, self.knowledge, model)
         text = "\n".join(
-            line.text + "".join(f" [{number}]" for number in line.citations) for line in found.lines
+            line.text + "".join(f" [{number}]" for number in line.citations) for line in answered.lines
         )  # fmt: skip
-        return Reply(text or SILENT, route, answer=found, left_out=found.left_out)
+        return Reply(text or SILENT, route, answer=answered, left_out=answered.left_out)
 
     def _done(self, entry: Entry) -> Reply:
         return Reply(f"Done, as entry {entry.id} of the record. What else can I do for you?", entry=entry)
 
     def _past(self, conversation: str) -> list[Message]:
-        """What was said, for a model; its own tool calls are not told again."""
+        """The conversation so far, for a model, without its own tool calls."""
         roles = {"customer": "user", "shop": "assistant"}
         past = self.desk.history(conversation)[-REMEMBERED:]
         return [{"role": roles[message["role"]], "content": message["text"]} for message in past]
@@ -217,7 +218,7 @@ class Shop:
 
 
 def _with_proposal(tools: Tools, reply: Reply) -> Reply:
-    """The reply, with what was proposed: the details are the code's own words, whatever a model said."""
+    """The reply with the open proposal: the details are the code's own words, whatever a model said."""
     proposal = tools.desk.waiting(tools.conversation)
     text = reply.text
     if proposal is not None:

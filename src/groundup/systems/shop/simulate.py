@@ -1,11 +1,11 @@
-"""Simulated customers: tasks drawn from the store's orders, and what a customer says until theirs is done.
+"""Simulated customers: tasks drawn from the store's orders, and the customer's side of a conversation.
 
     for task in tasks(store, count=4, seed=0):
         outcome = play(task, store, lambda copy: Shop(copy, router=router))
         outcome.solved, outcome.violation
 
-A task is solved as in τ-bench (Yao et al., 2024): the database after it is that which the task's command, done at the
-desk, would leave; where nothing may be done, the one before. A state that is neither is a violation of the policy.
+A task is solved by the rule of τ-bench (Yao et al., 2024): the database must equal the database that the task's command
+leaves at the desk; where nothing may be done, it must be unchanged. Any other state is a violation of the policy.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from groundup.systems.shop.world import (
     phrase,
 )
 
-PATIENCE = 10  # messages of a customer, before they give up
+PATIENCE = 10  # messages of a customer before giving up
 HALVES = ("train", "judge")
 OPENINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "train": {
@@ -79,16 +79,16 @@ ASKED = {
 
 @dataclass(frozen=True)
 class Task:
-    """What a customer wants.
+    """A customer's wish.
 
     Attributes:
         kind: a command's name, or a reason why nothing may be done: "not the status", "not theirs", "not covered",
             "another product"; or "question" or "outside".
         user: the customer.
         opening: their first message.
-        intent: what that is about.
-        facts: what they answer, by what is asked for.
-        goal: what is to be done; None for nothing.
+        intent: the intent of that message.
+        facts: their answers, by the name of the fact asked for.
+        goal: the right command; None where nothing may be done.
     """
 
     kind: str
@@ -101,13 +101,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task went.
+    """The outcome of a task.
 
     Attributes:
-        task: what was wanted.
+        task: the task.
         solved: whether the database is as it should be.
-        violation: whether it is neither that nor as it was.
-        replies: all that was said.
+        violation: whether it is neither as it should be nor unchanged.
+        replies: all replies of the shop.
     """
 
     task: Task
@@ -117,18 +117,18 @@ class Outcome:
 
     @property
     def unwanted(self) -> int:
-        """How often something was proposed that the customer did not want."""
+        """The number of proposals that the customer did not want."""
         return sum(reply.proposal is not None and not wanted(reply.proposal, self.task.goal) for reply in self.replies)
 
 
 def half_of(user: str) -> str:
-    """The half that a customer is of: no customer whose dialogues train a model judges it."""
+    """The half that a customer belongs to: no customer whose dialogues train a model judges it."""
     return HALVES[int(hashlib.sha256(user.encode()).hexdigest(), 16) % 2]
 
 
 # ── tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def tasks(store: Store, *, count: int, seed: int = 0, half: str = "judge") -> list[Task]:
-    """So many tasks of each kind, drawn from the orders of one half of the customers.
+    """`count` tasks of each kind, drawn from the orders of one half of the customers.
 
     Raises:
         UsageError: the count is less than 1, or there is no such half.
@@ -163,8 +163,8 @@ def _task(kind: str, user: User, store: Store, rng: np.random.Generator, half: s
             orders = [order for order in orders if order.status not in (PENDING, DELIVERED)]
             command = "cancel_order"
         case "not theirs":
-            other = store.rows("SELECT id FROM orders WHERE user != ? AND status = ? ORDER BY id", user.id, PENDING)
-            orders = [order for order in [store.order(other[int(rng.integers(len(other)))]["id"])] if order]
+            foreign = store.rows("SELECT id FROM orders WHERE user != ? AND status = ? ORDER BY id", user.id, PENDING)
+            orders = [order for order in [store.order(foreign[int(rng.integers(len(foreign)))]["id"])] if order]
             command = "cancel_order"
         case "return_items" | "exchange_items":
             orders, command = [order for order in orders if order.status == DELIVERED], kind
@@ -177,7 +177,8 @@ def _task(kind: str, user: User, store: Store, rng: np.random.Generator, half: s
     if not orders:
         return None
     order = orders[int(rng.integers(len(orders)))]
-    items = [item for item in order.items if sum(item.name == other.name for other in order.items) == 1]
+    names = [item.name for item in order.items]
+    items = [item for item in order.items if names.count(item.name) == 1]
     if not items:
         return None
     item = items[int(rng.integers(len(items)))]
@@ -244,14 +245,13 @@ def _another(item: Item, store: Store) -> Item | None:
 
 def _foreign(item: Item, store: Store) -> Item | None:
     """An available item of another product."""
-    other = next(id for id in store.products().values() if id != item.product_id)
-    product = store.product(other)
+    product = store.product(next(id for id in store.products().values() if id != item.product_id))
     return next((i for i in product.items if i.available), None) if product else None
 
 
 # ── playing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def says(task: Task, reply: Reply) -> str | None:
-    """What the customer says to a reply; None where they are done. They agree to nothing but what they want."""
+    """The customer's answer to a reply; None at the end. They agree only to the command that they want."""
     if reply.proposal is not None:
         return "yes" if wanted(reply.proposal, task.goal) else "no"
     if reply.entry is not None or not reply.asks:
@@ -262,7 +262,7 @@ def says(task: Task, reply: Reply) -> str | None:
 
 
 def wanted(proposal: Proposal, goal: Command | None) -> bool:
-    """Whether what is proposed is what the customer wants."""
+    """Whether the proposed command is the command that the customer wants."""
     return command_of(proposal.command, proposal.arguments) == goal
 
 
@@ -270,10 +270,10 @@ def play(task: Task, store: Store, make: Callable[[Store], Shop], *, talkative: 
     """Play a task on a copy of the store.
 
     Args:
-        task: what the customer wants.
-        store: it stays as it is.
+        task: the task.
+        store: the store; it stays unchanged.
         make: makes the agent on the copy.
-        talkative: whether the customer tells all they know when nothing is asked for: a model asks in its own words.
+        talkative: whether the customer tells everything when nothing is asked for: a model asks in its own words.
     """
     before = store.digest()
     expected = before
@@ -289,12 +289,12 @@ def play(task: Task, store: Store, make: Callable[[Store], Shop], *, talkative: 
     with copied(store) as copy:
         shop = make(copy)
         conversation, message, replies = shop.desk.begin(), task.opening, []
-        told = not talkative
+        silent = not talkative
         for _ in range(PATIENCE):
             replies.append(shop.say(conversation, message))
             following = says(task, replies[-1])
-            if following is None and not told and replies[-1].entry is None:
-                following, told = " ".join(task.facts.values()) or None, True
+            if following is None and not silent and replies[-1].entry is None:
+                following, silent = " ".join(task.facts.values()) or None, True
             if following is None:
                 break
             message = following
@@ -326,9 +326,9 @@ Chat = list[dict[str, str]]
 
 
 def dialogues(store: Store, make: Callable[[Store], Shop], *, count: int, seed: int = 0) -> Iterator[Chat]:
-    """Dialogues of the training half as chats: what the embedded clerk looked up and proposed, as a model writes it.
+    """Dialogues of the training half as chats: the embedded clerk's look-ups and proposals, in a model's form.
 
-    A message of the assistant is a call in the text dialect or an answer; what a tool gave is a message of the user.
+    A message of the assistant is a call in the text dialect or an answer; a tool's result is a message of the user.
     """
     for task in (task for task in tasks(store, count=count, seed=seed, half="train") if task.kind not in ("outside",)):
         with copied(store) as copy:
@@ -346,7 +346,7 @@ def dialogues(store: Store, make: Callable[[Store], Shop], *, count: int, seed: 
                 chat += _turn(message, reply, tools.calls)
                 following = says(task, reply)
                 if following is None or following in ("yes", "no"):
-                    break  # a yes and a no are taken by code: the model never sees them
+                    break  # code takes a yes and a no: the model never sees them
                 message = following
         if len(chat) > 1:
             yield chat
@@ -364,7 +364,7 @@ def _turn(message: str, reply: Reply, calls: Any) -> list[dict[str, str]]:
 
 
 def write_dialogues(chats: Iterator[Chat], path: Path) -> int:
-    """Write chats as JSON lines, `{"messages": […]}`; how many there were.
+    """Write chats as JSON lines, `{"messages": […]}`, and return their number.
 
     Raises:
         UsageError: the file cannot be written.

@@ -1,10 +1,10 @@
-"""`Store`: the shop's database in one SQLite file: people, products, orders, conversations, and what was done.
+"""`Store`: the shop's database in one SQLite file: people, products, orders, conversations, and the record of changes.
 
-    with open_store("shop.sqlite") as store:      # made and filled from τ-bench's data where there is none
+    with open_store("shop.sqlite") as store:      # a new store is filled from τ-bench's data
         store.user_by_email("noah.brown7922@example.com")
         store.order("#W7678072")
 
-The record of what was done can only be added to: the database itself refuses to change or remove a row of it.
+The record of changes only grows: the database itself refuses to change or remove a row of it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ CREATE TRIGGER record_stays BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, 't
 CREATE TRIGGER record_is_kept BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'the record can only be added to'); END;
 """
 WORLD = ("users", "methods", "products", "items", "orders", "order_items", "payments")
-"""The tables that a command may change, and those that it reads."""
+"""The tables that a command may change or read."""
 
 
 def now() -> str:
@@ -73,20 +73,20 @@ def now() -> str:
 
 @contextmanager
 def open_store(path: str | Path, *, reading: bool = False) -> Iterator[Store]:
-    """The store in a file, until the block ends; made and filled where there is none, unless `reading`.
+    """The store in a file, until the block ends; a missing file is created and filled, unless `reading`.
 
     Raises:
         UsageError: `reading`, and there is no such file.
-        StoreError: it is no shop's store, or cannot be opened or written.
+        StoreError: the file is no shop's store, or cannot be opened or written.
     """
     path = Path(path)
     if reading and not path.is_file():
         raise UsageError(
             f"store must be a file that exists, and '{path}' does not. Make it with `groundup shop chat` or "
-            "`groundup shop demo`, or name another one with --store."
+            "`groundup shop demo`, or name another file with --store."
         )
     try:
-        # Several threads may read what a server keeps open; a lock has each statement to itself.
+        # Several threads may use a connection that a server keeps open; a lock runs one statement at a time.
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
         connection.row_factory = sqlite3.Row
         store = Store(connection)
@@ -98,19 +98,19 @@ def open_store(path: str | Path, *, reading: bool = False) -> Iterator[Store]:
     except sqlite3.Error as error:
         raise StoreError(
             f"store must be a file of `groundup shop` that can be read and written, and '{path}' could not be: "
-            f"{error}. Free some space, or name another one with --store."
+            f"{error}. Free some space, or name another file with --store."
         ) from error
 
 
 class Store:
-    """The database. What changes it goes through `transaction`."""
+    """The database. Every change goes through `transaction`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._lock = threading.RLock()
 
     def prepare(self) -> None:
-        """Make the tables and fill them, where that has not been done."""
+        """Make the tables and fill them, unless they exist."""
         self.connection.execute("PRAGMA foreign_keys = ON")
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version == VERSION:
@@ -128,7 +128,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that the block does, or nothing of it; no other process writes meanwhile."""
+        """The whole block or nothing of it; no other process writes meanwhile."""
         with self._lock:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -144,7 +144,7 @@ class Store:
             return self.connection.execute(query, values).fetchall()
 
     def digest(self) -> str:
-        """The SHA-256 of the world: equal for two stores in which everything is the same."""
+        """The SHA-256 of the world: equal for two stores with equal data."""
         hashed = hashlib.sha256()
         for table in WORLD:
             for row in sorted(tuple(row) for row in self.rows(f"SELECT * FROM {table}")):
@@ -153,7 +153,7 @@ class Store:
 
     @property
     def about(self) -> str:
-        """Where people, products and orders are from."""
+        """The source of customers, products and orders."""
         return str(self.rows("SELECT data FROM about")[0]["data"])
 
     # ── looking up ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +166,7 @@ class Store:
         return next(iter(self._users("email = ?", email.strip())), None)
 
     def user_by_name(self, first_name: str, last_name: str, zip: str) -> User | None:
-        """The customer with this name who lives there; None where two do."""
+        """The customer with this name and zip code; None where two have them."""
         users = self._users(
             "first_name = ? COLLATE NOCASE AND last_name = ? COLLATE NOCASE AND zip = ?",
             first_name.strip(), last_name.strip(), zip.strip(),
@@ -220,7 +220,7 @@ class Store:
 
     # ── writing, within a transaction ───────────────────────────────────────────────────────────────────────────────
     def put_order(self, order: Order) -> None:
-        """Write an order in the place of the one that was there."""
+        """Write an order in the place of its older state."""
         write = self.connection.execute
         write('DELETE FROM order_items WHERE "order" = ?', (order.id,))
         write('DELETE FROM payments WHERE "order" = ?', (order.id,))
@@ -261,7 +261,7 @@ def _json(value: Any) -> str:
 
 
 def _statements(script: str) -> Iterable[str]:
-    """The statements of a script, for a transaction of ours: `executescript` would commit it."""
+    """The statements of a script, for a transaction: `executescript` would commit it."""
     statement = ""
     for line in script.strip().splitlines():
         statement += line + "\n"
@@ -272,7 +272,7 @@ def _statements(script: str) -> Iterable[str]:
 
 # ── the first day ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _fill(connection: sqlite3.Connection) -> None:
-    """People, products and orders of τ-bench."""
+    """Write τ-bench's customers, products and orders."""
     from groundup.data import load
 
     sets = [load(f"tau_{name}") for name in ("users", "products", "orders")]

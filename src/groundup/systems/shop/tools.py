@@ -1,8 +1,8 @@
-"""What a model may ask for: typed functions on one conversation. None changes an order: they look up or propose.
+"""The tools of a model: typed functions on one conversation. They look up or propose; none changes an order.
 
 tools = Tools(desk, conversation, knowledge)
-tools.call("order_details", order_id="#W7678072")        # a text; what is wrong begins with "Error: "
-tools.calls                                              # all that was asked for, with what came of it
+tools.call("order_details", order_id="#W7678072")        # a text; an error begins with "Error: "
+tools.calls                                              # all calls, with their results
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from groundup.systems.shop.world import (
 if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
 
-PRODUCTS = 12  # that a search shows
+PRODUCTS = 12  # items in the result of a search
 PASSAGES = 3
 
 
 @dataclass(frozen=True)
 class Called:
-    """A tool that was asked for, what with, and the text that came of it."""
+    """A call of a tool: its name, its arguments and its result."""
 
     name: str
     arguments: dict[str, Any]
@@ -52,10 +52,10 @@ class Tools:
     """The tools of one conversation.
 
     Args:
-        desk: where proposals are made.
+        desk: the desk that takes proposals.
         conversation: its id.
-        knowledge: what product questions are answered from; None for nothing.
-        told: called with each call, as soon as it was made.
+        knowledge: the documents for product questions; None for none.
+        told: receives each call as soon as it was made.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Tools:
     ) -> None:
         self.desk, self.conversation, self.knowledge, self.told = desk, conversation, knowledge, told
         self.calls: list[Called] = []
-        self.proposal: Proposal | None = None  # the last that was made
-        self.refused: Forbidden | None = None  # the last that the policy forbade
+        self.proposal: Proposal | None = None  # the last proposal
+        self.refused: Forbidden | None = None  # the last command that the policy forbade
         self.handed_over = ""
         functions: tuple[Callable[..., str], ...] = (
             self.find_user_by_email, self.find_user_by_name, self.user_details, self.order_details,
@@ -79,11 +79,11 @@ class Tools:
         self.tools = {tool.name: tool for tool in (Tool(self._noted(function), most=4000) for function in functions)}
 
     def call(self, name: str, **arguments: Any) -> str:
-        """Ask for a tool as a model does: checked by its schema, and never raising."""
+        """Call a tool as a model does: its schema checks the call, and nothing raises."""
         return observe(Call(name, arguments), self.tools, lambda call: True)
 
     def _noted(self, function: Callable[..., str]) -> Callable[..., str]:
-        """The function, with each call noted; what is forbidden is told to the model in words."""
+        """The function, with each call noted; the model reads a refusal in words."""
 
         @functools.wraps(function)
         def noted(**arguments: Any) -> str:
@@ -143,16 +143,16 @@ class Tools:
 
     def search_items(self, words: str) -> str:
         """Items whose product name and options have all these words."""
-        asked = words.lower().split()
-        found: list[Item] = []
+        wanted = words.lower().split()
+        matches: list[Item] = []
         for id in self.desk.store.products().values():
             product = self.desk.store.product(id)
             for item in product.items if product else ():
                 text = f"{item.name} {' '.join(item.options.values())}".lower()
-                if asked and all(word in text for word in asked):
-                    found.append(item)
-        shown = [{**_item(item), "available": item.available} for item in found[:PRODUCTS]]
-        return _json(found=len(found), items=shown)
+                if wanted and all(word in text for word in wanted):
+                    matches.append(item)
+        shown = [{**_item(item), "available": item.available} for item in matches[:PRODUCTS]]
+        return _json(found=len(matches), items=shown)
 
     def search_documents(self, question: str) -> str:
         """Passages of product sheets, reviews and the shop's policy that may answer a question."""

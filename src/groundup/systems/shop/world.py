@@ -1,4 +1,4 @@
-"""What the shop knows, as plain data: people, products, orders. Money is whole cents."""
+"""The shop's world as plain data: people, products, orders, commands. Money is whole cents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def phrase(options: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """Where an order goes, or a customer lives."""
+    """The address of an order, or of a customer."""
 
     address1: str
     address2: str
@@ -40,7 +40,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Method:
-    """A payment method of a customer; `balance` is that of a gift card."""
+    """A payment method of a customer; `balance` belongs to a gift card."""
 
     id: str
     source: Source
@@ -97,7 +97,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Payment:
-    """What went from a customer to the shop (`payment`) or back (`refund`)."""
+    """Money from a customer to the shop (`payment`) or back (`refund`)."""
 
     kind: Literal["payment", "refund"]
     amount: int
@@ -106,7 +106,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class Order:
-    """An order. `request` is what was asked for last: why it was cancelled, or what comes back."""
+    """An order. `request` is the last request: the reason of a cancellation, or the items that come back."""
 
     id: str
     user_id: str
@@ -123,7 +123,7 @@ class Order:
 
     @property
     def paid_with(self) -> str:
-        """The payment method that it was first paid with."""
+        """The payment method of its first payment."""
         return self.payments[0].method
 
     def document(self) -> dict[str, Any]:

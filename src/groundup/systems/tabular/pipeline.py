@@ -1,11 +1,10 @@
-"""From a table to a chosen, judged and explained model: what is learned, and from which rows.
+"""From a table to a chosen, judged and explained model, with each step's rows kept apart.
 
     result = build(table, schema, seed=0)
     result.model.predict(new_table)
 
-Rows are parted first. Everything that a model knows, the fill of a gap and the list of categories among it, comes from
-the rows that it trains on: in each fold of the cross-validation anew. The rows of the test part are used once, at the
-end.
+The rows are split first. A model learns everything from its training rows, the fill of gaps and the list of categories
+included, and anew in each fold of the cross-validation. The test rows are used once, at the end.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from groundup.systems.tabular.table import TIME_PARTS, Schema, Table, numbers, t
 FOLDS = 5
 TEST_SHARE = 0.2
 DRAWS = 1000
-RARE = 5  # categories of fewer training rows get no column: their weight would be a guess
+RARE = 5  # a category of fewer training rows gets no column: its weight would be a guess
 SHUFFLES = 5
 
 Report = Callable[[str, int, int], None]
@@ -65,7 +64,7 @@ class Encoder:
     """Cells to numbers: gaps filled and marked, numbers standardised, categories in columns of their own.
 
     Attributes:
-        names_: of the columns of numbers, in their order.
+        names_: the names of the columns of numbers, in their order.
         imputer_: fills the numbers.
         standardizer_: puts them on one scale.
         encoder_: makes columns of categories; a gap is a category, too.
@@ -75,7 +74,7 @@ class Encoder:
         self.schema = schema
 
     def fit(self, table: Table) -> Encoder:
-        """Learn from these rows what `transform` needs."""
+        """Learn the parameters of `transform` from these rows."""
         kinds = {name: self.schema.columns[name].kind for name in self.schema.inputs}
         raw = self._numbers(table)
         names = [name for name, kind in kinds.items() if kind == "number"]
@@ -95,7 +94,7 @@ class Encoder:
         """Return the columns of numbers, of shape (n_rows, len(names_)).
 
         Raises:
-            ConfigError: a cell that is no number, or no time, where the column holds such; it names the line.
+            ConfigError: a cell of a number column is no number, or of a time column no time; it names the line.
         """
         blocks = [np.empty((len(table.cells), 0))]
         raw = self._numbers(table)
@@ -106,7 +105,7 @@ class Encoder:
         return np.hstack(blocks)
 
     def unknown(self, table: Table) -> dict[str, int]:
-        """Of each column of categories, in how many rows stands one that has no column."""
+        """The number of rows with an unknown category, by column."""
         texts = self._categories()
         known = zip(texts, self.encoder_.categories_ if texts else [], strict=True)
         counts = {name: int(np.sum(~np.isin(table.column(name).astype(str), values))) for name, values in known}
@@ -132,11 +131,11 @@ class Model:
     """An encoder and an estimator, fitted to the same rows.
 
     Attributes:
-        schema: what the table was.
+        schema: the schema of the table.
         encoder: cells to numbers.
         estimator: numbers to answers.
-        name: of the estimator's kind, for people.
-        threshold: with two classes, from which probability on the second one is the answer.
+        name: the estimator's kind, for people.
+        threshold: with two classes, the lowest probability at which the answer is the second class.
     """
 
     schema: Schema
@@ -175,7 +174,7 @@ class Measure(NamedTuple):
 
 @dataclass
 class Candidate:
-    """One kind of model in the cross-validation: its score in each fold, or why it has none."""
+    """A kind of model in the cross-validation: its score in each fold, or the reason of its failure."""
 
     name: str
     scores: list[float] = field(default_factory=list)
@@ -194,20 +193,20 @@ class Candidate:
 
 @dataclass
 class Result:
-    """A model, and what is known of it.
+    """A model with its figures.
 
     Attributes:
-        model: fitted to the training rows.
+        model: the model, fitted to the training rows.
         measure: the name of the score.
-        higher_is_better: of the score.
-        candidates: the cross-validation, simplest first; the first one is the baseline.
+        higher_is_better: the direction of the score.
+        candidates: the cross-validation, simplest first; the first candidate is the baseline.
         test: the chosen model's score on the test rows.
         interval: 95 % of the scores on test rows drawn anew, with replacement.
         baseline: the baseline's score on the same rows.
-        gain: 95 % interval of how much better than the baseline the model is, by the same draws.
+        gain: 95 % interval of the model's gain over the baseline, by the same draws.
         details: further scores on the test rows, by name.
-        confusion: with classes: rows are true classes, columns predicted ones.
-        importances: how much the score falls, mean and deviation, when a column is shuffled; the largest first.
+        confusion: for classes: rows are true classes, columns predicted classes.
+        importances: the fall of the score when a column is shuffled, mean and deviation; the largest first.
         n_train: rows that trained.
         n_test: rows that judged.
     """
@@ -242,18 +241,18 @@ def build(
     costs: tuple[float, float] | None = None,
     report: Report = lambda label, done, total: None,
 ) -> Result:
-    """Choose a model by cross-validation, judge it once on rows kept apart, and explain it.
+    """Choose a model by cross-validation, judge it once on held-out rows, and explain it.
 
     The simplest candidate within one standard error of the best is chosen (Breiman et al., 1984, section 3.4.3).
 
     Args:
         table: rows whose target is known.
-        schema: what `describe` says of them.
-        seed: of every draw.
-        group: a column whose equal values stay on one side of every split, as a host or a customer.
+        schema: their schema, from `describe`.
+        seed: the seed of every draw.
+        group: a column whose equal values stay on one side of every split, such as a host or a customer.
         time: a column by which the past trains and the future tests.
-        costs: with two classes, what a miss and what a false alarm cost; they set the threshold.
-        report: called with a label, and how many steps are done of how many.
+        costs: with two classes, the costs of a miss and of a false alarm; they set the threshold.
+        report: receives a label, the number of finished steps, and the number of all steps.
 
     Raises:
         ConfigError: a class or a group too small for the splits, or costs where there are not two classes.
@@ -271,7 +270,7 @@ def build(
     measure, kinds = _measure(schema, classes), _candidates(schema, classes, seed)
     folds = _folds(y[train], groups[train], schema, _times(table, time)[train] if time else None, rng)
     candidates = [Candidate(name) for name, _ in kinds]
-    held_out = np.full((len(kinds), len(train)), np.nan)  # what each kind says of rows that its fold has not seen
+    held_out = np.full((len(kinds), len(train)), np.nan)  # each kind's outputs on rows that its fold has not seen
     total = len(kinds) * len(folds) + 1
     for place, (fit_rows, judged_rows) in enumerate(folds):
         encoder = Encoder(schema).fit(table.take(train[fit_rows]))
@@ -308,7 +307,7 @@ def _answers(table: Table, schema: Schema) -> np.ndarray:
 
 
 def _groups(table: Table, group: str | None) -> np.ndarray:
-    """A number for each row; rows of one number stay together: copies, and what `group` says."""
+    """A number for each row; rows of one number stay together: copies, or rows of one value of `group`."""
     keys = [tuple(row) for row in table.cells] if group is None else list(table.column(group))
     numbering: dict[Any, int] = {}
     return np.array([numbering.setdefault(key, len(numbering)) for key in keys])
@@ -340,7 +339,7 @@ def _folds(
     y: np.ndarray, groups: np.ndarray, schema: Schema, times: np.ndarray | None, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs of rows to fit to and rows to judge by."""
-    if times is not None:  # a fold is judged by what came after all that it was fitted to
+    if times is not None:  # the rows that judge a fold are later than its training rows
         blocks = np.array_split(np.argsort(times, kind="stable"), FOLDS + 1)
         return [(np.concatenate(blocks[: place + 1]), blocks[place + 1]) for place in range(FOLDS)]
     if len(np.unique(groups)) < FOLDS:
@@ -380,7 +379,7 @@ def _measure(schema: Schema, classes: np.ndarray) -> Measure:
 
 
 def _candidates(schema: Schema, classes: np.ndarray, seed: int) -> list[tuple[str, Callable[[], Any]]]:
-    """Kinds of models, simplest first; the first one is the baseline."""
+    """Kinds of models, simplest first; the first is the baseline."""
     if schema.task == "number":
         return [
             ("the mean", MeanRegressor),
@@ -403,8 +402,8 @@ def _candidates(schema: Schema, classes: np.ndarray, seed: int) -> list[tuple[st
 
 def _fitted(estimator: Any, X: np.ndarray, y: np.ndarray) -> Any:
     with warnings.catch_warnings():
-        # One candidate of several: cross-validation says whether it is good enough as it is. Columns that depend on
-        # each other are no fault here: those of one category always sum to 1.
+        # Cross-validation judges a candidate even if it did not converge. Columns that depend on each other are no
+        # fault here: the columns of one category always sum to 1.
         warnings.filterwarnings("ignore", message=".* did not converge in max_iter=", category=RuntimeWarning)
         warnings.simplefilter("ignore", LinAlgWarning)
         return estimator.fit(X, y)
@@ -430,7 +429,7 @@ def _judged(
     n_train: int,
     rng: np.random.Generator,
 ) -> Result:
-    """Score the model on the test rows, say how sure that is, and which columns it rests on."""
+    """Score the model on the test rows, with intervals and the importance of each column."""
     outputs, plain = measure.outputs(model.estimator, X), measure.outputs(baseline, X)
     sign = 1 if measure.higher else -1
     scores, gains = [], []
@@ -480,7 +479,7 @@ def _details(model: Model, y: np.ndarray, predicted: np.ndarray) -> tuple[dict[s
 def _importances(
     model: Model, measure: Measure, test: Table, y: np.ndarray, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """Shuffle the cells of one column of the file at a time, so that the columns made of it change together."""
+    """Shuffle the cells of one column of the file at a time, so that all columns made from it change together."""
     names = model.schema.inputs
     sign = 1 if measure.higher else -1
 

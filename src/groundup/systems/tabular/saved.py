@@ -1,10 +1,10 @@
-"""A model as a folder: JSON for what it is, NumPy arrays for what it learned. Opening one runs no code of the folder.
+"""A model as a folder: its description as JSON, its numbers as NumPy arrays. Opening it runs no code of the folder.
 
     save(result, Path("model"), source=Path("titanic.csv"))
     model, about = load(Path("model"))
 
-`model.json` names classes by a fixed list of ours, and holds the SHA-256 of `arrays.npz`: a folder that was damaged or
-mixed is refused by name. Pickle, which runs what it reads, has no part in it.
+`model.json` names classes from a fixed list, and holds the SHA-256 of `arrays.npz`: a damaged or mixed folder is
+refused by name. Pickle runs the code that it reads, and has no part here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CLASSES: dict[str, type] = {
 
 
 def save(result: Result, folder: Path, *, source: Path) -> None:
-    """Write the model and what is known of it; a folder that holds a model already is replaced as a whole.
+    """Write the model and its figures; a folder with an older model is replaced as a whole.
 
     Raises:
         StoreError: the folder cannot be written, or holds something else than a model.
@@ -92,7 +92,7 @@ def save(result: Result, folder: Path, *, source: Path) -> None:
 
 
 def load(folder: Path) -> tuple[Model, dict[str, Any]]:
-    """Open a model, and the document that says what is known of it.
+    """Open a model, and the document with its figures.
 
     Raises:
         StoreError: there is no model, it is damaged, or it was made by a newer format.

@@ -1,10 +1,10 @@
-"""A CSV file as columns: what each one is, and what about it would spoil a model.
+"""A CSV file as columns: the kind of each, and the faults that would spoil a model.
 
     table = read_table(Path("titanic.csv"))
     schema = describe(table, target="Survived")
     schema.columns["Age"].kind        # 'number'
 
-Cells are text until the schema says otherwise. An empty cell, and one that says NA, NaN, null or None, is a gap.
+Cells are text until the schema says otherwise. An empty cell is a gap, and so is a cell with NA, NaN, null or None.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Table:
     """The cells of a file.
 
     Attributes:
-        names: of the columns, as the file's first row says them.
+        names: the names of the columns, from the file's first row.
         cells: texts of shape (n_rows, n_columns); a gap is "".
         lines: the line of the file on which each row begins.
     """
@@ -59,12 +59,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Column:
-    """What a column is.
+    """The description of a column.
 
     Attributes:
         kind: number, category, time (a date, with or without an hour), or left out.
-        why: of a column that is left out: the reason.
-        gaps: how many rows of the file have no value.
+        why: the reason why a column is left out.
+        gaps: the number of rows without a value.
         low: the smallest number.
         high: the largest number.
     """
@@ -84,7 +84,7 @@ class Schema:
         target: the column to predict.
         task: classes or number.
         columns: every other column.
-        warnings: one sentence for each thing that a person should look at.
+        warnings: a sentence for each fault that a person should look at.
     """
 
     target: str
@@ -152,18 +152,18 @@ def _names(path: Path, header: list[str]) -> list[str]:
 
 
 def describe(table: Table, target: str, task: Task | None = None, *, without: Sequence[str] = ()) -> Schema:
-    """Say what each column is, and what about the table would make a score meaningless.
+    """Describe each column, and warn of faults that would make a score meaningless.
 
     Args:
         table: rows whose target is known (`with_target`).
         target: the column to predict.
         task: classes or number; by itself, texts and at most 20 different whole numbers are classes.
-        without: columns to leave out, on top of those that are left out anyway: one value only, texts that are
-            different in nearly every row, and copies of the target.
+        without: more columns to leave out. Always left out are columns of one value, texts that differ in nearly every
+            row, and copies of the target.
 
     Raises:
         UnknownName: there is no such column.
-        ConfigError: too few rows, or a target of one value only or that is no number where it must be.
+        ConfigError: too few rows, a target of one value only, or a target that must be a number and is none.
     """
     answers, *_ = (table.column(name) for name in (target, *without))
     if len(answers) < FEWEST_ROWS:
@@ -230,8 +230,8 @@ def _renames(cells: np.ndarray, answers: np.ndarray) -> bool:
     return len(pairs) == len(set(cells)) == len(set(answers)) < len(cells)
 
 
-def _all(is_one: Callable[[str], bool], cells: np.ndarray) -> bool:
-    return all(is_one(cell) for cell in set(cells))
+def _all(fits: Callable[[str], bool], cells: np.ndarray) -> bool:
+    return all(fits(cell) for cell in set(cells))
 
 
 def _number(text: str) -> bool:

@@ -176,7 +176,7 @@ def _declared(info: LabInfo) -> Iterator[str]:
     if not info.question.endswith("?"):
         yield f"{where}: the question must end in a question mark, not '{info.question}'."
     if not info.doc:
-        yield f"{where} needs a docstring that says what it does."
+        yield f"{where} needs a docstring that explains it."
     if info.seeds < SEEDS:
         yield f"{where} must be judged over at least {SEEDS} seeds, not {info.seeds}."
     fields = {field.name: field for field in info.fields}
@@ -217,7 +217,7 @@ def checks(unit: Unit) -> Iterator[str]:
         yield f"checks.py: at least {CHECKS} checks (functions whose names begin with test_), not {len(nodes)}."
     for node in nodes:
         if not ast.get_docstring(node):
-            yield f"checks.py:{node.lineno}: `{node.name}` needs a one-line docstring that says what is true."
+            yield f"checks.py:{node.lineno}: `{node.name}` needs a one-line docstring: its claim."
     for call in ast.walk(ast.parse((unit.folder / "checks.py").read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("pytest.raises", "raises"):
             if any(keyword.arg == "match" for keyword in call.keywords):

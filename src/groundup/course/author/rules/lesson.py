@@ -121,7 +121,7 @@ def pasted_code(unit: Unit) -> Iterator[str]:
             case Code(language=language) if language.lower() in PASTED:
                 yield f"{where} `{language}` fences are pasted code. Include it by name, or write a `pycon` session."
             case Code(language=""):
-                yield f"{where} a fence must say what it holds: pycon, text, console, …"
+                yield f"{where} a fence must name its content: pycon, text, console, …"
             case Code(language=language) if language.startswith("{"):
                 yield f"{where} there is no directive {language}."
             case Snippet(text=text) if not _has_examples(text):

@@ -1,4 +1,4 @@
-"""Train the router again, judge it on the held-out half, and write both down: `python -m …research.routing`."""
+"""Train the router again, judge it on the held-out half, and write the result: `python -m …research.routing`."""
 
 from __future__ import annotations
 

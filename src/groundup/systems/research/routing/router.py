@@ -1,4 +1,4 @@
-"""`Router`: whether a sub-question is looked for in documents, in the web, in both or nowhere."""
+"""`Router`: the place of a sub-question, in documents, the web, both or nowhere."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["FORMAT", "PRIVATE", "TRAIN", "VERSION", "WEIGHTS", "Encoder", "Route
 
 WEIGHTS = Path(__file__).with_name("router.json")
 FORMAT, VERSION = "groundup research router", 2
-PRIVATE = "private"  # the probability of documents from which on a question may be one's own: it is sent nowhere
+PRIVATE = "private"  # the lowest probability of documents at which a question stays away from search servers
 TRAIN = "python -m groundup.systems.research.routing"
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where a sub-question is looked for, and how probable that is to be right; and how probable documents are."""
+    """The place of a sub-question with its probability, and the probability of documents."""
 
     where: Where
     probability: float
@@ -32,7 +32,7 @@ class Router(LinearRouter):
     """Weights with the sentence model that they belong to.
 
     Raises:
-        UsageError: the sentence model is another one than that which the weights were trained on.
+        UsageError: the weights were trained on another sentence model.
     """
 
     def __init__(self, weights: Weights, embedder: Encoder) -> None:
@@ -57,10 +57,10 @@ class Router(LinearRouter):
         ]
 
     def where(self, looked_up: str) -> Where | None:
-        """Where a sub-question is looked for; None where the router is not confident.
+        """The place of a sub-question; None if the router is not confident.
 
-        Documents alone wherever it cannot rule out that the question is one's own: what was sent to a search server
-        cannot be taken back, and what was not sent can be asked again.
+        The place is documents alone if the router cannot rule out that the question is the asker's own. A question sent
+        to a search server cannot be taken back; a question not sent can be asked again.
         """
         (route,) = self.routes([looked_up])
         if route.documents >= self.weights.limits[PRIVATE]:
@@ -69,7 +69,7 @@ class Router(LinearRouter):
 
 
 def read_weights(path: Path) -> Weights:
-    """The weights in a file. It is JSON: reading it runs nothing that is in it.
+    """The weights in a file. It is JSON: reading it runs no code.
 
     Raises:
         StoreError: the file cannot be read, or is no router.

@@ -1,4 +1,4 @@
-"""How the router is trained, and how it is judged.
+"""The training of the router, and its judgement.
 
     questions = read_questions()
     trained = train([question for question in questions if question.half == "train"], load())
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 QUESTIONS = Path(__file__).with_name("questions.tsv")
 PRIVACY = Path(__file__).with_name("privacy.tsv")
-PLACES: tuple[Where, ...] = ("both", "documents", "none", "web")  # sorted, as the classifier has its classes
+PLACES: tuple[Where, ...] = ("both", "documents", "none", "web")  # sorted, in the order of the classifier's classes
 HALVES = ("train", "held-out")
-SENT = 0.05  # of the questions that are one's own, so many may be sent to a search server
+SENT = 0.05  # the largest share of the asker's own questions that may be sent to a search server
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def read_questions(path: Path = QUESTIONS) -> list[Question]:
 # ── training ────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Trained:
-    """A router, and what training says of it.
+    """A router, with its figures from training.
 
     Attributes:
-        fitted: the router without what may be one's own.
-        weights: all that was learnt.
-        sent: share of what is one's own that would be sent to a search server, on topics that were left out.
-        kept: share of what is in the web that would be looked for in documents alone, on topics that were left out.
+        fitted: the router without the threshold of privacy.
+        weights: all weights.
+        sent: share of the asker's own questions that would be sent to a search server, on left-out topics.
+        kept: share of the web's questions that would be looked for in documents alone, on left-out topics.
     """
 
     fitted: Fitted
@@ -95,7 +95,7 @@ class Trained:
 
 
 def train(questions: Sequence[Question], embedder: Encoder, penalties: Sequence[float] = PENALTIES) -> Trained:
-    """A router from labelled questions, with the best of the penalties. The same questions and vectors give the same.
+    """A router from labelled questions, with the best penalty. The same questions and vectors give equal weights.
 
     Raises:
         UsageError: the questions are of fewer than two topics, or a label is missing where a topic is left out.
@@ -110,8 +110,8 @@ def train(questions: Sequence[Question], embedder: Encoder, penalties: Sequence[
             )
     vectors = embedder.encode([question.text for question in questions])
     fitted = fit(vectors, labels, topics, sentence_model=embedder.name, penalties=penalties)
-    # What may be one's own: the highest probability of documents below which few such questions are, after the rule by
-    # words.
+    # The threshold of privacy: the highest probability of documents below which few of the asker's own questions lie,
+    # after the rule by words.
     documents = fitted.left_out[:, PLACES.index("documents")]
     worded = np.array([of_ones_own(question.text) for question in questions])
     own = labels == "documents"
@@ -124,7 +124,7 @@ def train(questions: Sequence[Question], embedder: Encoder, penalties: Sequence[
 
 
 def highest_private(documents: NDArray[np.float64], most: int) -> float:
-    """The highest probability of documents below which at most `most` questions are that are one's own.
+    """The highest probability of documents below which at most `most` of the asker's own questions lie.
 
     It lies between two probabilities, as `groundup.routing.lowest_threshold` does.
     """
@@ -138,17 +138,17 @@ def highest_private(documents: NDArray[np.float64], most: int) -> float:
 # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Judged:
-    """How well one way of choosing does.
+    """The scores of one way of choosing.
 
     Attributes:
-        way: which one.
-        questions: how many were asked.
-        right: how many of them were looked for where their label says.
+        way: its name.
+        questions: the number of questions.
+        right: the number of questions looked for at their label's place.
         low: the lower end of the 95 % interval of the share that is right (Wilson).
         high: its upper end.
-        sent: questions of what is one's own that went to a search server.
-        silent: questions with something to look up that were looked for nowhere.
-        calibration_error: the expected calibration error in ten bins; None for what gives no probability.
+        sent: the asker's own questions that went to a search server.
+        silent: questions with a place to search that were looked for nowhere.
+        calibration_error: the expected calibration error in ten bins; None for a way without probabilities.
         confusion: counts; a row for each label, a column for each choice, in the order of `PLACES`.
     """
 
@@ -168,9 +168,9 @@ class Judgement:
     """All ways on the same questions.
 
     Attributes:
-        ways: the majority class, the rules, the router alone, and the router with the rules, which is what runs.
+        ways: the majority class, the rules, the router alone, and the router with the rules, the way in use.
         confident: questions that the router alone is confident of.
-        confident_right: how many of these are right.
+        confident_right: the number of these that are right.
         gained: questions that only the router with the rules gets right, not the rules.
         lost: questions that only the rules get right.
     """
@@ -224,14 +224,14 @@ def _judged(way: str, chosen: np.ndarray, labels: np.ndarray, error: float | Non
 
 @dataclass(frozen=True)
 class Private:
-    """What stays away from search servers, by one way of choosing, where there are documents and the web.
+    """The privacy of one way of choosing, where there are documents and the web.
 
     Attributes:
-        way: what chooses.
-        own: questions of what is one's own.
-        sent: those of them that went to a search server.
-        public: questions that a stranger may answer.
-        kept: those of them that were looked for in documents alone.
+        way: its name.
+        own: the number of the asker's own questions.
+        sent: the asker's own questions that went to a search server.
+        public: the number of questions that a stranger may answer.
+        kept: public questions that were looked for in documents alone.
     """
 
     way: str
@@ -242,7 +242,7 @@ class Private:
 
 
 def read_privacy(path: Path = PRIVACY) -> list[tuple[bool, str]]:
-    """Questions that train nothing, and whether each is of what is one's own.
+    """Questions that train nothing, each with whether it is the asker's own.
 
     Raises:
         UsageError: a line is no such question.
@@ -261,7 +261,7 @@ def read_privacy(path: Path = PRIVACY) -> list[tuple[bool, str]]:
 
 
 def privacy(router: Router | None = None) -> list[Private]:
-    """The rules alone and what runs, on the questions of `privacy.tsv`; the stored router, unless another is given."""
+    """The rules alone and the way in use, on the questions of `privacy.tsv`; by the stored router, unless given."""
     from groundup.embedding import load
 
     questions = read_privacy()
@@ -293,7 +293,7 @@ def held_out() -> Judgement:
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def write(trained: Trained, judgement: Judgement, private: Sequence[Private], path: Path = WEIGHTS) -> None:
-    """Write weights, recipe, hashes and figures into one file, so that none of them is ever another router's."""
+    """Write weights, recipe, hashes and figures into one file, so that they always belong to the same router."""
     fitted, weights, halves = trained.fitted, trained.weights, Counter(question.half for question in read_questions())
     document = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""The web as a source: one interface for four search servers, a recorded folder, and what another run read.
+"""The web as a source: one interface for four search servers, a recorded folder, and the pages of another run.
 
     web = open_web("searxng")                                 # or "brave", "tavily", "duckduckgo", a folder
     for hit in web.search("what is full jitter", 4):
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Web(Protocol):
-    """Something that searches pages and reads them; both raise WebUnavailable in one line."""
+    """A source that searches pages and reads them; both raise WebUnavailable in one line."""
 
     name: str
 
@@ -41,7 +41,7 @@ def open_web(name: str) -> Web:
     """A search server by its name, or a recorded folder by its path.
 
     Raises:
-        UsageError: it is neither, or the environment lacks its address or key.
+        UsageError: the name is neither, or the environment lacks its address or key.
         MissingPackage: packages that it needs are not installed.
     """
     need("Web search", "httpcore", "protego", "trafilatura", "numba", "Stemmer")

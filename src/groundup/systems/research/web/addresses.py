@@ -1,12 +1,12 @@
-"""Which addresses may be read: pages of the public web, and nothing within.
+"""The addresses that may be read: pages of the public web, and nothing within a private network.
 
     checked("http://docs.example/a b")        # 'http://docs.example/a%20b'
-    resolved("docs.example", 80)              # where to connect, or WebUnavailable
+    resolved("docs.example", 80)              # the addresses to connect to, or WebUnavailable
 
-A name is resolved here and the connection goes to the very address that was checked, so that a name cannot be public
-when it is looked at and private when it is connected to.
+This module resolves a name, and the connection goes to the checked address itself. A name therefore cannot be public
+for the check and private for the connection.
 
-Not covered: a resolver that takes long; the system's own limit ends it.
+Not covered: a slow resolver; the system's own limit ends it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 LONGEST = 2_000  # characters of an address
 PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is routed: no multicast, local or IPv4-compatible ones
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # the routed addresses, without multicast, local and IPv4-compatible ones
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # carries an IPv4 address, which a relay would connect to
-_WITHIN = (  # what `is_global` of some Pythons lets through
+_WITHIN = (  # `is_global` of some Pythons lets these through
     ipaddress.IPv4Network("192.0.0.0/24"),  # Oracle's metadata, among others
     ipaddress.IPv4Network("168.63.129.16/32"),  # Azure's, from every machine of it
 )
 
 
 def checked(address: str) -> str:
-    """The address as it is sent: of a page, by http or https, at the usual port, without a fragment.
+    """The address of a page in the form for sending: http or https, the usual port, no fragment.
 
     Raises:
-        WebUnavailable: it is no such address.
+        WebUnavailable: the address is of another form.
     """
     try:
         parts = urlsplit(address.strip())
@@ -60,7 +60,7 @@ def resolved(host: str, port: int) -> list[str]:
     """The addresses of a name, each of them public.
 
     Raises:
-        WebUnavailable: the name has none, or one that is not public.
+        WebUnavailable: the name has no address, or one that is not public.
     """
     try:
         addresses = resolve(host, port)

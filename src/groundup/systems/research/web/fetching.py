@@ -2,8 +2,8 @@
 
     Fetcher().fetch("https://docs.example/jitter")      # Fetched(address, kind, charset, body), or WebUnavailable
 
-Proxies of the environment are not used: a proxy would resolve names by itself, where nothing is checked. No cookie is
-kept and none is sent. A page is asked for once; nothing is tried again.
+Proxies of the environment are not used: a proxy would resolve names itself, without a check. Cookies are neither kept
+nor sent. A page is requested once; nothing is tried again.
 
 Not covered: the pause between pages that a site asks for (`Crawl-delay`); a run reads few pages.
 """
@@ -25,7 +25,7 @@ from protego import Protego
 from groundup.errors import WebUnavailable
 from groundup.systems.research.web.addresses import checked, resolved
 
-AGENT = "groundup-research"  # what robots.txt calls us
+AGENT = "groundup-research"  # our name in robots.txt
 ROBOTS = 500 * 1024  # bytes of a robots.txt that are read (RFC 9309, 2.5)
 KINDS = ("text/html", "application/xhtml+xml", "text/plain", "text/markdown")
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
@@ -38,9 +38,9 @@ class Limits:
     """The limits of a page.
 
     Attributes:
-        seconds: for a page with its redirects and robots.txt, from name to last byte.
-        bytes: of a page, packed and unpacked.
-        redirects: followed before it is given up.
+        seconds: seconds for a page with its redirects and robots.txt, from the name to the last byte.
+        bytes: bytes of a page, packed and unpacked.
+        redirects: the most redirects.
     """
 
     seconds: float = 15.0
@@ -59,17 +59,17 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches pages. It keeps the robots.txt of each site that it asked."""
+    """Fetches pages. It keeps the robots.txt of each visited site."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._rules: dict[str, Protego | None] = {}
 
     def fetch(self, address: str) -> Fetched:
-        """A page, whose address and every redirect of it are checked.
+        """A page, with its address and every redirect checked.
 
         Raises:
-            WebUnavailable: it cannot be had, or may not be.
+            WebUnavailable: the page cannot be read, or may not be read.
         """
         deadline = time.monotonic() + self.limits.seconds
         for _ in range(self.limits.redirects + 1):
@@ -89,7 +89,7 @@ class Fetcher:
         raise WebUnavailable(f"it leads on more than {self.limits.redirects} times")
 
     def _ask_robots(self, address: str, deadline: float) -> None:
-        """Raise where the site's robots.txt forbids a page; it forbids all while the site cannot say (RFC 9309)."""
+        """Raise where the site's robots.txt forbids a page; a site that cannot answer forbids all (RFC 9309)."""
         parts = urlsplit(address)
         site = f"{parts.scheme}://{parts.netloc}"
         if site not in self._rules:
@@ -136,15 +136,15 @@ def opened(
     """A response whose body is still to be read. Redirects are not followed.
 
     Args:
-        address: what is asked for.
-        deadline: when all of it must be there, of the monotonic clock.
+        address: the requested address.
+        deadline: the end of the whole exchange, by the monotonic clock.
         guarded: whether the name must lead to public addresses.
         method: the verb.
-        headers: beside the usual ones.
-        content: what is sent.
+        headers: headers beside the usual ones.
+        content: the body to send.
 
     Raises:
-        WebUnavailable: there is no answer, or none in time.
+        WebUnavailable: no answer came in time.
     """
     sent = {"User-Agent": f"{AGENT}/0.1", "Accept": ", ".join(KINDS), "Accept-Encoding": "gzip", **(headers or {})}
     try:
@@ -161,15 +161,15 @@ def opened(
 
 
 def trust() -> Any:
-    """Whose certificates are believed."""
+    """The trusted certificates."""
     return httpcore.default_ssl_context()
 
 
 def whole(response: httpcore.Response, most: int, *, cut: bool = False) -> bytes:
-    """The body, unpacked; neither it nor what is sent may have more than `most` bytes, and with `cut`, no more is read.
+    """The body, unpacked; packed and unpacked it may have `most` bytes, and with `cut`, no more is read.
 
     Raises:
-        WebUnavailable: it is longer, or packed in a way that was not asked for.
+        WebUnavailable: the body is longer, or packed in a form that was not requested.
     """
     packing = header(response, "content-encoding").strip().lower()
     if packing not in ("", "identity", "gzip"):
@@ -190,7 +190,7 @@ def whole(response: httpcore.Response, most: int, *, cut: bool = False) -> bytes
 
 
 class _Network(httpcore.NetworkBackend):
-    """Connections to addresses that were checked."""
+    """Connections to checked addresses."""
 
     def __init__(self, deadline: float, guarded: bool) -> None:
         self.deadline, self.guarded = deadline, guarded
@@ -208,7 +208,7 @@ class _Network(httpcore.NetworkBackend):
             try:
                 return self._connected(place, port)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue  # as where a name has an IPv6 address and the machine has no route to it
+                continue  # for example, an IPv6 address without a route from this machine
         return self._connected(places[-1], port)
 
     def _connected(self, place: str, port: int) -> httpcore.NetworkStream:

@@ -1,8 +1,8 @@
 """Pages as they are kept, and the passages of them that fit a question.
 
-A page is its readable text in Markdown, without menus and without what it hides: by trafilatura, and where that finds
-little, by the knowledge base's reader of saved pages. Secrets in it are hidden
-before it is stored, as in documents; positions count in the text that is stored.
+A page is its readable text in Markdown, without menus and hidden text. trafilatura reads it; where that finds little,
+the knowledge base's reader of saved pages does. Secrets are hidden before the text is stored, as in documents;
+positions count in the stored text.
 
 Not covered: text that a script writes, text that a style sheet hides, PDF.
 """
@@ -22,13 +22,13 @@ from groundup.secrets import hide, hide_all
 if TYPE_CHECKING:
     from groundup.stack.retrieval.ingestion import Document
 
-LONGEST = 200_000  # characters of a page's text; what is behind is left out
+LONGEST = 200_000  # characters of a page's text; the rest is left out
 LONGEST_TITLE = 200
 SHORT = 250  # characters: trafilatura judges by length, and takes shorter pages as they are, with menus
 MOST_TAGS = 5_000  # of a short page: the other reader is slow on a page that nests without end
 CHUNK = 200  # tokens of a passage, as in the knowledge base
 EACH = 2  # passages of one page
-BY_WORDS = 32  # passages of all pages whose meaning is looked at
+BY_WORDS = 32  # passages of all pages whose meaning is compared
 _HIDDEN = [
     "//*[@hidden]", "//*[@aria-hidden='true']",
     *(f"//*[contains(translate(@style, ' ', ''), '{rule}')]" for rule in ("display:none", "visibility:hidden")),
@@ -48,10 +48,10 @@ class Page:
     """A page as it is kept.
 
     Attributes:
-        address: where it was, behind all redirects.
-        title: its own.
-        text: what it says.
-        accessed: when it was read, in UTC.
+        address: its address behind all redirects.
+        title: its title.
+        text: its text.
+        accessed: the time of reading, in UTC.
     """
 
     address: str
@@ -61,19 +61,19 @@ class Page:
 
     @property
     def sha256(self) -> str:
-        """Of the text."""
+        """The hash of the text."""
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def make_page(address: str, kind: str, charset: str, body: bytes, accessed: str) -> Page:
-    """A page from what a site, or a file, gave.
+    """A page from the bytes of a site or a file.
 
     Raises:
-        WebUnavailable: it says nothing that can be read.
+        WebUnavailable: the page has no readable text.
     """
     try:
         title, text = readable(_decoded(body, charset), html="html" in kind)
-    except Exception as error:  # of a page made to break parsers, they raise much besides their own errors
+    except Exception as error:  # parsers raise many errors besides their own on a hostile page
         raise WebUnavailable(f"it cannot be read ({type(error).__name__})") from error
     if not any(map(str.isalnum, text)):
         raise WebUnavailable("it has no text that can be read")
@@ -92,7 +92,7 @@ def readable(text: str, *, html: bool) -> tuple[str, str]:
     from groundup.knowledge.html import to_markdown
 
     try:
-        # As a tree, because trafilatura takes a text without <html> for no page, and lxml none that declares a coding.
+        # As a tree: trafilatura refuses a text without <html>, and lxml refuses a text that declares an encoding.
         tree = markup.document_fromstring(text.encode("utf-8", "replace"), parser=markup.HTMLParser(encoding="utf-8"))
     except (markup.etree.LxmlError, ValueError):
         return "", ""
@@ -108,7 +108,7 @@ def _decoded(body: bytes, charset: str) -> str:
 
     try:
         return body.decode(charset, "replace") if charset else decoded(body)
-    except LookupError:  # a name that nobody knows
+    except LookupError:  # an unknown name
         return decoded(body)
 
 
@@ -120,7 +120,7 @@ def document(page: Page) -> Document:
 
 
 def passages(pages: Sequence[Page], queries: Sequence[str], k: int, embedder: Any) -> list[Passage]:
-    """The `k` passages of all pages that fit best, by words and by meaning, at most two of a page, for each query."""
+    """The `k` best passages of all pages for each query, by words and by meaning, at most two of a page."""
     from groundup.stack.retrieval.ingestion import chunk
 
     chunks = [
@@ -159,7 +159,7 @@ def _under(page: Page, headings: str) -> str:
 
 
 def around(page: Page, start: int, end: int) -> list[Part]:
-    """A place of a page as it was kept, between what stands before and behind it, by paragraphs."""
+    """A place of a kept page with its surroundings, by paragraphs."""
     cuts = [0, *(match.end() for match in re.finditer(r"\n\s*\n", page.text)), len(page.text)]
     first = max(cut for cut in cuts if cut <= start)
     last = min(cut for cut in cuts if cut >= end)

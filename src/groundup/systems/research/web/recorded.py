@@ -1,6 +1,6 @@
-"""Pages that were recorded, served as the web is: from a folder, or from what a run kept.
+"""Recorded pages, served in place of the web: from a folder, or from the pages of a run.
 
-A folder has the pages as files and `pages.json`, which says of each where it was and when:
+A folder has the pages as files, and `pages.json` with the address and the time of each:
 
     [{"file": "jitter.html", "address": "https://docs.example/jitter", "accessed": "2026-11-30T08:00:00+00:00"}]
 """
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS pages (run TEXT, asked TEXT, address TEXT NOT NULL, t
 
 
 class Folder:
-    """A recorded folder. Its search is by words; its pages are read as fetched ones are."""
+    """A recorded folder. Its search is by words; its pages are read as fetched pages are."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder, str(folder.resolve())
@@ -57,7 +57,7 @@ class Folder:
         """A page of the folder.
 
         Raises:
-            WebUnavailable: the folder has none of this address, or it says nothing.
+            WebUnavailable: the folder has no page of this address, or the page has no text.
         """
         address = checked(address)
         if address not in self._files:
@@ -75,7 +75,7 @@ class Folder:
 
     @cached_property
     def _index(self) -> tuple[list[tuple[str, str]], BM25]:
-        """Addresses with titles, and their words; those of pages that cannot be read are found by their address."""
+        """Addresses with titles, and their words; the words of an unreadable page are those of its address."""
         from groundup.stack.retrieval.ranking import BM25
 
         pages, texts, index = [], [], BM25()
@@ -92,13 +92,13 @@ class Folder:
 
 
 class Kept:
-    """The web as one run sees it: what was searched and read is written down, and never asked for again.
+    """The web of one run: every search and every page is stored, and never requested again.
 
     Args:
         database: the store of runs.
-        held: holds the store while it is read or written.
+        held: locks the store while it is read or written.
         run: the run's id.
-        source: where to search and read what is not written down yet; None for a run of which only that is left.
+        source: the web for everything not stored yet; None for stored pages only.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Kept:
         return hits
 
     def page(self, address: str) -> Page:
-        """A page, as it was read then or is read now."""
+        """A page, stored or read now."""
         key = hide(address)
         with self.held():
             row = self.database.execute(
@@ -144,7 +144,7 @@ class Kept:
 
 
 def kept_page(database: sqlite3.Connection, address: str, run: str = "") -> Page | None:
-    """A page that a run read, or the newest that any run did; None where none has read it."""
+    """A page that a run read, or its newest reading by any run; None if no run has read it."""
     row = database.execute(
         "SELECT address, title, text, accessed FROM pages WHERE address = ? AND (run = ? OR ? = '') "
         "ORDER BY accessed DESC LIMIT 1",

@@ -1,15 +1,14 @@
 """Search servers: SearXNG, Brave, Tavily and DuckDuckGo. Each finds addresses; the pages themselves are fetched.
 
-| name | what it needs |
+| name | needs |
 |---|---|
 | `searxng` | `GROUNDUP_SEARXNG`, the server's address; `json` among `search.formats` of its settings |
 | `brave` | `BRAVE_API_KEY` |
 | `tavily` | `TAVILY_API_KEY` |
-| `duckduckgo` | nothing: its page without scripts is read, which it may refuse |
+| `duckduckgo` | nothing: its page without scripts is read; the server may refuse that |
 
-A key is read from the environment when it is sent. It stands in no message, and nothing that a server replies is
-repeated in one. Redirects are not followed, so that a key goes nowhere else. A search server may be within: a person
-named it, not a page.
+A key is read from the environment when it is sent. No message holds a key or a server's reply. Redirects are not
+followed, so a key goes nowhere else. A search server may be in a private network: a person named it, not a page.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class Engine:
         """A page, fetched now.
 
         Raises:
-            WebUnavailable: it cannot be had, may not be, or says nothing.
+            WebUnavailable: the page cannot be read, may not be read, or has no text.
         """
         fetched = self.fetcher.fetch(address)
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -93,7 +92,7 @@ def searxng_address() -> str:
 def _brave(query: str, k: int) -> list[Hit]:
     parameters = urlencode({"q": query, "count": min(k, 20)})
     reply = _json("brave", f"{BRAVE}?{parameters}", headers={"X-Subscription-Token": _key("BRAVE_API_KEY")})
-    return [_hit(entry) for entry in reply.get("web", {}).get("results", [])]  # no `web` where nothing is found
+    return [_hit(entry) for entry in reply.get("web", {}).get("results", [])]  # no `web` for an empty result
 
 
 def _tavily(query: str, k: int) -> list[Hit]:
@@ -127,7 +126,7 @@ KEYS = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}
 
 
 def check_settings(name: str) -> None:
-    """Raise UsageError where the environment lacks what a search server needs."""
+    """Raise UsageError where the environment lacks a search server's address or key."""
     if name == "searxng":
         searxng_address()
     elif name in KEYS:

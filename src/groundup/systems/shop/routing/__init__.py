@@ -1,10 +1,10 @@
-"""The shop's router: what a message is about, or that it is not about the shop.
+"""The shop's router: the intent of a message, or the finding that it is outside the shop.
 
     router = Router.load(embedder)
     router.route("I changed my mind, cancel it please")     # Route(intent="cancel_order", …, sure=True)
 
-A message that the router is unsure of is asked back, with its two most probable intents. It is trained on Bitext's
-requests and on `messages.tsv`; `python -m groundup.systems.shop.routing` trains and judges it again.
+For a message that the router is unsure of, the shop asks back with the two most probable intents. Bitext's requests and
+`messages.tsv` train the router; `python -m groundup.systems.shop.routing` trains and judges it again.
 """
 
 from __future__ import annotations

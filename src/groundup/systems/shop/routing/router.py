@@ -1,4 +1,4 @@
-"""`Router`: the intent of a message, how probable it is, and what else it might be."""
+"""`Router`: the intent of a message, its probability, and the next most probable intent."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Intent = Literal[
 INTENTS: tuple[Intent, ...] = get_args(Intent)
 OUTSIDE: Intent = "outside"
 TWINS: frozenset[Intent] = frozenset({"change_items", "exchange_items"})
-"""Intents that need not be told apart: whether an order is delivered says which of them is meant."""
+"""Intents that need not be told apart: the delivery of the order decides between them."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """What a message is about.
+    """The route of a message.
 
     Attributes:
         intent: the most probable intent.
-        probability: how probable it is.
+        probability: its probability.
         sure: whether the router is confident of it.
         second: the next most probable intent.
     """
@@ -56,17 +56,17 @@ class Router(LinearRouter):
 
         Raises:
             StoreError: the file cannot be read, or is no router.
-            UsageError: the sentence model is another one than that which it was trained on.
+            UsageError: the router was trained on another sentence model.
         """
         weights = routing.read_weights(path, kind=FORMAT, version=VERSION, labels=INTENTS, train=TRAIN)
         return cls(weights, embedder)
 
     def route(self, message: str) -> Route:
-        """What a message is about."""
+        """The route of a message."""
         (row,) = self.probabilities([message])
         labels = cast(tuple[Intent, ...], self.weights.labels)
-        first, *others = (-row).argsort().tolist()
-        alike = [at for at in others if {labels[first], labels[at]} == TWINS]
-        second = next(at for at in others if at not in alike)
+        first, *rest = (-row).argsort().tolist()
+        alike = [at for at in rest if {labels[first], labels[at]} == TWINS]
+        second = next(at for at in rest if at not in alike)
         sure = row[[first, *alike]].sum() >= self.weights.threshold
         return Route(labels[first], float(row[first]), bool(sure), labels[second])

@@ -1,12 +1,12 @@
-"""How the router is trained, and how it is judged.
+"""The training of the router, and its judgement.
 
     trained = train([message for message in read_messages() if message.half == "train"], load())
     judge(Router(trained.weights, load()), [message for message in read_messages() if message.half == "held-out"])
 
-Bitext's requests are made from templates, so a random half would judge what it was trained on. Instead a quarter of the
-words that tell of each intent is held out: a request with one of them judges, and no request of the intent that trains
-has it. Every choice is made within the training half, by leaving a fifth of its templates out. Instructions of another
-dataset stand for what is not about a shop; their halves have different wordings.
+Templates made Bitext's requests, so a random half would be judged on its own training data. A quarter of the words that
+signal each intent is held out instead: a request with such a word judges; no training request of the intent has one.
+Every choice is made within the training half, by leaving a fifth of its templates out. Instructions of another dataset
+stand for messages outside the shop; their halves have different wordings.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ BITEXT: dict[str, Intent] = {
     ),
     **dict.fromkeys(("contact_human_agent", "contact_customer_service", "complaint"), "hand_over"),
 }
-"""Our intent for each of Bitext's; any other one is `other_service`, which a person does."""
-COMMON = 0.02  # share of an intent's requests in which a word must stand; rarer ones are names and misspellings
-MOST = 0.4  # ... and may stand at most to be held out: without it there must be something to learn from
-SHARED = 5  # intents that may have a word in common; others are of the opening: "can you help me to"
+"""Our intent for each of Bitext's; any other is `other_service`, which a person handles."""
+COMMON = 0.02  # share of an intent's requests in which a word must stand; rarer words are names and misspellings
+MOST = 0.4  # the largest share of a held-out word: enough requests must remain to learn from
+SHARED = 5  # intents that may share a word; words of more intents belong to the opening: "can you help me to"
 FOLDS = 5
 PENALTIES = (0.003, 0.01, 0.03, 0.1)  # of the weights
-TARGET = 0.99  # of the messages that the router is confident of: asking back costs little, a wrong flow much
-PRODUCT, NAMES = "{product}", 8  # what stands for a product's name, and how many take its place
-INSTRUCTIONS = 400  # of another dataset, half of them to train
+TARGET = 0.99  # right share of the confident messages: asking back costs little, a wrong flow much
+PRODUCT, NAMES = "{product}", 8  # the placeholder of a product's name, and the number of names for it
+INSTRUCTIONS = 400  # from another dataset, half of them to train
 WORDS: dict[Intent, tuple[str, ...]] = {
     "cancel_order": ("cancel",), "change_address": ("address",), "change_payment": ("pay with", "payment method"),
     "exchange_items": ("exchange", "swap"), "return_items": ("return", "send back", "refund", "money back"),
@@ -57,12 +57,12 @@ WORDS: dict[Intent, tuple[str, ...]] = {
     "other_service": ("account", "invoice", "bill", "password", "newsletter", "subscri", "sign"),
     "product_question": ("price", "colour", "color", "size", "available", "how much", "do you sell", "in stock"),
 }  # fmt: skip
-"""Rules to compare with: the first intent of which a word stands in the message; `outside` where none does."""
+"""Rules to compare with: the first intent with a word in the message; `outside` without one."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A labelled message; `half` says whether it trains or judges, `template` what it is made of."""
+    """A labelled message; `half` says whether it trains or judges; `template` is its template."""
 
     half: str
     intent: Intent
@@ -76,7 +76,7 @@ def read_messages(path: Path = MESSAGES) -> list[Message]:
 
 
 def _own(path: Path) -> list[Message]:
-    """Our own.
+    """Our own messages.
 
     Raises:
         UsageError: a line is no message, or a text stands twice.
@@ -116,14 +116,14 @@ def _bitext() -> list[Message]:
 
 
 def templates(rows: Sequence[tuple[str, str]]) -> list[tuple[str, bool]]:
-    """Of each request and its intent, the words that tell of the intent, and whether a held-out word is among them."""
+    """For each request: the words that signal its intent, and whether a held-out word is among them."""
     from groundup.stack.retrieval.ranking import analyse
 
     words = [set(filter(str.isalpha, analyse(text))) for text, _ in rows]
     sizes = Counter(intent for _, intent in rows)
     counts: dict[str, Counter[str]] = {intent: Counter() for intent in sizes}
-    for found, (_, intent) in zip(words, rows, strict=True):
-        counts[intent].update(found)
+    for request, (_, intent) in zip(words, rows, strict=True):
+        counts[intent].update(request)
     shares = {name: {word: count / sizes[name] for word, count in of.items()} for name, of in counts.items()}
     used = Counter(word for of in shares.values() for word, share in of.items() if share >= COMMON)
     telling, held = {}, {}
@@ -132,8 +132,8 @@ def templates(rows: Sequence[tuple[str, str]]) -> list[tuple[str, bool]]:
         own = sorted((word for word in telling[name] if of[word] <= MOST), key=_hash)
         held[name] = set(own[: max(1, len(own) // 4)])
     return [
-        (" ".join(sorted(found & telling[intent])), bool(found & held[intent]))
-        for found, (_, intent) in zip(words, rows, strict=True)
+        (" ".join(sorted(request & telling[intent])), bool(request & held[intent]))
+        for request, (_, intent) in zip(words, rows, strict=True)
     ]
 
 
@@ -149,7 +149,7 @@ def _hash(text: str) -> str:
 
 
 def train(messages: Sequence[Message], embedder: Encoder, penalties: Sequence[float] = PENALTIES) -> Fitted:
-    """A router from labelled messages, with the best of the penalties. The same messages and vectors give the same."""
+    """A router from labelled messages, with the best penalty. The same messages and vectors give the same router."""
     vectors = embedder.encode([message.text for message in messages])
     folds = np.array([int(_hash(message.template), 16) % FOLDS for message in messages])
     labels = np.array([message.intent for message in messages])
@@ -164,15 +164,15 @@ def train(messages: Sequence[Message], embedder: Encoder, penalties: Sequence[fl
     )
 
 
-# ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── judgement ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Judged:
-    """How well one way of routing does.
+    """The scores of one way of routing.
 
     Attributes:
-        way: which one.
+        way: its name.
         accuracy: share of intents that are right.
-        low: the lower end of its 95 % interval (Wilson), which takes messages of one template for independent.
+        low: the lower end of its 95 % interval (Wilson), which treats messages of one template as independent.
         high: its upper end.
         macro_f1: the mean of the intents' F1 scores.
         let_through: messages from outside that would reach the agent.
@@ -194,9 +194,9 @@ class Judgement:
 
     Attributes:
         ways: the majority class, rules of words, and the router.
-        messages: how many were judged.
-        templates: how many templates they are of.
-        outside: how many are not about the shop.
+        messages: the number of judged messages.
+        templates: the number of their templates.
+        outside: the number of messages outside the shop.
         confident: share that the router is confident of.
         confident_right: share of these that is right.
         calibration_error: the expected calibration error in ten bins.
@@ -234,7 +234,7 @@ def judge(router: Router, messages: Sequence[Message]) -> Judgement:
 
 
 def by_words(text: str) -> Intent:
-    """The first intent of which a word stands in the text."""
+    """The first intent with a word in the text."""
     lower = text.lower()
     for intent, words in WORDS.items():
         if any(word in lower for word in words):
@@ -258,7 +258,7 @@ def _judged(way: str, chosen: np.ndarray, labels: np.ndarray) -> Judged:
 
 
 def write(trained: Fitted, judgement: Judgement, messages: Sequence[Message], path: Path = WEIGHTS) -> None:
-    """Write weights, recipe, hashes and figures into one file, so that none of them is ever another router's."""
+    """Write weights, recipe, hashes and figures into one file, so that they always belong to the same router."""
     weights = trained.weights
     document = {
         "format": FORMAT,

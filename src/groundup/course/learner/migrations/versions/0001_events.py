@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create the tables, and the triggers that keep what was written."""
+    """Create the tables, and the triggers that refuse to change a written row."""
     op.create_table(
         "events",
         # SQLite numbers rows only in a column that is exactly INTEGER PRIMARY KEY.
