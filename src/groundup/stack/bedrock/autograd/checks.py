@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.checking import assert_close, assert_refuses, assert_shape
+from groundup.checking import assert_close, assert_refuses, assert_shape, assert_unchanged
 from groundup.stack.bedrock.autograd import Tensor, gradcheck, numerical_gradient, topological_order, unbroadcast
 
 
@@ -81,15 +81,8 @@ def test_unbroadcast_by_hand():
     assert_close(unbroadcast(gradient, (3,)), [3, 5, 7], message + "(3,): add up the rows")
     assert_close(unbroadcast(gradient, (1, 3)), [[3, 5, 7]], message + "(1, 3): add up the rows, keep the axis")
     assert_close(unbroadcast(gradient, (2, 1)), [[3], [12]], message + "(2, 1): add up along each row")
-    assert_close(unbroadcast(gradient, (1, 1)), [[15]], message + "(1, 1): add everything up")
     assert_close(unbroadcast(gradient, ()), 15.0, message + "(): add everything up")
-
-
-def test_unbroadcast_leaves_what_was_not_stretched():
-    """A gradient of the right shape keeps its values, and an axis whose result also has size 1 stays."""
-    gradient = np.arange(6.0).reshape(2, 3)
-    assert_close(unbroadcast(gradient, (2, 3)), gradient, "a gradient that has the operand's shape already")
-    assert_close(unbroadcast(np.ones((4, 1, 3)), (1, 3)), [[4, 4, 4]], "shape (4, 1, 3) for an operand of shape (1, 3)")
+    assert_unchanged(lambda gradient: unbroadcast(gradient, (1, 3)), gradient)
 
 
 def test_unbroadcast_is_the_adjoint_of_broadcasting(rng):
@@ -109,13 +102,6 @@ def test_unbroadcast_is_the_adjoint_of_broadcasting(rng):
             wanted, got = np.sum(np.broadcast_to(x, stretched) * gradient), np.sum(x * back)
             message = f"from {stretched} to {shape}: every copy's gradient must be counted once"
             assert abs(got - wanted) < 1e-9, f"{message}\n  ⟨x, unbroadcast(g)⟩ should be {wanted:.6g}, got {got:.6g}"
-
-
-def test_unbroadcast_leaves_its_argument_alone():
-    """The gradient that comes in is not written to."""
-    gradient = np.ones((2, 3))
-    unbroadcast(gradient, (1, 3))
-    assert_close(gradient, np.ones((2, 3)), "unbroadcast must not change its argument")
 
 
 # backward
@@ -142,31 +128,6 @@ def test_a_tensor_used_twice_collects_both_gradients():
     (x,) = tensors(3.0)
     (x * x + x).backward()
     assert_close(grad_of(x, "x"), 7.0, "d (x² + x) / dx at 3 is 2·3 + 1 = 7: add up what comes from each use")
-
-
-def test_a_node_passes_on_only_what_is_complete():
-    """In a diamond, the shared value sends its gradient down once, after all of it has arrived."""
-    (x,) = tensors(2.0)
-    shared = x * x
-    near, far = shared * 3, ((shared + 1) * 1) * 5
-    (near + far).backward()
-    message = "y = x², z = 3y + 5(y + 1): dz/dy = 8 and dz/dx = 8 · 2x"
-    assert_close(grad_of(shared, "y"), 8.0, message)
-    assert_close(
-        grad_of(x, "x"), 32.0, message + " = 32 at 2; y must wait for both paths before it sends anything down"
-    )
-
-
-def test_sixty_doublings_take_sixty_steps():
-    """A value that is used twice at each of sixty levels: 2⁶⁰ paths, sixty nodes."""
-    (x,) = tensors(1.0)
-    y = x
-    for _ in range(60):
-        y = y + y
-    count = len(topological_order(y))
-    assert count == 61, f"doubling x sixty times makes 61 tensors, and topological_order lists {count}"
-    y.backward()
-    assert_close(grad_of(x, "x"), 2.0**60, "doubled sixty times, the gradient is 2⁶⁰")
 
 
 def test_gradients_accumulate_until_zero_grad():
@@ -202,14 +163,6 @@ def test_a_graph_eleven_hundred_deep():
     except RecursionError:
         pytest.fail("backward through 1,100 operations hit the recursion limit: use a loop with a stack", pytrace=False)
     assert_close(grad_of(x, "x"), 1.0, "passing the gradient on eleven hundred times gives slope 1")
-
-
-def test_tensors_with_equal_values_are_kept_apart():
-    """What tells two tensors apart is which they are, not what is in them."""
-    a, b = tensors(2.0, 2.0)
-    (a * b + a * 3).backward()
-    assert_close(grad_of(a, "a"), 5.0, "d (ab + 3a) / da is b + 3, also where a and b are both 2")
-    assert_close(grad_of(b, "b"), 2.0, "d (ab + 3a) / db is a, also where a and b are both 2")
 
 
 def test_the_way_back_costs_about_as_much_as_the_way_there():
@@ -264,36 +217,20 @@ def test_backward_of_many_numbers_needs_a_gradient():
         assert_refuses(result.backward, "sum|gradient", shape, message=message)
 
 
-def test_backward_of_one_number_in_brackets():
-    """A tensor of shape (1, 1) is one number, whose gradient is 1."""
-    (x,) = tensors([[3.0]])
-    (x * x).backward()
-    assert_close(grad_of(x, "x"), [[6.0]], "backward of a tensor of shape (1, 1) needs no gradient")
-
-
-def test_backward_with_a_gradient():
-    """The gradient that is passed in is where the chain rule starts."""
+def test_backward_starts_with_the_gradient_that_is_given():
+    """The chain rule starts with the gradient passed in, zero included, and with 1 for a single number without one."""
     (x,) = tensors([1.0, 2.0, 3.0])
     (x * x).backward([1.0, 0.0, -2.0])
     assert_close(grad_of(x, "x"), [2.0, 0.0, -12.0], "backward([1, 0, -2]) of x² at [1, 2, 3] is [1, 0, -2] · 2x")
-
-
-def test_backward_of_one_number_with_a_gradient():
-    """A gradient that is given counts, zero and whole numbers included."""
-    for seed in (0.0, 3.0, np.array(3)):
+    for seed in (0.0, np.array(3)):
         (x,) = tensors(5.0)
-        y = x * 2
-        y.backward(seed)
-        assert_close(grad_of(x, "x"), 2.0 * seed, f"backward({seed!r}) of 2x is 2 · {seed!r}")
-        got = grad_of(y, "y").dtype
+        x.backward(seed)
+        assert_close(grad_of(x, "x"), seed, f"backward({seed!r}) of x itself")
+        got = grad_of(x, "x").dtype
         assert got == np.float64, f"a gradient given as {seed!r} is taken as a float, as the tensor is; got {got}"
-
-
-def test_backward_of_an_input():
-    """A tensor that was computed from nothing receives the seed itself."""
-    (x,) = tensors(5.0)
-    x.backward()
-    assert_close(grad_of(x, "x"), 1.0, "d x / d x is 1")
+    (x,) = tensors([[3.0]])
+    (x * x).backward()
+    assert_close(grad_of(x, "x"), [[6.0]], "backward of a tensor of shape (1, 1) needs no gradient")
 
 
 def test_backward_refuses_a_gradient_of_another_shape():
@@ -307,76 +244,50 @@ def test_backward_refuses_a_gradient_of_another_shape():
         assert y.grad is None, f"{message} is refused and must leave no gradient behind: check before you write"
 
 
-def test_backward_of_a_constant_is_an_error():
-    """What needs no gradient has no way back."""
-    constant = Tensor([1.0, 2.0], requires_grad=False)
-    assert_refuses(lambda: (constant * 2).sum().backward())
-
-
-def test_an_error_on_the_way_back_is_not_swallowed():
-    """An operation whose way back fails must be heard: its operands would silently never learn."""
-
-    def way(gradient):
-        raise ArithmeticError("no way back")
-
-    (x,) = tensors(1.0)
-    with pytest.raises(ArithmeticError) as raised:
-        Tensor(2.0, parents=((x, way),)).backward()
-    assert str(raised.value) == "no way back"
-
-
 def test_constants_receive_no_gradient():
-    """Gradients go only where they are wanted, and what is detached stops them."""
+    """Gradients go only where they are wanted, what is detached stops them, and a constant has no way back."""
     x, y = tensors(3.0, 4.0)
     constant = Tensor(5.0, requires_grad=False)
     (x * constant + y.detach() * x).backward()
     assert_close(grad_of(x, "x"), 9.0, "d (5x + 4x) / dx is 9")
     assert constant.grad is None, "a tensor with requires_grad=False should have no gradient"
     assert y.grad is None, "no gradient should go back through detach()"
+    assert_refuses((constant * 2).backward, message="backward of what was computed from constants only is refused")
 
 
 def test_gradients_are_not_shared():
-    """Each tensor has a gradient array of its own, and so does the caller."""
+    """Each tensor has a gradient of its own, a second backward makes a new one, and the caller's is left alone."""
     a, b = tensors([1.0, 2.0], [3.0, 4.0])
     seed = np.array([1.0, 1.0])
     total = a + b
     total.backward(seed)
+    kept = grad_of(b, "b")
     for tensor, name in ((a, "a"), (total, "a + b")):
         grad_of(tensor, name)[:] = 99.0
-    assert_close(grad_of(b, "b"), [1.0, 1.0], "writing into a.grad must not change b.grad")
+    assert_close(kept, [1.0, 1.0], "writing into a.grad must not change b.grad")
     assert_close(seed, [1.0, 1.0], "writing into a gradient must not change what backward was called with")
     total.backward(seed)
     assert_close(grad_of(b, "b"), [2.0, 2.0], "a second backward adds to b.grad")
+    assert_close(kept, [1.0, 1.0], "a second backward must not write into the array that the first one left in grad")
     assert_close(seed, [1.0, 1.0], "backward must not change the gradient that it is called with")
 
 
-def test_backward_makes_new_gradients():
-    """A gradient kept from an earlier step stays what it was."""
-    (x,) = tensors([1.0, 2.0])
-    (x * x).sum().backward()
-    kept = grad_of(x, "x")
-    before = kept.copy()
-    (x * x).sum().backward()
-    assert_close(kept, before, "a second backward must not write into the array that the first one left in grad")
-
-
 def test_gradients_have_the_precision_of_their_tensor():
-    """float32 parameters get float32 gradients, also next to float64 data."""
+    """float32 parameters get float32 gradients, also next to float64 data and from a float64 seed."""
     weights, data = Tensor(np.ones((3, 2), dtype=np.float32)), np.ones((4, 3))
     (data @ weights).sum().backward()
     got = grad_of(weights, "weights").dtype
     assert got == np.float32, f"the gradient of float32 weights should be float32, got {got}"
-    weights.backward(np.ones((3, 2)))
-    got = grad_of(weights, "weights").dtype
-    assert got == np.float32, f"a float64 gradient passed to backward should be taken in float32, got {got}"
     x = Tensor(np.array([1.0, 2.0], dtype=np.float32))
-    hidden = (x * 2 + 1) ** 2
-    result = (hidden.tanh().relu() ** np.float64(0.5)).sum()
+    result = (x * 2 + 1) ** np.float64(0.5)
     assert result.data.dtype == np.float32, f"plain numbers should leave float32 as it is, got {result.data.dtype}"
-    result.backward()
-    for tensor, name in ((result, "the result"), (hidden, "what is between"), (x, "the input")):
-        got = grad_of(tensor, name).dtype
-        assert got == np.float32, f"in a float32 expression the gradient of {name} should be float32, got {got}"
+    result.backward(np.ones(2))
+    got = grad_of(result, "the result").dtype
+    assert got == np.float32, f"a float64 gradient passed to backward should be taken in float32, got {got}"
+    total = result.sum()
+    total.backward()
+    got = grad_of(total, "the sum").dtype
+    assert got == np.float32, f"the 1 with which backward starts should be float32 here, got {got}"
 
 
 # topological_order
@@ -406,14 +317,6 @@ def test_topological_order_where_two_ways_differ_in_length():
         places = [next((i for i, node in enumerate(order) if node is wanted), None) for wanted in (x, near, far, root)]
         message = f"{written}: the places of x, 2x, 3·(2x) and the root in the order should be 0, 1, 2, 3; they are "
         assert places == [0, 1, 2, 3], message + str(places)
-
-
-def test_topological_order_of_an_input():
-    """A tensor that was computed from nothing is its own order."""
-    (x,) = tensors(1.0)
-    order = topological_order(x)
-    assert len(order) == 1, f"an input alone has an order of one tensor, got {len(order)}"
-    assert order[0] is x, "the order of an input is that input"
 
 
 @given(st.binary(min_size=1, max_size=25))
@@ -504,10 +407,14 @@ def makes_constants_of_constants(what):
     assert constant.grad is None, f"{what}: a constant operand should receive no gradient"
 
 
-@pytest.mark.parametrize("operation", [lambda a, b: a * b, lambda a, b: a @ b], ids=["a * b", "a @ b"])
-def test_shapes_that_do_not_fit_are_an_error(operation):
-    """NumPy's rules hold: (2, 3) with (2, 4) is neither a product nor a matrix product."""
-    assert_refuses(lambda: operation(Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))))
+def test_shapes_that_do_not_fit_are_an_error():
+    """NumPy's rules hold: (2, 3) fits (2, 4) in no product, and `A @ 2` is an error: scaling is written `A * 2`."""
+    a, b = Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))
+    assert_refuses(lambda: a * b)
+    assert_refuses(lambda: a @ b)
+    for number in (2.0, np.array(2.0), Tensor(2.0)):
+        with pytest.raises((ValueError, TypeError)):
+            _ = a @ number
 
 
 OPERANDS = [((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((2, 2, 2), (2, 1))]
@@ -528,14 +435,6 @@ def test_a_product_by_hand():
     (a * b).backward([1.0, 10.0])
     assert_close(grad_of(a, "a"), [5.0, 70.0], "the gradient of a in a·b is g·b")
     assert_close(grad_of(b, "b"), [1.0, 20.0], "the gradient of b in a·b is g·a")
-
-
-def test_a_product_with_zero():
-    """A factor of 0 still learns: its slope is the other factor."""
-    a, b = tensors([0.0, 2.0], [5.0, 0.0])
-    (a * b).backward([1.0, 1.0])
-    assert_close(grad_of(a, "a"), [5.0, 0.0], "the gradient of a in a·b is b, also where a is 0")
-    assert_close(grad_of(b, "b"), [0.0, 2.0], "the gradient of b in a·b is a, also where b is 0")
 
 
 def test_plain_arrays_and_numbers_are_constants(rng):
@@ -579,30 +478,16 @@ def test_powers_of_zero_and_of_negative_numbers():
         assert_close(grad_of(x, "x"), slopes, f"the slopes of x**{exponent} at -2 and 0")
 
 
-def test_an_infinite_slope_is_not_hidden():
-    """√x is vertical at 0; a large number or a 0 in place of infinity would hide that."""
-    (x,) = tensors([0.0, 4.0])
-    with np.errstate(all="ignore"):
-        (x**0.5).backward([1.0, 1.0])
-    assert_close(grad_of(x, "x"), [np.inf, 0.25], "the slopes of x**0.5 at 0 and 4")
-
-
-def test_numpy_numbers_are_numbers():
-    """An exponent that was read from an array is a number like any other."""
-    exponents: list[Any] = [np.int64(2), np.float32(2), np.float64(2), 2]
-    for exponent in exponents:
-        (x,) = tensors([3.0])
-        (x**exponent).backward([1.0])
-        assert_close(grad_of(x, "x"), [6.0], f"x ** {exponent!r} at 3, a {type(exponent).__name__}, has the slope 2x")
-
-
 def test_a_power_must_be_a_number():
-    """Anything else as the exponent is a TypeError."""
-    a = Tensor([2.0, 3.0])
-    exponents: list[Any] = [Tensor([1.0, 2.0]), np.array([1.0, 2.0]), np.array(2.0), [1.0, 2.0]]
-    for exponent in exponents:
+    """An exponent is a number, NumPy's included; anything else is a TypeError."""
+    (x,) = tensors([2.0, 3.0])
+    numbers: list[Any] = [np.int64(2), np.float32(2), 2]
+    for exponent in numbers:
+        assert_close((x**exponent).data, [4.0, 9.0], f"x ** {exponent!r} at [2, 3], a {type(exponent).__name__}")
+    others: list[Any] = [Tensor([1.0, 2.0]), np.array([1.0, 2.0]), np.array(2.0), [1.0, 2.0]]
+    for exponent in others:
         with pytest.raises(TypeError):
-            pow(a, exponent)
+            pow(x, exponent)
 
 
 MATRICES = {
@@ -620,20 +505,6 @@ def test_matrix_products(kind, rng):
     for shapes in MATRICES[kind]:
         a, b = (rng.normal(size=shape) for shape in shapes)
         assert_differentiates("a @ b", lambda a, b: a @ b, a, b)
-
-
-def test_one_tensor_on_both_sides(rng):
-    """In x·x and XX the same tensor receives a gradient from either side."""
-    a = rng.normal(size=(3, 3))
-    assert_differentiates("a * a", lambda a: a * a, a)
-    assert_differentiates("a @ a", lambda a: a @ a, a)
-
-
-def test_a_number_is_no_matrix():
-    """As with `np.matmul`, `A @ 2` is an error: scaling is written `A * 2`."""
-    for number in (2.0, np.array(2.0), Tensor(2.0)):
-        with pytest.raises((ValueError, TypeError)):
-            _ = Tensor(np.eye(2)) @ number
 
 
 def test_a_matrix_product_by_hand():
@@ -654,33 +525,15 @@ def test_functions_of_every_number(name, rng):
     assert_differentiates(f"a.{name}()", lambda a: getattr(a, name)(), a, plain=plain)
 
 
-def test_tanh_and_relu_multiply_the_gradient_that_arrives():
-    """The chain rule multiplies: a gradient of 10 leaves ten times as large as a gradient of 1."""
-    for name, slope in {"tanh": 1 - np.tanh(0.5) ** 2, "relu": 1.0}.items():
-        (x,) = tensors([0.5])
-        getattr(x, name)().backward([10.0])
-        assert_close(grad_of(x, "x"), [10 * slope], f"{name} at 0.5 with a gradient of 10 from above")
-
-
 def test_relu_at_zero_and_below():
-    """ReLU stops the gradient at 0 and below it, and lets not-a-number be seen."""
-    (x,) = tensors([-1.0, 0.0, 2.0, 3.0, -2.0])
-    x.relu().backward([7.0, 7.0, 7.0, -7.0, -7.0])
-    message = "relu at [-1, 0, 2, 3, -2] passes the gradient at 2 and at 3, whatever its sign"
+    """ReLU stops the gradient at 0 and below it, passes it above, however small, and lets not-a-number be seen."""
+    (x,) = tensors([-1.0, 0.0, 2.0, 1e-300, -np.inf])
+    y = x.relu()
+    y.backward([7.0, 7.0, 7.0, -7.0, -7.0])
+    message = "relu at [-1, 0, 2, 1e-300, -inf] passes the gradient at 2 and at 1e-300, whatever its sign"
+    assert_close(y.data, [0.0, 0.0, 2.0, 1e-300, 0.0], "relu at [-1, 0, 2, 1e-300, -inf]")
     assert_close(grad_of(x, "x"), [0.0, 0.0, 7.0, -7.0, 0.0], message)
     assert_close(Tensor([np.nan]).relu().data, [np.nan], "relu of nan is nan: turning it into 0 hides a bug")
-    values = np.array([1.0, 2.0])
-    Tensor(values).relu().data[0] = 9.0
-    assert_close(values, [1.0, 2.0], "relu returns a new array, also where nothing is negative")
-
-
-def test_relu_of_the_very_small_and_the_very_large():
-    """However small, above zero is above zero; and at minus infinity the output is 0, not 0 · ∞."""
-    (x,) = tensors([1e-300, 1e300, np.inf, -np.inf])
-    y = x.relu()
-    y.backward([1.0, 1.0, 1.0, 1.0])
-    assert_close(y.data, [1e-300, 1e300, np.inf, 0.0], "relu at [1e-300, 1e300, inf, -inf]")
-    assert_close(grad_of(x, "x"), [1.0, 1.0, 1.0, 0.0], "the slopes of relu at [1e-300, 1e300, inf, -inf]")
 
 
 def test_tanh_far_out():
@@ -720,50 +573,22 @@ def test_a_sum_by_hand():
     )
 
 
-def test_a_sum_shows_what_is_not_a_number():
-    """One summand that is not a number makes the sum one: leaving it out would hide a broken run."""
-    assert_close(Tensor([1.0, np.nan]).sum().data, np.nan, "the sum of 1 and nan")
-
-
 def test_sums_and_means_of_nothing():
     """An empty sum is 0; an empty mean is an error."""
     empty = Tensor(np.ones((0, 3)))
-    total = empty.sum()
-    assert_close(total.data, 0.0, "the sum of no numbers is 0")
-    total.backward()
-    assert_shape(grad_of(empty, "empty"), (0, 3), "the gradient of no numbers")
     columns = empty.sum(axis=0)
     assert_close(columns.data, [0, 0, 0], "the column sums of a table without rows")
     columns.backward([1, 1, 1])
     assert_shape(grad_of(empty, "empty"), (0, 3), "the gradient of no numbers, from their column sums")
-    (x,) = tensors(3.0)
-    x.sum().backward()
-    assert_close(grad_of(x, "x"), 1.0, "the sum of a single number is that number")
     assert_refuses(empty.mean, (0, 3), message="the mean of no numbers is refused")
 
 
 def test_transposes(rng):
-    """Any order of the axes, counted from either end; reversed when none is given."""
+    """Any order of the axes, counted from either end; reversed when none is given. A new shape keeps the numbers."""
     for axes in ((), (0, 1, 2), (2, 0, 1), (1, 2, 0), (0, 2, 1), (-1, 0, 1), (1, -1, 0)):
         a = rng.normal(size=(2, 3, 4))
         assert_differentiates(f"a.transpose{axes}", lambda a, axes=axes: a.transpose(*axes), a)
-
-
-def test_transposing_an_empty_or_flat_tensor():
-    """Nothing to turn is no error."""
-    for shape in ((), (3,), (0, 2)):
-        x = Tensor(np.ones(shape))
-        y = x.transpose()
-        y.sum().backward()
-        assert_shape(y, shape[::-1], f"the transpose of a tensor of shape {shape}")
-        assert_shape(grad_of(x, "x"), shape, f"the gradient through the transpose of a tensor of shape {shape}")
-
-
-def test_reshaping(rng):
-    """The gradient takes the old shape again."""
-    a = rng.normal(size=(2, 6))
-    assert_differentiates("a.reshape(3, 4)", lambda a: a.reshape(3, 4), a)
-    assert_differentiates("a.reshape(-1)", lambda a: a.reshape(-1), a)
+    assert_differentiates("a.reshape(4, -1)", lambda a: a.reshape(4, -1), rng.normal(size=(2, 3, 4)))
 
 
 INDICES = {
@@ -807,24 +632,6 @@ def test_what_is_read_twice_collects_twice():
     assert_close(grad_of(x, "x"), [110.0, 0.0, 1000.0], message)
 
 
-def test_two_parts_of_one_tensor():
-    """Each part sends back its own gradient and nothing of the other's."""
-    (x,) = tensors([1.0, 2.0, 3.0])
-    (x[0] * 10 + x[1:].sum() * x[0]).backward()
-    assert_close(grad_of(x, "x"), [15.0, 1.0, 1.0], "d (10a + (b + c)·a) at a, b, c = 1, 2, 3")
-
-
-def test_operations_leave_their_operands_alone(rng):
-    """Neither the values of an operand nor those of a result change on the way back."""
-    x = Tensor(rng.uniform(0.5, 2.0, size=(3, 3)))
-    values = x.data.copy()
-    y = (((x @ x) * x).tanh().relu() ** 2).transpose()[0] + x.sum(axis=0)
-    result = y.data.copy()
-    y.sum().backward()
-    assert_close(x.data, values, "the operand's values must not change")
-    assert_close(y.data, result, "the result's values must not change on the way back")
-
-
 def test_cross_entropy_has_the_known_gradient(rng):
     """The closed form: the gradient of softmax cross-entropy in the logits is (probabilities - one-hot) / batch."""
     scores, labels = rng.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
@@ -837,107 +644,48 @@ def test_cross_entropy_has_the_known_gradient(rng):
     assert_close(grad_of(logits, "logits"), expected, message, rtol=1e-12, atol=1e-14)
 
 
-def test_least_squares_has_the_known_gradient(rng):
-    """The closed form: the gradient of the mean squared error in the weights is 2 Xᵀ(Xw - y) / n."""
-    X, y, w = rng.normal(size=(20, 3)), rng.normal(size=(20, 1)), rng.normal(size=(3, 1))
-    weights = Tensor(w)
-    ((X @ weights - y) ** 2).mean().backward()
-    message = "mean squared error: 2 Xᵀ(Xw - y) / n, to the last digits"
-    assert_close(grad_of(weights, "w"), 2 * X.T @ (X @ w - y) / 20, message, rtol=1e-12, atol=1e-14)
-
-
-def test_gradients_are_as_precise_as_their_numbers(rng):
-    """The closed form again, to the last digits: nothing on the way is rounded to single precision."""
-    a, b = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
-    x = Tensor(a)
-    ((x.tanh() * b).transpose()[1:].relu() ** 3).sum(axis=0).backward([1 / 3, 1 / 7, 1 / 9])
-    t = np.tanh(a)
-    expected = 3 * np.maximum(t * b, 0) ** 2 * b * (1 - t**2) * np.array([[1 / 3], [1 / 7], [1 / 9]])
-    expected[:, 0] = 0
-    message = "the gradient of Σ relu(b·tanh(a))³ without the first column"
-    assert_close(grad_of(x, "a"), expected, message, rtol=1e-12, atol=1e-14)
-
-
-def test_a_two_layer_network(rng):
-    """Everything together: batch, weights and biases of a network with a tanh and a ReLU."""
-
-    def network(W1, b1, W2):
-        return (X @ W1 + b1).tanh() @ W2
-
-    def plain(W1, b1, W2):
-        return np.tanh(X @ W1 + b1) @ W2
-
-    X = rng.normal(size=(6, 3))
-    parameters = rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(4, 2))
-    assert_differentiates("tanh(XW₁ + b₁)W₂", network, *parameters, plain=plain)
-
-
 # numerical_gradient and gradcheck
 
 
 def test_numerical_gradient_by_hand():
-    """The gradient of x² + 3y at (2, 5) is (4, 3)."""
-    gradient = numerical_gradient(lambda p: p[0] ** 2 + 3 * p[1], [2.0, 5.0])
-    assert_close(gradient, [4.0, 3.0], "the gradient of x² + 3y at (2, 5)", rtol=1e-8)
-
-
-def test_numerical_gradient_is_central():
-    """Central differences are exact for a parabola whatever the step; one-sided ones are off by the step."""
+    """Central differences are exact for a parabola whatever the step: that of x² + 3y at (2, 5) is (4, 3)."""
     for step in (0.1, 0.01):
-        gradient = numerical_gradient(lambda p: float(np.sum(p**2)), [0.5, -0.25], step=step)
-        message = f"the gradient of Σx² at [0.5, -0.25] with step {step}: (f(x + h) - f(x - h)) / 2h is exact here"
-        assert_close(gradient, [1.0, -0.5], message, rtol=1e-10)
+        gradient = numerical_gradient(lambda p: float(p[0] ** 2 + 3 * p[1]), [2.0, 5.0], step=step)
+        message = f"the gradient of x² + 3y at (2, 5) with step {step}: (f(x + h) - f(x - h)) / 2h is exact here"
+        assert_close(gradient, [4.0, 3.0], message, rtol=1e-9)
 
 
 def test_numerical_gradient_uses_the_step():
     """For x³ the central difference is 3x² + h²: the step shows in the result."""
-    for step in (0.1, 0.2):
-        gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.5], step=step)
-        assert_close(gradient, [0.75 + step**2], f"x³ at 0.5 with step {step} gives 3x² + h²", rtol=1e-9)
-    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [10.0], step=0.1)
-    assert_close(gradient, [301.0], "x³ at 10 with step 0.1: h is 0.1 · 10 there, so that 3x² + h² is 301", rtol=1e-9)
-    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [-0.5])
-    assert_close(gradient, [0.75], "x³ at -0.5: steps are not negative and not lost", rtol=1e-8)
-
-
-def test_numerical_gradient_far_from_zero():
-    """Where numbers are large, so is the step: 3·10⁸ + 10⁻⁵ would be 3·10⁸ again."""
-    for point in (3e8, -3e8):
-        gradient = numerical_gradient(lambda p: float(p[0] ** 2), [point])
-        assert_close(gradient, [2 * point], f"x² at {point:g}: the step must grow with the size of x", rtol=1e-6)
-
-
-def test_numerical_gradient_near_zero():
-    """Where numbers are tiny the step is still `step`."""
-    gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.0], step=0.1)
-    assert_close(gradient, [0.01], "x³ at 0 with step 0.1 gives h² = 0.01", rtol=1e-9)
+    for x, step, h in ((0.5, 0.1, 0.1), (0.5, 0.2, 0.2), (-0.5, 0.1, 0.1), (0.0, 0.1, 0.1), (10.0, 0.1, 1.0)):
+        gradient = numerical_gradient(lambda p: float(p[0] ** 3), [x], step=step)
+        message = f"x³ at {x:g} with step {step}: h is step · max(1, |x|) = {h:g}, and the quotient 3x² + h²"
+        assert_close(gradient, [3 * x**2 + h**2], message, rtol=1e-9)
     gradient = numerical_gradient(lambda p: float(p[0] ** 3), [0.0])
     assert_close(gradient * 1e10, [1.0], "x³ at 0 with the step left out gives h² = 10⁻¹⁰, here times 10¹⁰")
 
 
-def test_numerical_gradient_of_large_and_small_numbers_together():
-    """Each number has its own step: that of 10⁶ would be far too long for 1."""
+def test_numerical_gradient_far_from_zero():
+    """Each number has its own step, which grows with its size: 3·10⁸ + 10⁻⁵ would be 3·10⁸ again."""
+    for point in (3e8, -3e8):
+        gradient = numerical_gradient(lambda p: float(p[0] ** 2), [point])
+        assert_close(gradient, [2 * point], f"x² at {point:g}: the step must grow with the size of x", rtol=1e-6)
     gradient = numerical_gradient(lambda p: float(p[0] + p[1] ** 3), [1e6, 1.0])
     assert_close(gradient, [1.0, 3.0], "x + y³ at (10⁶, 1): the step in y must not grow with x", rtol=1e-6)
 
 
 def test_numerical_gradient_of_any_shape(rng):
     """The gradient has the point's shape, matrices and single numbers included, and so has what is passed on."""
-    A = rng.normal(size=(2, 3))
     for shape in ((2, 3), (), (0,)):
-        point = np.ones(shape)
-        weights = A if shape == (2, 3) else np.full(shape, 4.0)
-        seen = set()
+        weights, seen = rng.normal(size=shape), set()
 
         def total(p, weights=weights, seen=seen):
             seen.add(np.shape(p))
             return float(np.sum(p * weights))
 
-        gradient = numerical_gradient(total, point)
+        gradient = numerical_gradient(total, np.ones(shape, order="F"))
         assert_close(gradient, weights, f"the gradient of Σwx at a point of shape {shape} is w", rtol=1e-8)
         assert seen <= {shape}, f"the function should be given arrays of the point's shape {shape}, and got {seen}"
-    gradient = numerical_gradient(lambda p: float(np.sum(p * A.T)), np.asfortranarray(np.ones((3, 2))))
-    assert_close(gradient, A.T, "the gradient of Σwx at a matrix that is stored column by column", rtol=1e-8)
 
 
 def test_numerical_gradient_leaves_the_point_alone():
@@ -955,40 +703,16 @@ def test_numerical_gradient_of_coarse_numbers():
         assert_close(gradient, [4.0], f"x² at 2, given as {np.dtype(dtype).name}", rtol=1e-8)
 
 
-def test_numerical_gradient_shows_what_is_not_a_number():
-    """Where the function has no value it has no slope, and 0 would look like one."""
-    gradient = numerical_gradient(lambda p: float(p[0] if p[0] > 0 else np.nan) + float(p[1]), [-1.0, 2.0])
-    assert_close(gradient, [np.nan, np.nan], "the slopes of a function that is nan here")
-
-
-def test_numerical_gradient_may_be_given_a_function_that_writes():
-    """A function that spoils its argument spoils nothing else."""
-
-    def spoils(p):
-        value = float(np.sum(p**2))
-        p[:] = 0.0
-        return value
-
-    assert_close(numerical_gradient(spoils, [1.0, 2.0]), [2.0, 4.0], "Σx² by a function that overwrites x", rtol=1e-8)
-
-
 def test_gradcheck_tells_right_from_wrong(rng):
-    """The disagreement is tiny for right derivatives and large for a wrong one."""
+    """The disagreement is tiny for right derivatives, large for a wrong one, and not a number where one is not."""
     a, b = rng.normal(size=(2, 3)), rng.normal(size=(3, 2))
     error = gradcheck(lambda a, b: ((a @ b).tanh() * 2).sum(axis=0), a, b)
     assert error < 1e-6, f"gradcheck of Σ 2·tanh(AB) should be below 1e-6, got {error:.2g}"
 
-    def cubes_with_a_wrong_slope(x):
-        return Tensor(x.data**3, requires_grad=x.requires_grad, parents=((x, lambda g: g * 2 * x.data),))
+    def cubes(slope):
+        return lambda x: Tensor(x.data**3, requires_grad=x.requires_grad, parents=((x, lambda g: g * slope(x.data)),))
 
-    error = gradcheck(cubes_with_a_wrong_slope, np.array([1.0, 2.0]))
+    error = gradcheck(cubes(lambda x: 2 * x), np.array([1.0, 2.0]))
     assert error > 0.1, f"gradcheck should find that the slope of x³ is not 2x; it reported {error:.2g}"
-
-
-def test_gradcheck_shows_what_is_not_a_number():
-    """A derivative that is not a number is not agreement."""
-
-    def broken(x):
-        return Tensor(x.data, requires_grad=x.requires_grad, parents=((x, lambda g: g * np.nan),))
-
-    assert np.isnan(gradcheck(broken, np.array([1.0]))), "gradcheck of a derivative that is nan should be nan"
+    error = gradcheck(cubes(lambda x: np.nan), np.array([1.0]))
+    assert np.isnan(error), f"gradcheck of a derivative that is nan should be nan, got {error:.2g}"
