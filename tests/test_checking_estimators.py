@@ -150,6 +150,14 @@ def keeps_what_was(self, X, result, *y):
     return result
 
 
+def adds_rows_of_as_many_columns(self, X, y=None):
+    X = validate_data(self, X, dtype=float)
+    kept = getattr(self, "rows_", X[:0])
+    self.rows_ = np.vstack([kept, X]) if kept.shape[1] == X.shape[1] else X
+    self.mean_ = self.rows_.mean(axis=0)
+    return self
+
+
 def on_the_class(self, X, y):
     X, y = validate_data(self, X, y)
     type(self).classes_, counts = np.unique(y, return_counts=True)
@@ -218,6 +226,12 @@ BREAKS = [
         "n_features_in_ must be 3",
     ),
     ("a_second_fit_forgets_the_first", "classifier", after(Prior, keeps_what_was), "leaves no trace. ['pre"),
+    (
+        "a_second_fit_forgets_the_first",
+        "transformer",
+        broken(Centre, fit=adds_rows_of_as_many_columns),
+        "leaves no trace. ['transform']",
+    ),
     ("two_are_apart", "classifier", broken(Prior, fit=on_the_class), "belongs to the object"),
     (
         "is_the_same_every_time",

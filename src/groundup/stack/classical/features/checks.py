@@ -86,6 +86,8 @@ def test_a_line_may_say_more_than_one_thing():
     """The first of two times counts, each of two equal failures, and two addresses are one yes."""
     line = "2026-01-07 14:23 timeout, timeout of 10.0.0.7 and 10.0.0.8 since 2026-01-10 03:00"
     assert_close(described(line), [14, 0, NAN, 2, 5, 1], f"{KEYS} of {line!r}")
+    line = "failover of 1.2.3: no failures"
+    assert_close(described(line), [NAN, NAN, NAN, 0, 4, 0], f"{KEYS} of {line!r}, whose words are no FAILURES")
 
 
 def test_a_leap_day_is_a_day():
@@ -193,9 +195,10 @@ def test_one_hot_of_what_was_not_seen():
 
 
 def test_one_hot_compares_whole_values():
-    """A longer text is another text, though its beginning is known; 1 and 1.0 are one number."""
+    """A longer text is another text, though its beginning is known, be it by a blank; 1 and 1.0 are one number."""
     model = OneHotEncoder().fit(np.array([["db"], ["web"]]))
-    assert_close(model.transform(np.array([["webserver"], ["db"]])), [[0, 0], [1, 0]], "webserver is not web")
+    names = np.array([["webserver"], ["web "], ["db"]])
+    assert_close(model.transform(names), [[0, 0], [0, 0], [1, 0]], "neither `webserver` nor `web ` is `web`")
     assert_close(OneHotEncoder().fit([[1], [2]]).transform([[1.0], [2.5]]), [[1, 0], [0, 0]], "1.0 is 1, 2.5 is not 2")
 
 
@@ -286,6 +289,7 @@ def test_tfidf_is_sparse_and_learns_nothing_in_transform():
     assert rows.nnz == 2, f"two words are known, so two values are stored, not {rows.nnz}"
     assert_shape(rows, (2, len(model.vocabulary_)))
     assert_unchanged(lambda idf: model.transform(["pod words"]), model.idf_)
+    assert model.transform(["new words", "ready"]).nnz == 1, "other texts, as many as before: each call reads its own"
 
 
 def test_tfidf_refuses_what_is_no_list_of_texts():

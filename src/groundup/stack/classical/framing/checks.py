@@ -225,7 +225,7 @@ def test_shared_rows_takes_missing_values_as_equal():
 def test_shared_rows_compares_number_for_number():
     """Numbers that are nearly equal differ, however large; a gap equals no number; 0.0 and -0.0 are one number."""
     train = [[1.0], [2.0**24], [np.inf], [np.nan]]
-    test = [[1 + 2**-52], [2.0**24 + 1], [np.finfo(float).max], [-1.0], [-999.0], [np.inf]]
+    test = [[1 + 2**-52], [2.0**24 + 1], [float(np.finfo(float).max)], [-1.0], [-999.0], [np.inf]]
     assert_close(shared_rows(train, test), [False] * 5 + [True], f"training rows {train}, test rows {test}")
     assert_close(shared_rows([[0.0]], [[-0.0]]), [True], "0.0 == -0.0")
 

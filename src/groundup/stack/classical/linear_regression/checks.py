@@ -310,32 +310,37 @@ def test_the_gap_bounds_the_distance(rng):
         return np.sum((y - X @ b) ** 2) / 2 + len(y) * 0.2 * np.abs(b).sum()
 
     least = objective(coordinate_descent(X, y, 0.2, tol=1e-15, max_iter=2_000).coefficients)
-    for sweeps in (1, 2, 5, 400):
+    for sweeps in (1, 2, 5, 20):
         b, gaps = coordinate_descent(X, y, 0.2, tol=0.0, max_iter=sweeps)
         assert len(gaps) == sweeps, f"max_iter={sweeps}: {len(gaps)} gaps"
         assert objective(b) - least <= gaps[-1] + 1e-9, f"after {sweeps} sweeps the gap is {gaps[-1]}, and no bound"
-    assert gaps[-1] < gaps[0] / 10, f"the gap was {gaps[0]:.4g}, after 400 sweeps it is {gaps[-1]:.4g}"
+    gaps = coordinate_descent(X, y, 0.2, tol=0.0, max_iter=400).history
+    assert gaps[-1] < gaps[0] / 10, f"the gap was {gaps[0]:.4g}, after {len(gaps)} sweeps it is {gaps[-1]:.4g}"
 
 
 def test_coordinate_descent_stops_at_tol(rng):
     """It stops after the first sweep whose gap is at most tol·‖y‖²."""
     X, y = draw(rng)
     X[:, 3] = X[:, 0] + 0.1 * X[:, 3]
-    gaps = coordinate_descent(X, y, 0.01, tol=0.0, max_iter=30).history
-    tol = float(gaps[4] / (y @ y))
-    assert len(coordinate_descent(X, y, 0.01, tol=tol * (1 + 1e-9)).history) == 5, "the fifth gap is below tol·‖y‖²"
-    assert len(coordinate_descent(X, y, 0.01, tol=tol * (1 - 1e-9)).history) == 6, "the fifth gap is above tol·‖y‖²"
+    gaps = coordinate_descent(X, y, 0.01, tol=0.0, max_iter=400).history
+    for limit in (gaps[4] * (1 + 1e-9), gaps[4] * (1 - 1e-9)):
+        first = int(np.argmax(gaps <= limit)) + 1
+        sweeps = len(coordinate_descent(X, y, 0.01, tol=float(limit / (y @ y))).history)
+        assert sweeps == first, f"the gap is first at most tol·‖y‖² = {limit:.9g} after {first} sweeps, not {sweeps}"
     by_default = coordinate_descent(X, y, 0.01).history
     assert by_default[-1] <= 1e-4 * (y @ y) < by_default[-2], "tol is 1e-4 by default"
-    assert len(coordinate_descent(X, y, 1e-9, tol=0.0).history) == 1_000, "max_iter is 1,000 by default"
+    alike = np.column_stack([X[:, 0], X[:, 0] + 1e-4 * X[:, 1]])  # far too alike to be told apart in 1,000 sweeps
+    assert len(coordinate_descent(alike, y, 1e-9, tol=0.0).history) == 1_000, "max_iter is 1,000 by default"
 
 
 def test_coordinate_descent_leaves_out_columns_of_zeros():
-    """A column of zeros has the coefficient 0 and does no harm."""
+    """A column of zeros has the coefficient 0. One whose coefficient is 0 after a sweep may have another in the end."""
     b = coordinate_descent(np.column_stack([np.zeros(3), POINTS]), HEIGHTS, 1.0).coefficients
     assert_close(b, [0, 20 / 14])
     history = coordinate_descent(np.zeros((3, 2)), HEIGHTS, 1.0).history
     assert_shape(history, (1,), "nothing but zeros: one sweep, and the history is an array")
+    b = coordinate_descent([[1, 1], [0, 1]], [0, 2], 0.05, tol=1e-12).coefficients
+    assert_close(b, [-1.7, 1.8], "columns (1, 0) and (1, 1), y (0, 2): the first coefficient leaves 0", atol=1e-4)
 
 
 def test_coordinate_descent_refuses_other_settings():
@@ -376,6 +381,7 @@ def test_diagnostics_by_the_inverse(rng):
     p = 2 * stats.t(55).cdf(-np.abs(b) / np.sqrt(variance * np.diag(inverse)))
     assert_close(fit.p_values, p, "two-sided p, 55 degrees of freedom")
     assert_close(fit.r_squared, linear_model.LinearRegression().fit(X, y).score(X, y), "R²")
+    assert_close(diagnostics(X, y + 1e7).r_squared, fit.r_squared, "R² where y is 10,000,000 larger", rtol=1e-6)
     assert_unchanged(diagnostics, X, y)
 
 
@@ -404,9 +410,10 @@ def test_variance_inflation_is_what_the_others_explain(rng):
 def test_diagnostics_of_a_row_of_its_own():
     """A row that alone holds a feature has leverage 1: no fit can miss it, and Cook's distance is NaN."""
     X = np.column_stack([np.arange(6.0), np.eye(6)[2]])
-    fit = diagnostics(X, [1.0, 2, 7, 3, 5, 4])
-    assert_close(fit.leverage[2], 1.0, "leverage of the third row")
-    assert np.isnan(fit.cooks_distance).tolist() == [False, False, True, False, False, False], fit.cooks_distance
+    for y in ([1.0, 2, 7, 3, 5, 4], [0.1, 0.7, 0.3, 1.1, 0.2, 0.9]):  # the third residual is 0, and a rounding
+        fit = diagnostics(X, y)
+        assert_close(fit.leverage[2], 1.0, "leverage of the third row")
+        assert np.isnan(fit.cooks_distance).tolist() == [False, False, True, False, False, False], fit.cooks_distance
     X[5, 1] = 0.01
     fit = diagnostics(X, [1.0, 2, 7, 3, 5, 4])
     assert 0.999 < fit.leverage[2] < 1, f"leverage where another row holds a little: {fit.leverage[2]}"
@@ -421,6 +428,8 @@ def test_diagnostics_of_an_exact_fit():
     assert_close([fit.r_squared, fit.residual_deviation], [1, 0], "R² and residual deviation")
     assert (fit.t_values > 1e9).all(), f"t is a coefficient by an error of almost 0, got {fit.t_values}"
     assert_close(fit.p_values, [0, 0], "p")
+    by_powers = diagnostics(POWERS[:, 1:], POWERS.sum(axis=1)).coefficients
+    assert_close(by_powers, np.ones(6), "powers of 0 to 20 up to the fifth: the digits of least_squares", rtol=1e-9)
 
 
 def test_diagnostics_refuse_what_cannot_be_judged(rng):

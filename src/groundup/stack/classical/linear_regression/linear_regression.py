@@ -239,10 +239,11 @@ def diagnostics(X: Any, y: ArrayLike) -> Diagnostics:
         y: targets of shape (n_samples,).
 
     Returns:
-        Coefficients, the intercept first, each with its standard error, t = coefficient / error and two-sided p; the
-        residual deviation, √(sum of squared residuals / (n_samples - n_coefficients)); R²; the leverage of each row
-        and its Cook's distance (Cook, 1977), NaN at leverage 1; and for each feature the factor by which the others
-        inflate the variance of its coefficient. Where the fit is exact, t is huge or infinite.
+        Coefficients, the intercept first, with the digits of `least_squares`; the standard error of each, t =
+        coefficient / error and two-sided p; the residual deviation, √(sum of squared residuals / (n_samples -
+        n_coefficients)); R²; the leverage of each row and its Cook's distance (Cook, 1977), NaN at leverage 1; and for
+        each feature the factor by which the others inflate the variance of its coefficient. Where the fit is exact, t
+        is huge or infinite.
 
     Raises:
         ValueError: shapes or values do not fit, there are too few rows, y is constant, or columns are dependent.
