@@ -131,3 +131,10 @@ def test_reports_hold_what_was_planned_to_account():
     assert "b differs" in late
     with pytest.raises(ValueError, match="looks must be at least 1, got 0"):
         plan.report([])
+
+
+@pytest.mark.parametrize(("visitors", "shares"), [([10, 0], (1, 0)), ([0, 0], None)])
+def test_an_arm_that_is_to_have_no_visitor_has_no_ratio(visitors, shares):
+    """Its p-value would be no number, and no number is below a threshold."""
+    with pytest.raises(ValueError, match=r"shares must give each arm some visitors, got \[.*0\.0\]. Leave empty"):
+        sample_ratio(visitors, shares)

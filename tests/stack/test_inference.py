@@ -219,3 +219,12 @@ def test_a_permutation_test_without_ties_is_exact():
         for chosen in combinations(range(6), 3)
     ]
     np.testing.assert_allclose(np.sort(found), np.arange(1, 21) / 20)
+
+
+def test_the_largest_numbers_that_are_taken_have_degrees_of_freedom():
+    """They are quotients of fourth powers, which must be floats."""
+    test = welch_t([1e75, -1e75, 0.5e75], [1e75, 0.0])
+    small = welch_t([1, -1, 0.5], [1, 0])
+    assert (test.df, test.p_value()) == pytest.approx((small.df, small.p_value()))
+    with pytest.raises(ValueError, match=r"a must hold finite numbers of at most 1e\+75 in size, got 1.1e\+75"):
+        welch_t([1.1e75, 0], [1, 2])

@@ -84,9 +84,11 @@ def visitors_needed(base: float, other: float, power: float = 0.8, alpha: float 
 
 
 def sample_ratio(visitors: Sequence[int], shares: Sequence[float] | None = None) -> float:
-    """Return the p-value of the arms' sizes: below 0.001 the assignment or the counting is broken."""
+    """Return the p-value of the arms' sizes, all shares above 0: below 0.001 assignment or counting is broken."""
     counts = np.asarray(visitors, dtype=float)
     expected = counts.sum() * _shares(shares or [1] * counts.size)
+    if not expected.min() > 0:
+        raise ValueError(f"shares must give each arm some visitors, got {expected.tolist()}. Leave empty arms out.")
     return float(special.chdtrc(counts.size - 1, ((counts - expected) ** 2 / expected).sum()))
 
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 Statistic = Callable[..., np.ndarray]
-LARGEST = 1e150  # the square of a larger number may be no float
+LARGEST = 1e75  # Welch's degrees of freedom take fourth powers, and that of a larger number may be no float
 ROUNDING = 1e-12  # relative difference below which two statistics are one that was rounded twice
 CELLS = 1_000_000  # numbers drawn at a time
 
@@ -67,7 +67,7 @@ def welch_t(a: ArrayLike, b: ArrayLike) -> TTest:
     the values are from 0: a common value is subtracted first. The samples have any shape; sizes may differ.
 
     Raises:
-        ValueError: fewer than two values, one that is not finite or above 1e150 in size, or no variation in both.
+        ValueError: fewer than two values, one that is not finite or above 1e75 in size, or no variation in both.
     """
     first, second = _varying(a=_sample(a, "a", 2), b=_sample(b, "b", 2))
     origin = first[0]
@@ -107,7 +107,7 @@ def one_way_anova(*groups: ArrayLike) -> Anova:
     digit; Σx² - (Σx)² / n loses them all. Groups have any shape and at least one value.
 
     Raises:
-        ValueError: fewer than two groups, an empty one, a value that is not finite or above 1e150 in size, or no
+        ValueError: fewer than two groups, an empty one, a value that is not finite or above 1e75 in size, or no
             variation within any group, where F is infinite.
     """
     if len(groups) < 2:
