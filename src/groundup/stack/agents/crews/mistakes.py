@@ -87,11 +87,6 @@ def hears_accept_anywhere():
     """You take the word ACCEPT anywhere for acceptance. "I cannot accept this" holds it as well."""
 
 
-@mistake("refine", edit=(r"ACCEPT\b", "ACCEPT"))
-def hears_accept_in_acceptance():
-    """You take any word that begins with ACCEPT for it. "Acceptance is out of the question" begins so, too."""
-
-
 @mistake("refine", edit=("draft = write(remarks)", 'draft = write("")'))
 def forgets_the_remarks():
     """You do not tell the writer what was wrong. It can only write the same again."""

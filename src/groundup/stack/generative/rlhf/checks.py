@@ -157,8 +157,7 @@ def test_normalize_counts_tokens_only(rng):
     assert_close(result[RAGGED].std(correction=0), 1.0, "the deviation over tokens", rtol=1e-6)
     assert_close(result[~RAGGED], torch.zeros(8), "padding")
     for value in (2.0, 0.1, 0.3, 0.7, 1.1):  # the mean of twelve equal numbers need not be this number
-        equal = torch.full((4, 5), value, dtype=torch.float32)
-        assert_close(normalize(equal, RAGGED), torch.zeros(4, 5), f"advantages that are all {value}")
+        assert_close(normalize(torch.full((4, 5), value).float(), RAGGED), torch.zeros(4, 5), f"all are {value}")
 
 
 # --- PPO ------------------------------------------------------------------------------------------------------------

@@ -164,6 +164,9 @@ def test_what_a_container_runs():
         ([], ["c"], ["c"]),
     ):
         same(command(parse("\n".join(["FROM x", *lines])), arguments), words, f"{lines} with {arguments}")
+    build = 'FROM x AS build\nENTRYPOINT ["make"]\n'
+    same(command(parse(build + 'FROM y\nCMD ["z"]')), ["z"], "what an earlier stage runs is no affair of the last one")
+    same(command(parse(build + "FROM build")), ["make"], "unless it begins from that stage")
 
 
 # ignored

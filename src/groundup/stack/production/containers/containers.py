@@ -314,9 +314,16 @@ def sources(words: Sequence[str], files: Iterable[str]) -> list[str]:
 def command(steps: Sequence[Instruction], arguments: Sequence[str] = ()) -> list[str]:
     """What a container runs: the last ENTRYPOINT, and behind it the arguments, or the last CMD if there are none.
 
+    Those of the last stage count, and of stages that it begins from; what a base image runs is not known.
     The shell form is `/bin/sh -c`, whose process gets the signals; as an ENTRYPOINT it takes no arguments at all.
     """
-    last = {step.name: step for step in steps}
+    stages: dict[str, dict[str, Instruction]] = {}
+    last: dict[str, Instruction] = {}
+    for step in steps:
+        if step.name == "FROM":
+            image, stage = stage_of(step.text, len(stages))
+            last = stages[stage] = dict(stages.get(image, {}))
+        last[step.name] = step
     shell = {name: ["/bin/sh", "-c", step.text] for name, step in last.items()}
     entry, cmd = (
         (last[name].words or shell[name]) if name in last else [] for name in ("ENTRYPOINT", "CMD")

@@ -325,6 +325,10 @@ def test_foreign_links_by_hand():
     assert foreign_links(text, HOSTS) == [Link(9, 31, "evil.com"), Link(37, 49, "www.evil.net")]
     assert remove(text, foreign_links(text, HOSTS)) == f"See ![x]({REMOVED}). Or {REMOVED}!"
     assert foreign_links("no link: and/or, a//b, 3 // 4", HOSTS) == []
+    text = "https://evil.com/a, ![x](https&#58;//evil.com/p) now"
+    assert foreign_links(text, HOSTS) == [Link(0, 18, "evil.com"), Link(25, 47, "evil.com")], (
+        "places are the text's own"
+    )
 
 
 def test_foreign_links_leave_own_hosts():
@@ -354,6 +358,12 @@ def test_foreign_links_leave_own_hosts():
         ("javascript:alert(1)", ""),
         ("data:text/html,//example.org", ""),
         ("https://[bad", ""),
+        ("https&#58;&#x2F;&sol;evil.net", "evil.net"),
+        ("&bsol;&#47;evil.net", "evil.net"),
+        ("https\\://evil.net", "evil.net"),
+        ("java&#115;cript:alert(1)", ""),
+        ("https://docs.example.com\\@evil.net/x", "evil.net"),
+        ("https://evil.net\\@docs.example.com/x", "evil.net"),
     ],
 )
 def test_foreign_links_see_through(address, host):

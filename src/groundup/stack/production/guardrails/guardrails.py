@@ -10,6 +10,7 @@ A guard makes attacks rarer. It makes nothing safe: give the model no right that
 
 import base64
 import binascii
+import html
 import ipaddress
 import re
 import secrets
@@ -73,6 +74,8 @@ LINK = re.compile(
     r"(?P<rest>[^\s<>()\"'\]*`|]*[^\s<>()\"'\]*`|.,;:!?])",
     re.IGNORECASE,
 )
+# A character as Markdown and HTML write it: a reference to it, a backslash before a sign, or itself.
+WRITTEN = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z][a-z0-9]{1,31});?|\\[!-.:-@\[\]^-`{-~]|.", re.IGNORECASE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\[[A-Z]+_\d+_[0-9a-f]+\]")
 MULTIPLIER, GOLDEN = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 
@@ -369,23 +372,43 @@ def _runs(text: str, n: int) -> set[tuple[str, ...]]:
 def foreign_links(text: str, hosts: Collection[str]) -> list[Link]:
     """Return the addresses in a text that lead anywhere but to these hosts or below them, in order.
 
-    Looked at is `LINK`: Markdown, pictures and HTML hold no other kind of address. Scripts and data have no host and
-    are foreign always. Browsers take a backslash for a slash. A host is compared in lower case, without user, port and
-    a final dot; it is below another where that follows a dot. An address that `urlsplit` refuses is foreign, too.
+    Looked at is `LINK`, in the text as it is shown (`_as_shown`) and then as it is written; of addresses that overlap
+    the first stays. Scripts and data have no host and are foreign always. Browsers take a backslash for a slash. A host
+    is compared in lower case, without user, port and a final dot; it is below another where that follows a dot. An
+    address that `urlsplit` refuses is foreign, too. Answers are taken for Markdown: raw HTML has more ways to an
+    address, such as style sheets, so escape it before you show it.
 
     Args:
         text: an answer, normalised.
         hosts: in lower case.
     """
-    found = []
-    for match in LINK.finditer(text):
-        try:
-            host = (urlsplit("//" + (match["rest"] or "").replace("\\", "/")).hostname or "").rstrip(".")
-        except ValueError:
-            host = ""
-        if not any(host == allowed or host.endswith(f".{allowed}") for allowed in hosts):
-            found.append(Link(match.start(), match.end(), host))
-    return found
+    found, taken = [], bytearray(len(text))
+    for read, places in (_as_shown(text), (text, range(len(text) + 1))):
+        for match in LINK.finditer(read):
+            start, end = places[match.start()], places[match.end()]
+            try:
+                host = (urlsplit("//" + (match["rest"] or "").replace("\\", "/")).hostname or "").rstrip(".")
+            except ValueError:
+                host = ""
+            own = any(host == allowed or host.endswith(f".{allowed}") for allowed in hosts)
+            if not own and not any(taken[start:end]):
+                found.append(Link(start, end, host))
+                taken[start:end] = b"\x01" * (end - start)
+    return sorted(found)
+
+
+def _as_shown(text: str) -> tuple[str, list[int]]:
+    """The text as Markdown shows it, and of each of its characters, and of its end, the place in the text.
+
+    References become the characters that they name (&#47; is a slash), and a backslash before a sign goes. One before a
+    slash or a backslash stays: to a browser it is a slash itself.
+    """
+    read, places = "", []
+    for match in WRITTEN.finditer(text):
+        piece = html.unescape(match[0]) if match[0][0] == "&" else match[0][-1]
+        read += piece
+        places += [match.start()] * len(piece)
+    return read, [*places, len(text)]
 
 
 def remove(text: str, links: Sequence[Link]) -> str:

@@ -18,6 +18,7 @@ from groundup.stack.production.guardrails.guardrails import (
     LOOKALIKES,
     MULTIPLIER,
     Link,
+    _as_shown,
     _check_hashing,
     _same,
     find_pii,
@@ -113,12 +114,14 @@ def compares_ends():
 @mistake("foreign_links")
 def searches_the_address(text, hosts):
     """You look for the host anywhere in the address. It may be the user, the path or the query: parse the address."""
-    found = []
-    for match in LINK.finditer(text):
-        rest = match["rest"] or ""
-        if not any(allowed in rest.lower() for allowed in hosts):
-            found.append(Link(match.start(), match.end(), re.split(r"[/\\?#:]", rest)[0].split("@")[-1]))
-    return found
+    found, taken = [], bytearray(len(text))
+    for read, places in (_as_shown(text), (text, range(len(text) + 1))):
+        for match in LINK.finditer(read):
+            start, end, rest = places[match.start()], places[match.end()], match["rest"] or ""
+            if not any(allowed in rest.lower() for allowed in hosts) and not any(taken[start:end]):
+                found.append(Link(start, end, re.split(r"[/\\?#:]", rest)[0].split("@")[-1]))
+                taken[start:end] = b"\x01" * (end - start)
+    return sorted(found)
 
 
 @mistake("Guard.ask", edit=("check(vault.redact(remove(answer, links)), kept)", "check(vault.redact(answer), kept)"))

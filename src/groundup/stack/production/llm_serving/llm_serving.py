@@ -450,7 +450,7 @@ class Client:
     Attributes:
         url: up to and with the version, as "http://localhost:8000/v1" (vLLM) or "http://localhost:8080/v1" (llama.cpp).
         model: its name; llama.cpp serves one and takes any.
-        key: sent as a bearer token, or None.
+        key: sent as a bearer token, to `url` only, or None.
         timeout: seconds without a byte after which the request is given up.
         opener: makes the request; `urllib.request.urlopen`, or a stand-in.
     """
@@ -472,12 +472,12 @@ class Client:
             ServerError: the server is not reached, answers with an error or sends one, or breaks off before [DONE].
         """
         body = {"model": self.model, "messages": list(messages), "stream": True, **options}
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         address = f"{self.url.rstrip('/')}/chat/completions"
+        request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        if self.key:  # not sent to where a redirect leads
+            request.add_unredirected_header("Authorization", f"Bearer {self.key}")
         try:
-            with self.opener(
-                urllib.request.Request(address, json.dumps(body).encode(), headers), timeout=self.timeout
-            ) as response:
+            with self.opener(request, timeout=self.timeout) as response:
                 for data in events(iter(lambda: response.read1(65_536), b"")):
                     if data == "[DONE]":
                         return

@@ -114,6 +114,7 @@ def test_whole_numbers_may_be_floats():
     assert broken_rows([3.0, 2.5, NAN, -0.5], Column("integer"))["kind"] == [1, 3]
     assert broken_rows(np.array(["3", "", "4"]), Column("integer")) == {"kind": [0, 2], "null": [1]}
     assert broken_rows([1, 2], Column("text"))["kind"] == [0, 1]
+    assert broken_rows([1, 10**400], Column("integer"))["kind"] == [1], "an integer that no float holds"
 
 
 def test_categories():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -300,7 +301,7 @@ def find_repeated(values: ArrayLike) -> np.ndarray:
 def _is_of_kind(value: Any, kind: Kind) -> bool:
     if kind == "text":
         return isinstance(value, str)
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return number and (kind == "number" or value == math.floor(value))
 
 
