@@ -164,10 +164,10 @@ def test_metrics_know_no_order(function, rng):
 
 def test_scores_that_differ_in_the_last_digit_are_no_tie():
     """A one scores 0.5 and a rounding, a zero 0.5: two points, and the pair is won. Equal scores are one point."""
-    labels, scores = [0, 1], [0.5, np.nextafter(0.5, 1)]
-    points = [[0, 0, 1], [0, 1, 1], [np.inf, *scores[::-1]]]
+    labels, scores = [0, 0, 1], [0.1, 0.5, np.nextafter(0.5, 1)]
+    points = [[0, 0, 1 / 2, 1], [0, 1, 1, 1], [np.inf, *scores[::-1]]]
     assert_close(np.array(roc_curve(labels, scores)), points, "the one passes first", rtol=0, atol=0)
-    assert_close(roc_auc(labels, scores), 1.0, "roc_auc: one pair, won")
+    assert_close(roc_auc(labels, scores), 1.0, "roc_auc: both pairs are won")
     assert_close(np.array(roc_curve([True, False, False], [3, 3, 3]))[:2], [[0, 1], [0, 1]], "three equal scores")
 
 

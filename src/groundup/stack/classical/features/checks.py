@@ -288,8 +288,8 @@ def test_tfidf_is_sparse_and_learns_nothing_in_transform():
     assert rows.format == "csr", f"transform returns a CSR matrix, not {type(rows).__name__}"
     assert rows.nnz == 2, f"two words are known, so two values are stored, not {rows.nnz}"
     assert_shape(rows, (2, len(model.vocabulary_)))
-    assert_unchanged(lambda idf: model.transform(["pod words"]), model.idf_)
     assert model.transform(["new words", "ready"]).nnz == 1, "other texts, as many as before: each call reads its own"
+    assert_unchanged(lambda idf: model.transform(["pod words"]), model.idf_)
 
 
 def test_tfidf_refuses_what_is_no_list_of_texts():
