@@ -418,12 +418,11 @@ def test_classifier_bends_the_boundary(rng):
     assert accuracy >= 0.95, f"held-out accuracy on two moons is at least 95 %, got {accuracy:.1%}"
 
 
-@pytest.mark.parametrize(
-    "convention",
-    estimator_conventions(
-        "classifier", without=["is_cloned_by_its_settings", "refuses_what_is_no_table", "scores_itself"]
-    ),
-)
+# No base class of scikit-learn, and refusals in any words: so neither `clone`, nor `score`, nor a hint is asked for.
+OTHERS = ["is_cloned_by_its_settings", "scores_itself", "refuses_what_is_no_table", "refuses_missing_values"]
+
+
+@pytest.mark.parametrize("convention", estimator_conventions("classifier", without=OTHERS))
 def test_it_is_an_estimator(convention):
     """It keeps scikit-learn's conventions."""
     convention(lambda: MLPClassifier(4, epochs=30))
@@ -500,6 +499,9 @@ def test_classifier_refuses_what_it_cannot_learn(rng):
         (X[:, 0], y, "X of shape (6,)", r"\bX\b"),
     ):
         assert_refuses(lambda X=features, y=labels: MLPClassifier(epochs=1).fit(X, y), named, message=what)
+    model = MLPClassifier(epochs=1).fit(X, y)
+    for features, what in (([[np.nan, 0.0]], "not-a-number"), (X[0], "a row without its axis")):
+        assert_refuses(lambda X=features: model.predict(X), r"\bX\b", message=f"predict of {what}")
 
 
 @pytest.mark.parametrize(
