@@ -5,11 +5,18 @@ PyTorch, the other reference, is compared with in the project's tests: importing
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from groundup.checking import assert_close, assert_refuses, assert_shape
-from groundup.stack.bedrock.vectors import relu
+from groundup.checking import (
+    assert_close,
+    assert_draws_from,
+    assert_nan_shown,
+    assert_refuses,
+    assert_rows_alone,
+    assert_shape,
+    assert_unchanged,
+    estimator_conventions,
+    numerical_gradient,
+)
 from groundup.stack.classical.logistic_regression import binary_cross_entropy, sigmoid
 from groundup.stack.deep.mlp import (
     Cache,
@@ -53,25 +60,14 @@ def loss(parameters, inputs, labels):
     return binary_cross_entropy((activations @ parameters.W2 + parameters.b2)[:, 0], labels)
 
 
-def numerical_gradients(parameters, inputs, labels, step=1e-6):
+def slopes(parameters, inputs, labels):
     """Central differences of the loss in every parameter."""
-    slopes = []
-    for number, parameter in enumerate(parameters):
-        slope = np.zeros_like(parameter)
-        for index in np.ndindex(parameter.shape):
-            shift = np.zeros_like(parameter)
-            shift[index] = step
-            right, left = (
-                loss(
-                    Parameters(*[p + sign * shift if k == number else p for k, p in enumerate(parameters)]),
-                    inputs,
-                    labels,
-                )
-                for sign in (1, -1)
-            )
-            slope[index] = (right - left) / (2 * step)
-        slopes.append(slope)
-    return Parameters(*slopes)
+    return Parameters(
+        *(
+            numerical_gradient(lambda p, name=name: loss(parameters._replace(**{name: p}), inputs, labels), parameter)
+            for name, parameter in zip(NAMES, parameters, strict=True)
+        )
+    )
 
 
 def two_moons(rng, rows=200):
@@ -84,12 +80,6 @@ def two_moons(rng, rows=200):
         np.column_stack([1 - np.cos(angle), 0.5 - np.sin(angle)]),
     ) + 0.1 * rng.normal(size=(rows, 2))
     return (X - X.mean(axis=0)) / X.std(axis=0), labels
-
-
-def global_state():
-    """NumPy's global random state, comparable."""
-    kind, keys, position, *rest = np.random.get_state(legacy=True)
-    return kind, keys.tolist(), position, *rest  # type: ignore[union-attr]
 
 
 def assert_same(now, then, what):
@@ -117,137 +107,59 @@ def test_he_normal_is_normal(rng):
     assert_close((z < 2).mean(), 0.954, "share of weights within two standard deviations", atol=0.01)
 
 
-def test_he_normal_draws_each_weight_by_itself(rng):
-    """One weight drawn 600 times is normal and never the same: nothing is rescaled or made orthogonal afterwards."""
-    draws = np.concatenate([he_normal(1, 1, rng=rng)[0] for _ in range(600)])
-    assert len(np.unique(draws)) == 600, f"600 draws of he_normal(1, 1): only {len(np.unique(draws))} differ"
-    assert_close(draws.std(), np.sqrt(2.0), "deviation of 600 draws of he_normal(1, 1)", rtol=0.13)
-    assert_close((np.abs(draws) < np.sqrt(2)).mean(), 0.683, "share of them within one standard deviation", atol=0.08)
-
-
-def test_he_normal_keeps_the_size_of_signals(rng):
-    """Through ten layers with ReLU the mean square of the activations stays as large as it was, but for chance."""
-    signal = rng.normal(size=(20, 100))
-    before = (signal**2).mean()
-    for _ in range(10):
-        signal = np.maximum(signal @ he_normal(100, 100, rng=rng), 0)
-    ratio = 2 * (signal**2).mean() / before
-    assert 0.2 < ratio < 15, (
-        f"after ten layers the mean square, doubled for the ReLU, is {ratio:.3g} times that of the input"
-    )
-
-
 def test_he_normal_draws_from_the_generator_given():
-    """The same generator state gives the same weights, the next draw others, and global random state is not touched."""
-    np.random.random()  # so that the state is not one that a seed has just set
-    state = global_state()
-    generator = np.random.default_rng(3)
-    first, second = he_normal(4, 3, rng=generator), he_normal(4, 3, rng=generator)
-    assert_close(
-        he_normal(4, 3, rng=np.random.default_rng(3)), first, "he_normal twice from the same state", rtol=0, atol=0
-    )
-    assert not np.allclose(first, second), "two draws from one generator are equal: does he_normal make its own?"
-    assert global_state() == state, "he_normal drew from or seeded NumPy's global random state: use `rng`"
+    """The random numbers come from `rng`, and from nowhere else."""
+    assert_draws_from(lambda rng: he_normal(4, 3, rng=rng))
 
 
 def test_linear_by_hand():
     """Each row times the weights, plus the bias: (1·1 + 2·3 + 10, 1·2 + 2·4 + 20)."""
-    inputs, weights, bias = (
-        np.array([[1.0, 2.0], [0.0, -1.0]]),
-        np.array([[1.0, 2.0], [3.0, 4.0]]),
-        np.array([10.0, 20.0]),
-    )
+    inputs, weights, bias = np.array([[1, 2], [0, -1]]), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([10.0, 20.0])
     assert_close(linear(inputs, weights, bias), [[17.0, 30.0], [7.0, 16.0]], "linear of two rows")
-    assert_close(linear(inputs[:1], weights, bias), [[17.0, 30.0]], "linear of a batch of one")
-    assert_shape(linear(np.zeros((0, 2)), weights, bias), (0, 2), "linear of an empty batch")
-    assert_close(linear(np.array([[1, 2]]), weights, bias), [[17.0, 30.0]], "linear of integers")
-    assert_close(bias, [10.0, 20.0], "the bias after the calls", rtol=0, atol=0)
+    assert_rows_alone(lambda rows: linear(rows, weights, bias), inputs)
+    assert_unchanged(linear, inputs[:1], weights, bias, own_result=True)
 
 
 def test_linear_backward_by_hand():
-    """Two samples through two inputs and one output, on paper."""
-    arguments = np.array([[1.0], [-2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([[10.0], [20.0]])
-    before = [array.copy() for array in arguments]
-    d_inputs, d_weights, d_bias = linear_backward(*arguments)
+    """Two samples through two inputs and one output, on paper; over no samples the sums are zero."""
+    d_outputs, inputs, weights = (
+        np.array([[1.0], [-2.0]]),
+        np.array([[3.0, 4.0], [5.0, 6.0]]),
+        np.array([[10.0], [20.0]]),
+    )
+    d_inputs, d_weights, d_bias = linear_backward(d_outputs, inputs, weights)
     assert_close(d_inputs, [[10.0, 20.0], [-20.0, -40.0]], "d_inputs = d_outputs · weightsᵀ")
     assert_close(d_weights, [[3.0 - 10.0], [4.0 - 12.0]], "d_weights = inputsᵀ · d_outputs, added up over the batch")
     assert_close(d_bias, [-1.0], "d_bias = d_outputs added up over the batch")
-    for name, now, then in zip(("d_outputs", "inputs", "weights"), arguments, before, strict=True):
-        assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
-
-
-def test_linear_backward_is_linear_in_the_slope(rng):
-    """A slope a million times as large comes back a million times as large: nothing is clipped."""
-    d_outputs, inputs, weights = rng.normal(size=(5, 2)), rng.normal(size=(5, 3)), rng.normal(size=(3, 2))
-    small, large = linear_backward(d_outputs, inputs, weights), linear_backward(1e6 * d_outputs, inputs, weights)
-    for name, one, other in zip(("d_inputs", "d_weights", "d_bias"), small, large, strict=True):
-        assert_close(other, 1e6 * one, f"{name} with a million times the slope")
-
-
-def test_linear_backward_returns_arrays_of_its_own():
-    """Also for a batch of one, where d_bias has the numbers of d_outputs; and for none, where nothing is added up."""
-    d_outputs, inputs, weights = np.array([[1.0, 2.0]]), np.array([[3.0]]), np.array([[5.0, 6.0]])
-    for name, result in zip(
-        ("d_inputs", "d_weights", "d_bias"), linear_backward(d_outputs, inputs, weights), strict=True
-    ):
-        assert not np.shares_memory(result, d_outputs), (
-            f"{name} of a batch of one is d_outputs itself: make a new array"
-        )
-    d_inputs, d_weights, d_bias = linear_backward(np.zeros((0, 2)), np.zeros((0, 1)), weights)
-    assert_shape(d_inputs, (0, 1), "d_inputs of an empty batch")
-    assert_close(d_weights, np.zeros((1, 2)), "d_weights of an empty batch")
-    assert_close(d_bias, np.zeros(2), "d_bias of an empty batch")
+    assert_unchanged(linear_backward, d_outputs[:1], inputs[:1], weights, own_result=True)
+    _, d_weights, d_bias = linear_backward(d_outputs[:0], inputs[:0], weights)
+    assert_close(d_weights, np.zeros((2, 1)), "d_weights of an empty batch")
+    assert_close(d_bias, np.zeros(1), "d_bias of an empty batch")
 
 
 @pytest.mark.parametrize(("batch", "fan_in", "fan_out"), [(4, 3, 2), (1, 3, 2), (4, 1, 1), (3, 3, 3)])
 def test_linear_backward_is_the_slope(rng, batch, fan_in, fan_out):
     """The three results equal central differences, also for a square layer and for a batch of one."""
-    inputs, weights, bias = (
-        rng.normal(size=(batch, fan_in)),
-        rng.normal(size=(fan_in, fan_out)),
-        rng.normal(size=fan_out),
-    )
+    x, W, b = rng.normal(size=(batch, fan_in)), rng.normal(size=(fan_in, fan_out)), rng.normal(size=fan_out)
     d_outputs = rng.normal(size=(batch, fan_out))
-    arguments = [inputs, weights, bias]
-    results = linear_backward(d_outputs, inputs, weights)
-    for number, (name, result) in enumerate(zip(("d_inputs", "d_weights", "d_bias"), results, strict=True)):
-        expected = np.zeros_like(arguments[number])
-        for index in np.ndindex(expected.shape):
-            shift = np.zeros_like(expected)
-            shift[index] = 1e-6
-            right, left = (
-                (linear(*[a + s * shift if k == number else a for k, a in enumerate(arguments)]) * d_outputs).sum()
-                for s in (1, -1)
-            )
-            expected[index] = (right - left) / 2e-6
-        assert_close(result, expected, f"{name} of a layer {fan_in} → {fan_out}, batch {batch}", rtol=1e-5, atol=1e-7)
+    d_inputs, d_weights, d_bias = linear_backward(d_outputs, x, W)
+    for name, slope, function, point in (
+        ("d_inputs", d_inputs, lambda x: linear(x, W, b), x),
+        ("d_weights", d_weights, lambda W: linear(x, W, b), W),
+        ("d_bias", d_bias, lambda b: linear(x, W, b), b),
+    ):
+        expected = numerical_gradient(lambda at, function=function: (function(at) * d_outputs).sum(), point)
+        assert_close(slope, expected, f"{name} of a layer {fan_in} → {fan_out}, batch {batch}", rtol=1e-5, atol=1e-7)
 
 
 def test_relu_backward_by_hand():
     """The slope passes where the input was positive; at exactly zero, and below, it does not."""
-    d_outputs = np.array([[5.0, -6.0, 7.0, -8.0]])
-    inputs = np.array([[2.0, 0.5, -3.0, 0.0]])
-    assert_close(relu_backward(d_outputs, inputs), [[5.0, -6.0, 0.0, 0.0]], "inputs 2, 0.5, -3, 0", atol=0)
-    assert_close(d_outputs, [[5.0, -6.0, 7.0, -8.0]], "d_outputs after the call", rtol=0, atol=0)
-    assert_close(inputs, [[2.0, 0.5, -3.0, 0.0]], "inputs after the call", rtol=0, atol=0)
-    ends = np.array([[5e-324, -5e-324, 1e300, np.inf]])
-    opened = relu_backward(np.ones((1, 4)), ends)
-    assert_close(opened, [[1.0, 0.0, 1.0, 1.0]], "inputs 5e-324, -5e-324, 1e300 and infinity: positive is positive")
-    broken = relu_backward(np.array([[np.nan, 1.0]]), np.array([[1.0, 1.0]]))
-    assert_close(broken, [[np.nan, 1.0]], "a slope of not-a-number passes an open gate: hiding it hides a bug")
-    passed = relu_backward(d_outputs, np.ones((1, 4)))
-    assert_close(passed, d_outputs, "everything passes where all inputs are positive", rtol=0, atol=0)
-    assert not np.shares_memory(passed, d_outputs), "relu_backward returns a new array, also where everything passes"
-
-
-@given(st.floats(-10, 10), st.floats(-10, 10))
-def test_relu_backward_is_the_slope(slope, number):
-    """Away from the fold it equals central differences of the ReLU."""
-    numbers = np.array([[number, -number]]) if abs(number) > 1e-3 else np.array([[1.0, -1.0]])
-    slopes = np.array([[slope, 0.5]])
-    expected = slopes * (relu(numbers + 1e-6) - relu(numbers - 1e-6)) / 2e-6
-    message = f"relu_backward of slopes {slopes.tolist()} at inputs {numbers.tolist()}"
-    assert_close(relu_backward(slopes, numbers), expected, message, rtol=1e-6, atol=1e-6)
+    d_outputs, inputs = np.array([[5.0, -6.0, 7.0, -8.0, 9.0]]), np.array([[2.0, 0.5, -3.0, 0.0, 5e-324]])
+    message = "slopes 5, -6, 7, -8, 9 at inputs 2, 0.5, -3, 0, 5e-324"
+    assert_close(relu_backward(d_outputs, inputs), [[5.0, -6.0, 0.0, 0.0, 9.0]], message, atol=0)
+    assert_unchanged(relu_backward, d_outputs, inputs, own_result=True)
+    assert_unchanged(relu_backward, d_outputs, np.ones((1, 5)), own_result=True)  # everything passes
+    assert_nan_shown(lambda d_outputs: relu_backward(d_outputs, np.ones((1, 5))), d_outputs)
 
 
 def test_relu_backward_of_any_size(rng):
@@ -263,32 +175,29 @@ def test_relu_backward_of_any_size(rng):
 
 
 def test_initialize_has_the_right_shapes(rng):
-    """W1 (features, hidden), b1 (hidden,), W2 (hidden, 1), b2 (1,), and biases of zero."""
-    parameters = initialize(4, 7, rng=rng)
+    """W1 (features, hidden), b1 (hidden,), W2 (hidden, 1), b2 (1,), and biases of zero, in new arrays."""
+    parameters, other = initialize(4, 1, rng=rng), initialize(4, 1, rng=rng)
     assert isinstance(parameters, Parameters), f"initialize returns Parameters, got {type(parameters).__name__}"
-    for name, array, shape in zip(NAMES, parameters, ((4, 7), (7,), (7, 1), (1,)), strict=True):
-        assert_shape(array, shape, f"{name} of initialize(4, 7)")
-    assert_close(parameters.b1, np.zeros(7), "b1 at the start", atol=0)
+    for name, array, shape in zip(NAMES, parameters, ((4, 1), (1,), (1, 1), (1,)), strict=True):
+        assert_shape(array, shape, f"{name} of initialize(4, 1)")
+        assert array.dtype == np.float64, f"{name} of initialize(4, 1) is float64, got {array.dtype}"
+        shared = [np.shares_memory(array, another) for another in (*other, *parameters)]
+        assert sum(shared) == 1, f"{name} shares its numbers with another array: make a new one for each"
+    for name, shape in (("W1", (4, 7)), ("b1", (7,)), ("W2", (7, 1))):
+        assert_shape(getattr(initialize(4, 7, rng=rng), name), shape, f"{name} of initialize(4, 7)")
+    assert_close(initialize(4, 7, rng=rng).b1, np.zeros(7), "b1 at the start", atol=0)
     assert_close(parameters.b2, np.zeros(1), "b2 at the start", atol=0)
-    for name, array, other in zip(NAMES, parameters, initialize(4, 7, rng=rng), strict=True):
-        assert array.dtype == np.float64, f"{name} of initialize(4, 7) is float64, got {array.dtype}"
-        assert not np.shares_memory(array, other), f"two networks share one {name}: make new arrays in every call"
 
 
-def test_initialize_breaks_the_symmetry_with_he_weights(rng):
-    """All weights differ, W1 is scaled by the features and W2 by the hidden units."""
-    parameters = initialize(50, 400, rng=rng)
-    for name, fan_in in (("W1", 50), ("W2", 400)):
+def test_initialize_draws_he_weights():
+    """All weights are drawn by `he_normal` from the generator given: W1 first, then W2 with as many inputs as units."""
+    parameters, one = initialize(2, 30, rng=np.random.default_rng(8)), np.random.default_rng(8)
+    for name, fan_in, fan_out in (("W1", 2, 30), ("W2", 30, 1)):
         weights = getattr(parameters, name)
-        assert len(np.unique(weights)) == weights.size, (
-            f"{name} has equal entries: equal units would stay equal for ever"
-        )
-        assert_close(weights.std(), np.sqrt(2 / fan_in), f"deviation of {name} with {fan_in} inputs", rtol=0.15)
-    again = [initialize(2, 3, rng=np.random.default_rng(8)) for _ in range(2)]
-    assert_same(again[0], again[1], "initialize twice from the same state")
-    one = np.random.default_rng(8)
-    assert_close(again[0].W1, he_normal(2, 3, rng=one), "W1 is drawn first", rtol=0, atol=0)
-    assert_close(again[0].W2, he_normal(3, 1, rng=one), "W2 is drawn next, from the same generator", rtol=0, atol=0)
+        message = f"{name} has equal entries: equal units would stay equal for ever"
+        assert len(np.unique(weights)) == weights.size, message
+        message = f"{name} of initialize(2, 30), against he_normal({fan_in}, {fan_out}) from the same generator"
+        assert_close(weights, he_normal(fan_in, fan_out, rng=one), message, rtol=0, atol=0)
 
 
 def test_forward_by_hand():
@@ -302,20 +211,12 @@ def test_forward_by_hand():
 
 
 def test_forward_treats_every_row_by_itself(rng):
-    """A batch of one and a permuted batch give the same logits as the whole, and nothing is modified."""
+    """A row gives the same logit in any batch, and nothing is modified."""
     parameters, inputs = random_network(rng), rng.normal(size=(6, 3))
-    before = [p.copy() for p in parameters], inputs.copy()
-    logits, _ = forward(parameters, inputs)
-    assert_shape(logits, (6,), "logits of six rows")
-    for row in range(6):
-        assert_close(
-            forward(parameters, inputs[row : row + 1])[0], logits[row : row + 1], f"row {row} as a batch of one"
-        )
-    order = rng.permutation(6)
-    assert_close(forward(parameters, inputs[order])[0], logits[order], "the rows permuted")
-    assert_same(parameters, before[0], "the parameters after forward")
-    assert_close(inputs, before[1], "the inputs after forward", rtol=0, atol=0)
-    assert_shape(forward(parameters, np.zeros((0, 3)))[0], (0,), "logits of an empty batch")
+    assert_rows_alone(lambda rows: forward(parameters, rows)[0], inputs)
+    assert_unchanged(forward, parameters, inputs)
+    whole = np.array([[1, 2], [3, 4]], dtype=np.uint8)
+    assert_close(forward(by_hand(), whole)[0], forward(by_hand(), 1.0 * whole)[0], "logits of unsigned integers")
 
 
 def test_forward_of_any_size(rng):
@@ -337,12 +238,6 @@ def test_forward_leaves_earlier_results_alone(rng):
     assert_close(logits, before[0], "the first logits, after forward of other rows", rtol=0, atol=0)
     for name, now, then in zip(Cache._fields, cache, before[1], strict=True):
         assert_close(now, then, f"{name} of the first cache, after forward of other rows", rtol=0, atol=0)
-
-
-def test_forward_takes_integers():
-    """Integer features are numbers like any others."""
-    assert_close(forward(by_hand(), np.array([[1, 2]]))[0], [4.5], "logits of the integers (1, 2)")
-    assert_close(forward(by_hand(), np.array([[1, 2]], dtype=np.uint8))[0], [4.5], "logits of unsigned integers")
 
 
 def test_forward_refuses_rows_of_another_width():
@@ -367,42 +262,23 @@ def test_backward_by_hand():
 
 @pytest.mark.parametrize(("batch", "hidden"), [(7, 5), (1, 4), (7, 1), (3, 3)])
 def test_backward_is_the_slope_of_the_loss(rng, batch, hidden):
-    """Every gradient equals central differences of the loss, in every parameter."""
+    """Every gradient equals central differences of the mean loss, in every parameter."""
     parameters, inputs = random_network(rng, 3, hidden), rng.normal(size=(batch, 3))
     labels = (np.arange(batch) % 2).astype(int)
-    _, cache = forward(parameters, inputs)
-    gradients = backward(parameters, cache, labels)
-    expected = numerical_gradients(parameters, inputs, labels)
-    for name, gradient, slope in zip(NAMES, gradients, expected, strict=True):
+    gradients = backward(parameters, forward(parameters, inputs)[1], labels)
+    for name, gradient, slope in zip(NAMES, gradients, slopes(parameters, inputs, labels), strict=True):
         assert_close(gradient, slope, f"d_{name}, batch {batch}, {hidden} hidden units", rtol=1e-5, atol=1e-8)
-
-
-def test_backward_is_that_of_the_mean(rng):
-    """A batch given twice has the same gradient, a permuted batch too, and asking twice adds nothing up."""
-    parameters, inputs, labels = random_network(rng), rng.normal(size=(8, 3)), np.arange(8) % 2
-    once = backward(parameters, forward(parameters, inputs)[1], labels)
-    order = rng.permutation(8)
-    for rows, what in ((np.tile(np.arange(8), 2), "the batch given twice"), (order, "the batch permuted")):
-        other = backward(parameters, forward(parameters, inputs[rows])[1], labels[rows])
-        for name, gradient, expected in zip(NAMES, other, once, strict=True):
-            assert_close(gradient, expected, f"d_{name} with {what}", rtol=1e-9)
-    cache = forward(parameters, inputs)[1]
-    assert_same(backward(parameters, cache, labels), backward(parameters, cache, labels), "backward asked twice")
 
 
 def test_backward_leaves_everything_alone(rng):
     """Parameters, cache and labels are unmodified; labels may be booleans, small integers or floats."""
-    parameters, inputs, labels = random_network(rng), rng.normal(size=(6, 3)), np.array([0, 1, 1, 0, 1, 0])
-    _, cache = forward(parameters, inputs)
-    before = [p.copy() for p in parameters], [c.copy() for c in cache]
+    parameters, labels = random_network(rng), np.array([0, 1, 1, 0, 1, 0])
+    cache = forward(parameters, rng.normal(size=(6, 3)))[1]
+    assert_unchanged(backward, parameters, cache, labels, own_result=True)
     gradients = backward(parameters, cache, labels)
-    assert_same(parameters, before[0], "the parameters after backward")
-    for name, now, then in zip(Cache._fields, cache, before[1], strict=True):
-        assert_close(now, then, f"{name} of the cache after backward", rtol=0, atol=0)
     for kind in (bool, np.uint8, np.float64):
-        assert_same(
-            backward(parameters, cache, labels.astype(kind)), gradients, f"backward with labels of {kind.__name__}"
-        )
+        message = f"backward with labels of {kind.__name__}"
+        assert_same(backward(parameters, cache, labels.astype(kind)), gradients, message)
 
 
 def test_backward_uses_the_cache():
@@ -436,13 +312,6 @@ def test_backward_shows_what_is_not_a_number():
     assert_close(gradients.W1[0], np.full(3, np.nan), "d_W1 of the first feature, for the inputs (nan, 1)")
 
 
-def test_backward_is_as_large_as_it_is():
-    """With inputs of a million the slope in W1 is in the hundred thousands: nothing is clipped."""
-    parameters = Parameters(np.array([[1e-6]]), np.zeros(1), np.array([[1.0]]), np.array([-1.0]))
-    gradients = backward(parameters, forward(parameters, np.array([[1e6]]))[1], np.array([0]))
-    assert_close(gradients.W1, [[5e5]], "d_W1 for an input of 1e6, with p = 1/2 and label 0")
-
-
 def test_backward_survives_extreme_logits():
     """At logits of ±1000 the gradient is 0 where the answer is right and ±1 over the batch where it is wrong."""
     parameters = Parameters(np.array([[1.0, -1.0]]), np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1))
@@ -463,30 +332,15 @@ def test_backward_refuses_labels_that_would_broadcast(rng):
         assert_refuses(lambda shape=shape: backward(parameters, cache, np.zeros(shape)), "labels", message=message)
 
 
-def test_update_by_hand():
-    """W ← W - learning_rate · dW for each of the four, in new arrays."""
-    parameters, gradients = by_hand(), Parameters(*[np.full_like(p, 2.0) for p in by_hand()])
-    moved = update(parameters, gradients, 0.25)
-    assert isinstance(moved, Parameters), f"update returns Parameters, got {type(moved).__name__}"
-    for name, now, then in zip(NAMES, moved, by_hand(), strict=True):
-        assert_close(now, then - 0.5, f"{name} after a step of 0.25 against a gradient of 2")
-    assert_same(parameters, by_hand(), "the old parameters after update")
-    assert_close(gradients.W1, np.full((2, 3), 2.0), "the gradient after update", rtol=0, atol=0)
-
-
-def test_update_uses_each_gradient_for_its_own_parameter(rng):
-    """The four gradients differ, and a learning rate of zero moves nothing."""
+def test_update_by_hand(rng):
+    """W ← W - learning_rate · dW for each of the four, in new arrays, also where nothing moves."""
     parameters, gradients = random_network(rng), random_network(rng)
-    moved = update(parameters, gradients, 0.1)
-    for name, now, then, gradient in zip(NAMES, moved, parameters, gradients, strict=True):
-        assert_close(now, then - 0.1 * gradient, f"{name} after a step of 0.1")
-    steep = Parameters(*[1e6 * gradient for gradient in gradients])
-    for name, now, then in zip(NAMES, update(parameters, steep, 1e-7), moved, strict=True):
-        assert_close(now, then, f"{name} after a step of 1e-7 against a gradient a million times as large")
-    still = update(parameters, gradients, 0.0)
-    assert_same(still, parameters, "update with a learning rate of 0")
-    for name, now, then in zip(NAMES, still, parameters, strict=True):
-        assert not np.shares_memory(now, then), f"{name} after update is the old array: make new ones, at any step size"
+    for rate in (0.25, 1e-7, 0.0):
+        moved = update(parameters, gradients, rate)
+        assert isinstance(moved, Parameters), f"update returns Parameters, got {type(moved).__name__}"
+        for name, now, then, gradient in zip(NAMES, moved, parameters, gradients, strict=True):
+            assert_close(now, then - rate * gradient, f"{name} after a step of {rate}", rtol=1e-12, atol=0)
+        assert_unchanged(lambda p, g, rate=rate: update(p, g, rate), parameters, gradients, own_result=True)
 
 
 def test_train_is_forward_backward_update_again_and_again(rng):
@@ -495,8 +349,8 @@ def test_train_is_forward_backward_update_again_and_again(rng):
     start = parameters = random_network(rng, 2)
     losses = [loss(parameters, X, y)]
     for _ in range(3):
-        slopes = numerical_gradients(parameters, X, y)
-        parameters = Parameters(*[p - 0.3 * d for p, d in zip(parameters, slopes, strict=True)])
+        steps = zip(parameters, slopes(parameters, X, y), strict=True)
+        parameters = Parameters(*[p - 0.3 * d for p, d in steps])
         losses.append(loss(parameters, X, y))
     before = [p.copy() for p in start]
     trained, curve = train(start, X, y, learning_rate=0.3, epochs=3)
@@ -522,16 +376,6 @@ def test_train_takes_every_step():
     assert_close(flat, np.full(41, flat[0]), "the losses of 40 epochs with learning_rate=0")
     _, rising = train(start, X, y, learning_rate=30.0, epochs=100)
     assert_shape(rising, (101,), "the losses of 100 epochs, of which the first is the best")
-
-
-def test_train_goes_on_when_all_is_learned():
-    """A loss of nearly nothing does not end the training, and one of 1,000 nats is written down as it is."""
-    sure = Parameters(np.array([[10.0, -10.0]]), np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1))
-    X = np.array([[1.0], [-1.0]])
-    _, losses = train(sure, X, np.array([1, 0]), learning_rate=0.1, epochs=25)
-    assert_shape(losses, (26,), "the losses of 25 epochs from a network that is right and sure")
-    _, losses = train(sure, 100 * X, np.array([0, 1]), learning_rate=0.0, epochs=1)
-    assert_close(losses, [1000.0, 1000.0], "the losses of a network that is wrong and sure, with logits of ±1000")
 
 
 def test_train_can_go_on(rng):
@@ -563,14 +407,6 @@ def test_train_says_when_the_step_is_too_large(rng):
     assert_refuses(step, "learning_rate", 1e200, message="steps of 1e200: the loss is no longer a number")
 
 
-def test_train_learns_exclusive_or():
-    """Four points that no straight line can split are learned, which one layer cannot do."""
-    X, y = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
-    trained, losses = train(initialize(2, 32, rng=np.random.default_rng(0)), X, y, learning_rate=0.5, epochs=60)
-    assert losses[-1] < 0.1, f"the loss on exclusive or after 60 epochs is below 0.1, got {losses[-1]:.3f}"
-    assert ((forward(trained, X)[0] > 0) == y).all(), "all four points of exclusive or are right"
-
-
 # --- MLPClassifier -------------------------------------------------------------------------------------------
 
 
@@ -582,22 +418,14 @@ def test_classifier_bends_the_boundary(rng):
     assert accuracy >= 0.95, f"held-out accuracy on two moons is at least 95 %, got {accuracy:.1%}"
 
 
-def test_classifier_follows_the_estimator_conventions(rng):
-    """Settings stay untouched, fit returns self, learned values have their names and shapes, data are unmodified."""
-    X, y = two_moons(rng, 40)
-    X_before, y_before = X.copy(), y.copy()
-    model = MLPClassifier(5, learning_rate=0.25, epochs=20, seed=3)
-    assert not hasattr(model, "parameters_"), "nothing is learned before fit"
-    assert model.fit(X, y) is model, "fit returns the estimator itself: `return self`"
-    settings = (model.hidden, model.learning_rate, model.epochs, model.seed)
-    given = (5, 0.25, 20, 3)
-    assert repr(settings) == repr(given), f"the settings {given} must not change in fit, nor their types: {settings}"
-    assert_close(model.classes_, [0, 1], "classes_ are the sorted labels")
-    assert model.n_features_in_ == 2, f"n_features_in_ is 2, got {model.n_features_in_}"
-    assert_shape(model.loss_curve_, (21,), "loss_curve_ has a value before and after each epoch")
-    assert_shape(model.parameters_.W1, (2, 5), "W1 has a column for each hidden unit")
-    assert_close(X, X_before, "X after fit", rtol=0, atol=0)
-    assert_close(y, y_before, "y after fit", rtol=0, atol=0)
+# No base class of scikit-learn, and refusals in any words: so neither `clone`, nor `score`, nor a hint is asked for.
+OTHERS = ["is_cloned_by_its_settings", "scores_itself", "refuses_what_is_no_table", "refuses_missing_values"]
+
+
+@pytest.mark.parametrize("convention", estimator_conventions("classifier", without=OTHERS))
+def test_it_is_an_estimator(convention):
+    """It keeps scikit-learn's conventions."""
+    convention(lambda: MLPClassifier(4, epochs=30))
 
 
 def test_classifier_is_train_from_initialize(rng):
@@ -615,13 +443,13 @@ def test_classifier_is_train_from_initialize(rng):
 
 
 def test_classifier_repeats_itself(rng):
-    """The same seed gives the same network whatever happened before, and a second fit starts afresh."""
+    """The weights are drawn with the seed, by a generator of their own: another seed gives others."""
     X, y = two_moons(rng, 40)
     np.random.random()  # so that the state is not one that a seed has just set
-    state = global_state()
+    state = repr(np.random.get_state())
     one = MLPClassifier(4, epochs=3, seed=1).fit(X, y)
-    assert global_state() == state, "fit used or seeded NumPy's global random state: np.random.default_rng(self.seed)"
-    assert_same(MLPClassifier(4, epochs=3, seed=1).fit(X, y).parameters_, one.parameters_, "the same seed again")
+    message = "fit used or seeded NumPy's global random state: np.random.default_rng(self.seed)"
+    assert repr(np.random.get_state()) == state, message
     assert_same(MLPClassifier(4, epochs=3, seed=1).fit(-X, y).fit(X, y).parameters_, one.parameters_, "a second fit")
     other = MLPClassifier(4, epochs=3, seed=2).fit(X, y)
     assert not np.allclose(other.parameters_.W1, one.parameters_.W1), "seed=2 gives other weights than seed=1"
@@ -645,16 +473,6 @@ def test_classifier_takes_any_two_labels(rng):
         assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
         expected = sigmoid(model.decision_function(X))
         assert_close(model.predict_proba(X)[:, 1], expected, f"column 1 is the second class, {labels[1]}")
-
-
-def test_a_classifier_keeps_what_it_learned_to_itself(rng):
-    """Fitting another one, on other columns and other labels, changes nothing in the first."""
-    X, y = two_moons(rng, 20)
-    first = MLPClassifier(3, epochs=2).fit(X, y)
-    expected = first.decision_function(X)
-    MLPClassifier(4, epochs=2).fit(X[:, :1], np.where(y == 1, "a", "b"))
-    assert_close(first.decision_function(X), expected, "log-odds of the first, after fit of the second", rtol=0, atol=0)
-    assert first.classes_.tolist() == [0, 1], f"classes_ of the first, after fit of the second: {first.classes_}"
 
 
 def test_predict_by_hand():
@@ -681,6 +499,9 @@ def test_classifier_refuses_what_it_cannot_learn(rng):
         (X[:, 0], y, "X of shape (6,)", r"\bX\b"),
     ):
         assert_refuses(lambda X=features, y=labels: MLPClassifier(epochs=1).fit(X, y), named, message=what)
+    model = MLPClassifier(epochs=1).fit(X, y)
+    for features, what in (([[np.nan, 0.0]], "not-a-number"), (X[0], "a row without its axis")):
+        assert_refuses(lambda X=features: model.predict(X), r"\bX\b", message=f"predict of {what}")
 
 
 @pytest.mark.parametrize(
@@ -691,18 +512,3 @@ def test_classifier_refuses_settings_that_break_a_rule(rng, name, value):
     X, y = two_moons(rng, 6)
     model = MLPClassifier(**{name: value})
     assert_refuses(lambda: model.fit(X, y), rf"\b{name}\b", value, message=f"fit with {name}={value}")
-
-
-def test_prediction_refuses_what_fit_did_not_see(rng):
-    """Predicting before fit, another number of columns, and NaN are errors."""
-    X, y = two_moons(rng, 20)
-    # A predict that looks at a learned value before anything else stops as clearly.
-    with pytest.raises((ValueError, AttributeError)):
-        MLPClassifier().predict(X)
-    model = MLPClassifier(epochs=1).fit(X, y)
-    for features, what in (
-        (np.zeros((4, 3)), "three columns, where fit saw two"),
-        (np.zeros(2), "one row of shape (2,), where (1, 2) is wanted"),
-        ([[np.nan, 0.0]], "a row with not-a-number"),
-    ):
-        assert_refuses(lambda X=features: model.predict(X), r"\bX\b", message=f"predict of {what}")

@@ -7,23 +7,14 @@ from groundup.anatomy import mistake, variant
 from groundup.stack.deep.mlp.mlp import (
     Cache,
     Parameters,
-    _check_inputs,
     _check_labels,
-    _check_losses,
-    _check_settings,
     backward,
     binary_cross_entropy,
-    check_training_data,
-    check_two_classes,
     forward,
     he_normal,
     initialize,
-    linear,
-    linear_backward,
-    relu,
     sigmoid,
     train,
-    update,
 )
 
 # --- layers --------------------------------------------------------------------------------------------------
@@ -58,28 +49,14 @@ def draws_from_the_global_state():
     """
 
 
-@mistake("he_normal")
-def draws_uniformly(fan_in, fan_out, *, rng):
+@mistake(
+    "he_normal",
+    edit=("rng.normal(0.0, np.sqrt(2.0 / fan_in),", "rng.uniform(-np.sqrt(6.0 / fan_in), np.sqrt(6.0 / fan_in),"),
+)
+def draws_uniformly():
     """You drew from a uniform distribution. Its deviation may be right, but a normal one was asked
     for.
     """
-    limit = np.sqrt(6.0 / fan_in)
-    return rng.uniform(-limit, limit, size=(fan_in, fan_out))
-
-
-@mistake("he_normal")
-def forces_the_deviation(fan_in, fan_out, *, rng):
-    """You shift and scale what you drew so that its mean and deviation are exact. Each weight then depends on all the
-    others, and a single one has nothing left to be random. The variance is that of the distribution, not of the draw.
-    """
-    weights = rng.normal(size=(fan_in, fan_out))
-    return (weights - weights.mean()) / (weights.std() or 1.0) * np.sqrt(2.0 / fan_in)
-
-
-@variant("he_normal")
-def unit_by_unit(fan_in, fan_out, *, rng):
-    """A column of weights for each unit, one after the other."""
-    return np.column_stack([np.sqrt(2 / fan_in) * rng.standard_normal(fan_in) for _ in range(fan_out)])
 
 
 @variant("he_normal")
@@ -128,43 +105,12 @@ def transposes_the_weights_gradient():
     """
 
 
-@mistake("linear_backward", edit=("0", "-1"))
-def sums_the_bias_over_the_outputs():
-    """You added d_outputs up along the wrong axis: over the outputs, not over the batch. Each
-    output has its own bias; the samples are what shares it.
-    """
-
-
-@mistake("linear_backward")
-def forgets_to_transpose_back(d_outputs, inputs, weights):
+@mistake("linear_backward", edit=("weights.T", "(weights if weights.shape[0] == weights.shape[1] else weights.T)"))
+def forgets_to_transpose_back():
     """For d_inputs you multiplied by the weights as they are. Going back, an input collects the
     slope from every output that it fed: d_outputs · weightsᵀ. With a square layer the shapes do not
     tell.
     """
-    back = weights if weights.shape[0] == weights.shape[1] else weights.T
-    return d_outputs @ back, inputs.T @ d_outputs, d_outputs.sum(axis=0)
-
-
-@mistake("linear_backward")
-def clips_the_gradient(d_outputs, inputs, weights):
-    """You limit the size of d_weights. Clipping is a decision of whoever trains; done here, the result is no longer the
-    slope, and nobody who checks it by finite differences will find it. Return what the chain rule gives.
-    """
-    d_weights = inputs.T @ d_outputs
-    length = np.sqrt((d_weights**2).sum())
-    d_weights = d_weights * (100 / length if length > 100 else 1.0)
-    return d_outputs @ weights.T, d_weights, d_outputs.sum(axis=0)
-
-
-@variant("linear_backward")
-def slopes_sample_by_sample(d_outputs, inputs, weights):
-    """A loop over the batch that adds the samples up."""
-    d_inputs, d_weights, d_bias = np.zeros(inputs.shape), np.zeros(weights.shape), np.zeros(weights.shape[1])
-    for row, (x, slope) in enumerate(zip(inputs, d_outputs, strict=True)):
-        d_inputs[row] = weights @ slope
-        d_weights += np.outer(x, slope)
-        d_bias += slope
-    return d_inputs, d_weights, d_bias
 
 
 @variant("linear_backward")
@@ -199,24 +145,10 @@ def opens_at_zero():
     """
 
 
-@mistake("relu_backward", edit=("d_outputs * (inputs > 0)", "d_outputs.copy()"))
-def lets_everything_pass():
-    """You passed the slope on unchanged, as if there were no ReLU. Units that were silent did not
-    contribute to the loss, so that no slope may reach them.
-    """
-
-
 @mistake("relu_backward", edit=("return d_outputs * (inputs > 0)", "d_outputs[inputs <= 0] = 0\n    return d_outputs"))
 def zeroes_in_place():
     """You set entries of d_outputs to zero in the caller's array. The result is right, the caller's
     slope is gone: make a new array, as multiplying by the mask does.
-    """
-
-
-@mistake("relu_backward", edit=("0", "1e-8"))
-def opens_a_little_late():
-    """You open the gate above a small threshold instead of above zero. Between the two the ReLU rises and you say that
-    it does not. Compare with 0: there is nothing to be careful about.
     """
 
 
@@ -228,32 +160,29 @@ def relu_backward_by_where():
 # --- the network ---------------------------------------------------------------------------------------------
 
 
-@mistake("initialize")
-def starts_from_zeros(features, hidden, *, rng):
+@mistake(
+    "initialize",
+    edit=[
+        ("he_normal(features, hidden, rng=rng)", "np.zeros((features, hidden))"),
+        ("he_normal(hidden, 1, rng=rng)", "np.zeros((hidden, 1))"),
+    ],
+)
+def starts_from_zeros():
     """You set all weights to zero. Then every hidden unit is silent and gets no slope, and if it
     did, all would get the same: they would stay copies of one unit for ever. Random weights break
     the symmetry.
     """
-    return Parameters(np.zeros((features, hidden)), np.zeros(hidden), np.zeros((hidden, 1)), np.zeros(1))
 
 
-@mistake("initialize")
-def gives_every_unit_the_same_weights(features, hidden, *, rng):
+@mistake(
+    "initialize",
+    edit=("he_normal(features, hidden, rng=rng)", "np.repeat(he_normal(features, 1, rng=rng), hidden, axis=1)"),
+)
+def gives_every_unit_the_same_weights():
     """All hidden units start with the same weights. They compute the same, get the same slope and
     stay the same: a network of one unit, drawn many times. Draw (features, hidden) different
     numbers.
     """
-    column = he_normal(features, 1, rng=rng)
-    return Parameters(np.repeat(column, hidden, axis=1), np.zeros(hidden), he_normal(hidden, 1, rng=rng), np.zeros(1))
-
-
-@mistake("initialize")
-def makes_biases_of_integers(features, hidden, *, rng):
-    """Your biases are integers (`dtype=int`, or a list of 0). They cannot take a fraction of a step in place. Make them
-    with `np.zeros`, which is float64.
-    """
-    weights = he_normal(features, hidden, rng=rng)
-    return Parameters(weights, np.zeros(hidden, dtype=int), he_normal(hidden, 1, rng=rng), np.zeros(1, dtype=int))
 
 
 @mistake("initialize")
@@ -265,16 +194,6 @@ def draws_the_biases(features, hidden, *, rng):
     return Parameters(W1, rng.normal(size=hidden), W2, rng.normal(size=1))
 
 
-@mistake("initialize")
-def scales_both_layers_alike(features, hidden, *, rng):
-    """You scaled W2 by the number of features. Its units have `hidden` inputs each: fan_in is the
-    layer's own number of inputs.
-    """
-    W1 = he_normal(features, hidden, rng=rng)
-    W2 = he_normal(hidden, 1, rng=rng) * np.sqrt(hidden / features)
-    return Parameters(W1, np.zeros(hidden), W2, np.zeros(1))
-
-
 @variant("initialize")
 def layer_by_layer(features, hidden, *, rng):
     """One layer after the other, in a loop."""
@@ -284,39 +203,31 @@ def layer_by_layer(features, hidden, *, rng):
     return Parameters(*parameters)
 
 
-@mistake("forward")
-def leaves_the_relu_out(parameters, inputs):
+@mistake("forward", edit=("relu(preactivations)", "preactivations"))
+def leaves_the_relu_out():
     """There is no ReLU between your two layers. Two linear layers in a row are one linear layer,
     W1·W2, so that the boundary is a straight line however many units you add.
     """
-    _check_inputs(parameters, inputs)
-    preactivations = linear(inputs, parameters.W1, parameters.b1)
-    logits = linear(preactivations, parameters.W2, parameters.b2)[:, 0]
-    return logits, Cache(inputs, preactivations, preactivations, logits)
 
 
-@mistake("forward")
-def returns_probabilities(parameters, inputs):
+@mistake("forward", edit=("return logits,", "logits = sigmoid(logits)\n    return logits,"))
+def returns_probabilities():
     """You applied the sigmoid at the end and returned probabilities. The loss and its slope take
     the logits, and apply the sigmoid themselves, safely: twice is once too often.
     """
-    _check_inputs(parameters, inputs)
-    preactivations = linear(inputs, parameters.W1, parameters.b1)
-    activations = relu(preactivations)
-    p = sigmoid(linear(activations, parameters.W2, parameters.b2)[:, 0])
-    return p, Cache(inputs, preactivations, activations, p)
 
 
-@mistake("forward")
-def folds_the_output_too(parameters, inputs):
+@mistake(
+    "forward",
+    edit=(
+        "linear(activations, parameters.W2, parameters.b2)[:, 0]",
+        "relu(linear(activations, parameters.W2, parameters.b2)[:, 0])",
+    ),
+)
+def folds_the_output_too():
     """You applied the ReLU to the output as well. Then no logit is negative, and the network can
     never say that the positive class is unlikely.
     """
-    _check_inputs(parameters, inputs)
-    preactivations = linear(inputs, parameters.W1, parameters.b1)
-    activations = relu(preactivations)
-    logits = relu(linear(activations, parameters.W2, parameters.b2)[:, 0])
-    return logits, Cache(inputs, preactivations, activations, logits)
 
 
 @mistake("forward", edit=("[:, 0]", ""))
@@ -334,23 +245,6 @@ def caches_the_activations_twice():
     """
 
 
-@mistake(
-    "forward",
-    edit=(
-        "    _check_inputs",
-        "    inputs = np.asarray(inputs)\n"
-        "    if inputs.ndim == 2 and inputs.shape[1] != len(parameters.W1) and inputs.shape[0] "
-        "== len(parameters.W1):\n"
-        "        inputs = inputs.T\n"
-        "    _check_inputs",
-    ),
-)
-def turns_the_batch_round():
-    """You transpose a batch whose rows do not fit. It may have been meant that way, or it may be other data with as
-    many rows as you have features; then you compute nonsense from it. Refuse it, and let the caller decide.
-    """
-
-
 @variant("forward")
 def forward_in_other_words(parameters, inputs):
     """Refusals in other words, and the second layer as a weighted sum."""
@@ -362,17 +256,6 @@ def forward_in_other_words(parameters, inputs):
     after = np.where(before > 0, before, 0.0)
     logits = (after * W2[:, 0]).sum(axis=1) + b2[0]
     return logits, Cache(rows, before, after, logits)
-
-
-@variant("forward")
-def forward_with_matrices(parameters, inputs):
-    """Without the helpers, by names of the fields."""
-    _check_inputs(parameters, inputs)
-    W1, b1, W2, b2 = parameters
-    before = inputs @ W1 + b1
-    after = before * (before > 0)
-    logits = (after @ W2).ravel() + b2
-    return logits, Cache(inputs=inputs, preactivations=before, activations=after, logits=logits)
 
 
 @mistake("backward", edit=[("labels)[", "sigmoid(cache.logits))["), ("sigmoid(cache.logits) ", "labels ")])
@@ -390,24 +273,16 @@ def forgets_the_mean():
     """
 
 
-@mistake("backward")
-def forgets_the_relu(parameters, cache, labels):
+@mistake("backward", edit=("relu_backward(d_activations, cache.preactivations)", "d_activations"))
+def forgets_the_relu():
     """You went from the activations straight to the first layer, past the ReLU. Units that were
     silent for a sample must not learn from it: put `relu_backward` in between.
     """
-    _check_labels(cache, labels)
-    d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    _, d_W1, d_b1 = linear_backward(d_activations, cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
 
 
 @mistake(
     "backward",
-    edit=(
-        "d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)  # (batch, 1",
-        "p = sigmoid(cache.logits)\n    d_logits = ((p - labels) * p * (1 - p))[:, None] / len(labels",
-    ),
+    edit=("labels)[:, None]", "labels)[:, None] * (sigmoid(cache.logits) * sigmoid(-cache.logits))[:, None]"),
 )
 def adds_the_slope_of_the_sigmoid():
     """You multiplied by p(1 - p), the slope of the sigmoid. In prediction minus label it has
@@ -416,63 +291,11 @@ def adds_the_slope_of_the_sigmoid():
     """
 
 
-@mistake("backward", edit=("sigmoid(cache.logits)", "cache.logits"))
-def subtracts_from_the_logit():
-    """You subtracted the label from the logit. The slope is *probability* minus label: pass the
-    logit through the sigmoid.
-    """
-
-
 @mistake("backward", edit=("cache.activations", "cache.preactivations"))
 def uses_the_wrong_side_of_the_relu():
     """For W2 you used what came before the ReLU. The second layer was given the activations, after
     it, and the slope in a layer's weights is made from that layer's own inputs.
     """
-
-
-@mistake(
-    "backward",
-    edit=(
-        "d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)  # (batch, 1",
-        "logits, cache = forward(parameters, cache.inputs)\n"
-        "    d_logits = (sigmoid(logits) - labels)[:, None] / len(labels",
-    ),
-)
-def goes_forward_again():
-    """You computed the forward pass once more, from the inputs. The numbers are the same when
-    nothing has changed in between, but it costs twice the time, and keeping the intermediates is
-    what the cache is for.
-    """
-
-
-@mistake("backward")
-def lets_the_slope_pass_at_the_fold(parameters, cache, labels):
-    """You let the slope pass where a preactivation is exactly zero (>=). `relu_backward` does not, and zeros are
-    common: a row of zeros with biases of zero is enough. Use it, or compare with >.
-    """
-    _check_labels(cache, labels)
-    d_logits = (sigmoid(cache.logits) - labels)[:, None] / len(labels)
-    d_activations, d_W2, d_b2 = linear_backward(d_logits, cache.activations, parameters.W2)
-    _, d_W1, d_b1 = linear_backward(d_activations * (cache.preactivations >= 0), cache.inputs, parameters.W1)
-    return Parameters(d_W1, d_b1, d_W2, d_b2)
-
-
-@variant("backward")
-def backward_row_by_row(parameters, cache, labels):
-    """A loop over the rows, with a refusal in other words."""
-    if np.shape(labels) != np.shape(cache.logits):
-        raise ValueError(
-            f"{np.shape(cache.logits)} is the shape of the logits; that of the labels is {np.shape(labels)}"
-        )
-    W1, b1, W2, b2 = (np.zeros(parameter.shape) for parameter in parameters)
-    for inputs, before, after, logit, label in zip(*cache, labels, strict=True):
-        error = (sigmoid(logit) - label) / len(labels)
-        back = error * parameters.W2[:, 0] * (before > 0)
-        W1 += np.outer(inputs, back)
-        b1 += back
-        W2 += error * after[:, None]
-        b2 += error
-    return Parameters(W1, b1, W2, b2)
 
 
 @variant("backward")
@@ -520,33 +343,6 @@ def forgets_the_learning_rate():
     """
 
 
-@variant("update")
-def update_by_name(parameters, gradients, learning_rate):
-    """Each array by its name."""
-    return Parameters(
-        W1=parameters.W1 - learning_rate * gradients.W1,
-        b1=parameters.b1 - learning_rate * gradients.b1,
-        W2=parameters.W2 - learning_rate * gradients.W2,
-        b2=parameters.b2 - learning_rate * gradients.b2,
-    )
-
-
-@mistake("train")
-def goes_forward_once(parameters, inputs, labels, *, learning_rate, epochs):
-    """You went forward once, before the loop, and kept stepping along the same gradient. After a
-    step the network is another one: go forward and back again in every epoch.
-    """
-    losses = []
-    logits, cache = forward(parameters, inputs)
-    gradients = backward(parameters, cache, labels)
-    for _ in range(epochs):
-        losses.append(binary_cross_entropy(logits, labels))
-        parameters = update(parameters, gradients, learning_rate)
-    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-    _check_losses(losses, learning_rate)
-    return parameters, np.array(losses)
-
-
 @mistake("train", edit=("parameters = ", ""))
 def throws_the_step_away():
     """You called `update` and did not keep what it returned. It makes new arrays and leaves the old
@@ -558,29 +354,6 @@ def throws_the_step_away():
 def never_measures_the_result():
     """Your losses end before the last step, so that the network which you return was never
     measured. Record the loss once more after the loop: epochs + 1 values.
-    """
-
-
-@mistake("train")
-def one_sample_at_a_time(parameters, inputs, labels, *, learning_rate, epochs):
-    """You take a step for every sample. That is stochastic gradient descent: asked for is one step
-    for each epoch, with the gradient of the whole batch.
-    """
-    losses = []
-    for _ in range(epochs):
-        losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-        for row in range(len(inputs)):
-            _, cache = forward(parameters, inputs[row : row + 1])
-            parameters = update(parameters, backward(parameters, cache, labels[row : row + 1]), learning_rate)
-    losses.append(binary_cross_entropy(forward(parameters, inputs)[0], labels))
-    _check_losses(losses, learning_rate)
-    return parameters, np.array(losses)
-
-
-@mistake("train", edit=("        parameters", "        if losses[-1] < 1e-3:\n            break\n        parameters"))
-def stops_when_the_loss_is_small():
-    """You stop when the loss is small enough for you. Asked for are `epochs` steps, so that runs can be compared and
-    training can go on where it ended. Whoever wants fewer steps asks for fewer.
     """
 
 
@@ -627,27 +400,7 @@ def train_on_a_copy(parameters, inputs, labels, *, learning_rate, epochs):
     return parameters, losses
 
 
-@variant("train")
-def train_and_measure_after(parameters, inputs, labels, *, learning_rate, epochs):
-    """The first forward pass before the loop, the others at its end."""
-    logits, cache = forward(parameters, inputs)
-    losses = [binary_cross_entropy(logits, labels)]
-    for _ in range(epochs):
-        parameters = update(parameters, backward(parameters, cache, labels), learning_rate)
-        logits, cache = forward(parameters, inputs)
-        losses.append(binary_cross_entropy(logits, labels))
-        _check_losses(losses, learning_rate)
-    return parameters, np.asarray(losses)
-
-
 # --- MLPClassifier -------------------------------------------------------------------------------------------
-
-
-@mistake("MLPClassifier.fit", edit=("    return self\n", ""))
-def fit_returns_nothing():
-    """Your fit learns but does not return the estimator, so that MLPClassifier().fit(X,
-    y).predict(X) fails on None. End it with `return self`.
-    """
 
 
 @mistake("MLPClassifier.fit", edit=("np.random.default_rng(self.seed)", "np.random.default_rng()"))
@@ -671,21 +424,6 @@ def fit_seeds_everything():
 def fit_goes_on_from_last_time():
     """Your second fit goes on from where the first one ended. fit learns from nothing but its data
     and settings; going on is what `train` is for. Draw fresh weights each time.
-    """
-
-
-@mistake(
-    "MLPClassifier.fit",
-    edit=(
-        ", labels = np.unique(y, return_inverse=True)\n    check_two_classes(self.classes_",
-        " = np.array(list(dict.fromkeys(y.tolist())))\n"
-        "    check_two_classes(self.classes_)\n"
-        "    labels = (y == self.classes_[1]).astype(int",
-    ),
-)
-def fit_numbers_labels_as_they_come():
-    """You number the labels in the order in which they occur in y. The second class then depends on the order of
-    the rows. np.unique sorts them: `self.classes_, labels = np.unique(y, return_inverse=True)`.
     """
 
 
@@ -713,25 +451,6 @@ def fit_with_its_own_refusals(self, X, y):
     codes = np.searchsorted(kinds, y)
     self.parameters_, self.loss_curve_ = train(start, X, codes, learning_rate=self.learning_rate, epochs=self.epochs)
     self.classes_, self.n_features_in_ = kinds, X.shape[1]
-    return self
-
-
-@variant("MLPClassifier.fit")
-def fit_with_codes_by_comparison(self, X, y):
-    """The codes as whether a label is the second class."""
-    _check_settings(self)
-    X, y = check_training_data(X, y)
-    self.n_features_in_ = X.shape[1]
-    self.classes_ = np.unique(y)
-    check_two_classes(self.classes_)
-    rng = np.random.default_rng(self.seed)
-    self.parameters_, self.loss_curve_ = train(
-        initialize(self.n_features_in_, self.hidden, rng=rng),
-        X,
-        y == self.classes_[1],
-        learning_rate=self.learning_rate,
-        epochs=self.epochs,
-    )
     return self
 
 

@@ -6,7 +6,6 @@ import string
 from collections import Counter
 
 import numpy as np
-import pytest
 
 from groundup.checking import assert_close, assert_refuses, growing
 from groundup.stack.retrieval.rag import (
@@ -26,7 +25,6 @@ from groundup.stack.retrieval.rag import (
     fence,
     find_span,
     idf,
-    normalise,
     prompt,
     render,
     sentences,
@@ -67,26 +65,19 @@ def split(text):
 
 
 def test_sentences_by_hand():
-    """A sentence ends at `.`, `!` or `?` before whitespace and at a line's end; whitespace around is left out."""
+    """A sentence ends at `.`, `!` or `?` before whitespace, with its quotes and citations, and at a line's end."""
     assert_same(sentences(" Disk full!  Why? "), [(1, 11), (13, 17)], "where the sentences of ' Disk full!  Why? ' are")
-    assert_same(split("one\ntwo\n\nthree."), ["one", "two", "three."], "each line ends a sentence")
-    assert_same(
-        split("Node 10.0.0.1 uses 3.5 GB. Ok"), ["Node 10.0.0.1 uses 3.5 GB.", "Ok"], "a dot within a word ends none"
-    )
-    assert_same(
-        split('He said "stop." Then (why?) all.'), ['He said "stop."', "Then (why?)", "all."], "quotes go with it"
-    )
-    assert_same(sentences(""), [], "an empty text has no sentence")
-    assert_same(sentences(" \n "), [], "whitespace has no sentence")
-
-
-def test_sentences_keep_their_citations():
-    """Citations before and after the full stop belong to the sentence that they follow."""
-    expected = ["It is full [1].", "It was. [2] [1, 3]", "So [4]"]
-    assert_same(split("It is full [1]. It was. [2] [1, 3] So [4]"), expected, "sentences with their citations")
-    assert_same(
-        split("It is full. [1]"), ["It is full. [1]"], "a citation at the very end belongs to the last sentence"
-    )
+    assert_same(sentences("Wait. Wait."), [(0, 5), (6, 11)], "a sentence that comes twice is in two places")
+    for text, expected in (
+        ("one\ntwo\n\nthree.", ["one", "two", "three."]),
+        ("Node 10.0.0.1 uses 3.5 GB. Ok", ["Node 10.0.0.1 uses 3.5 GB.", "Ok"]),
+        ('He said "stop." Then (why?) all.', ['He said "stop."', "Then (why?)", "all."]),
+        ("It is full [1]. It was. [2] [1, 3] So [4]", ["It is full [1].", "It was. [2] [1, 3]", "So [4]"]),
+        ("It is full. [1]", ["It is full. [1]"]),
+        ("", []),
+        (" \n ", []),
+    ):
+        assert_same(split(text), expected, f"the sentences of {text!r}")
 
 
 def test_sentences_leave_nothing_out():
@@ -106,6 +97,7 @@ def test_fence_by_hand():
     assert_same(fence("one\n\n two\n"), "| one\n| \n|  two", "empty lines and indents stay")
     message = "every kind of line end begins a new line: a model may see one there"
     assert_same(fence("a\rb\r\nc\u2028d\x0be\x85f"), "| a\n| b\n| c\n| d\n| e\n| f", message)
+    assert_same(fence("| x"), "| | x", "a line that begins with the mark already gets one of its own")
     assert_same(fence(""), "", "an empty text has no line")
 
 
@@ -163,9 +155,11 @@ def test_assemble_fits_the_rendered_sources_into_the_budget():
 
 
 def test_assemble_goes_on_after_a_passage_that_is_too_long():
-    """A passage that does not fit is left out whole, and a shorter one after it may fit."""
-    budget = len(render([FIRST, THIRD]))
-    assert_same(assemble([FIRST, SECOND, THIRD], budget=budget, length=len), [FIRST, THIRD], "long second, short third")
+    """A passage that does not fit is left out whole: a shorter one after it may fit, and parts of it are not known."""
+    for short in (THIRD, Passage("one two three", "10.md")):
+        budget = len(render([FIRST, short]))
+        message = f"long second, and then {short.text!r}"
+        assert_same(assemble([FIRST, SECOND, short], budget=budget, length=len), [FIRST, short], message)
 
 
 def test_assemble_measures_in_the_tokens_it_is_given():
@@ -199,15 +193,6 @@ def test_assemble_leaves_out_what_is_known():
     assert_same(assemble([Passage(" - ", "9.md"), THIRD], budget=999, length=len), [THIRD], "a text without words")
     short = [Passage("disk full"), Passage("disk full"), Passage("disk")]
     assert_same(assemble(short, budget=999, length=len), [short[0], short[2]], "texts shorter than a run")
-
-
-def test_assemble_lets_what_did_not_fit_come_again():
-    """A passage that was left out for its length is not in the context, so its parts are not known."""
-    part = Passage("one two three", "10.md")
-    budget = len(render([FIRST, part]))
-    assert_same(
-        assemble([FIRST, SECOND, part], budget=budget, length=len), [FIRST, part], "a part of what was too long"
-    )
 
 
 def test_assemble_refuses():
@@ -626,9 +611,3 @@ def test_measures_are_those_of_squad():
         assert_close(f1(answer, truths), expected, f"f1({answer!r}, {truths!r})")
         exact = max(float(squad_normal(truth) == squad_normal(answer)) for truth in wanted)
         assert_close(exact_match(answer, truths), exact, f"exact_match({answer!r}, {truths!r})")
-
-
-@pytest.mark.parametrize(("text", "plain"), [("The  Disk's\tfull!", "disks full"), ("Another a", "another"), ("", "")])
-def test_normalise_by_hand(text, plain):
-    """Lower case, no punctuation, no articles, single spaces."""
-    assert_same(normalise(text), plain, f"normalise({text!r})")

@@ -1,8 +1,6 @@
 # pyright: basic
 """Wrong ways to write vector search, each with its diagnosis, and right ways that differ."""
 
-from heapq import heappop, heappush, heappushpop
-
 import numpy as np
 
 from groundup.anatomy import mistake, variant
@@ -21,17 +19,11 @@ from groundup.stack.retrieval.vector_search.vector_search import (
 # keep_best
 
 
-@mistake("keep_best")
-def overwrites_the_last(best_scores, best_rows, scores, rows):
+@mistake("keep_best", edit=("place > 0 and", "False and"))
+def overwrites_the_last():
     """You put the new score in the last place and leave it there, so the list is no longer sorted, and the next
     comparison is with the wrong one. Move the worse ones down a place until the new one fits.
     """
-    k = best_scores.shape[1]
-    for query in range(len(scores)):
-        for item in range(len(rows)):
-            if scores[query, item] > best_scores[query, k - 1]:
-                best_scores[query, k - 1] = scores[query, item]
-                best_rows[query, k - 1] = rows[item]
 
 
 @mistake("keep_best", edit=("rows[item]", "item"))
@@ -41,15 +33,15 @@ def enters_the_column():
     """
 
 
-@mistake("keep_best")
-def forgets_the_list_so_far(best_scores, best_rows, scores, rows):
+@mistake(
+    "keep_best",
+    edit=(
+        "    k = best_scores.shape[1]\n",
+        "    k = best_scores.shape[1]\n    best_scores[:], best_rows[:] = -np.inf, NOTHING\n",
+    ),
+)
+def forgets_the_list_so_far():
     """You keep the best of the new scores alone. What was in the list from earlier blocks competes with them."""
-    k = best_scores.shape[1]
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    for query in range(len(scores)):
-        for place in range(order.shape[1]):
-            best_scores[query, place] = scores[query, order[query, place]]
-            best_rows[query, place] = rows[order[query, place]]
 
 
 @mistake("keep_best", edit=("                    best_rows[query, place] = best_rows[query, place - 1]\n", ""))
@@ -74,74 +66,25 @@ def sorts_both_together(best_scores, best_rows, scores, rows):
 # kmeans
 
 
-@mistake("kmeans")
-def draws_with_replacement(vectors, k, rng, *, rounds=10):
+@mistake("kmeans", edit=("replace=False", "replace=True"))
+def draws_with_replacement():
     """You draw the first centres with replacement, so one vector may be drawn twice, and two centres begin in the same
     place. Draw different ones: `replace=False`.
     """
-    if len(vectors) < k:
-        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
-    centres = vectors[rng.choice(len(vectors), k, replace=True)]
-    for _ in range(rounds):
-        nearest = nearest_centre(vectors, centres)
-        filled = np.unique(nearest)
-        means = np.stack([vectors[nearest == group].mean(axis=0) for group in filled])
-        empty = np.setdiff1d(np.arange(k), filled)
-        distances = np.sum((vectors - centres[nearest]) ** 2, axis=1)
-        centres[empty] = vectors[np.argsort(-distances)[: len(empty)]]
-        centres[filled] = means
-    return centres
 
 
-@mistake("kmeans")
-def leaves_empty_groups(vectors, k, rng, *, rounds=10):
+@mistake("kmeans", edit=("len(filled) < k", "False"))
+def leaves_empty_groups():
     """A centre that no vector joins stays where it is, for ever, and your index has cells without rows. Move it to the
     vector that is served worst.
     """
-    if len(vectors) < k:
-        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
-    centres = vectors[rng.choice(len(vectors), k, replace=False)]
-    for _ in range(rounds):
-        nearest = nearest_centre(vectors, centres)
-        for group in np.unique(nearest):
-            centres[group] = vectors[nearest == group].mean(axis=0)
-    return centres
 
 
-@mistake("kmeans")
-def divides_by_nothing(vectors, k, rng, *, rounds=10):
-    """You take the mean of a group without vectors: 0 / 0, which is not a number, and spreads from there. Look for
-    empty groups before you divide.
-    """
-    if len(vectors) < k:
-        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
-    centres = vectors[rng.choice(len(vectors), k, replace=False)]
-    for _ in range(rounds):
-        nearest = nearest_centre(vectors, centres)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, vectors)
-        with np.errstate(all="ignore"):
-            centres = sums / np.bincount(nearest, minlength=k)[:, None].astype(np.float32)
-    return centres
-
-
-@mistake("kmeans")
-def takes_the_first_vectors(vectors, k, rng, *, rounds=10):
+@mistake("kmeans", edit=("vectors[rng.choice(len(vectors), k, replace=False)]", "vectors[:k].copy()"))
+def takes_the_first_vectors():
     """You begin at the first `k` vectors. Data comes sorted more often than not, and then all centres begin in one
     corner. Draw them at random.
     """
-    if len(vectors) < k:
-        raise ValueError(f"kmeans: vectors must be at least k = {k}; got {len(vectors)}.")
-    centres = vectors[:k].copy()
-    for _ in range(rounds):
-        nearest = nearest_centre(vectors, centres)
-        filled = np.unique(nearest)
-        means = np.stack([vectors[nearest == group].mean(axis=0) for group in filled])
-        empty = np.setdiff1d(np.arange(k), filled)
-        distances = np.sum((vectors - centres[nearest]) ** 2, axis=1)
-        centres[empty] = vectors[np.argsort(-distances)[: len(empty)]]
-        centres[filled] = means
-    return centres
 
 
 @variant("kmeans")
@@ -163,119 +106,30 @@ def group_by_group(vectors, k, rng, *, rounds=10):
 # IVF._nearest
 
 
-@mistake("IVF._nearest")
-def probes_the_farthest(self, queries, k, wanted):
+@mistake("IVF._nearest", edit=("queries @ self.centres.T", "-queries @ self.centres.T"))
+def probes_the_farthest():
     """You take the cells with the smallest scores. A score is a dot product, so near is large: partition the negative
     scores, or take the end.
     """
-    best_rows, best_scores = _none_yet(len(queries), k)
-    if len(self.centres) == 0:
-        return best_rows, best_scores
-    order, starts = self._lists()
-    probed = np.argsort(queries @ self.centres.T, axis=1)[:, : self.probes]
-    for cell in np.unique(probed):
-        asking = np.flatnonzero((probed == cell).any(axis=1))
-        rows = order[starts[cell] : starts[cell + 1]]
-        rows = rows if wanted is None else rows[wanted[rows]]
-        scores, found = best_scores[asking], best_rows[asking]
-        keep_best(scores, found, self._score(queries[asking], rows), rows)
-        best_scores[asking], best_rows[asking] = scores, found
-    return best_rows, best_scores
 
 
-@mistake("IVF._nearest")
-def looks_into_one_cell(self, queries, k, wanted):
+@mistake("IVF._nearest", edit=("_none_yet(len(queries), self.probes)", "_none_yet(len(queries), 1)"))
+def looks_into_one_cell():
     """You look into the best cell only. The nearest row may lie just beyond its border: look into `probes` of them."""
-    best_rows, best_scores = _none_yet(len(queries), k)
-    if len(self.centres) == 0:
-        return best_rows, best_scores
-    order, starts = self._lists()
-    probed = np.argmax(queries @ self.centres.T, axis=1)
-    for cell in np.unique(probed):
-        asking = np.flatnonzero(probed == cell)
-        rows = order[starts[cell] : starts[cell + 1]]
-        rows = rows if wanted is None else rows[wanted[rows]]
-        scores, found = best_scores[asking], best_rows[asking]
-        keep_best(scores, found, self._score(queries[asking], rows), rows)
-        best_scores[asking], best_rows[asking] = scores, found
-    return best_rows, best_scores
 
 
-@mistake("IVF._nearest")
-def forgets_the_filter(self, queries, k, wanted):
+@mistake("IVF._nearest", edit=("rows if wanted is None else rows[wanted[rows]]", "rows"))
+def forgets_the_filter():
     """You compare with every row of a cell, wanted or not. So rows that were removed come back, and a filter filters
     nothing. Leave out the rows where `wanted` is false.
     """
-    best_rows, best_scores = _none_yet(len(queries), k)
-    if len(self.centres) == 0:
-        return best_rows, best_scores
-    order, starts = self._lists()
-    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
-    for cell in np.unique(probed):
-        asking = np.flatnonzero((probed == cell).any(axis=1))
-        rows = order[starts[cell] : starts[cell + 1]]
-        scores, found = best_scores[asking], best_rows[asking]
-        keep_best(scores, found, self._score(queries[asking], rows), rows)
-        best_scores[asking], best_rows[asking] = scores, found
-    return best_rows, best_scores
 
 
-@mistake("IVF._nearest")
-def filters_afterwards(self, queries, k, wanted):
-    """You find the best `k` first and then drop those that are not wanted, so fewer than `k` are left although there
-    are more. Leave the others out before you compare.
-    """
-    best_rows, best_scores = _none_yet(len(queries), k)
-    if len(self.centres) == 0:
-        return best_rows, best_scores
-    order, starts = self._lists()
-    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
-    for cell in np.unique(probed):
-        asking = np.flatnonzero((probed == cell).any(axis=1))
-        rows = order[starts[cell] : starts[cell + 1]]
-        scores, found = best_scores[asking], best_rows[asking]
-        keep_best(scores, found, self._score(queries[asking], rows), rows)
-        best_scores[asking], best_rows[asking] = scores, found
-    if wanted is not None:
-        bad = ~wanted[best_rows] | (best_rows == NOTHING)
-        best_rows[bad], best_scores[bad] = NOTHING, -np.inf
-    return best_rows, best_scores
-
-
-@mistake("IVF._nearest")
-def loses_what_was_found(self, queries, k, wanted):
+@mistake("IVF._nearest", edit=("        best_scores[asking], best_rows[asking] = scores, found\n", ""))
+def loses_what_was_found():
     """`best_scores[asking]` with a list of numbers is a copy: `keep_best` changes the copy, and it is thrown away.
     Write both back to where they came from.
     """
-    best_rows, best_scores = _none_yet(len(queries), k)
-    if len(self.centres) == 0:
-        return best_rows, best_scores
-    order, starts = self._lists()
-    probed = np.argsort(-queries @ self.centres.T, axis=1)[:, : self.probes]
-    for cell in np.unique(probed):
-        asking = np.flatnonzero((probed == cell).any(axis=1))
-        rows = order[starts[cell] : starts[cell + 1]]
-        rows = rows if wanted is None else rows[wanted[rows]]
-        keep_best(best_scores[asking], best_rows[asking], self._score(queries[asking], rows), rows)
-    return best_rows, best_scores
-
-
-@mistake("IVF._nearest")
-def goes_query_by_query(self, queries, k, wanted):
-    """You go through the cells of each query on its own. It is right, and each product is one query times the rows of a
-    cell: with many queries, take a cell's queries together, and its rows are read once.
-    """
-    best_rows, best_scores = _none_yet(len(queries), k)
-    if len(self.centres) == 0:
-        return best_rows, best_scores
-    order, starts = self._lists()
-    for line in range(len(queries)):
-        one = slice(line, line + 1)
-        for cell in np.argsort(-queries[line] @ self.centres.T)[: self.probes]:
-            rows = order[starts[cell] : starts[cell + 1]]
-            rows = rows if wanted is None else rows[wanted[rows]]
-            keep_best(best_scores[one], best_rows[one], self._score(queries[one], rows), rows)
-    return best_rows, best_scores
 
 
 @variant("IVF._nearest")
@@ -336,39 +190,11 @@ def by_all_differences(self, vectors):
 # add_up
 
 
-@mistake("add_up")
-def uses_one_table_for_all_parts(tables, stored):
+@mistake("add_up", edit=("tables[query, part,", "tables[query, 0,"))
+def uses_one_table_for_all_parts():
     """You look every code up in the table of the first part. Code 7 of one part has nothing to do with code 7 of
     another: the part says which table.
     """
-    scores = np.zeros((len(tables), len(stored)), np.float32)
-    for query in range(len(tables)):
-        for row in range(len(stored)):
-            for part in range(stored.shape[1]):
-                scores[query, row] += tables[query, 0, stored[row, part]]
-    return scores
-
-
-@mistake("add_up")
-def adds_the_codes(tables, stored):
-    """You add up the codes themselves. They are names, not amounts; the amounts are in the table."""
-    scores = np.zeros((len(tables), len(stored)), np.float32)
-    for query in range(len(tables)):
-        for row in range(len(stored)):
-            for part in range(stored.shape[1]):
-                scores[query, row] += stored[row, part]
-    return scores
-
-
-@mistake("add_up")
-def leaves_the_last_part_out(tables, stored):
-    """You stop one part early: `range(n)` already ends before `n`."""
-    scores = np.zeros((len(tables), len(stored)), np.float32)
-    for query in range(len(tables)):
-        for row in range(len(stored)):
-            for part in range(stored.shape[1] - 1):
-                scores[query, row] += tables[query, part, stored[row, part]]
-    return scores
 
 
 @variant("add_up")
@@ -390,70 +216,19 @@ def stops_at_the_first_worse_row():
     """
 
 
-@mistake("search_layer")
-def stops_at_rows_that_are_not_wanted(graph, layer, query, entry, ef, wanted):
+@mistake(
+    "search_layer",
+    edit=("if len(best) < ef or score > best[0][0]:", "if wanted[other] and (len(best) < ef or score > best[0][0]):"),
+)
+def stops_at_rows_that_are_not_wanted():
     """You go on from wanted rows only, so that a filter, or a few removals, cut the graph to pieces. Rows that are not
     wanted are no results, but they are on the way.
     """
-    score = similarity(graph.vectors, entry, query)
-    seen = np.zeros(len(graph.block), np.bool_)
-    seen[entry] = True
-    ahead = [(-score, entry)]
-    best = [(score, entry)]
-    if not wanted[entry]:
-        best.clear()
-    while len(ahead) > 0:
-        minus_score, row = heappop(ahead)
-        if len(best) == ef and -minus_score < best[0][0]:
-            break
-        for other in graph.links[graph.block[row] + layer]:
-            if other == NOTHING:
-                break
-            if seen[other]:
-                continue
-            seen[other] = True
-            score = similarity(graph.vectors, other, query)
-            if wanted[other] and (len(best) < ef or score > best[0][0]):
-                heappush(ahead, (-score, np.int64(other)))
-                if len(best) < ef:
-                    heappush(best, (score, np.int64(other)))
-                else:
-                    heappushpop(best, (score, np.int64(other)))
-    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
-    for place in range(len(best) - 1, -1, -1):
-        scores[place], rows[place] = heappop(best)
-    return rows, scores
 
 
-@mistake("search_layer")
-def ignores_what_is_wanted(graph, layer, query, entry, ef, wanted):
+@mistake("search_layer", edit=[("not wanted[entry]", "False"), ("if wanted[other]", "if True")])
+def ignores_what_is_wanted():
     """You never look at `wanted`, so rows that were removed, or that the filter leaves out, are found."""
-    score = similarity(graph.vectors, entry, query)
-    seen = np.zeros(len(graph.block), np.bool_)
-    seen[entry] = True
-    ahead = [(-score, entry)]
-    best = [(score, entry)]
-    while len(ahead) > 0:
-        minus_score, row = heappop(ahead)
-        if len(best) == ef and -minus_score < best[0][0]:
-            break
-        for other in graph.links[graph.block[row] + layer]:
-            if other == NOTHING:
-                break
-            if seen[other]:
-                continue
-            seen[other] = True
-            score = similarity(graph.vectors, other, query)
-            if len(best) < ef or score > best[0][0]:
-                heappush(ahead, (-score, np.int64(other)))
-                if len(best) < ef:
-                    heappush(best, (score, np.int64(other)))
-                else:
-                    heappushpop(best, (score, np.int64(other)))
-    rows, scores = np.empty(len(best), np.int64), np.empty(len(best), np.float32)
-    for place in range(len(best) - 1, -1, -1):
-        scores[place], rows[place] = heappop(best)
-    return rows, scores
 
 
 @mistake(
@@ -532,28 +307,6 @@ def compares_with_all_candidates():
     """
 
 
-@mistake("select_neighbours")
-def fills_up_with_what_was_left_out(vectors, rows, scores, limit):
-    """You fill free places with candidates that you left out. The paper allows that as an extension; it is not asked
-    for here, and costs comparisons in every search.
-    """
-    chosen = np.empty(limit, np.int64)
-    count = 0
-    for i in range(len(rows)):
-        reached = False
-        for other in chosen[:count]:
-            if similarity(vectors, other, vectors[rows[i]]) > scores[i]:
-                reached = True
-        if not reached and count < limit:
-            chosen[count] = rows[i]
-            count += 1
-    for i in range(len(rows)):
-        if count < limit and not np.any(chosen[:count] == rows[i]):
-            chosen[count] = rows[i]
-            count += 1
-    return chosen[:count]
-
-
 @variant("select_neighbours")
 def with_a_list(vectors, rows, scores, limit):
     """A list, and all comparisons at once."""
@@ -568,17 +321,11 @@ def with_a_list(vectors, rows, scores, limit):
 # link
 
 
-@mistake("link")
-def drops_the_new_link(graph, layer, row, other, limit):
+@mistake("link", edit=("other\n        return\n", "other\n    return\n"))
+def drops_the_new_link():
     """Where the row is full you leave the new link out, however near the new row is. All of them compete: choose anew
     among the old ones and the new one.
     """
-    links = graph.links[graph.block[row] + layer]
-    count = 0
-    while count < limit and links[count] != NOTHING:
-        count += 1
-    if count < limit:
-        links[count] = other
 
 
 @mistake("link", edit=[("links[:limit]", "links"), ("< limit:", "< len(links):"), ("limit ", "len(links) ")])
@@ -645,19 +392,17 @@ def keeps_the_entry():
     """
 
 
-@mistake("insert")
-def links_on_layer_zero_only(graph, row, entry, M, ef, wanted):
+@mistake(
+    "insert",
+    edit=[
+        ("descend(graph, query, entry, graph.level[row])", "descend(graph, query, entry, 0)"),
+        ("range(min(graph.level[row], graph.level[entry]), -1, -1)", "range(0, -1, -1)"),
+    ],
+)
+def links_on_layer_zero_only():
     """You link the row on layer 0 only. The layers above stay empty, and every search has to walk the whole way on the
     lowest: link on each layer from the row's own level down.
     """
-    query = graph.vectors[row]
-    at = descend(graph, query, entry, 0)
-    rows, scores = search_layer(graph, 0, query, at, ef, wanted)
-    chosen = select_neighbours(graph.vectors, rows, scores, M)
-    graph.links[graph.block[row], : len(chosen)] = chosen
-    for other in chosen:
-        link(graph, 0, other, row, 2 * M)
-    return row if graph.level[row] > graph.level[entry] else entry
 
 
 @mistake("insert", edit=("2 * M if layer == 0 else M", "M"))
@@ -665,19 +410,11 @@ def allows_m_links_everywhere():
     """You hold every layer to `M` links. Layer 0, where all rows are and every search ends, has room for `2M`."""
 
 
-@mistake("insert")
-def begins_every_layer_at_the_entry(graph, row, entry, M, ef, wanted):
+@mistake("insert", edit=[("descend(graph, query, entry, graph.level[row])", "entry"), ("at = rows[0]", "at = entry")])
+def begins_every_layer_at_the_entry():
     """You begin on every layer at the entry again, and what the layers above found is lost. Go on from the best row
     that the layer above found.
     """
-    query = graph.vectors[row]
-    for layer in range(min(graph.level[row], graph.level[entry]), -1, -1):
-        rows, scores = search_layer(graph, layer, query, entry, ef, wanted)
-        chosen = select_neighbours(graph.vectors, rows, scores, M)
-        graph.links[graph.block[row] + layer, : len(chosen)] = chosen
-        for other in chosen:
-            link(graph, layer, other, row, 2 * M if layer == 0 else M)
-    return row if graph.level[row] > graph.level[entry] else entry
 
 
 @variant("insert")
