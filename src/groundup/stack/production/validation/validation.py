@@ -301,7 +301,8 @@ def find_repeated(values: ArrayLike) -> np.ndarray:
 def _is_of_kind(value: Any, kind: Kind) -> bool:
     if kind == "text":
         return isinstance(value, str)
-    number = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    largest = sys.float_info.max
+    number = isinstance(value, Real) and not isinstance(value, bool) and -largest <= value <= largest
     return number and (kind == "number" or value == math.floor(value))
 
 
