@@ -79,9 +79,9 @@ def test_attention_in_bfloat16_and_its_gradients_are_those_of_float32(kind, coun
     mask = (mask | torch.eye(9, dtype=torch.bool)) if kind == "mask" else None
     call = nn.functional.scaled_dot_product_attention
     weights = torch.randn(2, 3, 9, 8)
-    wanted = call(*exact, mask, is_causal=kind == "causal")
+    wanted = call(exact[0], exact[1], exact[2], mask, is_causal=kind == "causal")
     with Kernels():
-        found = call(*short, mask, is_causal=kind == "causal")
+        found = call(short[0], short[1], short[2], mask, is_causal=kind == "causal")
     assert (found.dtype, counted["_Attention"]) == (torch.bfloat16, 1)
     torch.testing.assert_close(found.float(), wanted, rtol=0, atol=0.03)
     (wanted * weights).sum().backward()

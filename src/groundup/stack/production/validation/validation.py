@@ -301,9 +301,11 @@ def find_repeated(values: ArrayLike) -> np.ndarray:
 def _is_of_kind(value: Any, kind: Kind) -> bool:
     if kind == "text":
         return isinstance(value, str)
-    largest = sys.float_info.max
-    number = isinstance(value, Real) and not isinstance(value, bool) and -largest <= value <= largest
-    return number and (kind == "number" or value == math.floor(value))
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    number: Any = value  # `Real` promises no comparison with a float
+    within = -sys.float_info.max <= number <= sys.float_info.max
+    return within and (kind == "number" or number == math.floor(number))
 
 
 def _column(values: ArrayLike, name: str = "values") -> np.ndarray:
