@@ -301,11 +301,8 @@ def find_repeated(values: ArrayLike) -> np.ndarray:
 def _is_of_kind(value: Any, kind: Kind) -> bool:
     if kind == "text":
         return isinstance(value, str)
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return False
-    number: Any = value  # `Real` promises no comparison with a float
-    within = -sys.float_info.max <= number <= sys.float_info.max
-    return within and (kind == "number" or number == math.floor(number))
+    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else math.inf
+    return abs(number) <= sys.float_info.max and (kind == "number" or number == math.floor(number))
 
 
 def _column(values: ArrayLike, name: str = "values") -> np.ndarray:
