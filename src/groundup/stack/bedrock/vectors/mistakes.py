@@ -209,6 +209,11 @@ def subtracts_in_eight_bits():
     """You subtract 8-bit counts in their own type, where 1 - 2 is 255. Convert both with `as_floats` first."""
 
 
+@mistake("relu", edit=("np.maximum(x, 0)", "np.abs(x)"))
+def takes_the_absolute_value():
+    """You return the absolute value: -3 became 3. ReLU cuts negative entries off: -3 becomes 0."""
+
+
 @mistake("relu", edit=("return np.maximum(x, 0)", "x = np.asarray(x)\n    x[x < 0] = 0\n    return x"))
 def zeroes_in_place():
     """You write the zeros into the array that you were given, and so destroy the caller's data (and what
