@@ -23,6 +23,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, or its type where it has no words: for the reason in one of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class GroundupError(Exception):
     """An expected error: the message names the parameter, the rule, the value and the next step."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from groundup.errors import first_line
 from groundup.knowledge.html import decoded, parse_html
 
 if TYPE_CHECKING:
@@ -32,5 +33,5 @@ def read_document(file: Path, metadata: Mapping[str, Value]) -> Document:
     except (ValueError, OSError):
         raise
     except Exception as error:  # a damaged or encrypted PDF: pypdf raises much besides its own errors
-        reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        reason = first_line(error).rstrip(".")
         raise ValueError(f"{file} cannot be read ({reason}). Open it and save it again.") from error

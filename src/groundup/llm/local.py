@@ -25,7 +25,7 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from groundup.errors import ModelUnavailable, UsageError
+from groundup.errors import ModelUnavailable, UsageError, first_line
 from groundup.extras import need
 from groundup.weights import weights_of
 
@@ -180,7 +180,7 @@ def _server(path: Path, threads: int) -> Any:
     try:
         return library.Server(params)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise ModelUnavailable(
             f"model must be a GGUF file that llama.cpp reads, and '{path}' is none: {reason}. Name another file."
         ) from error

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from groundup.errors import ModelUnavailable, UsageError
+from groundup.errors import ModelUnavailable, UsageError, first_line
 from groundup.extras import need
 from groundup.secrets import hide
 
@@ -65,7 +65,7 @@ def chat_model(spec: str | None = None) -> BaseChatModel:
 
 def unavailable(model: BaseChatModel, error: Exception) -> ModelUnavailable:
     """The message for a model that did not answer, in one line and without secrets."""
-    reason = hide((str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__)
+    reason = hide(first_line(error).rstrip("."))
     return ModelUnavailable(
         f"model must answer, and {model._llm_type} did not: {reason}. Check that it runs and that its name is right, "
         "or use the embedded answerer: --model embedded."

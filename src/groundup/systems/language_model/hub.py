@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from groundup.errors import ConfigError, StoreError
+from groundup.errors import ConfigError, StoreError, first_line
 from groundup.extras import need
 from groundup.systems.language_model.checkpoint import write_atomically
 from groundup.systems.language_model.data import Instruction, chat_of, read_instructions
@@ -142,7 +142,7 @@ def _place(name: str) -> str:
     except Exception as error:  # also of httpx, whose module has another name from version to version
         with contextlib.suppress(Exception):
             return snapshot_download(name, local_files_only=True)
-        reason = f"there is no such folder, and no answer from Hugging Face ({_first_line(error).rstrip('.')})."
+        reason = f"there is no such folder, and no answer from Hugging Face ({first_line(error).rstrip('.')})."
         raise _refusal(name, f"{reason} Check the name and the network, or give a folder.") from error
 
 
@@ -178,7 +178,7 @@ def _loaded(name: str, call: Any) -> Any:
     try:
         return call()
     except (OSError, ValueError, KeyError) as error:
-        raise _refusal(name, _first_line(error)) from error
+        raise _refusal(name, first_line(error)) from error
 
 
 def _refusal(name: str, reason: str) -> ConfigError:
@@ -186,10 +186,6 @@ def _refusal(name: str, reason: str) -> ConfigError:
         f"--model must be smollm2, a GGUF file, or a model that transformers loads, by its folder or its name at "
         f"Hugging Face, got '{name}': {reason}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _trainer(

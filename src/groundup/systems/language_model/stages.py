@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from groundup.errors import ConfigError, StoreError
+from groundup.errors import ConfigError, StoreError, first_line
 from groundup.stack.generative.export import export_gguf, export_hugging_face, from_gguf
 from groundup.stack.generative.gpt import GPT, batches, cross_entropy
 from groundup.stack.generative.instruction_tuning import Example, pack, sft_step
@@ -106,8 +106,7 @@ def need_compiler(device: str) -> None:
         trial = torch.compile(lambda numbers: numbers.sin() + 1, options={"force_disable_caches": True})
         trial(torch.ones(8, device=device))
     except Exception as error:  # of Dynamo, of Inductor or of a compiler: each has its own class
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        reason = reason.removesuffix(".")
+        reason = first_line(error).removesuffix(".")
         tool = "Triton" if device == "cuda" else "a C++ compiler (Debian: apt install g++, or name another one in CXX)"
         raise ConfigError(
             f"--compile needs {tool}, and torch.compile fails: {reason}. Or leave --compile out."
