@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import shutil
 import threading
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from groundup.errors import UsageError
 from groundup.systems.copilot.sources import files
@@ -69,6 +72,26 @@ def test_blocks_cut_lines_anywhere_and_nothing_is_lost(
         log.write_bytes(text.encode())
         ingest_files(store, [str(log)])
         assert store.texts(store.sources()[-1]) == ["é日本", "", *expected(0, 40), "x" * 100]
+
+
+def test_a_packed_or_recoded_file_gives_fewer_bytes_at_its_end_only(logs: Path) -> None:
+    """A block that is not full ends a file, so a stream that gives less in between would lose what is behind it."""
+    text = "".join(f"INFO line {number} é\n" for number in range(9_000)).encode()
+    parts = text[: len(text) // 2], text[len(text) // 2 :]  # members and frames that follow each other
+    for name, content in {
+        "plain.log": text,
+        "gzip.log.gz": b"".join(map(gzip.compress, parts)),
+        "bz2.log.bz2": b"".join(map(bz2.compress, parts)),
+        "xz.log.xz": b"".join(map(lzma.compress, parts)),
+        "zstd.log.zst": b"".join(map(zstandard.ZstdCompressor().compress, parts)),
+        "utf16.log": text.decode().encode("utf-16"),
+    }.items():
+        (logs / name).write_bytes(content)
+        with files.open_content(logs / name) as opened:
+            sizes = [len(opened.stream.read(1_000)) for _ in range(len(text) // 1_000 + 1)]
+            assert (sizes[:-1], sizes[-1], opened.stream.read(1_000)) == (
+                [1_000] * (len(text) // 1_000), len(text) % 1_000, b"",
+            ), name  # fmt: skip
 
 
 def test_a_last_line_waits_for_its_end(store: Store, logs: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -40,6 +41,14 @@ def test_it_is_small_and_better_than_a_unigram_model_on_what_never_trained():
         assert scores["model"][measure] > scores["replaced"][measure]
     held = read_published(MODEL)
     assert sum(weight.numel() for weight in held.model.parameters()) == about["parameters"]
+
+
+def test_one_that_was_not_judged_by_commands_says_its_losses():
+    about = about_small()
+    about = {**about, "measures": {part: value for part, value in about["measures"].items() if part != "commands"}}
+    assert re.search(
+        r"by one core to answer\. It is small: held-out answers have [\d.]+ nats a token", small_line(about)
+    )
 
 
 def test_its_data_are_those_of_the_registry_and_may_be_shared():

@@ -53,7 +53,7 @@ def small_line(about: dict[str, Any]) -> str:
         right, nearest = (100 * commands[who]["exact"] for who in ("model", "nearest"))
         how = f"{right:.0f} % of its lines are right for unseen commands (a search of its data: {nearest:.0f} %)"
     else:
-        what, answers = "to answer", measures["answers"]
+        what, answers = "to answer.", measures["answers"]
         how = f"held-out answers have {answers['loss']:.2f} nats a token (a unigram model {answers['unigram']:.2f})"
     return f"{size} {what} It is small: {how}. Run no line that you have not checked. Your own: groundup llm all run"
 
