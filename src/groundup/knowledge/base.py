@@ -91,8 +91,7 @@ def open_knowledge(location: str | Path | None, *, reading: bool = False) -> Kno
     if reading and location is not None and not remote and not Path(location).is_dir():
         raise UsageError(
             f"knowledge must be an existing folder or the URL of a Chroma server, got '{location}'. "
-            "Fill it with the system's own `learn`, for example `groundup research learn FOLDER`, or name another one "
-            "with --knowledge."
+            "Fill it with the system's own `learn` command, or name another one with --knowledge."
         )
     need("The knowledge base", "chromadb", "numba", "Stemmer")
     from groundup.embedding import load
