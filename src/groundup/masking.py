@@ -47,7 +47,8 @@ _MASK = re.compile(
     | <\d+(?:\.\d+)?\ ?(?:ms|sec|s|min|h)\b                                      # less than a second
     )
   | (?![A-Za-z])(?=[\w.:+-])(?:                                                   # a digit, or a sign before one:
-      \b\d{{1,2}}[ -]{_DATE}
+      \d++(?=[\s;)\]"']|$)(?!\ [A-Zk])                                             # a number that is no more than that
+    | \b\d{{1,2}}[ -]{_DATE}
     | {_HOST}
     | {_MAIL}
     | (?<![0-9A-Za-z])(?:
