@@ -14,6 +14,7 @@ process writes at a time; readers wait a few seconds for it. No time is ever tak
 
 from __future__ import annotations
 
+import gc
 import heapq
 import json
 import math
@@ -241,6 +242,18 @@ def _one(result: Any) -> Any:
 
 
 # ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let the garbage collector wait: a batch makes no cycles, and each look for some goes through all imports."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 @dataclass
 class _Tail:
     """The lines from a source's first record on that may go on: what comes next may belong to it."""
@@ -337,6 +350,7 @@ class Store:
         return [cut for source in self.find(name) if (cut := source.cursor.get("cut"))]
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    @_without_collecting()
     def append(
         self,
         source: Source,

@@ -116,13 +116,13 @@ def _headed(text: str) -> Headed | None:
     if stamp.isdecimal() and (again := read_inside(text[end + 1 :])) is not None:
         again.time = seconds(stamp)  # seconds since 1970, then node and the same time in words: Thunderbird
         return Headed(again)
-    parsed = after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
+    notation = index - _HEADED.groupindex["priority"]
+    parsed = after_time(text[end:], "headed", seconds(stamp, notation), syslog=stamp[:3] in MONTHS)
     if text[0] == "<" and match["priority"]:
         if parsed.level is None:
             parsed.level = SYSLOG[int(match["priority"]) % 8]
         return Headed(parsed)
     begin = match.start(index)
-    notation = index - _HEADED.groupindex["priority"]
     return Headed(parsed, notation, begin, end, begin if stamp.isdecimal() else -1)
 
 
@@ -141,7 +141,7 @@ def _inside(text: str) -> Headed | None:
     while (again := _AGAIN.match(text[:HEADER], end)) is not None:  # a second notation of the same time
         index = again.lastindex or 0
         stamp, begin, end = again[index], again.start(index), again.end()
-    parsed = after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
+    parsed = after_time(text[end:], "headed", seconds(stamp, index), syslog=stamp[:3] in MONTHS)
     return Headed(parsed, index, begin, end, epoch)
 
 
