@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from groundup.errors import UsageError
 from groundup.systems.copilot.reading.content import PIECE, Opened, opened_as_text
 from groundup.systems.copilot.reading.formats import FORMATS, Format, after_time, plain
-from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, Trace
+from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, GRAVE, MAY_JOIN, Trace
 from groundup.systems.copilot.reading.parsed import Parsed
 from groundup.systems.copilot.reading.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
 from groundup.systems.copilot.reading.servers import columns_of, read_w3c
@@ -307,7 +307,10 @@ class _Reading:
                     continue
                 first = text[0]
             if last is not None and first not in ENTRY and len(last.joined) < MAX_JOINED:
-                if stream.trace.joins(text, last, time is not None):
+                trace = stream.trace
+                # Most lines follow a record that is not grave, and begin as no trace goes on.
+                may_join = trace.kind or first in MAY_JOIN or last.level in GRAVE or last.joined or ":in " in text
+                if may_join and trace.joins(text, last, time is not None):
                     self._join(stream, last, number, text)
                     continue
             if part or first in "#<_" or stream.columns:

@@ -42,19 +42,10 @@ class Headed(NamedTuple):
     epoch: int = -1
 
 
-class _Cut(NamedTuple):
-    """Where the lines of one shape are cut."""
-
-    format: str
-    begin: int
-    end: int
-    notation: int  # of the time
-    level: str | None
-    service: str | None  # without digits; else it stands from `first` to `last`
-    first: int
-    last: int
-    message: int
-    epoch: int
+# Where the lines of one shape are cut: their format; begin, end and notation of the time; level and service, or the
+# service's begin and end where it has digits; the begin of the message, and of seconds since 1970. It is taken apart
+# for every line, which takes longer with names.
+_Cut = tuple[str, int, int, int, str | None, str | None, int, int, int, int]
 
 
 def remembering(read: Callable[[str], Headed | None]) -> Callable[[str], Parsed | None]:
@@ -95,7 +86,7 @@ def _cut(text: str, shape: bytes, headed: Headed) -> _Cut | None:
         last = first + len(service)
         if first < 0 or header.find(service, first + 1) >= 0:
             return None
-    return _Cut(parsed.format, begin, end, notation, parsed.level, service, first, last, message, epoch)
+    return parsed.format, begin, end, notation, parsed.level, service, first, last, message, epoch
 
 
 def _same_for_all(text: str, header: str, shape: bytes, end: int, epoch: int) -> bool:
