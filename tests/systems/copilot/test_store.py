@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import uuid
@@ -325,3 +326,31 @@ def test_a_line_is_shown_with_those_around_it_and_an_exception_whole(store: Stor
     source = store.append(APP, lines, cursor={})
     assert store.around(source, 4, 1) == (2, lines[1:7])
     assert store.around(source, 1, 1) == (1, lines[:2])
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_waits_for_a_batch_and_goes_on_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: bool
+) -> None:
+    during: list[bool] = []
+    hide_all = module.hide_all
+
+    def hide(lines: list[str]) -> list[str]:
+        during.append(gc.isenabled())
+        if "fail" in lines:
+            raise RuntimeError
+        return hide_all(lines)
+
+    monkeypatch.setattr(module, "hide_all", hide)
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with open_store(tmp_path / "copilot.duckdb") as store:
+            source = store.append(Source("file", "a.log"), ["INFO up"], cursor={})
+            assert gc.isenabled() is enabled
+            with pytest.raises(RuntimeError):
+                store.append(source, ["fail"], cursor={})
+            assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert during == [False, False]

@@ -37,6 +37,11 @@ from groundup.systems.copilot.finding.templates import Miner
         ("node R02-M1-N0-C and dsl-41.example", "node <*> and <*>"),
         ("cache of 8.8 KB, 16K free, 3 GB of 4GiB", "cache of <*>, <*> free, <*> of <*>"),
         ("ready: true, stale False, falsehoods", "ready: <*>, stale <*>, falsehoods"),
+        ("ACPI: Table [\\_SB_.PCI0.PBHI.PXB1._PRT]", "ACPI: Table [\\<*>]"),
+        ("on Mon, Jun 9 at cafe12 from éa@b.de", "on <*> at <*> from <*>"),
+        ("2 Jan 2026 12:00:01, then peer fe80::1:2:3 and a1b2", "<*>, then peer <*> and <*>"),
+        ('x=true-ish, y=null, z="a b"', "x=true-ish, y=<*>, z=<*>"),
+        ("wait < 5, took <3 ms at C:\\logs\\a.txt", "wait < <*>, took <*> at <*>"),
         ("no values here", "no values here"),
     ],
 )

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from groundup.systems.copilot.reading.parsed import LEVELS, SYSLOG, Parsed
+from groundup.systems.copilot.reading.remembering import Headed, remembering
 from groundup.systems.copilot.reading.servers import read_access, read_balancer, read_haproxy
 from groundup.systems.copilot.reading.structured import read_event, read_json, read_logfmt
 from groundup.systems.copilot.reading.times import MONTHS, TIME, seconds
@@ -102,8 +103,7 @@ _LAMBDA = re.compile(
 _CONSOLE = re.compile(r"(trce|dbug|info|warn|fail|crit): ([A-Za-z_][\w.+`<>,]*)\[\d+\] ?(.*)", re.DOTALL)
 
 
-def read_headed(text: str) -> Parsed | None:
-    """A time first, then whatever the usual headers hold."""
+def _headed(text: str) -> Headed | None:
     match = _HEADED.match(text[:HEADER])
     if match is None:
         return None
@@ -112,30 +112,41 @@ def read_headed(text: str) -> Parsed | None:
     if (
         stamp[-1] == "Z" and '"' in text and (balanced := read_balancer(text)) is not None
     ):  # the classic one begins with a time
-        return balanced
+        return Headed(balanced)
     if stamp.isdecimal() and (again := read_inside(text[end + 1 :])) is not None:
         again.time = seconds(stamp)  # seconds since 1970, then node and the same time in words: Thunderbird
-        return again
-    parsed = after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
-    if parsed.level is None and text[0] == "<" and match["priority"]:
-        parsed.level = SYSLOG[int(match["priority"]) % 8]
-    return parsed
+        return Headed(again)
+    notation = index - _HEADED.groupindex["priority"]
+    parsed = after_time(text[end:], "headed", seconds(stamp, notation), syslog=stamp[:3] in MONTHS)
+    if text[0] == "<" and match["priority"]:
+        if parsed.level is None:
+            parsed.level = SYSLOG[int(match["priority"]) % 8]
+        return Headed(parsed)
+    begin = match.start(index)
+    return Headed(parsed, notation, begin, end, begin if stamp.isdecimal() else -1)
 
 
-def read_inside(text: str) -> Parsed | None:
-    """A time after up to four words of label, node or file."""
+def _inside(text: str) -> Headed | None:
     match = _INSIDE.match(text[:HEADER])
     if match is None:
         return None
-    before = text[: match.start(match.lastindex or 0)]
+    index = match.lastindex or 0
+    before = text[: match.start(index)]
     if before[:1] in "hgw" and (balanced := read_balancer(text)) is not None:
-        return balanced
+        return Headed(balanced)
     if not before.isupper() and not any(character.isdigit() or character in "-[" for character in before):
         return None
-    stamp, end = match[match.lastindex or 0], match.end()
+    stamp, begin, end = match[index], match.start(index), match.end()
+    epoch = begin if stamp.isdecimal() else -1
     while (again := _AGAIN.match(text[:HEADER], end)) is not None:  # a second notation of the same time
-        stamp, end = again[again.lastindex or 0], again.end()
-    return after_time(text[end:], "headed", seconds(stamp), syslog=stamp[:3] in MONTHS)
+        index = again.lastindex or 0
+        stamp, begin, end = again[index], again.start(index), again.end()
+    parsed = after_time(text[end:], "headed", seconds(stamp, index), syslog=stamp[:3] in MONTHS)
+    return Headed(parsed, index, begin, end, epoch)
+
+
+# A time first, then whatever the usual headers hold; and a time after up to four words of label, node or file.
+read_headed, read_inside = remembering(_headed), remembering(_inside)
 
 
 _CLOCK = re.compile(r"\[?(\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,6}))?(?=[\s\]|])")

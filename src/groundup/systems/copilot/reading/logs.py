@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from groundup.errors import UsageError
 from groundup.systems.copilot.reading.content import PIECE, Opened, opened_as_text
 from groundup.systems.copilot.reading.formats import FORMATS, Format, after_time, plain
-from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, Trace
+from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, GRAVE, MAY_JOIN, Trace
 from groundup.systems.copilot.reading.parsed import Parsed
 from groundup.systems.copilot.reading.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
 from groundup.systems.copilot.reading.servers import columns_of, read_w3c
@@ -292,7 +292,7 @@ class _Reading:
                 first in may_wrap
                 or line[10:11] == "T"
                 or (first == "{" and DOCKER in line)
-                or line[:2] == "[p"
+                or (first == "[" and line[1:2] == "p")
                 or "\x1b" in line
             ):
                 text, time, service, stream, part = self._unwrapped(line)
@@ -307,7 +307,10 @@ class _Reading:
                     continue
                 first = text[0]
             if last is not None and first not in ENTRY and len(last.joined) < MAX_JOINED:
-                if stream.trace.joins(text, last, time is not None):
+                trace = stream.trace
+                # Most lines follow a record that is not grave, and begin as no trace goes on.
+                may_join = trace.kind or first in MAY_JOIN or last.level in GRAVE or last.joined or ":in " in text
+                if may_join and trace.joins(text, last, time is not None):
                     self._join(stream, last, number, text)
                     continue
             if part or first in "#<_" or stream.columns:
@@ -344,13 +347,16 @@ class _Reading:
         received: float | None,
     ) -> Record:
         """The record of a line that is an entry by itself."""
-        parsed = _parse(text, self.order)
+        try:
+            parsed = self.order[0](text) or _parse_as_another(text, self.order)
+        except UNREADABLE:
+            parsed = plain(text)
         if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
             parsed = after_time(f" {text}", "headed", time)
         if received is not None:
             time = received
-        elif parsed.time is not None:
-            time = self._time(parsed.time, stream)
+        elif (time_read := parsed.time) is not None:
+            time = time_read if time_read >= DAY and self.zone is None else self._time(time_read, stream)
         record = Record(
             number, line, parsed.message, time, parsed.level,
             parsed.service or service, parsed.fields, parsed.format, source=self.source,
@@ -502,17 +508,23 @@ def _add_to_message(record: Record, text: str) -> None:
     record.parts += 1
 
 
+UNREADABLE = (ValueError, OverflowError, RecursionError)  # nothing that a line holds stops the lines after it
+
+
 def _parse(text: str, order: list[Format]) -> Parsed:
     """Read one line with the format that fits; the one that fitted last is tried first."""
     try:
-        if (parsed := order[0](text)) is not None:
+        return order[0](text) or _parse_as_another(text, order)
+    except UNREADABLE:
+        return plain(text)
+
+
+def _parse_as_another(text: str, order: list[Format]) -> Parsed:
+    """Read one line that the first format does not fit; the one that fits becomes the first."""
+    for index in range(1, len(order)):
+        if (parsed := order[index](text)) is not None:
+            order.insert(0, order.pop(index))
             return parsed
-        for index in range(1, len(order)):
-            if (parsed := order[index](text)) is not None:
-                order.insert(0, order.pop(index))
-                return parsed
-    except (ValueError, OverflowError, RecursionError):  # nothing that a line holds stops the lines after it
-        pass
     return plain(text)
 
 

@@ -10,6 +10,7 @@ import heapq
 import re
 import time as clock
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
@@ -32,21 +33,32 @@ def _midnight(year: int, month: int, day: int) -> float:
 
 
 def _epoch(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: float = 0.0) -> float:
+    return _at(_midnight(year, month, day), hour, minute, second)
+
+
+def _at(day: float, hour: str | int, minute: str | int, second: str | float) -> float:
+    hour, minute, second = int(hour), int(minute), float(second)
     if hour > 23 or minute > 59 or second >= 61:  # of a leap second, one more
         raise ValueError("no such time")
-    return _midnight(year, month, day) + (3600 * hour + 60 * minute + second)
+    return day + (3600 * hour + 60 * minute + second)
+
+
+@lru_cache(maxsize=512)
+def _midnights(month: int, day: int, today: float) -> list[float]:
+    """When a day began in this year and in those before it; 29 February needs more than one."""
+    year = datetime.fromtimestamp(today * DAY, UTC).year
+    found = []
+    for candidate in range(year, year - 5, -1):
+        with suppress(ValueError):
+            found.append(_midnight(candidate, month, day))
+    return found
 
 
 def _yearless(month: int, day: int, hms: str) -> float:
     hour, minute, second = hms.replace(",", ".").split(":")
     now = clock.time()
-    year = datetime.fromtimestamp(now, UTC).year
-    for candidate in (year, year - 1, year - 2, year - 3, year - 4):  # 29 February needs more than one try
-        try:
-            at = _epoch(candidate, month, day, int(hour), int(minute), float(second))
-        except ValueError:
-            continue
-        if at <= now + 86_400:
+    for midnight in _midnights(month, day, now // DAY):
+        if (at := _at(midnight, hour, minute, second)) <= now + DAY:
             return at
     raise ValueError("no such day")
 
@@ -106,16 +118,24 @@ def _short(text: str) -> float:  # Spark: 17/06/09 20:10:40
     return _epoch(2000 + year, month, day, hour, minute, second)
 
 
+@lru_cache(maxsize=512)
+def _day(text: str) -> float:  # 20050603; days come often, and are read once
+    return _midnight(int(text[:4]), int(text[4:6]), int(text[6:]))
+
+
 def _compact(text: str) -> float:  # HDFS: 081109 203615
-    return _epoch(2000 + int(text[:2]), int(text[2:4]), int(text[4:6]), int(text[7:9]), int(text[9:11]), int(text[11:]))
+    return _at(_day(f"20{text[:6]}"), text[7:9], text[9:11], text[11:])
 
 
 def _dashed(text: str) -> float:  # 2005-06-03-15.42.50.675872, and 20171223-22:15:29:606
-    if text[4] != "-":
-        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    year, month, day, hour, minute, second, *fraction = re.findall(r"\d+", text)
-    at = _epoch(int(year), int(month), int(day), int(hour), int(minute), int(second))
-    return at + (float(f"0.{fraction[0].zfill(3)}") if fraction else 0.0)
+    if text[4] == "-":
+        day, clock, fraction = f"{text[:4]}{text[5:7]}{text[8:10]}", (text[11:13], text[14:16], text[17:19]), text[20:]
+    else:
+        day, (*clock, second) = text[:8], text[9:].split(":", 2)
+        second, _, fraction = second.partition(":")
+        clock.append(second)
+    at = _at(_day(day), *clock)
+    return at + float(f"0.{fraction.zfill(3)}") if fraction else at
 
 
 def _syslog(text: str) -> float:  # Jun 14 15:16:01
@@ -198,26 +218,37 @@ _TIME = re.compile(TIME)
 
 
 @lru_cache(maxsize=4096)
-def seconds(text: str, *, any: bool = False) -> float | None:
-    """A timestamp as seconds since 1970; None where it is none, or (but for `any`) one that no log has."""
-    at = _seconds(text)
+def seconds(text: str, notation: int = 0, *, any: bool = False) -> float | None:
+    """A timestamp as seconds since 1970; None where it is none, or (but for `any`) one that no log has.
+
+    Args:
+        text: the timestamp.
+        notation: which group of `TIME` it matches, if that is known: then nothing is looked for.
+        any: whether to take times that no log has.
+    """
+    at = _in_notation(text, notation) if notation > 1 else _seconds(text)
     return at if at is None or any or FIRST <= at < LAST else None
 
 
 def _seconds(text: str) -> float | None:
-    if len(text) > 19 and text[10] == "T" and text[4] == text[7] == "-" and text[13] == text[16] == ":":
-        try:  # nearly all of them
-            at = datetime.fromisoformat(text)
-            return Naive(at.replace(tzinfo=UTC).timestamp()) if at.tzinfo is None else at.timestamp()
-        except (ValueError, OverflowError):
-            pass
+    if len(text) > 18 and text[4] == text[7] == "-" and text[13] == text[16] == ":":
+        if text[10] == "T" or (text[10] == " " and (len(text) == 19 or (text[19] in ".," and text[20:].isdecimal()))):
+            try:  # nearly all of them
+                at = datetime.fromisoformat(text)
+                return Naive(at.replace(tzinfo=UTC).timestamp()) if at.tzinfo is None else at.timestamp()
+            except (ValueError, OverflowError):
+                pass
     match = _TIME.fullmatch(text) or _TIME.match(text + " ")
     if match is None or match.lastindex is None:
         return None
+    return _in_notation(match[match.lastindex], match.lastindex)
+
+
+def _in_notation(text: str, notation: int) -> float | None:
     try:
-        at = _READERS[match.lastindex - 1][1](match[match.lastindex])
+        at = _READERS[notation - 1][1](text)
         # Only some of the notations can name a zone, and their readers say whether this one did.
-        return at if match.lastindex == 1 or type(at) is Naive else float(at) if type(at) is _Zoned else Naive(at)
+        return at if notation == 1 or type(at) is Naive else float(at) if type(at) is _Zoned else Naive(at)
     except (ValueError, OverflowError, KeyError):
         return None
 

@@ -455,7 +455,7 @@ def decode(data: bytes, *, first: bool) -> list[str]:
     lines = text.removesuffix("\n").split("\n")
     if "\r" in text:
         lines = [line.rstrip("\r") for line in lines]
-    if len(data) > MAX_LINE:
+    if len(data) > MAX_LINE and max(map(len, lines)) > MAX_LINE:
         lines = [line[:MAX_LINE] for line in lines]
     return lines
 
