@@ -337,7 +337,9 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
 
 @research_command.command("evaluate", epilog="Example: groundup research evaluate --questions 20 --model ollama:a")
 @model_option
-@click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
+@click.option(
+    "--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each of four kinds."
+)
 @click.option("--seed", default=0, show_default=True, help="The seed of the draw of articles and questions.")
 @click.option("--folder", metavar="DIR", help="Keep documents and reports in DIR; skip questions answered there.")
 @click.option(
@@ -353,21 +355,23 @@ def evaluate_command(
 ) -> int:
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
-    Two baselines stand beside: the first passage, and silence. Then the command changes one thing in each of many
-    sentences, compares the sentences with their sources, and counts the refused ones. Last, it measures the trained
-    router on its held-out questions, beside the word rules and the majority class, and what the router keeps from
-    search servers. Ctrl-C loses nothing: the command prints how to continue.
+    Two baselines stand beside: the first passage, and silence. Then four models of ours that lie answer, and the
+    command counts their sentences in the reports. It changes one thing in each of many sentences, compares the
+    sentences with their sources, and counts the refused ones. Last, it measures the trained router on its held-out
+    questions, beside the word rules and the majority class, and what the router keeps from search servers. Ctrl-C
+    loses nothing: the command prints how to continue.
     """
     from dataclasses import asdict
 
     from rich.table import Table
 
     from groundup.llm import chat_model
-    from groundup.systems.research.evaluate import evaluate
-    from groundup.systems.research.routing.training import held_out, privacy
     from groundup.systems.research.runs import need_packages
 
     need_packages()
+    from groundup.systems.research.evaluate import evaluate
+    from groundup.systems.research.routing.training import held_out, privacy
+
     name, chat = model or os.environ.get("GROUNDUP_LLM") or "embedded", chat_model(model)
     instructions = dict(map(_instructions, prompts))
     with _evaluated_in(folder) as place, progress(quiet=as_json) as bar:
