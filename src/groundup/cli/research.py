@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
     from groundup.systems.research import Report, Research
     from groundup.systems.research.comparing import Comparison
-    from groundup.systems.research.costs import Costs, Prices
+    from groundup.systems.research.costs import Costs
     from groundup.systems.research.planning import Routing
+    from groundup.systems.research.prices import Prices
     from groundup.systems.research.routing.training import Judgement
     from groundup.systems.research.state import Step
     from groundup.systems.research.web import Web
@@ -134,6 +135,10 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @click.option("--steps", default=60, show_default=True, help="The most steps before the report.")
 @click.option("--tokens", default=60_000, show_default=True, help="The most tokens of the model, in and out.")
 @click.option("--seconds", default=600.0, show_default=True, help="The most seconds of work.")
+@click.option(
+    "--money", type=float, metavar="AMOUNT", help="The most money for the model's calls, by and in the --prices."
+)
+@prices_option
 @click.option("--edit", is_flag=True, help="Edit the plan in your editor before the search.")
 @output_option
 @json_option
@@ -147,6 +152,8 @@ def ask_command(
     steps: int,
     tokens: int,
     seconds: float,
+    money: float | None,
+    prices: str | None,
     edit: bool,
     output: str | None,
     as_json: bool,
@@ -165,7 +172,8 @@ def ask_command(
 
     need_packages()
     kind = _format(output)
-    budget, chat = Budget(steps, tokens, seconds), chat_model(model)
+    limits = {} if money is None else {"money": money, "prices": _prices(prices)}
+    budget, chat = Budget(steps, tokens, seconds, **limits), chat_model(model)
     location = knowledge or default_location(store)
     if web and knowledge is None and not location.startswith(("http://", "https://")) and not Path(location).is_dir():
         location = ""  # the web alone
@@ -584,7 +592,7 @@ def _resumable(id: str) -> Iterator[None]:
 
 
 def _prices(path: str | None) -> Prices | None:
-    from groundup.systems.research.costs import read_prices
+    from groundup.systems.research.prices import read_prices
 
     return None if path is None else read_prices(path)
 
