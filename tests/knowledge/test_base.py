@@ -174,13 +174,16 @@ def test_secrets_are_hidden_before_anything_is_stored(tmp_path: Path) -> None:
     assert {one.headings for one in knowledge.search("log out")} == {"Login > After"}
 
 
-def test_a_file_that_cannot_be_read_is_left_out_with_the_reason(books: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_left_out_with_the_reason_and_nothing_else_is_said(
+    books: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (books / "scan.pdf").write_bytes(b"%PDF-1.4 nothing")
     (books / "photo.png").write_bytes(b"\x89PNG")
     learned = open_knowledge(tmp_path / "kb").learn([books])
     assert learned.documents == 4
     assert list(learned.skipped) == ["books/scan.pdf"]
     assert "cannot be read as PDF" in learned.skipped["books/scan.pdf"]
+    assert not caplog.records
 
 
 def test_the_neighbours_of_a_place_are_shown_with_it(knowledge: Knowledge) -> None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from groundup.knowledge import Knowledge
     from groundup.systems.research import Report, Research
     from groundup.systems.research.comparing import Comparison
-    from groundup.systems.research.costs import Costs, Prices
+    from groundup.systems.research.costs import Costs
     from groundup.systems.research.planning import Routing
+    from groundup.systems.research.prices import Prices
     from groundup.systems.research.routing.training import Judgement
     from groundup.systems.research.state import Step
     from groundup.systems.research.web import Web
@@ -134,6 +135,10 @@ def learn_command(folders: tuple[str, ...], knowledge: str | None, store: str, a
 @click.option("--steps", default=60, show_default=True, help="The most steps before the report.")
 @click.option("--tokens", default=60_000, show_default=True, help="The most tokens of the model, in and out.")
 @click.option("--seconds", default=600.0, show_default=True, help="The most seconds of work.")
+@click.option(
+    "--money", type=float, metavar="AMOUNT", help="The most money for the model's calls, by and in the --prices."
+)
+@prices_option
 @click.option("--edit", is_flag=True, help="Edit the plan in your editor before the search.")
 @output_option
 @json_option
@@ -147,6 +152,8 @@ def ask_command(
     steps: int,
     tokens: int,
     seconds: float,
+    money: float | None,
+    prices: str | None,
     edit: bool,
     output: str | None,
     as_json: bool,
@@ -165,7 +172,8 @@ def ask_command(
 
     need_packages()
     kind = _format(output)
-    budget, chat = Budget(steps, tokens, seconds), chat_model(model)
+    limits = {} if money is None else {"money": money, "prices": _prices(prices)}
+    budget, chat = Budget(steps, tokens, seconds, **limits), chat_model(model)
     location = knowledge or default_location(store)
     if web and knowledge is None and not location.startswith(("http://", "https://")) and not Path(location).is_dir():
         location = ""  # the web alone
@@ -337,7 +345,9 @@ def demo_command(folder: str, serving: bool, port: int, as_json: bool) -> int:
 
 @research_command.command("evaluate", epilog="Example: groundup research evaluate --questions 20 --model ollama:a")
 @model_option
-@click.option("--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each kind.")
+@click.option(
+    "--questions", default=60, show_default=True, type=click.IntRange(1), help="Questions of each of four kinds."
+)
 @click.option("--seed", default=0, show_default=True, help="The seed of the draw of articles and questions.")
 @click.option("--folder", metavar="DIR", help="Keep documents and reports in DIR; skip questions answered there.")
 @click.option(
@@ -353,21 +363,23 @@ def evaluate_command(
 ) -> int:
     """Measure answers, silence and citations on SQuAD 2.0 dev.
 
-    Two baselines stand beside: the first passage, and silence. Then the command changes one thing in each of many
-    sentences, compares the sentences with their sources, and counts the refused ones. Last, it measures the trained
-    router on its held-out questions, beside the word rules and the majority class, and what the router keeps from
-    search servers. Ctrl-C loses nothing: the command prints how to continue.
+    Two baselines stand beside: the first passage, and silence. Then four models of ours that lie answer, and the
+    command counts their sentences in the reports. It changes one thing in each of many sentences, compares the
+    sentences with their sources, and counts the refused ones. Last, it measures the trained router on its held-out
+    questions, beside the word rules and the majority class, and what the router keeps from search servers. Ctrl-C
+    loses nothing: the command prints how to continue.
     """
     from dataclasses import asdict
 
     from rich.table import Table
 
     from groundup.llm import chat_model
-    from groundup.systems.research.evaluate import evaluate
-    from groundup.systems.research.routing.training import held_out, privacy
     from groundup.systems.research.runs import need_packages
 
     need_packages()
+    from groundup.systems.research.evaluate import evaluate
+    from groundup.systems.research.routing.training import held_out, privacy
+
     name, chat = model or os.environ.get("GROUNDUP_LLM") or "embedded", chat_model(model)
     instructions = dict(map(_instructions, prompts))
     with _evaluated_in(folder) as place, progress(quiet=as_json) as bar:
@@ -580,7 +592,7 @@ def _resumable(id: str) -> Iterator[None]:
 
 
 def _prices(path: str | None) -> Prices | None:
-    from groundup.systems.research.costs import read_prices
+    from groundup.systems.research.prices import read_prices
 
     return None if path is None else read_prices(path)
 

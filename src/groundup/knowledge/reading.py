@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ def read_document(file: Path, metadata: Mapping[str, Value]) -> Document:
 
     if file.suffix.lower() in PAGES:
         return parse_html(file.as_posix(), decoded(file.read_bytes()), metadata)
+    if file.suffix.lower() == ".pdf":  # its library logs each fault of a damaged file in a line of its own
+        logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         return read(file, metadata=metadata)
     except (ValueError, OSError):

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from groundup.errors import UsageError
 from groundup.knowledge import Knowledge
 from groundup.systems.research.api import create_app
-from groundup.systems.research.costs import read_prices
 from groundup.systems.research.export import to_markdown
+from groundup.systems.research.prices import read_prices
 from groundup.systems.research.runs import open_research
 from groundup.systems.research.service import RUNS, Assistant, Settings
 from groundup.systems.research.state import Budget

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from groundup.cli import cli
 from groundup.errors import UsageError
-from groundup.systems.research.costs import Price, costs, read_prices
-from groundup.systems.research.state import Cost
+from groundup.systems.research.costs import costs
+from groundup.systems.research.prices import Price, Prices, read_prices
+from groundup.systems.research.state import Budget, Cost
 from tests.systems.research.conftest import Opened
 from tests.systems.research.models import Scripted, saying
 
@@ -79,3 +80,50 @@ def test_bad_prices_are_refused(tmp_path: Path, text: str, rule: str):
     assert rule in str(refused.value)
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_prices(tmp_path / "none.toml")
+
+
+# ── a limit of money ────────────────────────────────────────────────────────────────────────────────────────────────
+PRICES = Prices("EUR", {"scripted": Price(1_000.0, 100.0, 1_000.0)})  # 1 for a call of `model`
+TWICE = "Why do retries harm an overloaded server, and how does a circuit breaker protect the caller?"
+
+
+def test_a_limit_of_money_ends_the_search_and_holds_after_a_stop(opened: Opened) -> None:
+    reply = "A retry does harm when the server is overloaded: each client sends more of what it cannot serve [1]."
+    usage = {"input_tokens": 900, "output_tokens": 100, "total_tokens": 1000}
+    with opened(saying("", reply, reply, usage=usage)) as research:
+        id = research.begin(TWICE, Budget(money=2.0, prices=PRICES))
+        list(research.run(id, until="retrieve"))
+    with opened(saying("", reply, reply, usage=usage)) as research:
+        list(research.run(id))
+        report = research.report(id)
+        assert research.budget(id) == Budget(money=2.0, prices=PRICES)
+    assert report.stopped == "2 EUR"
+    assert [cost["purpose"] for cost in report.costs] == ["plan", "read for 1"], "nothing is spent beyond"
+    assert report.gaps[-1] == "How does a circuit breaker protect the caller?"
+
+
+def test_a_limit_of_money_needs_the_price_of_the_model(opened: Opened) -> None:
+    with pytest.raises(UsageError, match="money must come with prices, got 2 without. Name them with --prices FILE"):
+        Budget(money=2.0)
+    with pytest.raises(UsageError, match="money must be more than 0, got 0"):
+        Budget(money=0, prices=PRICES)
+    with opened(model()) as research:
+        id = research.begin(TWICE, Budget(money=2.0, prices=PRICES))
+    with opened() as research:
+        for refused in (lambda: research.begin(TWICE, Budget(money=2.0, prices=PRICES)), lambda: [*research.run(id)]):
+            with pytest.raises(UsageError, match="prices must have the model 'embedded' .*, and have scripted. Add it"):
+                refused()
+        assert [run.id for run in research.runs()] == [id]
+    with opened(model()) as research:
+        assert [*research.run(id)]
+
+
+def test_money_is_limited_on_the_command_line(location: Path, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "EUR"\n[models."embedded"]\nin = 1000.0\nout = 1000.0\n', encoding="utf-8")
+    ask = ["research", "ask", TWICE, "--knowledge", str(location), "--store", str(tmp_path / "r.sqlite"), "--json"]
+    ran = CliRunner().invoke(cli, [*ask, "--money", "0.1", "--prices", str(prices)])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["stopped"] == "0.1 EUR"
+    ran = CliRunner().invoke(cli, [*ask, "--money", "0.1"])
+    assert "money must come with prices" in str(ran.exception)

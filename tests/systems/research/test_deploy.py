@@ -52,3 +52,14 @@ def test_compose_publishes_on_loopback_only_and_needs_a_token():
     settings = services["searxng"]["volumes"][0].split(":")[0]
     assert "json" in yaml.safe_load((DEPLOY / settings).read_text(encoding="utf-8"))["search"]["formats"]
     assert set(COMPOSE["volumes"]) == {"store", "models"}
+
+
+def test_the_build_leaves_nothing_of_roots_in_the_home_of_the_images_user():
+    """A /data/.cache of root's was copied into each new volume, and no search could compile its code."""
+    file = (DEPLOY.parent / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    stage = file[file.rindex("\nFROM ") :]
+    assert "HOME=/data" in stage
+    steps = [step.split() for line in stage.splitlines() if line.startswith("RUN ") for step in line[4:].split("&&")]
+    programs = [step for step in steps if step[0] not in ("useradd", "chmod")]
+    assert programs
+    assert all(step[0] == "HOME=/root" for step in programs)

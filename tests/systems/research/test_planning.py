@@ -25,6 +25,20 @@ from groundup.systems.research.planning import MOST, classify, plan, query, read
             ["Why does full jitter help?", "When is a circuit breaker half-open?"],
         ),
         ("What is a lease? Who renews it?", "several", ["What is a lease?", "Who renews it?"]),
+        (
+            "What is a lease? In which case is it lost? A quorum is what?", "several",
+            ["What is a lease?", "In which case is it lost?", "A quorum is what?"],
+        ),
+        ("What is a lease? Raft needs none.", "single", ["What is a lease? Raft needs none."]),
+        (
+            "What is a lease? How does Raft differ from Paxos?", "several",
+            ["What is a lease?", "What is Raft?", "What is Paxos?"],
+        ),
+        (
+            "What is the difference between int8 and float32, and when is it used?", "several",
+            ["What is int8?", "What is float32?", "When is it used?"],
+        ),
+        ("How much less steam did it use compared to Watt's?", "single", None),
         ("Who reads and writes the log?", "single", ["Who reads and writes the log?"]),
         ("Is it the case that what is cached and what is not is known?", "several", None),
     ],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +117,6 @@ def test_spans_reach_a_collector_where_one_is_named(location: Path, tmp_path: Pa
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        import os
-
         environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
         ask = [sys.executable, "-m", "groundup", "research", "ask", QUESTION, "--knowledge", str(location)]
         subprocess.run([*ask, "--store", str(tmp_path / "r.sqlite")], check=True, capture_output=True, env=environment)
@@ -125,3 +127,52 @@ def test_spans_reach_a_collector_where_one_is_named(location: Path, tmp_path: Pa
     assert {"invoke_agent groundup research", "retrieve", "chat embedded"} <= names
     services = {a.value.string_value for r in resources for a in r.resource.attributes if a.key == "service.name"}
     assert services == {"groundup-research"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tracing_is_set", [True, False])
+def test_langsmith_is_sent_steps_and_calls_where_it_is_set_and_nothing_otherwise(
+    location: Path, tmp_path: Path, tracing_is_set: bool
+) -> None:
+    received: list[tuple[str, str, bytes]] = []
+
+    class LangSmith(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            queue = {"scale_up_nthreads_limit": 4, "scale_up_qsize_trigger": 1000, "scale_down_nempty_trigger": 4}
+            batch = {"use_multipart_endpoint": False, "size_limit": 100, "size_limit_bytes": 20_000_000, **queue}
+            self.answer(json.dumps({"version": "0.10.0", "batch_ingest_config": batch}).encode())
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((self.path, self.headers["x-api-key"], body))
+            self.answer(b"{}")
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LangSmith)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    settings = {"LANGSMITH_API_KEY": "hunter2hunter2", "LANGSMITH_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH", "LANGCHAIN"))}
+    environment = {**usual, **settings, **({"LANGSMITH_TRACING": "true"} if tracing_is_set else {})}
+    ask = [sys.executable, "-m", "groundup", "research", "ask", QUESTION, "--knowledge", str(location)]
+    store = tmp_path / "r.sqlite"
+    try:
+        subprocess.run([*ask, "--store", str(store)], check=True, capture_output=True, env=environment)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    names = {run["name"] for path, _, body in received if path == "/runs/batch" for run in json.loads(body)["post"]}
+    wanted = {"classify", "plan", "retrieve", "read", "verify", "EmbeddedAnswerer"} if tracing_is_set else set[str]()
+    assert wanted <= names
+    assert bool(names) == tracing_is_set
+    assert {key for _, key, _ in received} <= {"hunter2hunter2"}
+    assert b"hunter2hunter2" not in b"".join(body for _, _, body in received) + store.read_bytes()

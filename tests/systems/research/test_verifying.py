@@ -6,7 +6,7 @@ import pytest
 
 from groundup.stack.retrieval.rag import Passage
 from groundup.systems.research.demo import DOCUMENTS
-from groundup.systems.research.evaluate import nearly
+from groundup.systems.research.lying import nearly
 from groundup.systems.research.state import Note, Source
 from groundup.systems.research.verifying import disagree, held, stands
 from groundup.systems.research.writing import verify
@@ -88,7 +88,7 @@ def test_what_a_model_says_in_other_words_gives_way_to_the_words_of_its_place() 
 
 def test_of_sentences_with_one_thing_changed_few_are_left_as_they_were_written() -> None:
     texts = [path.read_text(encoding="utf-8") for path in sorted(DOCUMENTS.glob("*.md"))]
-    rows = {row.what.rsplit(",", 1)[0]: row.ours for row in nearly([text.replace("\n", " ") for text in texts], 0)}
+    rows = {what.rsplit(",", 1)[0]: share for what, share in nearly([text.replace("\n", " ") for text in texts], 0)}
     assert rows["refused with a denial changed"] == 1.0
     assert rows["refused with another word changed"] > 0.9
     assert rows["kept with nothing changed"] == 1.0

@@ -43,7 +43,7 @@ def call(model: BaseChatModel, messages: Sequence[dict[str, str]], purpose: str)
     Raises:
         ModelUnavailable: it does not answer.
     """
-    name = _name(model)
+    name = name_of(model)
     instructions = version("\n".join(message["content"] for message in messages if message["role"] == "system"))
     attributes = {
         "gen_ai.operation.name": "chat",
@@ -90,7 +90,8 @@ def _called(
     return cost, text
 
 
-def _name(model: BaseChatModel) -> str:
+def name_of(model: BaseChatModel) -> str:
+    """The name of a model in costs and prices."""
     if only_quotes(model):
         return "embedded"
     return str(getattr(model, "model_name", "") or getattr(model, "model", "") or model._llm_type)

@@ -33,8 +33,13 @@ _SIDES = tuple(
 )
 _ASKING = r"(?:what|how|why|when|where|which|who|whose|does|do|did|is|are|was|were|can|could|should|must|may|will)"
 _NEXT = re.compile(
-    rf"(?:\?\s+(?:and\s+|also,?\s+)?|[,;]\s*(?:and|but|or)\s+|\s+and\s+|;\s*)(?={_ASKING}\b)", re.IGNORECASE
+    rf"""
+    \?\s+ (?:and\s+|also,?\s+)? (?= [^.?!]*\? )                                # What is a lease? In which case ...?
+  | (?: \?\s+ (?:and\s+|also,?\s+)? | [,;]\s*(?:and|but|or)\s+ | \s+and\s+ | ;\s* ) (?= {_ASKING}\b )
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+_ASKED = re.compile(r"\?|\b(?:what|how|why|when|where|which|who|whose)\b", re.IGNORECASE)  # in no side of a comparison
 _POINTING = re.compile(r"\b(?:it|its|they|them|their|this|that|these|those)\b", re.IGNORECASE)
 
 PLANNER = f"""You plan research in a collection of documents.
@@ -52,9 +57,12 @@ def classify(question: str) -> Kind:
 
 def plan(question: str, kind: Kind) -> list[str]:
     """The sub-questions of a question, by rules."""
-    if kind == "comparison" and (sides := _sides(question)):
-        return [f"What is {side}?" for side in sides]
-    return _several(question)[:MOST] if kind == "several" else [question]
+    parts = _several(question) if kind == "several" else [question]
+    planned: list[str] = []
+    for part in parts:
+        sides = _sides(part)
+        planned += [f"What is {side}?" for side in sides] if sides else [part]
+    return list(dict.fromkeys(planned))[:MOST]
 
 
 def read_plan(reply: str, question: str) -> list[str]:
@@ -134,7 +142,7 @@ def _sides(question: str) -> tuple[str, str] | None:
     for pattern in _SIDES:
         if match := pattern.search(question.rstrip("?!. ")):
             sides = (_bare(match["a"]), _bare(match["b"]))
-            if all(terms(side) for side in sides):
+            if all(terms(side) and not _ASKED.search(side) for side in sides):
                 return sides
     return None
 

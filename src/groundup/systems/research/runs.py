@@ -25,6 +25,7 @@ from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
 from groundup.knowledge.places import PLACE
 from groundup.secrets import hide
+from groundup.systems.research.calls import name_of
 from groundup.systems.research.planning import Routing
 from groundup.systems.research.report import Report, make_report
 from groundup.systems.research.state import Budget, Cost, State, Step, initial
@@ -162,13 +163,14 @@ class Research:
             web: the web to search and read, for a later `resume`; otherwise the name of the open web.
 
         Raises:
-            UsageError: the question is empty, or too long.
+            UsageError: the question is empty, or too long; or the budget limits money, and the model has no price.
         """
         hidden = hide(" ".join(question.split()))
         if not any(map(str.isalnum, hidden)):
             raise UsageError(f"question must say something, got {question!r}. For example: What is full jitter?")
         if len(hidden) > LONGEST:
             raise UsageError(f"question must have at most {LONGEST:,} characters, got {len(hidden):,}. Ask in parts.")
+        self._check_priced(budget or Budget())
         id, now = uuid.uuid4().hex[:8], datetime.now(UTC).isoformat(timespec="seconds")
         web = web or (self.web.name if self.web else "")
         if knowledge and not knowledge.startswith(("http://", "https://")):
@@ -188,6 +190,7 @@ class Research:
         Raises:
             UnknownName: there is no such run.
             ModelUnavailable: the model does not answer. The run stays where it is.
+            UsageError: the budget limits money, and the model has no price. The run stays where it is.
         """
         from groundup.systems.research.graph import build
         from groundup.systems.research.tracing import traced_run
@@ -198,6 +201,7 @@ class Research:
         begun = bool(graph.get_state(config).values)
         if begun and not run.next:
             return
+        self._check_priced(self.budget(run.id))
         first = None if begun else initial(run.question, asdict(self.budget(run.id)))
         stop = [until] if until else None
         with traced_run(run.id) as brain.span:
@@ -205,6 +209,15 @@ class Research:
                 for node, update in changes.items():
                     if node != "__interrupt__":
                         yield from update["trace"]
+
+    def _check_priced(self, budget: Budget) -> None:
+        """Raise where a limit of money could not be kept, for want of the model's price."""
+        name = name_of(self.model) if self.model is not None else ""
+        if budget.money is not None and budget.prices is not None and name and name not in budget.prices.models:
+            raise UsageError(
+                f"prices must have the model '{name}' for a limit of money, and have "
+                f"{', '.join(budget.prices.models)}. Add it to the file, or leave out --money."
+            )
 
     def replan(self, id: str, plan: Sequence[str]) -> None:
         """Replace the plan by a person's sub-questions, before any search.
@@ -232,7 +245,7 @@ class Research:
     def budget(self, id: str) -> Budget:
         """The limits of a run."""
         (budget,) = self.database.execute("SELECT budget FROM runs WHERE id = ?", (self.find(id).id,)).fetchone()
-        return Budget(**json.loads(budget))
+        return Budget.stored(json.loads(budget))
 
     def costs(self, id: str) -> list[Cost]:
         """Each call of a model so far."""

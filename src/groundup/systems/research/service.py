@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from groundup.api.work import Deadline, NotReady, NotThere, opening, within
 from groundup.errors import UsageError
 from groundup.knowledge import Knowledge, Part, Reopened, default_location, open_place
-from groundup.systems.research.costs import Costs, Prices, costs
+from groundup.systems.research.costs import Costs, costs
 from groundup.systems.research.export import to_bibtex, to_html, to_markdown
 from groundup.systems.research.planning import Routing
+from groundup.systems.research.prices import Prices
 from groundup.systems.research.report import Report
 from groundup.systems.research.runs import Research, Run, open_research
 from groundup.systems.research.state import Budget, Step

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from groundup.errors import UsageError
+from groundup.systems.research.prices import Price, Prices
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,32 @@ class Budget:
         steps: nodes that may run before writing.
         tokens: tokens of models, in and out.
         seconds: seconds of work, without pauses between a stop and a resume.
+        money: money for the calls of models, in the currency of the prices; None for no limit.
+        prices: the prices at the beginning; a limit of money needs them.
     """
 
     steps: int = 60
     tokens: int = 60_000
     seconds: float = 600.0
+    money: float | None = None
+    prices: Prices | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "tokens", "seconds"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be more than 0, got {getattr(self, name)}. Leave it out for the usual.")
+        for name in ("steps", "tokens", "seconds", "money"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise UsageError(f"{name} must be more than 0, got {limit}. Leave it out for the usual.")
+        if self.money is not None and self.prices is None:
+            raise UsageError(f"money must come with prices, got {self.money:g} without. Name them with --prices FILE.")
+
+    @classmethod
+    def stored(cls, values: dict[str, Any]) -> Budget:
+        """The budget whose fields were stored."""
+        prices = values.get("prices")
+        if prices is None:
+            return cls(**values)
+        models = {name: Price(**price) for name, price in prices["models"].items()}
+        return cls(**{**values, "prices": Prices(prices["currency"], models)})
 
 
 class Source(TypedDict):
@@ -134,7 +151,7 @@ class State(TypedDict):
 
     Attributes:
         question: the question.
-        budget: the limits, by name.
+        budget: the fields of its `Budget`.
         kind: `single`, `several` or `comparison`.
         plan: the sub-questions.
         at: the number of the sub-question at hand, from 0.
@@ -151,7 +168,7 @@ class State(TypedDict):
     """
 
     question: str
-    budget: dict[str, float]
+    budget: dict[str, Any]
     kind: str
     plan: list[str]
     at: int
@@ -167,7 +184,7 @@ class State(TypedDict):
     costs: Annotated[list[Cost], operator.add]
 
 
-def initial(question: str, budget: dict[str, float]) -> State:
+def initial(question: str, budget: dict[str, Any]) -> State:
     """The state of a new run."""
     return State(
         question=question, budget=budget, kind="", plan=[], at=0, round=0, sources=[], notes=[], left_out=[],
@@ -182,10 +199,12 @@ def count_of(count: int, noun: str) -> str:
 
 def used_up(state: State) -> str:
     """The limit of its budget that a run has reached, in words; empty for none."""
-    budget, trace = state["budget"], state["trace"]
-    used = {
-        "steps": sum(step["node"] != "web" for step in trace),
-        "tokens": sum(cost["tokens_in"] + cost["tokens_out"] for cost in state["costs"]),
-        "seconds": sum(step["seconds"] for step in trace),
-    }
-    return next((f"{limit:g} {name}" for name, limit in budget.items() if used[name] >= limit), "")
+    budget, trace, costs = Budget.stored(state["budget"]), state["trace"], state["costs"]
+    used = [
+        ("steps", sum(step["node"] != "web" for step in trace), budget.steps),
+        ("tokens", sum(cost["tokens_in"] + cost["tokens_out"] for cost in costs), budget.tokens),
+        ("seconds", sum(step["seconds"] for step in trace), budget.seconds),
+    ]
+    if budget.money is not None and budget.prices is not None:
+        used.append((budget.prices.currency, sum(map(budget.prices.of, costs)), budget.money))
+    return next((f"{limit:g} {name}" for name, amount, limit in used if amount >= limit), "")

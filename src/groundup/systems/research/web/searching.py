@@ -2,7 +2,7 @@
 
 | name | needs |
 |---|---|
-| `searxng` | `GROUNDUP_SEARXNG`, the server's address; `json` among `search.formats` of its settings |
+| `searxng` | `GROUNDUP_SEARXNG`, the server's address; in its settings, `json` among `search.formats`, and no limiter |
 | `brave` | `BRAVE_API_KEY` |
 | `tavily` | `TAVILY_API_KEY` |
 | `duckduckgo` | nothing: its page without scripts is read; the server may refuse that |
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -32,6 +33,14 @@ SECONDS = 15.0  # for a search
 MOST = 2_000_000  # bytes of a reply
 LONGEST = 400  # characters of a query: Brave and Tavily take no more
 WORDS = 50  # of a query: Brave takes no more
+_COMMAND = re.compile(r"(?<!\S)[!:<]+")  # SearXNG obeys words: `!engine`, `!!another-site`, `:language`, `<seconds`
+_MOVED = "it leads to another address, which is not followed: set GROUNDUP_SEARXNG to that address"
+_SEARXNG = {
+    301: _MOVED, 302: _MOVED, 307: _MOVED, 308: _MOVED,
+    403: "search.formats in its settings lacks json",
+    429: "its limiter refuses programs: set server.limiter to false in its settings, or list this machine in its "
+    "limiter.toml under botdetection.ip_lists.pass_ip",
+}  # fmt: skip
 
 
 class Engine:
@@ -66,10 +75,14 @@ class Engine:
 
 
 def _searxng(query: str, k: int) -> list[Hit]:
-    parameters = urlencode({"q": query, "format": "json"})
-    reply = _json(
-        "searxng", f"{searxng_address()}/search?{parameters}", {403: "search.formats in its settings lacks json"}
-    )
+    parameters = urlencode({"q": _COMMAND.sub("", query), "format": "json"})
+    reply = _json("searxng", f"{searxng_address()}/search?{parameters}", _SEARXNG)
+    failed = reply.get("unresponsive_engines")
+    if failed and not reply["results"]:  # it answers 200 all the same
+        raise WebUnavailable(
+            f"searxng must find pages, and cannot: {len(failed)} of its search engines did not answer, and no other "
+            "found any. See its page /stats"
+        )
     return [_hit(entry) for entry in reply["results"]]
 
 
