@@ -56,6 +56,7 @@ def assert_found(found, ids, scores, message, **tolerance):
         ("restarting", ("restart",), "another ending of it"),
         ("the", (), "a stop word gives nothing"),
         ("The", (), "nor does it with a capital letter"),
+        ("Why", (), "it is one before it is stemmed: its stem is in no list"),
         ("kube-proxy", ("kube", "proxi"), "two plain parts, each stemmed; without digit or hump it is no identifier"),
         ("out-of-memory", ("memori",), "stop words among the parts give nothing either"),
         ("CrashLoopBackOff", ("crashloopbackoff", "crash", "loop", "back"), "the whole first, then its humps"),
