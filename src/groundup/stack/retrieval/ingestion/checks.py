@@ -111,6 +111,9 @@ def test_pieces_spare_what_is_whole():
     assert code + "\n" in found or code in found, f"the whole span {code!r} must be in one piece of 17, got {found}"
     assert len(found) == 3, f"text, code, text are three pieces, got {found}"
     assert code not in in_pieces(text, 17), "without `whole`, the code is cut at its empty line"
+    expected = ["Aa bb. ", "x y. z ", "ff ", "gg."]
+    message = "in pieces of 8, 'x y. z' is whole; a sentence with it is too long and is taken apart around it"
+    assert_same(in_pieces("Aa bb. x y. z ff gg.", 8, [(7, 13)]), expected, message)
 
 
 def test_pieces_of_a_long_word():
