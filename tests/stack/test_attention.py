@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import groundup.stack.deep.attention as package
 from groundup.course.grader import Grader
 from groundup.course.material.unit import Unit, load_unit
-from groundup.stack.deep.attention import figures, labs
+from groundup.stack.deep.attention import MultiHeadAttention, Transformer, figures, labs
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,39 @@ def test_an_optimizer_in_a_submission_is_not_taken_for_tampering(grader: Grader,
     source = unit.implementation.read_text(encoding="utf-8")
     verdict = grader.grade(unit, source + "\n\ntorch.optim.SGD(nn.Linear(1, 1).parameters()).step()\n")
     assert verdict.passed, verdict.message
+
+
+@pytest.mark.parametrize("heads", [3, 0, -2, 16])
+def test_heads_that_do_not_divide_are_an_error(heads: int) -> None:
+    with pytest.raises(ValueError, match=f"heads must divide dim=8, got heads={heads}"):
+        MultiHeadAttention(8, heads)
+
+
+def transformer(**settings: int) -> Transformer:
+    """A small one, with the same weights every time."""
+    torch.manual_seed(0)
+    return Transformer(7, dim=8, heads=2, layers=2, max_tokens=12, **settings).eval()
+
+
+def test_a_sequence_that_is_too_long_is_an_error() -> None:
+    with pytest.raises(ValueError, match="tokens must be at most max_tokens=12 long, got 13"):
+        transformer().encode(torch.ones(1, 13, dtype=torch.long))
+
+
+@pytest.mark.parametrize("padding", [0, 6])
+def test_padding_behind_a_source_changes_nothing_whichever_token_it_is(padding: int) -> None:
+    model, target = transformer(padding=padding), torch.tensor([[1, 3, 4]])
+    padded, plain = torch.tensor([[3, 4, 5, padding, padding]]), torch.tensor([[3, 4, 5]])
+    torch.testing.assert_close(model(padded, target), model(plain, target))
+
+
+def test_decoding_tells_how_each_layer_and_head_looked_at_the_source() -> None:
+    model, source, target = transformer(), torch.tensor([[3, 4, 0]]), torch.tensor([[1, 3]])
+    logits, maps = model.decode(target, model.encode(source), source)
+    assert logits.shape == (1, 2, 7)
+    assert maps.shape == (2, 1, 2, 2, 3)  # layers, batch, heads, target, source
+    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 1, 2, 2))
+    assert (maps[..., 2] == 0).all()
 
 
 def said(figure: Any) -> str:

@@ -2,11 +2,13 @@
 
 import tracemalloc
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
+from groundup.checking import assert_close, assert_refuses
 from groundup.data import Dataset, load
 from groundup.labs.runner import labs_in, run_here
 from groundup.stack.classical.logistic_regression import (
@@ -20,11 +22,13 @@ from groundup.stack.classical.logistic_regression import (
     logistic_objective,
     newton_cg,
     objective_in_blocks,
+    separating_direction,
     smallest_solution,
     softmax,
     softmax_hessian_product,
     softmax_objective,
 )
+from groundup.stack.classical.logistic_regression.checks import STEPS, two_classes
 from groundup.stack.classical.logistic_regression.logistic_regression import BLOCK
 
 
@@ -197,3 +201,60 @@ def test_folds_hold_every_row_once_and_keep_the_shares():
     folds = labs.stratified_folds(labels, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds)) == list(range(100))
     assert [labels[fold].mean() for fold in folds] == [0.4] * 5
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_separating_direction_by_hand() -> None:
+    """Classes that touch in a point, or differ in one column, are separated; rows amid the others are not."""
+    rows = np.array([[-1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    still, fit = np.zeros((3, 1)), {"labels": np.array([0, 0, 1, 1])}
+    direction = separating_direction(rows, **fit, parameters=still)
+    assert direction is not None, "x = -1 and 0 against 0 and 1: no plane, but larger weights always fit better"
+    rise = np.diff(add_intercept(rows) @ direction)[:, 0]
+    assert_close(rise / rise[3], [-1, 0, 0, 1], "how the log-odds change along the direction", atol=1e-6)
+    for scale in (1e-8, 1e8):
+        found = separating_direction(scale * rows, **fit, parameters=still)
+        assert found is not None, f"the same, times {scale:g}: units change nothing"
+    assert separating_direction(rows[[0, 3, 1, 2]], **fit, parameters=still) is None, "-1 and 1 against 0 twice"
+    crossed = np.array([[-1.0, 2.0], [1.0, 1.0], [1.0, 2.0], [-1.0, 1.0]])
+    assert separating_direction(crossed, **fit, parameters=still) is None, "the corners of a square, crosswise"
+
+
+def test_fit_refuses_features_it_cannot_square() -> None:
+    """Text, complex numbers, holes and numbers whose squares overflow are refused by the name X."""
+    values: list[Any] = ["a", 1j, None, np.nan, 1e200, -1e200]
+    for wrong in values:
+        assert_refuses(
+            lambda wrong=wrong: LogisticRegression().fit([[wrong], [0]], [0, 1]), r"\bX\b", message=f"{wrong}"
+        )
+
+
+def test_softmax_regression_learns_more_columns_than_rows(rng: np.random.Generator) -> None:
+    """By Newton's method a table of 20 rows and 200 columns is fitted in some steps, to scikit-learn's weights."""
+    X, y = rng.normal(size=(20, 200)), np.arange(20) % 4
+    model = SoftmaxRegression(1.0, max_iter=STEPS["newton"]).fit(X, y)
+    reference = SklearnLogisticRegression(C=1.0, tol=1e-10, max_iter=1000).fit(X, y)
+    assert_close(model.coef_, reference.coef_, "coef_ of 20 rows and 200 columns", rtol=1e-4, atol=1e-6)
+
+
+def test_softmax_regression_of_two_classes_is_logistic_regression(rng: np.random.Generator) -> None:
+    """With two classes the probabilities are those of LogisticRegression at twice the penalty."""
+    X, y = two_classes(rng)
+    # The two weight vectors are ±w/2, so their squared norm is half of ‖w‖².
+    both = SoftmaxRegression(2.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
+    one = LogisticRegression(1.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
+    assert_close(both, one, "probabilities of SoftmaxRegression(2.0) and LogisticRegression(1.0)", rtol=1e-5, atol=1e-6)
+
+
+def test_newton_goes_on_until_the_gradient_is_small() -> None:
+    """Separated classes with hardly any penalty take many steps: all of them are taken, down to tol."""
+    X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+    model = LogisticRegression(1e-8, max_iter=STEPS["newton"], tol=1e-12).fit(X, y)
+    parameters = np.append(model.coef_, model.intercept_)
+    _, slope = logistic_objective(parameters, add_intercept(X), y, 1e-8)
+    assert_close(slope, np.zeros(2), "the gradient where Newton stopped, with l2=1e-8 and tol=1e-12", atol=1e-12)
+    assert model.n_iter_ > 10, f"weights that large are more than 10 steps away from zero, got {model.n_iter_}"

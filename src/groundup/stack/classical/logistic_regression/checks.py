@@ -28,7 +28,6 @@ from groundup.stack.classical.logistic_regression import (
     logistic_hessian,
     logistic_objective,
     newton,
-    separating_direction,
     sigmoid,
     softmax,
     softmax_objective,
@@ -84,71 +83,33 @@ def no_float_trouble():
 
 
 def test_sigmoid_of_known_log_odds():
-    """Log-odds of 0, log 3 and -log 3 are probabilities of 1/2, 3/4 and 1/4."""
+    """Log-odds of 0, log 3 and -log 3 are probabilities of 1/2, 3/4 and 1/4; every shape stays."""
     assert_close(
         sigmoid(np.array([0.0, LOG3, -LOG3])),
         [0.5, 0.75, 0.25],
         "sigmoid([0, log 3, -log 3]): odds of 1:1, 3:1 and 1:3.",
         rtol=1e-14,
     )
-
-
-@pytest.mark.parametrize(("far", "expected"), [([-1000.0, -np.inf], [0.0, 0.0]), ([1000.0, np.inf], [1.0, 1.0])])
-def test_sigmoid_at_the_extremes(far, expected):
-    """The sigmoid of ±1000 is 0 and 1, with no overflow on the way."""
-    with no_float_trouble():
-        result = sigmoid(np.array(far))
-    assert_close(result, expected, f"sigmoid({far})", rtol=0, atol=0)
-
-
-def test_sigmoid_is_accurate_in_the_left_tail():
-    """Far to the left the sigmoid is exp(z), to full relative precision and not rounded to zero."""
-    z = np.array([-40.0, -100.0, -600.0])
-    assert_close(sigmoid(z), np.exp(z), "sigmoid(z) for z = -40, -100, -600 equals exp(z)", rtol=1e-12, atol=0)
-
-
-def test_sigmoid_keeps_the_shape():
-    """A scalar, an empty array and any number of axes come back in their own shape."""
     for shape in ((), (1,), (0,), (2, 3), (2, 1, 4)):
         assert_close(sigmoid(np.zeros(shape)), np.full(shape, 0.5), f"sigmoid of zeros of shape {shape}: 1/2 each")
 
 
-def test_sigmoid_works_entry_by_entry(rng):
-    """Each probability belongs to the log-odds in its own place, also in a transposed view, and stays as it is."""
-    z = rng.normal(size=(4, 3)).T
-    p = sigmoid(z)
-    assert_close(p, 1 / (1 + np.exp(-z)), "sigmoid of a transposed array of shape (3, 4)", rtol=1e-13)
-    kept = p.copy()
-    sigmoid(-z)
-    assert_close(p, kept, "the probabilities, after sigmoid of another array of that shape", rtol=0, atol=0)
+def test_sigmoid_is_exact_at_the_extremes():
+    """The sigmoid of ±1000 is 0 and 1, without overflow; far to the left it is exp(z), to full relative precision."""
+    with no_float_trouble():
+        ends = sigmoid(np.array([-1000.0, -np.inf, 1000.0, np.inf]))
+    assert_close(ends, [0.0, 0.0, 1.0, 1.0], "sigmoid of ∓1000 and ∓infinity", rtol=0, atol=0)
+    z = np.array([-40.0, -100.0, -600.0])
+    assert_close(sigmoid(z), np.exp(z), "sigmoid(z) for z = -40, -100, -600 equals exp(z)", rtol=1e-12, atol=0)
 
 
-def test_sigmoid_takes_integers_and_lists():
-    """Integers, also small unsigned ones and lists of them, are treated as real numbers."""
-    assert_close(sigmoid([0, 2]), [0.5, 1 / (1 + np.exp(-2.0))], "sigmoid([0, 2]) of a list of integers")
-    assert_close(
-        sigmoid(np.array([0, 200], dtype=np.uint8)), [0.5, 1.0], "sigmoid of unsigned integers (-200 does not fit them)"
-    )
-    assert_close(
-        sigmoid(np.array([-60.0, 20.0], dtype=np.float32)),
-        1 / (1 + np.exp(-np.array([-60.0, 20.0]))),
-        "sigmoid of float32 is computed in float64",
-        rtol=1e-12,
-        atol=0,
-    )
-
-
-def test_probabilities_and_losses_leave_their_arguments_alone():
-    """Scores and labels are unmodified, also where they are infinite or very large."""
+def test_probabilities_and_losses_keep_what_they_are_given():
+    """Scores and labels stay as they were; not-a-number goes in and comes out: hiding it would hide a broken run."""
     scores, classes = np.array([[1000.0, -3.0], [0.5, -np.inf]]), np.array([1, 0])
     assert_unchanged(sigmoid, scores)
     assert_unchanged(softmax, scores)
     assert_unchanged(cross_entropy, scores, classes)
     assert_unchanged(binary_cross_entropy, np.array([1000.0, -0.5]), np.array([0.25, 1.0]))
-
-
-def test_probabilities_and_losses_show_what_is_not_a_number():
-    """Not-a-number goes in and comes out: replacing it or leaving it out would hide a broken run."""
     with np.errstate(all="ignore"):
         assert_close(sigmoid(np.array([np.nan, 0.0])), [np.nan, 0.5], "sigmoid([nan, 0])")
         assert_close(softmax(np.array([[np.nan, 1.0], [2.0, 2.0]])), [[np.nan] * 2, [0.5] * 2], "softmax, nan in row 0")
@@ -158,19 +119,11 @@ def test_probabilities_and_losses_show_what_is_not_a_number():
         assert_close(mean, np.nan, "cross_entropy of scores with a nan")
 
 
-def test_sigmoid_is_symmetric(rng):
-    """σ(z) + σ(-z) = 1: the probabilities of the two classes, near zero and far out, by the array and one by one."""
-    z = np.concatenate([rng.uniform(-700, 700, 150), rng.uniform(-5, 5, 150), [0.0, 5e-324, 1e-9, 36.7, 37.0, 700.0]])
-    assert_close(sigmoid(z) + sigmoid(-z), np.ones(len(z)), "sigmoid(z) + sigmoid(-z), |z| up to 700", rtol=1e-15)
-    for one in z[::15].tolist():
-        assert_close(sigmoid(one) + sigmoid(-one), 1.0, f"sigmoid({one}) + sigmoid({-one})", rtol=1e-15)
-
-
 # --- binary cross-entropy ------------------------------------------------------------------------------------
 
 
 def test_binary_cross_entropy_by_hand():
-    """With p = 3/4 for a positive and p = 1/4 for a positive, the mean loss is (log 4/3 + log 4) / 2."""
+    """The mean of -log p of the labels, in one float; a label of 0.25 mixes the two losses; True counts as 1."""
     expected = (np.log(4 / 3) + np.log(4)) / 2
     assert_close(
         binary_cross_entropy(np.array([LOG3, -LOG3]), np.array([1, 1])),
@@ -182,29 +135,6 @@ def test_binary_cross_entropy_by_hand():
         (np.log(4) + np.log(4 / 3) + np.log(2)) / 3,
         "logits [log 3, -log 3, 0], labels [0, 0, 1]",
     )
-
-
-def test_binary_cross_entropy_is_exact_at_the_extremes():
-    """A hopeless logit of ±1000 costs 1000 nats, a right one costs nothing, and nothing overflows."""
-    with no_float_trouble():
-        wrong = binary_cross_entropy(np.array([1000.0, -1000.0]), np.array([0, 1]))
-        right = binary_cross_entropy(np.array([1000.0, -1000.0]), np.array([1, 0]))
-    assert_close(wrong, 1000.0, "logits [1000, -1000] with the labels the other way round")
-    assert_close(right, 0.0, "logits [1000, -1000] with the right labels", atol=0)
-
-
-def test_binary_cross_entropy_keeps_small_losses():
-    """At a logit of 40 the loss of a right answer is exp(-40), not zero: 1 - p has already rounded away there."""
-    assert_close(
-        binary_cross_entropy(np.array([40.0]), np.array([1])), np.exp(-40.0), "logit 40, label 1", rtol=1e-12, atol=0
-    )
-    assert_close(
-        binary_cross_entropy(np.array([-40.0]), np.array([0])), np.exp(-40.0), "logit -40, label 0", rtol=1e-12, atol=0
-    )
-
-
-def test_binary_cross_entropy_takes_soft_labels_and_booleans():
-    """A label of 0.25 mixes the two losses; True counts as 1; the result is a plain float."""
     mixed = 0.25 * np.log(4 / 3) + 0.75 * np.log(4)
     assert_close(binary_cross_entropy([LOG3], [0.25]), mixed, "logit log 3, label 0.25")
     assert_close(
@@ -213,8 +143,23 @@ def test_binary_cross_entropy_takes_soft_labels_and_booleans():
     assert isinstance(binary_cross_entropy([0.0], [1]), float), "binary_cross_entropy returns one float, the mean"
 
 
-def test_losses_and_softmax_take_small_and_narrow_types():
-    """Unsigned integers do not wrap around, and float32 is computed in float64."""
+def test_binary_cross_entropy_is_exact_at_the_extremes():
+    """A logit of ±1000 costs 1000 nats or nothing; at 40 a right answer costs exp(-40): 1 - p has rounded away."""
+    with no_float_trouble():
+        wrong = binary_cross_entropy(np.array([1000.0, -1000.0]), np.array([0, 1]))
+        right = binary_cross_entropy(np.array([1000.0, -1000.0]), np.array([1, 0]))
+    assert_close(wrong, 1000.0, "logits [1000, -1000] with the labels the other way round")
+    assert_close(right, 0.0, "logits [1000, -1000] with the right labels", atol=0)
+    assert_close(
+        binary_cross_entropy(np.array([40.0]), np.array([1])), np.exp(-40.0), "logit 40, label 1", rtol=1e-12, atol=0
+    )
+    assert_close(
+        binary_cross_entropy(np.array([-40.0]), np.array([0])), np.exp(-40.0), "logit -40, label 0", rtol=1e-12, atol=0
+    )
+
+
+def test_probabilities_and_losses_take_any_numbers():
+    """Lists, integers and unsigned integers, which wrap around, and float32 are computed in float64."""
     small = np.array([1, 3], dtype=np.uint8)
     assert_close(
         binary_cross_entropy(small, np.array([0, 1], dtype=np.uint8)),
@@ -238,6 +183,17 @@ def test_losses_and_softmax_take_small_and_narrow_types():
     assert_close(
         cross_entropy(narrow[None, :], [2]), cross_entropy(wide[None, :], [2]), f"loss {message}", rtol=1e-12, atol=0
     )
+    assert_close(sigmoid([0, 2]), [0.5, 1 / (1 + np.exp(-2.0))], "sigmoid([0, 2]) of a list of integers")
+    assert_close(
+        sigmoid(np.array([0, 200], dtype=np.uint8)), [0.5, 1.0], "sigmoid of unsigned integers (-200 does not fit them)"
+    )
+    assert_close(
+        sigmoid(np.array([-60.0, 20.0], dtype=np.float32)),
+        1 / (1 + np.exp(-np.array([-60.0, 20.0]))),
+        "sigmoid of float32 is computed in float64",
+        rtol=1e-12,
+        atol=0,
+    )
 
 
 def test_binary_cross_entropy_refuses_what_it_cannot_mean():
@@ -254,12 +210,8 @@ def test_binary_cross_entropy_refuses_what_it_cannot_mean():
 
 
 def test_softmax_by_hand():
-    """Scores log 1, log 2, log 5 are probabilities 1/8, 2/8, 5/8."""
+    """Scores log 1, log 2, log 5 are 1/8, 2/8, 5/8; each row sums to one by default, each column with axis=0."""
     assert_close(softmax(np.log([1.0, 2.0, 5.0])), [0.125, 0.25, 0.625], "softmax([log 1, log 2, log 5])", rtol=1e-14)
-
-
-def test_softmax_works_along_an_axis():
-    """Each row sums to one by default, each column with axis=0, and the shape stays."""
     z = np.log(np.array([[1.0, 3.0], [2.0, 2.0], [6.0, 2.0]]))
     assert_close(softmax(z), [[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]], "softmax of each row")
     assert_close(softmax(z, axis=0), [[1 / 9, 3 / 7], [2 / 9, 2 / 7], [6 / 9, 2 / 7]], "softmax(z, axis=0)")
@@ -285,34 +237,14 @@ def test_softmax_at_the_extremes():
     assert_close(nearly, 1.0, "the sum of softmax([28, 0]): no probability is rounded up", rtol=1e-14, atol=0)
 
 
-def test_softmax_does_not_see_a_shift(rng):
-    """Adding the same number to all scores changes nothing, and the probabilities sum to one."""
-    drawn = rng.uniform((-50, -500), (50, 500), size=(20, 2)).round(2).tolist()
-    for score, shift in [(0.0, 1.0), (0.0, -500.0), (50.0, 500.0), (-50.0, 500.0), *drawn]:
-        for scores in ([score], [score, 0.0], [0.0, 1.0, score, -score]):
-            z = np.array(scores)
-            assert_close(softmax(z + shift), softmax(z), f"softmax of {scores} shifted by {shift}", rtol=1e-9)
-            assert_close(softmax(z).sum(), 1.0, f"sum of softmax({scores})", rtol=1e-12)
-
-
-def test_softmax_of_two_scores_is_the_sigmoid_of_their_difference():
-    """Binary logistic regression is softmax regression with two classes."""
-    z = np.array([[0.3, 1.7], [-2.0, 4.0], [5.0, -5.0]])
-    assert_close(softmax(z)[:, 1], sigmoid(z[:, 1] - z[:, 0]), "softmax([a, b])[1] equals sigmoid(b - a)")
-
-
 def test_cross_entropy_by_hand():
-    """The loss is minus the log of the right class's probability, averaged over the rows."""
+    """The mean of -log p of the right classes; scores of ±1000 cost 0 or 2000 nats."""
     z = np.log(np.array([[1.0, 2.0, 5.0], [6.0, 1.0, 1.0]]))
     assert_close(
         cross_entropy(z, np.array([2, 1])), (np.log(8 / 5) + np.log(8)) / 2, "right classes with p = 5/8 and p = 1/8"
     )
     assert_close(cross_entropy(z + 30.0, np.array([2, 1])), cross_entropy(z, np.array([2, 1])), "scores shifted by 30")
     assert isinstance(cross_entropy(z.tolist(), [0, 0]), float), "cross_entropy returns one float, the mean"
-
-
-def test_cross_entropy_is_exact_at_the_extremes():
-    """Scores of ±1000 cost 0 or 2000 nats; a loss of exp(-30) is not rounded away by much."""
     z = np.array([[1000.0, -1000.0], [-1000.0, 1000.0]])
     with no_float_trouble():
         assert_close(cross_entropy(z, np.array([0, 1])), 0.0, "the right classes at ±1000", atol=0)
@@ -338,8 +270,8 @@ def test_cross_entropy_refuses_what_it_cannot_mean():
 # --- objectives ----------------------------------------------------------------------------------------------
 
 
-def test_logistic_objective_by_hand():
-    """One feature, two samples, weight log 3 and no intercept: loss, penalty and gradient on paper."""
+def test_logistic_objective_by_hand(rng):
+    """One feature, two samples, weight log 3: loss, penalty and gradient on paper; the intercept costs no penalty."""
     design = np.array([[1.0, 1.0], [-1.0, 1.0]])
     value, gradient = logistic_objective(np.array([LOG3, 0.0]), design, np.array([1, 0]), 2.0)
     # p = 3/4 and 1/4, so both losses are log(4/3); the penalty is 2/2 · log²3 over n = 2.
@@ -352,17 +284,6 @@ def test_logistic_objective_by_hand():
     value, gradient = logistic_objective(np.array([1e4, 0.0]), flat, np.array([1, 0]), 1e-4)
     assert_close(value, np.log(2) + 2500, "a weight of 10,000 with l2=0.0001: a small penalty counts as well")
     assert_close(gradient, [0.5, 0.0], "the gradient with a weight of 10,000 and l2=0.0001")
-
-
-def test_logistic_gradient_is_the_slope(rng):
-    """The gradient equals central differences of the value, with a penalty and without."""
-    X, y = two_classes(rng, 17)
-    design, theta = add_intercept(X), rng.normal(size=4)
-    assert_gradient_is_the_slope("logistic_objective", logistic_objective, theta, design, y)
-
-
-def test_logistic_objective_does_not_penalise_the_intercept(rng):
-    """A large intercept costs no penalty, and l2 does not pull it."""
     X, y = two_classes(rng, 20)
     design, theta = add_intercept(X), np.array([0.0, 0.0, 0.0, 5.0])
     free, gradient_free = logistic_objective(theta, design, y, 0.0)
@@ -371,19 +292,11 @@ def test_logistic_objective_does_not_penalise_the_intercept(rng):
     assert_close(gradient, gradient_free, "the gradient at the same point, l2=100 against l2=0")
 
 
-def test_logistic_objective_does_not_depend_on_the_order_or_number_of_copies(rng):
-    """Rows may be permuted; with every row (and l2) doubled, the mean is the same."""
-    X, y = two_classes(rng, 30)
-    design, theta, order = add_intercept(X), rng.normal(size=4), rng.permutation(30)
-    value, gradient = logistic_objective(theta, design, y, 2.0)
-    for rows, l2, what in ((order, 2.0, "rows permuted"), (np.tile(np.arange(30), 2), 4.0, "rows and l2 doubled")):
-        other, other_gradient = logistic_objective(theta, design[rows], y[rows], l2)
-        assert_close(other, value, f"value with {what}")
-        assert_close(other_gradient, gradient, f"gradient with {what}")
-
-
-def test_logistic_objective_leaves_its_arguments_alone(rng):
-    """Parameters, design and labels are unmodified, also where the logits are extreme."""
+def test_logistic_gradient_is_the_slope(rng):
+    """The gradient equals central differences of the value; arguments stay, also where the logits are extreme."""
+    X, y = two_classes(rng, 17)
+    design, theta = add_intercept(X), rng.normal(size=4)
+    assert_gradient_is_the_slope("logistic_objective", logistic_objective, theta, design, y)
     X, y = two_classes(rng, 10)
     design, theta = add_intercept(1000 * X), rng.normal(size=4)
     before = theta.copy(), design.copy(), y.copy()
@@ -396,7 +309,7 @@ def test_logistic_objective_leaves_its_arguments_alone(rng):
 
 
 def test_logistic_hessian_by_hand():
-    """At zero every p(1 - p) is 1/4, so the Hessian is designᵀdesign / 4n, plus l2/n on the weight only."""
+    """At zero it is designᵀdesign / 4n, plus l2/n on the weight only; at logits of ±40 the curvature is exp(-40)."""
     design, parameters = np.array([[1.0, 1.0], [3.0, 1.0]]), np.zeros(2)
     assert_close(
         logistic_hessian(parameters, design, 6.0),
@@ -405,6 +318,14 @@ def test_logistic_hessian_by_hand():
     )
     assert_close(design, [[1.0, 1.0], [3.0, 1.0]], "the design after the call", rtol=0, atol=0)
     assert_close(parameters, [0.0, 0.0], "the parameters after the call", rtol=0, atol=0)
+    design = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    with no_float_trouble():
+        for logit in (40.0, 200.0):
+            result = logistic_hessian(np.array([logit, 0.0]), design, 0.0)
+            curvature = np.exp(-logit)
+            message = f"Hessian at logits of ±{logit:g}, neither rounded to zero nor kept away from it"
+            assert_close(result / curvature, np.eye(2), f"{message}; in units of exp(-{logit:g})", rtol=1e-10)
+        assert np.isfinite(logistic_hessian(np.array([2000.0, 0.0]), design, 0.0)).all(), "finite at logits of ±2000"
 
 
 def test_logistic_hessian_makes_no_diagonal_matrix(rng):
@@ -435,20 +356,8 @@ def test_logistic_hessian_is_the_slope_of_the_gradient(rng):
         assert_close(logistic_hessian(theta, design, l2), np.array(columns), message, rtol=1e-6, atol=1e-8)
 
 
-def test_logistic_hessian_keeps_the_tails(rng):
-    """At logits of ±40 and ±200 the curvature is exp(-40) and exp(-200), on both sides: 1 - p would round to zero."""
-    design = np.array([[1.0, 1.0], [-1.0, 1.0]])
-    with no_float_trouble():
-        for logit in (40.0, 200.0):
-            result = logistic_hessian(np.array([logit, 0.0]), design, 0.0)
-            curvature = np.exp(-logit)
-            message = f"Hessian at logits of ±{logit:g}, neither rounded to zero nor kept away from it"
-            assert_close(result / curvature, np.eye(2), f"{message}; in units of exp(-{logit:g})", rtol=1e-10)
-        assert np.isfinite(logistic_hessian(np.array([2000.0, 0.0]), design, 0.0)).all(), "finite at logits of ±2000"
-
-
-def test_softmax_objective_by_hand():
-    """One sample with p = (1/8, 2/8, 5/8) and class 1: loss log 4, gradient x·(p - onehot)."""
+def test_softmax_objective_by_hand(rng):
+    """One sample with p = (1/8, 2/8, 5/8) and class 1: loss log 4, gradient x·(p - onehot), which is the slope."""
     theta = np.vstack([np.zeros(3), np.log([1.0, 2.0, 5.0])])
     value, gradient = softmax_objective(theta, np.array([[2.0, 1.0]]), np.array([1]), 7.0)
     assert_close(value, np.log(4), "the value is -log(2/8); intercepts carry no penalty")
@@ -460,23 +369,12 @@ def test_softmax_objective_by_hand():
     theta[0] = [1.0, -2.0, 0.5]
     penalised, _ = softmax_objective(theta, np.array([[0.0, 1.0]]), np.array([1]), 7.0)
     assert_close(penalised - np.log(4), 7.0 / 2 * 5.25, "the penalty is l2 / (2 n) · (1 + 4 + 0.25)")
-
-
-def test_softmax_gradient_is_the_slope(rng):
-    """The gradient equals central differences of the value, and the arguments are unmodified."""
     X, y = three_classes(rng, 13)
     design, theta = add_intercept(X), rng.normal(size=(3, 3))
     before = theta.copy(), design.copy(), y.copy()
     assert_gradient_is_the_slope("softmax_objective", softmax_objective, theta, design, y)
     for name, now, then in zip(("parameters", "design", "labels"), (theta, design, y), before, strict=True):
         assert_close(now, then, f"{name} after the call", rtol=0, atol=0)
-
-
-def test_softmax_gradient_sums_to_zero_over_the_classes(rng):
-    """What one class gains the others lose: without a penalty each row of the gradient sums to zero."""
-    X, y = three_classes(rng, 25)
-    _, gradient = softmax_objective(rng.normal(size=(3, 3)), add_intercept(X), y, 0.0)
-    assert_close(gradient.sum(axis=1), np.zeros(3), "sum of the gradient over the classes", atol=1e-12)
 
 
 # --- two ways down -------------------------------------------------------------------------------------------
@@ -498,15 +396,23 @@ def log_cosh_hessian(t):
 
 
 def test_gradient_descent_steps_by_hand():
-    """Two steps of 0.25 halve the distance to (3, -1) each time; the losses are those of the points visited."""
+    """Steps of 0.25 halve the distance to (3, -1), of 0 leave it, of 1.5 double it: losses tell, and none converged."""
     fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=2, tol=1e-9)
     assert_close(fit.parameters, [4.0, 0.0], "after two steps from (7, 3) towards (3, -1)")
     assert_close(fit.losses, [32.0, 8.0, 2.0], "the objective before the first step and after each of the two")
     assert not fit.converged, "two steps do not reach a gradient of 1e-9: converged is False"
+    fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.0, max_iter=5, tol=1e-9)
+    assert_close(fit.parameters, [7.0, 3.0], "the parameters after five steps of size zero")
+    assert_close(fit.losses, [32.0] * 6, "five steps were asked for, however small: six losses")
+    assert not fit.converged, "nothing was minimised: converged is False"
+    fit = gradient_descent(bowl, np.array([8.0, -1.0]), learning_rate=1.5, max_iter=2, tol=1e-9)
+    assert_close(fit.losses, [25.0, 100.0, 400.0], "a step of 1.5 doubles the distance to (3, -1) each time")
+    assert_close(fit.parameters, [23.0, -1.0], "the last point, not the best one, after 8, -7 and 23")
+    assert not fit.converged, "the objective rises: converged is False"
 
 
 def test_gradient_descent_stops_when_the_gradient_is_small():
-    """It stops as soon as the largest entry of the gradient is within tol, and says so."""
+    """It stops as soon as the largest entry of the gradient, by its size, is within tol, and says so; newton too."""
     fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=1000, tol=1.0)
     assert_close(fit.losses, [32.0, 8.0, 2.0, 0.5], "gradient entries 8, 4, 2, 1: the fourth point is within tol=1")
     assert fit.converged, "the last gradient is within tol: converged is True"
@@ -515,10 +421,6 @@ def test_gradient_descent_stops_when_the_gradient_is_small():
     assert there.converged, "started at the minimum: converged is True"
     just = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.25, max_iter=3, tol=1.0)
     assert just.converged, "the third and last step allowed reaches a gradient of 1, within tol=1: converged is True"
-
-
-def test_gradient_descent_judges_the_largest_entry_by_its_size():
-    """A gradient of (-8, 0) is not small, although its sum and its largest signed entry are at most zero."""
     fit = gradient_descent(bowl, np.array([-1.0, -1.0]), learning_rate=0.5, max_iter=100, tol=1e-6)
     assert_close(fit.parameters, [3.0, -1.0], "from (-1, -1), where the gradient is (-8, 0)")
     mixed = gradient_descent(bowl, np.array([7.0, -5.0]), learning_rate=0.5, max_iter=100, tol=1e-6)
@@ -527,10 +429,16 @@ def test_gradient_descent_judges_the_largest_entry_by_its_size():
     assert_close(one.losses, [0.5625, 0.140625], "a gradient of (1.5, 0) is above tol=1, although its mean is below")
     both = gradient_descent(bowl, np.array([3.5, -0.5]), learning_rate=0.25, max_iter=1, tol=1.0)
     assert_close(both.losses, [0.5], "a gradient of (1, 1) is within tol=1, although its length is above: no step")
+    slow = gradient_descent(bowl, np.array([-1.0, -1.0]), learning_rate=0.25, max_iter=1, tol=1e-6)
+    assert not slow.converged, "after one step the gradient is (-4, 0): not converged"
+    fast = newton(log_cosh, log_cosh_hessian, np.array([2.0, 0.0]), max_iter=1, tol=1e-6)
+    assert not fast.converged, "after one halved step the gradient is (-0.9, 0): not converged"
+    for fit in (slow, fast):
+        assert isinstance(fit.losses, np.ndarray), f"losses is an array, got a {type(fit.losses).__name__}"
 
 
 def test_gradient_descent_leaves_the_start_alone():
-    """The start is not modified, may be integers, and may be a matrix."""
+    """The start is not modified, may be integers or a matrix; the objective sees arrays of its own."""
     for start in (np.array([7.0, 3.0]), np.array([7, 3])):
         before = start.copy()
         fit = gradient_descent(bowl, start, learning_rate=0.3, max_iter=100, tol=1e-10)
@@ -540,16 +448,11 @@ def test_gradient_descent_leaves_the_start_alone():
         lambda t: (float((t**2).sum()), 2 * t), np.ones((2, 3)), learning_rate=0.5, max_iter=9, tol=0
     )
     assert_close(matrix.parameters, np.zeros((2, 3)), "the minimum of Σt² from a matrix of ones")
-
-
-def test_converged_is_about_the_largest_entry_by_its_size():
-    """One entry of the gradient at zero and the other far below it is not convergence, for either method."""
-    slow = gradient_descent(bowl, np.array([-1.0, -1.0]), learning_rate=0.25, max_iter=1, tol=1e-6)
-    assert not slow.converged, "after one step the gradient is (-4, 0): not converged"
-    fast = newton(log_cosh, log_cosh_hessian, np.array([2.0, 0.0]), max_iter=1, tol=1e-6)
-    assert not fast.converged, "after one halved step the gradient is (-0.9, 0): not converged"
-    for fit in (slow, fast):
-        assert isinstance(fit.losses, np.ndarray), f"losses is an array, got a {type(fit.losses).__name__}"
+    seen = []
+    gradient_descent(
+        lambda t: (seen.append(t), bowl(t))[1], np.array([7.0, 3.0]), learning_rate=0.25, max_iter=2, tol=0
+    )
+    assert_close(seen, [[7.0, 3.0], [5.0, 1.0], [4.0, 0.0]], "the points at which the objective was asked")
 
 
 @pytest.mark.parametrize("method", ["gradient_descent", "newton"])
@@ -566,31 +469,6 @@ def test_a_minimiser_returns_an_array_of_its_own(method):
     assert other.parameters.dtype == float, f"parameters are float64 for an integer start, got {other.parameters.dtype}"
 
 
-def test_gradient_descent_does_not_modify_what_the_objective_saw():
-    """Every point given to the objective is an array of its own: a history of them stays right."""
-    seen = []
-    gradient_descent(
-        lambda t: (seen.append(t), bowl(t))[1], np.array([7.0, 3.0]), learning_rate=0.25, max_iter=2, tol=0
-    )
-    assert_close(seen, [[7.0, 3.0], [5.0, 1.0], [4.0, 0.0]], "the points at which the objective was asked")
-
-
-def test_gradient_descent_with_a_step_of_zero_goes_nowhere():
-    """With learning_rate=0 the parameters stay where they were, and that is not convergence."""
-    fit = gradient_descent(bowl, np.array([7.0, 3.0]), learning_rate=0.0, max_iter=5, tol=1e-9)
-    assert_close(fit.parameters, [7.0, 3.0], "the parameters after five steps of size zero")
-    assert_close(fit.losses, [32.0] * 6, "five steps were asked for, however small: six losses")
-    assert not fit.converged, "nothing was minimised: converged is False"
-
-
-def test_gradient_descent_goes_on_while_the_objective_is_finite():
-    """A step that makes things worse is a step all the same: the curve shows it, and `converged` stays False."""
-    fit = gradient_descent(bowl, np.array([8.0, -1.0]), learning_rate=1.5, max_iter=2, tol=1e-9)
-    assert_close(fit.losses, [25.0, 100.0, 400.0], "a step of 1.5 doubles the distance to (3, -1) each time")
-    assert_close(fit.parameters, [23.0, -1.0], "the last point, not the best one, after 8, -7 and 23")
-    assert not fit.converged, "the objective rises: converged is False"
-
-
 def test_gradient_descent_says_when_the_step_is_too_large():
     """A step that makes the objective overflow is an error naming learning_rate, not a NaN; it may be the last one."""
     for rate, steps in ((1e100, 100), (1e100, 2), (1e200, 1)):
@@ -604,15 +482,11 @@ def test_gradient_descent_says_when_the_step_is_too_large():
 
 
 def test_newton_solves_a_parabola_in_one_step():
-    """On a quadratic the parabola is the function: one full step lands on the minimum."""
+    """One step H⁻¹g lands on the minimum of a parabola; where H is singular, the smallest such step is taken."""
     fit = newton(bowl, lambda t: 2 * np.eye(2), np.array([7, 3]), max_iter=50, tol=1e-9)
     assert_close(fit.parameters, [3.0, -1.0], "the minimum, from (7, 3)")
     assert_close(fit.losses, [32.0, 0.0], "the objective before and after the only step")
     assert fit.converged, "the gradient is zero: converged is True"
-
-
-def test_newton_uses_the_whole_hessian():
-    """With a tilted bowl the step is H⁻¹g, not g divided by the diagonal."""
     hessian = np.array([[3.0, 2.0], [2.0, 4.0]])
     target = np.array([1.0, -2.0])
 
@@ -622,9 +496,15 @@ def test_newton_uses_the_whole_hessian():
     fit = newton(tilted, lambda t: hessian, np.zeros(2), max_iter=1, tol=1e-9)
     assert_close(fit.parameters, target, "one step on ½(t - c)ᵀH(t - c) lands on c", atol=1e-12)
 
+    def valley(t):
+        return float((t.sum() - 4) ** 2 / 2), np.full(2, t.sum() - 4)
+
+    fit = newton(valley, lambda t: np.ones((2, 2)), np.zeros(2), max_iter=5, tol=1e-9)
+    assert_close(fit.parameters, [2.0, 2.0], "the minimum of (t₀ + t₁ - 4)²/2 that is nearest to zero")
+
 
 def test_newton_halves_a_step_that_overshoots():
-    """From 2, 3 and -6 a full step on log cosh flies off; halved steps never raise the objective and arrive."""
+    """A step on log cosh is halved while it raises the objective, and not once more."""
     for start in (np.array([2.0]), np.array([-6.0, 0.5]), np.array([0.0, 3.0])):
         before = start.copy()
         fit = newton(log_cosh, log_cosh_hessian, start, max_iter=60, tol=1e-10)
@@ -632,10 +512,6 @@ def test_newton_halves_a_step_that_overshoots():
         assert fit.converged, f"converged, from {start}"
         assert (np.diff(fit.losses) <= 1e-12).all(), f"the objective never rises; it went {fit.losses}"
         assert_close(start, before, "start after the call", rtol=0, atol=0)
-
-
-def test_newton_halves_only_when_needed():
-    """From 2 the full step of -13.6 is halved twice, to -3.4, where the objective has fallen from 1.325 to 0.767."""
     fit = newton(log_cosh, log_cosh_hessian, np.array([2.0]), max_iter=1, tol=1e-10)
     full = np.tanh(2.0) * np.cosh(2.0) ** 2
     assert_close(
@@ -649,7 +525,7 @@ def test_newton_halves_only_when_needed():
 
 
 def test_newton_takes_steps_that_do_not_raise_the_objective():
-    """A step that leaves the objective as it is is taken: far above zero its last digits cannot show any progress."""
+    """A step that leaves the objective as it is is taken; where no step goes down, the search ends."""
     for ground in (0.0, 1e20):
 
         def raised(t, ground=ground):
@@ -659,26 +535,12 @@ def test_newton_takes_steps_that_do_not_raise_the_objective():
         fit = newton(raised, log_cosh_hessian, np.array([1.0]), max_iter=60, tol=1e-10)
         assert_close(fit.parameters, [0.0], f"the minimum of {ground:g} + log cosh, from 1", atol=1e-10)
         assert fit.converged, f"converged on {ground:g} + log cosh: what counts is the gradient, not the objective"
-
-
-def test_newton_ends_where_no_step_goes_down():
-    """A slope that points the wrong way cannot be followed down: the search ends where it began instead of for ever."""
     fit = newton(
         lambda t: (float(t @ t), -2 * t), lambda t: 2 * np.eye(2), np.array([1.0, 2.0]), max_iter=10**9, tol=1e-9
     )
     assert_close(fit.parameters, [1.0, 2.0], "the point where a search along a wrong gradient ends")
     assert_close(fit.losses, [5.0], "no step was taken")
     assert not fit.converged, "the gradient is (-2, -4) still: converged is False"
-
-
-def test_newton_takes_the_smallest_step_where_the_hessian_is_singular():
-    """When only the sum of two parameters matters, the step is shared equally instead of failing."""
-
-    def valley(t):
-        return float((t.sum() - 4) ** 2 / 2), np.full(2, t.sum() - 4)
-
-    fit = newton(valley, lambda t: np.ones((2, 2)), np.zeros(2), max_iter=5, tol=1e-9)
-    assert_close(fit.parameters, [2.0, 2.0], "the minimum of (t₀ + t₁ - 4)²/2 that is nearest to zero")
 
 
 def test_newton_stops_at_the_largest_entry():
@@ -721,7 +583,7 @@ def test_fit_agrees_with_scikit_learn(rng):
 def test_fit_ends_where_nothing_pulls(rng, solver):
     """Whatever l2 is, Xᵀ(p - y) + l2·w and Σ(p - y) vanish at the fit: the one minimum of a convex objective."""
     X, y = two_classes(rng)
-    for l2 in (0.1, 1.0, 25.0):
+    for l2 in (0.0, 0.1, 25.0):
         model = LogisticRegression(l2, solver=solver, learning_rate=QUICK, max_iter=STEPS[solver]).fit(X, y)
         off = 1 / (1 + np.exp(-(X @ model.coef_[0] + model.intercept_))) - y
         message = f"at the fit with l2={l2}, solver={solver}:"
@@ -739,14 +601,6 @@ def test_fit_finds_the_hand_computed_minimum(solver):
     assert_close(model.coef_, [[2 * LOG3]], "coef_: from log-odds of 1 in 4 up to 3 in 4", rtol=1e-5)
 
 
-def test_fit_without_penalty_predicts_the_right_average(rng):
-    """Because the intercept is free, the predicted probabilities average to the share of positives, at any l2."""
-    X, y = two_classes(rng)
-    for l2 in (0.0, 50.0):
-        model = LogisticRegression(l2, max_iter=STEPS["newton"]).fit(X + 10.0, y)
-        assert_close(model.predict_proba(X + 10.0)[:, 1].mean(), y.mean(), f"mean probability with l2={l2}", rtol=1e-6)
-
-
 CONVENTIONS = estimator_conventions("classifier")
 
 
@@ -758,7 +612,7 @@ def test_it_is_an_estimator(estimator, convention):
 
 
 def test_learned_values_have_their_shapes(rng):
-    """Learned values have their names and shapes, and the loss falls from log 2."""
+    """Learned values have their shapes, the loss falls from log 2, and learning_rate, max_iter and tol are obeyed."""
     X, y = two_classes(rng)
     model = LogisticRegression(2, solver="gradient", learning_rate=0.75, max_iter=5000, tol=1e-2)
     model.fit(X, y)
@@ -767,10 +621,6 @@ def test_learned_values_have_their_shapes(rng):
     assert_shape(model.loss_curve_, (model.n_iter_ + 1,), "loss_curve_ has a value before and after each step")
     assert_close(model.loss_curve_[0], np.log(2), "the first loss: from weights of zero every sample costs log 2")
     assert (np.diff(model.loss_curve_) < 0).all(), "the loss falls with every step"
-
-
-def test_the_gradient_solver_uses_its_settings(rng):
-    """learning_rate, max_iter and tol reach gradient descent; Newton needs far fewer steps."""
     X, y = two_classes(rng)
     with pytest.warns(RuntimeWarning, match="max_iter"):
         one = LogisticRegression(1.0, solver="gradient", learning_rate=0.125, max_iter=1).fit(X, y)
@@ -794,16 +644,6 @@ def test_the_gradient_solver_uses_its_settings(rng):
     )
 
 
-def test_newton_goes_on_until_the_gradient_is_small():
-    """Separated classes with hardly any penalty take many steps: all of them are taken, down to tol."""
-    X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
-    model = LogisticRegression(1e-8, max_iter=STEPS["newton"], tol=1e-12).fit(X, y)
-    parameters = np.append(model.coef_, model.intercept_)
-    _, slope = logistic_objective(parameters, add_intercept(X), y, 1e-8)
-    assert_close(slope, np.zeros(2), "the gradient where Newton stopped, with l2=1e-8 and tol=1e-12", atol=1e-12)
-    assert model.n_iter_ > 10, f"weights that large are more than 10 steps away from zero, got {model.n_iter_}"
-
-
 def test_any_two_labels_will_do(rng):
     """Strings, ±1, other numbers and booleans are learned; the second in sorted order is the positive class."""
     X, y = two_classes(rng)
@@ -820,24 +660,6 @@ def test_any_two_labels_will_do(rng):
             f"predict returns the type of the labels, {named.dtype}; got {np.asarray(predicted).dtype}"
         )
         assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
-
-
-def test_fit_does_not_depend_on_the_order_of_rows(rng):
-    """Permuted rows give the same model, and a second fit starts from zero."""
-    X, y = two_classes(rng)
-    order = rng.permutation(len(X))
-    model = LogisticRegression(max_iter=STEPS["newton"]).fit(X, y)
-    again = LogisticRegression(max_iter=STEPS["newton"]).fit(-3 * X, 1 - y).fit(X[order], y[order])
-    assert_close(again.coef_, model.coef_, "coef_ with the rows permuted, after an unrelated fit", rtol=1e-6)
-    assert_close(again.loss_curve_, model.loss_curve_, "loss_curve_ of a second fit: it starts from zero", rtol=1e-6)
-
-
-def test_fit_takes_lists_and_integers_and_shares_weight_between_equal_columns(rng):
-    """Lists of integers are data too; a column given twice gets half the weight each time, also without a penalty."""
-    X, y = [[0], [1], [2], [3], [4], [5]], ["no", "no", "yes", "no", "yes", "yes"]
-    single = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(X, y)
-    double = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(np.repeat(X, 2, axis=1), y)
-    assert_close(double.coef_, np.repeat(single.coef_, 2, axis=1) / 2, "coef_ of a column given twice, l2=0", rtol=1e-5)
 
 
 def test_fit_refuses_labels_it_cannot_learn(rng):
@@ -859,17 +681,8 @@ def test_fit_refuses_labels_it_cannot_learn(rng):
         )
 
 
-def test_fit_refuses_features_it_cannot_square():
-    """Text, complex numbers, holes and numbers whose squares overflow are refused by the name X."""
-    values: list[Any] = ["a", 1j, None, np.nan, 1e200, -1e200]
-    for wrong in values:
-        assert_refuses(
-            lambda wrong=wrong: LogisticRegression().fit([[wrong], [0]], [0, 1]), r"\bX\b", message=f"{wrong}"
-        )
-
-
 def test_a_constant_column_gets_no_weight(rng):
-    """The intercept stands for it. Without a penalty they share a weight, and a warning names the column."""
+    """The intercept stands for it, a warning names it without a penalty; equal columns share their weight."""
     X, y = two_classes(rng)
     with_constant = np.column_stack([X, np.full(len(X), 4.0)])
     model = LogisticRegression(max_iter=STEPS["newton"]).fit(with_constant, y)
@@ -878,21 +691,32 @@ def test_a_constant_column_gets_no_weight(rng):
         free = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(with_constant, y)
     reference = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(X, y)
     assert_close(free.predict_proba(with_constant), reference.predict_proba(X), "probabilities with and without it")
+    X, y = [[0], [1], [2], [3], [4], [5]], ["no", "no", "yes", "no", "yes", "yes"]
+    single = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(X, y)
+    double = LogisticRegression(0.0, max_iter=STEPS["newton"]).fit(np.repeat(X, 2, axis=1), y)
+    assert_close(double.coef_, np.repeat(single.coef_, 2, axis=1) / 2, "coef_ of a column given twice, l2=0", rtol=1e-5)
 
 
-def test_fit_refuses_settings_that_break_a_rule(rng):
-    """A setting is checked by fit, not by the constructor, and the message names it and its value."""
+def test_fit_refuses_what_it_cannot_use(rng):
+    """A setting is checked by fit, and the message names it and its value; one class alone is refused."""
     X, y = two_classes(rng, 20)
     broken = {"l2": (-1.0, np.nan), "learning_rate": (-0.1,), "tol": (-1e-9,), "max_iter": (0,), "solver": ("magic",)}
     for name, values in broken.items():
         assert_refuses_values(
             lambda value, name=name: LogisticRegression(**{name: value}).fit(X, y), rf"\b{name}\b", *values
         )
+    X, y = three_classes(rng, 9)
+    assert_refuses(lambda: SoftmaxRegression().fit(X, np.ones(9, dtype=int)), r"\by\b", message="one class only")
+    broken = {"l2": -1.0, "learning_rate": -0.5, "tol": np.inf, "max_iter": 0, "solver": "magic"}
+    for name, value in broken.items():
+        assert_refuses_values(
+            lambda value, name=name: SoftmaxRegression(**{name: value}).fit(X, y), rf"\b{name}\b", value
+        )
 
 
 @pytest.mark.parametrize("solver", ["newton", "gradient"])
-def test_separable_classes_need_a_penalty(solver):
-    """Without a penalty the weights of separable classes grow for ever: an error. With one, a finite fit."""
+def test_what_separates_needs_a_penalty(rng, solver):
+    """Without one, separable classes are refused, and a column that is 1 in one class only is named in a warning."""
     X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
     model = LogisticRegression(0.0, solver=solver, max_iter=40)
 
@@ -904,11 +728,6 @@ def test_separable_classes_need_a_penalty(solver):
     assert_refuses(fit, r"\bl2\b", message="classes that a plane separates, with l2=0: there is no minimum")
     model = LogisticRegression(0.1, solver=solver, learning_rate=1.0, max_iter=STEPS[solver], tol=1e-2).fit(X, y)
     assert (model.predict(X) == y).all(), f"with l2=0.1 the separable classes are told apart, got {model.predict(X)}"
-
-
-@pytest.mark.parametrize("solver", ["newton", "gradient"])
-def test_a_column_that_separates_some_rows_is_named(rng, solver):
-    """Without a penalty, the weight of a column that is 1 in one class only grows for ever: a warning names it."""
     X, y = two_classes(rng)
     rare = np.arange(len(X)) < 3
     with warnings.catch_warnings(record=True) as caught:  # gradient descent may warn of its steps, too
@@ -920,30 +739,6 @@ def test_a_column_that_separates_some_rows_is_named(rng, solver):
     LogisticRegression(0, max_iter=STEPS["newton"]).fit(np.column_stack([X, rare]), y)
 
 
-def test_separating_direction_by_hand():
-    """Classes that touch in a point, or differ in one column, are separated; rows amid the others are not."""
-    rows = np.array([[-1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
-    still, fit = np.zeros((3, 1)), {"labels": np.array([0, 0, 1, 1])}
-    direction = separating_direction(rows, **fit, parameters=still)
-    assert direction is not None, "x = -1 and 0 against 0 and 1: no plane, but larger weights always fit better"
-    rise = np.diff(add_intercept(rows) @ direction)[:, 0]
-    assert_close(rise / rise[3], [-1, 0, 0, 1], "how the log-odds change along the direction", atol=1e-6)
-    for scale in (1e-8, 1e8):
-        found = separating_direction(scale * rows, **fit, parameters=still)
-        assert found is not None, f"the same, times {scale:g}: units change nothing"
-    assert separating_direction(rows[[0, 3, 1, 2]], **fit, parameters=still) is None, "-1 and 1 against 0 twice"
-    crossed = np.array([[-1.0, 2.0], [1.0, 1.0], [1.0, 2.0], [-1.0, 1.0]])
-    assert separating_direction(crossed, **fit, parameters=still) is None, "the corners of a square, crosswise"
-
-
-def test_unseparated_classes_need_no_penalty(rng):
-    """Where the classes overlap, l2=0 is the plain maximum-likelihood fit: the gradient vanishes there."""
-    X, y = two_classes(rng)
-    model = LogisticRegression(0, max_iter=STEPS["newton"]).fit(X, y)
-    _, gradient = logistic_objective(np.append(model.coef_, model.intercept_), add_intercept(X), y, 0.0)
-    assert_close(gradient, np.zeros(4), "gradient at the fit with l2=0", atol=1e-8)
-
-
 def fitted(weight=1.0, intercept=0.0, classes=("down", "up")):
     """A model of one feature whose weights are set by hand."""
     model = LogisticRegression()
@@ -953,7 +748,7 @@ def fitted(weight=1.0, intercept=0.0, classes=("down", "up")):
 
 
 def test_predict_proba_by_hand():
-    """Column 0 is the first class, column 1 the second; odds of 3:1 are probabilities 1/4 and 3/4."""
+    """Columns are in the order of the classes; rows sum to one, and exp(-50) is not rounded to zero in either."""
     model = fitted(weight=2.0, intercept=-LOG3)
     assert_close(
         model.predict_proba(np.array([[LOG3], [0.0], [LOG3 / 2]])),
@@ -961,10 +756,6 @@ def test_predict_proba_by_hand():
         "predict_proba with w = 2, b = -log 3, at x = log 3, 0 and log(3)/2",
     )
     assert_shape(model.predict_proba([[1.0]]), (1, 2), "predict_proba of one sample")
-
-
-def test_predict_proba_keeps_both_tails():
-    """Rows sum to one, and a probability of exp(-50) is not rounded to zero, in either column."""
     with no_float_trouble():
         p = fitted().predict_proba(np.array([[50.0], [-50.0], [1000.0]]))
     assert_close(p.sum(axis=1), np.ones(3), "each row of predict_proba sums to one")
@@ -978,15 +769,6 @@ def test_predict_by_hand():
     assert predicted.tolist() == ["up", "down", "down", "up"], f"log-odds of 0.2, -0.2, 0 and 2e-8: got {predicted}"
     assert_shape(predicted, (4,), "predict returns one label for each row")
     assert_shape(fitted().predict([[1.0]]), (1,), "predict of one sample")
-
-
-def test_predict_agrees_with_predict_proba(rng):
-    """The predicted label is the one with the larger probability."""
-    X, y = two_classes(rng)
-    model = LogisticRegression(max_iter=STEPS["newton"]).fit(X, y)
-    likelier = model.classes_[model.predict_proba(X).argmax(axis=1)]
-    assert (model.predict(X) == likelier).all(), "predict differs from the column of the larger probability"
-    assert (model.predict(X) == y).mean() > 0.65, "the model is right more often than the majority class"
 
 
 # --- SoftmaxRegression ---------------------------------------------------------------------------------------
@@ -1028,7 +810,7 @@ def test_softmax_regression_ends_where_nothing_pulls(rng, solver):
 
 
 def test_softmax_regression_learns_values_of_these_shapes(rng):
-    """Learned values have their names and shapes, weights sum to zero, and a second fit starts from zero."""
+    """Values have their shapes, weights sum to zero, a second fit starts anew, and settings are obeyed."""
     X, y = three_classes(rng)
     model = SoftmaxRegression(2.0, solver="gradient", learning_rate=1.25, max_iter=5000, tol=1e-2).fit(X, y)
     assert_shape(model.coef_, (3, 2), "coef_ has shape (n_classes, n_features)")
@@ -1041,35 +823,6 @@ def test_softmax_regression_learns_values_of_these_shapes(rng):
     first.fit(X, y)
     second.fit(-X, y).fit(X, y)
     assert_close(second.loss_curve_, first.loss_curve_, "loss_curve_ of a second fit: it starts from zero")
-
-
-def test_softmax_regression_learns_separated_classes():
-    """With a penalty, classes that planes separate are learned like others."""
-    X, y = np.array([[-3.0], [-2.0], [0.0], [0.5], [2.0], [3.0]]), np.array(["a", "a", "b", "b", "c", "c"])
-    predicted = SoftmaxRegression(0.1, max_iter=STEPS["newton"], tol=0.02).fit(X, y).predict(X)
-    assert predicted.tolist() == y.tolist(), f"three classes in a row, l2=0.1: got {predicted.tolist()}"
-    message = "classes that planes separate, with l2=0: there is no minimum"
-    assert_refuses(lambda: SoftmaxRegression(0, max_iter=STEPS["newton"]).fit(X, y), r"\bl2\b", message=message)
-
-
-def test_softmax_regression_names_what_separates_some_rows(rng):
-    """Without a penalty, a column that is 1 in one of three classes only is named, and so is the class."""
-    X, y = three_classes(rng)
-    rare = np.arange(len(X)) < 3
-    with pytest.warns(RuntimeWarning, match=r"separat.*\b2\b"):
-        SoftmaxRegression(0, max_iter=30).fit(np.column_stack([X, rare]), np.where(rare, 1, y))
-
-
-def test_softmax_regression_learns_more_columns_than_rows(rng):
-    """By Newton's method a table of 20 rows and 200 columns is fitted in some steps, to scikit-learn's weights."""
-    X, y = rng.normal(size=(20, 200)), np.arange(20) % 4
-    model = SoftmaxRegression(1.0, max_iter=STEPS["newton"]).fit(X, y)
-    reference = SklearnLogisticRegression(C=1.0, tol=1e-10, max_iter=1000).fit(X, y)
-    assert_close(model.coef_, reference.coef_, "coef_ of 20 rows and 200 columns", rtol=1e-4, atol=1e-6)
-
-
-def test_softmax_regression_uses_its_settings(rng):
-    """One step of learning_rate from zero; max_iter and tol are obeyed and a stop too early warns."""
     X, y = three_classes(rng)
     with pytest.warns(RuntimeWarning, match="max_iter"):
         one = SoftmaxRegression(1.0, solver="gradient", learning_rate=0.125, max_iter=1).fit(X, y)
@@ -1086,6 +839,19 @@ def test_softmax_regression_uses_its_settings(rng):
     assert quick < tight, f"Newton takes fewer steps than gradient descent; got {quick} and {tight}"
 
 
+def test_softmax_regression_learns_separated_classes(rng):
+    """With a penalty separated classes are learned; without one they are refused, and what separates some is named."""
+    X, y = np.array([[-3.0], [-2.0], [0.0], [0.5], [2.0], [3.0]]), np.array(["a", "a", "b", "b", "c", "c"])
+    predicted = SoftmaxRegression(0.1, max_iter=STEPS["newton"], tol=0.02).fit(X, y).predict(X)
+    assert predicted.tolist() == y.tolist(), f"three classes in a row, l2=0.1: got {predicted.tolist()}"
+    message = "classes that planes separate, with l2=0: there is no minimum"
+    assert_refuses(lambda: SoftmaxRegression(0, max_iter=STEPS["newton"]).fit(X, y), r"\bl2\b", message=message)
+    X, y = three_classes(rng)
+    rare = np.arange(len(X)) < 3
+    with pytest.warns(RuntimeWarning, match=r"separat.*\b2\b"):
+        SoftmaxRegression(0, max_iter=30).fit(np.column_stack([X, rare]), np.where(rare, 1, y))
+
+
 def test_softmax_regression_takes_any_labels(rng):
     """Numbers that are not 0, 1, 2 are labels too: they come back from predict, and y is unmodified."""
     X, y = three_classes(rng, 60)
@@ -1099,23 +865,3 @@ def test_softmax_regression_takes_any_labels(rng):
         assert_close(model.coef_, reference.coef_, f"coef_ with labels {labels} equals that with labels 0, 1 and 2")
         predicted = model.predict(X)
         assert (predicted == np.array(labels)[codes]).all(), f"predict returns the labels given to fit, {labels}"
-
-
-def test_softmax_regression_of_two_classes_is_logistic_regression(rng):
-    """With two classes the probabilities are those of LogisticRegression at twice the penalty."""
-    X, y = two_classes(rng)
-    # The two weight vectors are ±w/2, so their squared norm is half of ‖w‖².
-    both = SoftmaxRegression(2.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
-    one = LogisticRegression(1.0, max_iter=STEPS["newton"]).fit(X, y).predict_proba(X)
-    assert_close(both, one, "probabilities of SoftmaxRegression(2.0) and LogisticRegression(1.0)", rtol=1e-5, atol=1e-6)
-
-
-def test_softmax_regression_refuses_what_it_cannot_learn(rng):
-    """One class and a broken setting are errors."""
-    X, y = three_classes(rng, 9)
-    assert_refuses(lambda: SoftmaxRegression().fit(X, np.ones(9, dtype=int)), r"\by\b", message="one class only")
-    broken = {"l2": -1.0, "learning_rate": -0.5, "tol": np.inf, "max_iter": 0, "solver": "magic"}
-    for name, value in broken.items():
-        assert_refuses_values(
-            lambda value, name=name: SoftmaxRegression(**{name: value}).fit(X, y), rf"\b{name}\b", value
-        )

@@ -47,16 +47,12 @@ def assert_tiles(spans, start, end, message):
 
 
 def test_separate_by_hand():
-    """A separator stays at the end of what is before it, and no character is left out."""
+    """A separator stays at the end of what is before it, no character is left out, only `text[start:end]` is cut."""
     assert_same(separate("one two  three", 0, 14, WORDS), [(0, 4), (4, 9), (9, 14)], "words of 'one two  three'")
     assert_same(separate("one", 0, 3, WORDS), [(0, 3)], "a word without a separator is one span")
     assert_same(separate("one ", 0, 4, WORDS), [(0, 4)], "behind a separator at the end there is nothing")
     assert_same(separate("ab", 0, 2, "x*"), [(0, 1), (1, 2)], "separators may be empty, spans may not")
     assert_same(separate(" one", 0, 4, WORDS), [(0, 1), (1, 4)], "a separator at the beginning is a span of its own")
-
-
-def test_separate_only_looks_at_its_stretch():
-    """Only `text[start:end]` is cut, and positions are those in the whole text."""
     assert_same(separate("a b c d", 2, 5, WORDS), [(2, 4), (4, 5)], "the stretch from 2 to 5 of 'a b c d' is 'b c'")
     assert_same(separate("a b c d", 2, 4, WORDS), [(2, 4)], "the stretch from 2 to 4 of 'a b c d' is 'b '")
     assert_same(separate("a b", 2, 2, WORDS), [], "an empty stretch has no span")
@@ -64,14 +60,10 @@ def test_separate_only_looks_at_its_stretch():
 
 
 def test_separate_spares_what_is_whole():
-    """No cut falls into a whole span; one at its beginning or end is as good as any."""
+    """No cut falls into a whole span; the spans follow each other from the first character to the last."""
     message = "words of 'a b c d e', where 'b c ' (2 to 6) is whole"
     assert_same(separate("a b c d e", 0, 9, WORDS, [(2, 6)]), [(0, 2), (2, 6), (6, 8), (8, 9)], message)
     assert_same(separate("a b c", 0, 5, WORDS, [(0, 3), (2, 5)]), [(0, 5)], "of several whole spans, each is spared")
-
-
-def test_separate_leaves_nothing_out():
-    """The spans follow each other from the first character to the last."""
     for draw, size in growing(60, 60):
         text, pattern = text_of(draw, size), draw.choice([WORDS, r"\n", r"\.", "a"])
         assert_tiles(separate(text, 0, size, pattern), 0, size, f"separate({text!r}, pattern={pattern!r})")
@@ -94,7 +86,7 @@ def in_pieces(text, size, whole=(), start=0, end=None):
 
 
 def test_pieces_by_hand():
-    """Paragraphs first, then sentences, lines, words and characters, each only where it is needed."""
+    """Paragraphs first, then sentences and items, lines, words and characters, each only where it is needed."""
     text = "One two. Three.\n\nFour five six. Seven eight."
     assert_same(in_pieces(text, 100), [text], "what fits stays in one piece")
     paragraphs = ["One two. Three.\n\n", "Four five six. Seven eight."]
@@ -105,10 +97,6 @@ def test_pieces_by_hand():
     assert_same(in_pieces(text, 12), expected, "only the sentence that is too long is taken apart, into words")
     assert_same(in_pieces("abcdefghij", 5), ["abcde", "fghij"], "a word that is too long is cut in the middle")
     assert_same(in_pieces("abcdefghi", 3), ["ab", "cd", "ef", "ghi"], "and its halves again, while they do not fit")
-
-
-def test_pieces_cut_at_items_and_lines_before_words():
-    """A list is cut between its items, and what has neither sentences nor items between its lines."""
     expected = ["- restart it\n", "- look\n", "  at the log\n", "- call us\n"]
     assert_same(in_pieces("".join(expected), 14), expected, "a list whose second item has two lines, in pieces of 14")
     assert_same(in_pieces("ab cd\nef gh\nij", 6), ["ab cd\n", "ef gh\n", "ij"], "three lines, in pieces of 6")
@@ -123,25 +111,17 @@ def test_pieces_spare_what_is_whole():
     assert code + "\n" in found or code in found, f"the whole span {code!r} must be in one piece of 17, got {found}"
     assert len(found) == 3, f"text, code, text are three pieces, got {found}"
     assert code not in in_pieces(text, 17), "without `whole`, the code is cut at its empty line"
+    expected = ["Aa bb. ", "x y. z ", "ff ", "gg."]
+    message = "in pieces of 8, 'x y. z' is whole; a sentence with it is too long and is taken apart around it"
+    assert_same(in_pieces("Aa bb. x y. z ff gg.", 8, [(7, 13)]), expected, message)
 
 
-def test_pieces_of_a_stretch():
-    """Only the stretch is cut; an empty one has no pieces."""
-    assert_same(in_pieces("aa bb cc dd", 2, start=3, end=8), ["bb ", "cc"], "the stretch from 3 to 8 of 'aa bb cc dd'")
-    assert_same(list(pieces("aa", 1, 1, lambda a, b: True)), [], "an empty stretch has no piece")
-    assert_same(list(pieces("aa", 1, 1, lambda a, b: False)), [], "an empty stretch has no piece, whatever fits")
-
-
-def test_pieces_ask_few_questions_of_a_long_word():
-    """A long word without separators is halved, not taken off letter by letter."""
+def test_pieces_of_a_long_word():
+    """A long word is halved, not taken off letter by letter; a single character that does not fit is refused."""
     text, asked = "x" * 4096, []
     found = pieces(text, 0, 4096, lambda a, b: asked.append(1) or b - a <= 64)
     assert_same(len(found), 64, "4,096 letters in pieces of at most 64, halved each time")
     assert len(asked) < 200, f"`fits` needs to be asked 127 times for 64 pieces; it was asked {len(asked)} times"
-
-
-def test_pieces_refuse_a_character_that_does_not_fit():
-    """There is nothing left to cut in a single character."""
     assert_refuses(
         lambda: pieces("aé", 0, 2, lambda a, b: False), "'a'", message="nothing fits, not even one character"
     )
@@ -151,13 +131,16 @@ def test_pieces_refuse_a_character_that_does_not_fit():
 
 
 def test_pieces_fit_and_leave_nothing_out():
-    """Every piece fits, and together they are the text."""
+    """Every piece fits, and together they are the stretch; an empty one has none."""
     for draw, length in growing(40, 60):
         text, size = text_of(draw, length), draw.randint(1, 12)
         fits = fitting(text, size)
         found = pieces(text, 0, length, fits)
         assert_tiles(found, 0, length, f"pieces of {text!r} of at most {size}")
         assert all(fits(*piece) for piece in found), f"a piece of {text!r} is longer than {size}: {found}"
+    assert_same(in_pieces("aa bb cc dd", 2, start=3, end=8), ["bb ", "cc"], "the stretch from 3 to 8 of 'aa bb cc dd'")
+    assert_same(list(pieces("aa", 1, 1, lambda a, b: True)), [], "an empty stretch has no piece")
+    assert_same(list(pieces("aa", 1, 1, lambda a, b: False)), [], "an empty stretch has no piece, whatever fits")
 
 
 # merge
@@ -172,17 +155,20 @@ def between(start, end):
 
 
 def test_merge_by_hand():
-    """As many neighbours as fit, from left to right."""
+    """As many neighbours as fit, from left to right; a group's length need not be the sum of its parts'."""
     assert_same(merge(FIVES, between, 10, 0), [(0, 10), (10, 20), (20, 25)], "five spans of 5, in groups of 10")
     assert_same(merge(FIVES, between, 14, 0), [(0, 10), (10, 20), (20, 25)], "five spans of 5, in groups of 14")
     assert_same(merge(FIVES, between, 25, 0), [(0, 25)], "five spans of 5, in groups of 25")
     assert_same(merge(FIVES, between, 5, 0), FIVES, "five spans of 5, in groups of 5")
     assert_same(merge([], between, 5, 0), [], "no spans, no groups")
     assert_same(merge([(0, 5)], between, 5, 3), [(0, 5)], "one span is one group")
+    with_ends = lambda start, end: end - start + 2  # noqa: E731  # as a tokenizer that marks both ends of a text
+    assert_same(merge(FIVES, with_ends, 12, 0), [(0, 10), (10, 20), (20, 25)], "two fives measure 10 + 2, not 2 · 7")
+    assert_same(merge(FIVES, with_ends, 17, 7), [(0, 15), (10, 25)], "one repeated five measures 5 + 2, which 7 allows")
 
 
 def test_merge_repeats_what_the_overlap_allows():
-    """The next group begins with the spans at the end of the last, as many as the overlap has room for."""
+    """The next group begins with the last spans, as many as the overlap has room for beside the first new one."""
     expected = [(0, 15), (10, 25)]
     assert_same(merge(FIVES, between, 15, 5), expected, "groups of 15, of which 5 are repeated")
     assert_same(
@@ -195,20 +181,9 @@ def test_merge_repeats_what_the_overlap_allows():
     )
     expected = [(0, 10), (5, 15), (10, 20), (15, 25)]
     assert_same(merge(FIVES, between, 10, 9), expected, "a group never repeats the whole of the last one")
-
-
-def test_merge_makes_room_for_what_is_new():
-    """Where the overlap and the first new span do not fit together, less is repeated."""
     spans = [(0, 3), (3, 6), (6, 9), (9, 17)]
     assert_same(merge(spans, between, 10, 6), [(0, 9), (9, 17)], "behind 6 repeated, a span of 8 does not fit into 10")
     assert_same(merge(spans, between, 11, 6), [(0, 9), (6, 17)], "behind 3 repeated, a span of 8 fits into 11")
-
-
-def test_merge_measures_what_is_put_together():
-    """A group is measured as one text: its length need not be the sum of its parts'."""
-    with_ends = lambda start, end: end - start + 2  # noqa: E731  # as a tokenizer that marks both ends of a text
-    assert_same(merge(FIVES, with_ends, 12, 0), [(0, 10), (10, 20), (20, 25)], "two fives measure 10 + 2, not 2 · 7")
-    assert_same(merge(FIVES, with_ends, 17, 7), [(0, 15), (10, 25)], "one repeated five measures 5 + 2, which 7 allows")
 
 
 def test_merge_loses_nothing_and_goes_on():
@@ -258,7 +233,7 @@ def chunked(document, size, overlap=0):
 
 
 def test_chunk_by_hand():
-    """Chunks say what they are, where they stand, and what their document and section are told by."""
+    """Chunks say what they are, where they stand, and what document and section are told by; the section is nearer."""
     one, two = chunked(GUIDE_DOCUMENT, 60)
     assert_same(one.text, "# Out of memory\n\nThe node kills it. Raise the limit.", "the first section fits into 60")
     assert_same((one.source, one.start, one.end), ("guide.md", 0, 52), "whitespace at the end is not in the chunk")
@@ -267,6 +242,10 @@ def test_chunk_by_hand():
     texts = [c.text for c in chunked(GUIDE_DOCUMENT, 36)]
     expected = ["# Out of memory", "The node kills it. Raise the limit.", "# Disk\n\nThe disk is full. Clean it."]
     assert_same(texts, expected, "in chunks of 36 characters, the first section is cut between its paragraphs")
+    text = "Some words."
+    made = chunked(Document("a", text, {"page": 0, "x": 1}, [Section(0, 11, {"page": 7})]), 20)
+    assert_same(dict(made[0].metadata), {"page": 7, "x": 1}, "the section's page stands, not the document's")
+    assert_same(dict(chunked(Document("a", text, {"x": 1}), 20)[0].metadata), {"x": 1}, "the document's metadata")
 
 
 def test_chunk_shares_whole_sentences():
@@ -342,16 +321,8 @@ def test_chunk_ids_belong_to_texts():
     assert split[0] != split[1], "source and text are told apart in an id"
 
 
-def test_chunk_lets_the_section_speak_last():
-    """Where document and section say different things, the section is nearer; without sections the document speaks."""
-    text = "Some words."
-    made = chunked(Document("a", text, {"page": 0, "x": 1}, [Section(0, 11, {"page": 7})]), 20)
-    assert_same(dict(made[0].metadata), {"page": 7, "x": 1}, "the section's page stands, not the document's")
-    assert_same(dict(chunked(Document("a", text, {"x": 1}), 20)[0].metadata), {"x": 1}, "the document's metadata")
-
-
-def test_chunk_fills_the_size_exactly():
-    """What is as long as the size fits, and the size is 256 and the overlap 32 unless others are given."""
+def test_chunk_at_the_limits():
+    """What is as long as the size fits; size is 256, overlap 32 as usual; an overlap as long as a chunk is refused."""
     expected = ["X.", "Aa. Bb."]
     assert_same([c.text for c in chunked(Document("a", "X.\n\nAa. Bb."), 7)], expected, "a paragraph of 7 fits into 7")
     for letters, chunks in ((256, 1), (257, 2)):
@@ -360,16 +331,17 @@ def test_chunk_fills_the_size_exactly():
     for letters, shared in ((32, True), (33, False)):
         made = chunk(Document("a", " ".join(["x" * (letters - 1) + "."] * 8)), length=len)
         assert_same(made[1].start < made[0].end, shared, f"whether a sentence of {letters} is repeated, as usual")
-
-
-def test_chunk_of_nothing():
-    """Neither an empty document nor one of whitespace has chunks."""
-    assert_same(chunk(Document("a", ""), length=len), [], "an empty document")
-    assert_same(chunk(Document("a", " \n\n\t "), length=len, size=3, overlap=0), [], "a document of whitespace")
+    document = Document("a", "Some words.")
+    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=5), "overlap", 5, message="overlap 5 of size 5")
+    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=-1), "overlap", -1, message="a negative overlap")
+    assert_same([c.text for c in chunk(document, length=len, size=11, overlap=10)], ["Some words."], "overlap 10 of 11")
+    assert_refuses(
+        lambda: chunk(document, length=lambda t: 9, size=5, overlap=0), "'S'", message="a character of length 9"
+    )
 
 
 def test_chunk_measures_texts_as_they_will_be():
-    """`length` sees texts without the whitespace at their ends, and decides alone what fits."""
+    """`length` sees texts without whitespace at their ends, and decides alone what fits; whitespace is no chunk."""
     seen = []
     made = chunk(
         Document("a", "  one two.  three.\n\n\n  four five six.  "),
@@ -378,17 +350,8 @@ def test_chunk_measures_texts_as_they_will_be():
     assert all(text == text.strip() for text in seen), f"`length` was called with whitespace at an end: {seen}"
     expected = ["one two.  three.", "four five six."]
     assert_same([c.text for c in made], expected, "in chunks of three words, where a tokenizer adds two")
-
-
-def test_chunk_refuses_an_impossible_overlap():
-    """An overlap as long as a chunk would never get on."""
-    document = Document("a", "Some words.")
-    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=5), "overlap", 5, message="overlap 5 of size 5")
-    assert_refuses(lambda: chunk(document, length=len, size=5, overlap=-1), "overlap", -1, message="a negative overlap")
-    assert_same([c.text for c in chunk(document, length=len, size=11, overlap=10)], ["Some words."], "overlap 10 of 11")
-    assert_refuses(
-        lambda: chunk(document, length=lambda t: 9, size=5, overlap=0), "'S'", message="a character of length 9"
-    )
+    assert_same(chunk(Document("a", ""), length=len), [], "an empty document")
+    assert_same(chunk(Document("a", " \n\n\t "), length=len, size=3, overlap=0), [], "a document of whitespace")
 
 
 def test_chunk_loses_nothing():
@@ -443,31 +406,27 @@ def test_markdown_sections_by_hand():
 
 
 def test_markdown_headings_close_those_below():
-    """A heading ends all that are as deep or deeper, and none above; levels may be skipped."""
+    """A heading ends all as deep or deeper; a hash in code, and headings in quotes and lists, begin no section."""
     text = "# A\na\n### B\nb\n## C\nc\n### D\nd\n### E\ne\n"
     expected = ["A", "A > B", "A > C", "A > C > D", "A > C > E"]
     assert_same([path for path, _ in outline(text)], expected, "paths of headings of levels 1, 3, 2, 3, 3")
-
-
-def test_markdown_knows_what_is_no_heading():
-    """A hash in code is a comment, and headings in quotes and lists are no sections."""
     text = "# A\n\n```sh\n# not a heading\n```\n\n> # quoted\n\n- # listed\n\n#no-space\n"
     assert_same([path for path, _ in outline(text)], ["A"], "of these only '# A' is a heading")
     assert_same(outline("Title\n=====\n\nx\n"), [("Title", "Title\n=====\n\nx\n")], "an underlined line is a heading")
 
 
 def test_markdown_headings_are_plain_words():
-    """Marks of emphasis, code and links are left out of a heading's path."""
+    """Marks are left out of a path; a heading without a text of its own goes with the next."""
     text = "# The `kubelet` and [its *log*](http://x) ##\n\nx\n"
     assert_same(outline(text), [("The kubelet and its log", text)], "a heading with code, a link and emphasis")
     assert_same(outline("One\ntwo\n===\nx\n")[0][0], "One two", "a heading of two lines")
-
-
-def test_markdown_headings_without_text_go_with_the_next():
-    """A heading that has only another heading below it is no section of its own."""
     text = "# A\n\n## B\n\nb\n\n## C\n"
     expected = [("A > B", "# A\n\n## B\n\nb\n\n"), ("A > C", "## C\n")]
     assert_same(outline(text), expected, "a title directly above a heading, and a heading at the end")
+    assert_same(outline(""), [], "an empty text")
+    assert_same(outline("\n\n# A\nx\n"), [("A", "\n\n# A\nx\n")], "empty lines above the first heading are its own")
+    assert_same(outline("just words"), [(None, "just words")], "a text without headings")
+    assert_same(outline("\n\n"), [(None, "\n\n")], "only line ends")
 
 
 def test_markdown_front_matter():
@@ -508,19 +467,11 @@ def test_markdown_counts_lines_as_commonmark_does():
     assert_same(outline(text), expected, "a form feed is no line end: the heading is in the second line")
 
 
-def test_markdown_of_nothing():
-    """An empty text has no sections, and one without headings has one."""
-    assert_same(outline(""), [], "an empty text")
-    assert_same(outline("\n\n# A\nx\n"), [("A", "\n\n# A\nx\n")], "empty lines above the first heading are its own")
-    assert_same(outline("just words"), [(None, "just words")], "a text without headings")
-    assert_same(outline("\n\n"), [(None, "\n\n")], "only line ends")
-
-
 # join_pages
 
 
 def test_pages_by_hand():
-    """Pages are told apart by an empty line, counted from 1, and each is a section."""
+    """Pages are told apart by an empty line, counted from 1, empty ones too; each is a section."""
     document = join_pages("a.pdf", ["First.", "Second."], {"team": "ops"})
     assert_same((document.source, document.text), ("a.pdf", "First.\n\nSecond."), "two pages as one text")
     expected = [(0, 8, {"page": 1}), (8, 15, {"page": 2})]
@@ -529,10 +480,6 @@ def test_pages_by_hand():
     assert_same([tuple(s) for s in join_pages("a.pdf", "abcd").sections], expected, "four pages of one letter")
     assert_same(dict(document.metadata), {"team": "ops"}, "metadata is kept")
     assert_same(dict(join_pages("a.pdf", ["x"]).metadata), {}, "without metadata there is none")
-
-
-def test_pages_without_text_count():
-    """An empty page has a number too, so that those behind it have theirs."""
     document = join_pages("a.pdf", ["", "Second.", " "])
     pages = {s.metadata["page"]: document.text[s.start : s.end].strip() for s in document.sections}
     assert_same(pages, {1: "", 2: "Second.", 3: ""}, "pages of which the first is empty and the last a blank")
@@ -549,17 +496,13 @@ def test_pages_of_pictures_are_refused():
 
 
 def test_where_by_hand():
-    """One condition stands alone, several under $and, none is None."""
+    """One condition stands alone, several under $and, none is None; a list is $in, operators are taken one by one."""
     assert_same(where({"page": 3}), {"page": {"$eq": 3}}, "one value")
     both = {"$and": [{"page": {"$eq": 3}}, {"team": {"$eq": "ops"}}]}
     assert_same(where({"page": 3, "team": "ops"}), both, "two keys: Chroma refuses two conditions without $and")
     assert_same(where({}), None, "no filter: Chroma refuses an empty one")
     assert_same(where(None), None, "no filter")
     assert_same(where({"draft": False}), {"draft": {"$eq": False}}, "False is a value like any other")
-
-
-def test_where_takes_lists_and_operators():
-    """A list asks for one of its values, a mapping for what its operators say."""
     assert_same(where({"page": [3, 4]}), {"page": {"$in": [3, 4]}}, "one of two pages")
     assert_same(where({"page": (3,)}), {"page": {"$in": [3]}}, "a tuple is a list")
     assert_same(where({"page": {"$gte": 3}}), {"page": {"$gte": 3}}, "an operator")
@@ -569,13 +512,9 @@ def test_where_takes_lists_and_operators():
 
 
 def test_where_refuses_what_cannot_match():
-    """An empty list matches nothing, and Chroma would not understand a misspelt operator."""
+    """An empty list and a misspelt operator are refused; filters are read, not written."""
     assert_refuses(lambda: where({"page": []}), "page", message="an empty list")
     assert_refuses(lambda: where({"page": {"gte": 3}}), "gte", "page", message="an operator without its dollar")
-
-
-def test_where_leaves_its_argument_alone():
-    """Filters are read, not written."""
     filters = {"page": [1, 2], "team": "ops"}
     (where(filters) or {})["$and"][0]["page"]["$in"].append(3)
     assert_same(filters, {"page": [1, 2], "team": "ops"}, "the filters after the call")

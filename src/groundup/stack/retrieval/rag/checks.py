@@ -65,7 +65,7 @@ def split(text):
 
 
 def test_sentences_by_hand():
-    """A sentence ends at `.`, `!` or `?` before whitespace, with its quotes and citations, and at a line's end."""
+    """A sentence ends at `.`, `!` or `?` before whitespace, at `。` anywhere, with citations, and at a line's end."""
     assert_same(sentences(" Disk full!  Why? "), [(1, 11), (13, 17)], "where the sentences of ' Disk full!  Why? ' are")
     assert_same(sentences("Wait. Wait."), [(0, 5), (6, 11)], "a sentence that comes twice is in two places")
     for text, expected in (
@@ -74,6 +74,9 @@ def test_sentences_by_hand():
         ('He said "stop." Then (why?) all.', ['He said "stop."', "Then (why?)", "all."]),
         ("It is full [1]. It was. [2] [1, 3] So [4]", ["It is full [1].", "It was. [2] [1, 3]", "So [4]"]),
         ("It is full. [1]", ["It is full. [1]"]),
+        ("连接池已满。请扩大！好", ["连接池已满。", "请扩大！", "好"]),
+        ("他说：“要重启吗？”不要。[1] [2, 3]满了｡", ["他说：“要重启吗？”", "不要。[1] [2, 3]", "满了｡"]),
+        ("v3.5。Ok", ["v3.5。", "Ok"]),
         ("", []),
         (" \n ", []),
     ):

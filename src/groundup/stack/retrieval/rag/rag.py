@@ -45,7 +45,9 @@ NEGATIONS = frozenset({"cannot", "never", "no", "none", "nor", "not", "nothing",
 WORD = re.compile(r"[^\W_]+(?:[._\-/:@'’][^\W_]+)*")
 SUFFIX = re.compile(r"(?<=\w\w\w)(?:ies|ied|ing|ed|es|s|e|y)$")
 CITATION = re.compile(r"\s?\[(\d{1,6}(?:\s*,\s*\d{1,6})*)\]")
-SENTENCE_END = re.compile(r"""[.!?]["'”’)]*(?:\s*\[\d+(?:\s*,\s*\d+)*\])*(?=\s|\Z)|\n""")
+_CITED = r"(?:\s*\[\d+(?:\s*,\s*\d+)*\])*"
+# `.`, `!` and `?` end a sentence before whitespace; their forms in scripts that put no spaces end one before anything.
+SENTENCE_END = re.compile(rf"""[.!?]["'”’)]*{_CITED}(?=\s|\Z)|[。！？｡]["'”’」』）)]*{_CITED}|\n""")
 # How chat templates tell who speaks: in the text of a source they would end its message.
 CONTROL = re.compile(r"<\|[^|<>]*\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>")
 
@@ -111,8 +113,8 @@ def _stem(word: str) -> str:
 def sentences(text: str) -> list[tuple[int, int]]:
     """Where the sentences of a text begin and end, whitespace around them left out.
 
-    A sentence ends at `.`, `!` or `?` before whitespace, with the quotes, brackets and citations that follow it, and
-    at the end of a line. Abbreviations are not known: "e.g. this" is two.
+    A sentence ends at `.`, `!` or `?` before whitespace, and at `。`, `！` or `？` before anything, with the quotes,
+    brackets and citations that follow it; and at the end of a line. Abbreviations are not known: "e.g. this" is two.
     """
     ends = [match.end() for match in SENTENCE_END.finditer(text)]
     spans = []

@@ -14,11 +14,8 @@ from groundup.stack.retrieval.ranking import (
     analyse,
     average_precision,
     evidence_fusion,
-    hybrid_search,
     idf,
     ndcg,
-    recall,
-    reciprocal_rank,
     reciprocal_rank_fusion,
     remove_postings,
     rerank,
@@ -59,6 +56,7 @@ def assert_found(found, ids, scores, message, **tolerance):
         ("restarting", ("restart",), "another ending of it"),
         ("the", (), "a stop word gives nothing"),
         ("The", (), "nor does it with a capital letter"),
+        ("Why", (), "it is one before it is stemmed: its stem is in no list"),
         ("kube-proxy", ("kube", "proxi"), "two plain parts, each stemmed; without digit or hump it is no identifier"),
         ("out-of-memory", ("memori",), "stop words among the parts give nothing either"),
         ("CrashLoopBackOff", ("crashloopbackoff", "crash", "loop", "back"), "the whole first, then its humps"),
@@ -81,49 +79,16 @@ def test_word_terms(word, expected, why):
     assert_equal(got if got is None else tuple(got), expected, f"word_terms({word!r}): {why}")
 
 
-def test_analyse_keeps_order_and_repeats():
-    """A text's terms come in order, as often as they are there."""
-    assert_equal(analyse("Why did the pods restart? Pods restart!"), ["pod", "restart", "pod", "restart"], "analyse")
-    assert_equal(analyse(" -- ... "), [], "analyse of a text without a word")
-    assert_equal(analyse("_private --since-time= end."), ["privat", "sinc", "time", "end"], "joints at the ends")
-
-
-def test_analyse_pairs_characters_where_no_space_tells_words():
-    """Han, kana and Thai give pairs of characters, one character gives itself, and Latin words beside them stay."""
-    assert_equal(analyse("连接池已满。重启pod"), ["连接", "接池", "池已", "已满", "重启", "pod"], "Chinese")
-    assert_equal(
-        analyse("ディスク full 満"), ["ディ", "ィス", "スク", "full", "満"], "Japanese, and one character alone"
-    )
-    assert_equal(analyse("เต็ม"), ["เต", "ต็", "็ม"], "Thai, whose vowel signs are no letters but count")
-    assert_equal(analyse("노드 상태"), ["노드", "상태"], "Korean has spaces")
-    index = index_of({1: "数据库连接池已耗尽", 2: "磁盘空间不足"})
-    assert_equal(index.search(["连接池"], 2)[0].tolist(), [[1, -1]], "BM25 finds a word within unspaced text")
-
-
-def test_analyse_composes_letters():
-    """A letter and its accent, written as one or as two code points, are the same term."""
-    assert_equal(analyse("Cafe\u0301"), analyse("Caf\u00e9"), "NFD and NFC")
-
-
 # --- idf -----------------------------------------------------------------------------------------------------
 
 
 def test_idf_by_hand():
-    """In 1 of 4 documents: log(1 + 3.5 / 1.5) = log(10/3)."""
-    assert_close(idf(1, 4), math.log(10 / 3), "idf(1, 4) is log(1 + (4 - 1 + ½) / (1 + ½))")
-    assert_close(idf(np.array([0, 4]), 4), [math.log(10), math.log(10 / 9)], "idf([0, 4], 4)")
+    """log(1 + (N - n + ½) / (n + ½)), of any counts: above zero even if all documents hold the term."""
+    assert_close(idf(1, 4), math.log(10 / 3), "idf(1, 4), in 1 of 4 documents: log(1 + 3.5 / 1.5)")
+    assert_close(idf([0, 4], 4), [math.log(10), math.log(10 / 9)], "idf([0, 4], 4), of a list")
     assert_shape(idf(np.zeros((2, 3), int), 5), (2, 3), "idf of a table of counts")
-    assert_close(idf([1, 4], 4), [math.log(10 / 3), math.log(10 / 9)], "idf of a list")
-    assert_close(
-        idf(np.array([200], np.uint8), 300), [math.log(301 / 200.5)], "idf of an 8-bit count, of 300 documents"
-    )
-
-
-def test_idf_falls_and_stays_above_zero():
-    """The more documents hold a term, the less it tells; even if all do, it is worth something."""
-    values = np.asarray(idf(np.arange(101), 100))
-    assert (np.diff(values) < 0).all(), "idf must fall as more of 100 documents hold the term"
-    assert values[-1] > 0, f"idf(100, 100) must be above 0, or a common word would lower a score; got {values[-1]}"
+    small = np.array([200], np.uint8)
+    assert_close(idf(small, 300), [math.log(301 / 200.5)], "idf of an 8-bit count, of 300 documents")
 
 
 # --- search_postings and remove_postings ---------------------------------------------------------------------
@@ -165,46 +130,32 @@ def test_search_postings_by_hand():
 
 
 def test_search_postings_keeps_queries_apart():
-    """No query sees what another one has summed; one that asks nothing finds nothing."""
+    """No query sees what another one has summed; one that asks nothing, or next to nothing, finds nothing."""
     queries = [[(0, 1)], [], [(0, 1)], [(2, 1)], [(1, 1)]]
-    ids, scores = searched(queries, INDEX, [1, 1, 1], [5, 6, 7], 2)
     want = [[7, 5], [-1, -1], [7, 5], [-1, -1], [6, 7]]
     values = [[0.75, 0.5], [0, 0], [0.75, 0.5], [0, 0], [2 / 3, 0.5]]
-    assert_found((ids, scores), want, values, "five queries; the second asks nothing, the fourth a term that none has")
+    message = "five queries; the second asks nothing, the fourth a term that none has"
+    assert_found(searched(queries, INDEX, [1, 1, 1], [5, 6, 7], 2), want, values, message)
+    got = searched([[(0, 1e-45), (0, 1e-45)]], INDEX, [9, 9, 9], [5, 6, 7], 3)
+    assert_found(got, [[-1, -1, -1]], [[0, 0, 0]], "weights of 1e-45: a tenth is 0 in single precision")
 
 
 def test_search_postings_breaks_ties_by_id():
-    """Of equal scores the smaller id is first, wherever it lies, also where not all fit."""
-    index = postings({0: 1, 1: 1, 2: 1, 3: 1, 4: 2})
-    for names in ([4, 2, 9, 3, 8], [9, 4, 3, 2, 8], [2, 3, 4, 9, 8]):
-        for k, want in ((1, [8]), (2, [8, 2]), (3, [8, 2, 3]), (4, [8, 2, 3, 4]), (5, [8, 2, 3, 4, 9])):
-            ids, _ = searched([[(0, 1)]], index, [1] * 5, names, k)
-            assert_close(ids, [want], f"the {k} best, where the slots {names} score ½, ½, ½, ½ and ⅔")
-
-
-def test_search_postings_keeps_the_better_of_equals():
-    """What comes later with an equal score and a larger id pushes nothing out."""
+    """Of equal scores the smaller id is first, wherever and whenever it comes, also where not all fit."""
     index = postings({0: 5, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1})
-    for k in (1, 2, 3, 4, 5):
-        ids, _ = searched([[(0, 1)]], index, [1] * 6, [50, 4, 5, 6, 7, 8], k)
-        assert_close(ids, [[50, 4, 5, 6, 7][:k]], f"the {k} best: slot 50 has 5/6, then 4, 5, 6, 7 and 8 have ½ each")
-        ids, _ = searched([[(0, 1)]], index, [1] * 6, [50, 8, 7, 6, 5, 4], k)
-        assert_close(ids, [[50, 4, 5, 6, 7][:k]], f"the {k} best, when those of equal scores come in falling order")
-
-
-def test_search_postings_finds_nothing_by_parts_that_vanish():
-    """A part too small for single precision is none: the document is not found, and not twice either."""
-    ids, scores = searched([[(0, 1e-45), (0, 1e-45)]], INDEX, [9, 9, 9], [5, 6, 7], 3)
-    assert_found((ids, scores), [[-1, -1, -1]], [[0, 0, 0]], "weights of 1e-45, a tenth of which is 0")
+    for names in ([50, 4, 5, 6, 7, 8], [50, 8, 7, 6, 5, 4], [50, 6, 4, 8, 5, 7]):
+        for k in (1, 2, 3, 4, 5, 6):
+            ids, _ = searched([[(0, 1)]], index, [1] * 6, names, k)
+            assert_close(ids, [[50, 4, 5, 6, 7, 8][:k]], f"the {k} best: of slots {names}, 50 has 5/6, the others ½")
 
 
 def test_search_postings_against_a_dense_table(rng):
-    """On random postings it finds what sorting every document's score finds."""
+    """On random postings it finds what sorting every document's score finds, and leaves the index as it was."""
     documents, vocabulary = 30, 8
     table = rng.integers(0, 4, (vocabulary, documents)) * (rng.random((vocabulary, documents)) < 0.5)
     index = postings(*({slot: row[slot] for slot in np.flatnonzero(row)} for row in table))
     names, norms = rng.permutation(1000)[:documents], rng.uniform(0.5, 3, documents)
-    weights = rng.uniform(0.1, 5, vocabulary)
+    weights, kept = rng.uniform(0.1, 5, vocabulary), [array.copy() for array in index]
     for k in (1, 4, 40):
         query = [(int(term), float(weights[term])) for term in rng.permutation(vocabulary)[:5]]
         total = np.sum([weight * table[term] / (table[term] + norms) for term, weight in query], axis=0)
@@ -213,13 +164,6 @@ def test_search_postings_against_a_dense_table(rng):
         ids[0, : len(order)], scores[0, : len(order)] = names[order], total[order]
         got = searched([query], index, norms, names, k)
         assert_found(got, ids, scores, f"the {k} best of 30 random documents for 5 terms", rtol=1e-5)
-
-
-def test_search_postings_leaves_the_index_alone():
-    """Only the two tables for the result are written to."""
-    index = postings({0: 1, 1: 3}, {1: 1})
-    kept = [array.copy() for array in index]
-    searched([[(1, 1), (0, 1)]], index, [1, 1], [3, 4], 2)
     for name, array, before in zip(("starts", "sizes", "slots", "counts"), index, kept, strict=True):
         assert_close(array, before, f"{name} after a search", rtol=0, atol=0)
 
@@ -311,62 +255,6 @@ def test_bm25_changes_as_if_built_anew():
     assert_found(index.search(queries, 5), ids, scores, "after changes, against a new index", rtol=0, atol=0)
 
 
-def test_bm25_grows_document_by_document(rng):
-    """Texts added one at a time, in any order, are found as if added at once; emptied, it finds nothing."""
-    words = ["pod", "disk", "node", "loop", "full", "alert"]
-    texts = {id: " ".join(rng.choice(words, 5)) for id in range(25)}
-    index = BM25()
-    for id in rng.permutation(25).tolist():
-        index.add([id], [texts[id]])
-    want = index_of(texts).search(words, 25)
-    assert_found(index.search(words, 25), *want, "25 texts added one by one, in any order", rtol=0, atol=0)
-    index.remove(list(texts))
-    assert len(index) == 0, "nothing is left"
-    assert_found(index.search(["pod"], 2), [[-1, -1]], [[0, 0]], "a search when all is removed")
-    index.add([3], ["pod"])
-    assert_found(index.search(["pod"], 1), [[3]], [[idf(1, 1) / 2.5]], "one document, added again", rtol=1e-5)
-
-
-def test_bounds_are_what_no_score_exceeds():
-    """Σ idf times how much is asked, over all terms of the query, also those that no document has."""
-    index = index_of(TEXTS, k1=0.0)
-    common, missing = math.log(1 + 4.5 / 2.5), math.log(1 + 6.5 / 0.5)
-    want = [common * 2 + missing, 0.5 * common, 0.0]
-    got = index.bounds(["disk zebra disk", {"disk": 0.5}, "of the"])
-    assert_close(got, want, "'disk' is in two of six documents, 'zebra' in none, and the third query has no word")
-    reached = index.search(["disk full"], 1)[1][0]
-    assert_close(
-        index.bounds(["disk full"]), reached, "with k1=0 a document with all words reaches the bound", rtol=1e-6
-    )
-    index = index_of(TEXTS)
-    assert (index.search(QUERIES, 6)[1] <= index.bounds(QUERIES)[:, None]).all(), "a score is above its bound"
-
-
-def test_bm25_takes_queries_as_weights_and_terms_by_any_analysis():
-    """A query may say how much each term counts, and an index may have its own analysis."""
-    index = index_of({1: "the The", 2: "The end"}, analyse=str.split)
-    ids, scores = index.search(["the", {"The": 2.0, "nowhere": 1.0}], 2)
-    assert_close(ids, [[1, -1], [1, 2]], "'the' and 'The' are two terms to str.split")
-    once = index.search(["The"], 2)[1]
-    assert_close(scores[1], 2 * once[0], "a term that counts 2 scores twice as much")
-
-
-def test_bm25_says_what_does_not_fit():
-    """Ids and texts that do not match, ids twice, negative or unknown, a bad k, b, k1 or weight: an error each."""
-    index = index_of(TEXTS)
-    assert_refuses(lambda: index.add([20, 21], ["one"]), "ids", "texts", 2, 1, message="2 ids, 1 text")
-    assert_refuses(lambda: index.add([20, 20], ["a", "b"]), "ids", 20, message="an id twice")
-    assert_refuses(lambda: index.add([-1], ["a"]), "ids", -1, message="a negative id")
-    assert_refuses(lambda: index.remove([1, 55]), 55, message="an unknown id")
-    assert_refuses(lambda: index.remove([1, 1]), 1, message="an id twice")
-    assert len(index) == 6, "what was refused has changed nothing"
-    assert_refuses(lambda: index.search(["a"], 0), "k", 0, message="k = 0")
-    assert_refuses(lambda: index.search("disk", 3), "queries", "disk", message="one text in place of a list")
-    assert_refuses(lambda: index.search([{"disk": -2.0}], 3), "weight", -2, message="a negative weight")
-    assert_refuses(lambda: BM25(b=1.5), r"\bb\b", 1.5, message="b = 1.5")
-    assert_refuses(lambda: BM25(k1=-0.5), "k1", -0.5, message="k1 = -0.5")
-
-
 # --- BM25.expand ---------------------------------------------------------------------------------------------
 
 
@@ -407,21 +295,18 @@ def test_expand_takes_few_terms_and_any_share():
     assert_close(index.expand("query", [5], share=0.0)["query"], 1.0, "with share=0 the query keeps its weight")
 
 
-def test_expand_counts_the_length_of_documents():
-    """A term of a long document is worth less, as in the score."""
+def test_expand_weighs_the_documents():
+    """Three times the weight is three times the worth; in a long document a term is worth less, as in the score."""
     index = index_of({1: "alpha", 2: "beta beta2 beta3"}, analyse=str.split)
-    got = index.expand("query", [1, 2])
-    norms = [1.5 * (0.25 + 0.75 * length / 2) for length in (1, 3)]
+    got, norms = index.expand("query", [1, 2]), [1.5 * (0.25 + 0.75 * length / 2) for length in (1, 3)]
     ratio = (1 / (1 + norms[0])) / (1 / (1 + norms[1]))
     assert_close(got["alpha"] / got["beta"], ratio, "alpha stands alone, beta in a text of three words: 1 / (1 + norm)")
-
-
-def test_expand_weighs_the_documents():
-    """A document that counts three times as much gives three times the worth; the usual share is a fifth."""
     index = index_of({1: "alpha", 2: "beta", 3: "query"}, analyse=str.split)
     got = index.expand("query", [1, -1, 2], [3.0, 5.0, 1.0])
     want = {"query": 0.8, "alpha": 0.15, "beta": 0.05}
-    assert_close([got.get(term, NAN) for term in want], list(want.values()), "documents alpha, beta count 3 and 1")
+    assert_close(
+        [got.get(term, NAN) for term in want], [*want.values()], "alpha, beta count 3 and 1; a fifth is shared"
+    )
     many = index_of({1: " ".join(f"word{n}" for n in range(30))}, analyse=str.split)
     assert len(many.expand("query", [1])) == 21, "the query's term, and 20 of the document's 30"
     assert_refuses(
@@ -485,19 +370,12 @@ def test_score_fusion_by_hand():
     assert_found(got, [order], [[want[id] for id in order]], f"{message}, weighted ½ and 2")
 
 
-def test_score_fusion_lets_what_one_document_alone_has_stand_out():
-    """Empty places with a score take part: one hit among four places lies √3 above, the rest -1/√3."""
+def test_score_fusion_of_empty_places_and_equal_scores():
+    """Rows of equal scores, or none, add nothing; empty places take part with their score, if it is known."""
     words = np.array([[2, -1, -1, -1]]), np.array([[6.0, 0.0, 0.0, 0.0]])
     meaning = np.array([[1, 2]]), np.array([[0.9, 0.5]])
-    got = score_fusion([words, meaning], 2)
-    message = (
-        "a score of 6 and three empty places of 0 (mean 1.5, deviation 1.5·√3), with 0.9 and 0.5 (points 1 and -1)"
-    )
-    assert_found(got, [[2, 1]], [[np.sqrt(3) - 1, 1 - 1 / np.sqrt(3)]], message)
-
-
-def test_score_fusion_of_rows_that_tell_nothing():
-    """A row of equal scores, or without any, adds nothing; a place whose score is not known is left out."""
+    message = "a score of 6 and three empty places of 0 (mean 1.5, deviation 1.5·√3), with 0.9 and 0.5 (points 1, -1)"
+    assert_found(score_fusion([words, meaning], 2), [[2, 1]], [[np.sqrt(3) - 1, 1 - 1 / np.sqrt(3)]], message)
     flat = np.array([[4, 5], [-1, -1]]), np.array([[2.0, 2.0], [0.0, 0.0]])
     other = np.array([[5, 4], [7, -1]]), np.array([[3.0, 1.0], [1.0, -INF]])
     with np.errstate(all="raise"):
@@ -617,21 +495,6 @@ def test_evidence_fusion_of_rows_that_tell_nothing():
         assert_found(evidence_fusion(none, np.ones(1), none, 1), [[-1]], [[-INF]], "nothing found by either")
 
 
-def test_evidence_fusion_listens_to_who_knows(rng):
-    """Noise does not outvote words that say it all, nor do words that mostly miss outvote what stands out far."""
-    noise = np.sort(rng.normal(size=(1, 500)))[:, ::-1]
-    meaning = rng.permutation(500)[None], noise
-    words = np.array([[999, *range(20)]]), np.array([[20.0, *np.linspace(10, 5, 20)]])
-    ids, _ = evidence_fusion(words, np.array([25.0]), meaning, 1)
-    assert_close(ids, [[999]], "a document with 20 of 25 points by words, beside 500 random cosines without it")
-    clear = np.arange(500)[None], np.concatenate([[[7.0]], noise[:, 1:]], axis=1)
-    weak = np.array([[400, -1, -1, -1] + [-1] * 100]), np.array([[2.0] + [0.0] * 103])
-    ids, _ = evidence_fusion(weak, np.array([40.0]), clear, 1)
-    assert_close(ids, [[0]], "a cosine of 7 deviations, beside 2 of 40 points by words for a document with a low one")
-    ids, _ = score_fusion([weak, clear], 1)
-    assert_close(ids, [[400]], "score fusion hears the words there: nothing else has any")
-
-
 def test_fusion_says_what_does_not_fit():
     """No list, lists of other queries, flat lists, a bad k, weights that do not match: an error each."""
     one, two = np.array([[1, 2]]), np.array([[1], [2]])
@@ -667,49 +530,6 @@ def test_fusion_says_what_does_not_fit():
     assert_refuses(
         lambda: evidence_fusion(pair, ones, other, 2), "rankings", (1, 2), (2, 1), message="one query and two"
     )
-
-
-def test_hybrid_search_asks_again_with_words_that_meaning_found():
-    """A document that shares no word with the query is found, and so is what shares words with that one."""
-    texts = {1: "soufflé egg oven", 2: "omelette egg pan", 3: "kubernetes pod node", 4: "pan lid"}
-    lexical = index_of(texts, analyse=str.split)
-    asked: list = []
-
-    def dense(queries, k):
-        asked.append((list(queries), k))
-        return np.array([[2, 1, 4, 3]]), np.array([[0.9, 0.4, 0.1, 0.0]])
-
-    ids, scores = hybrid_search(["breakfast"], lexical, dense, 4, depth=4, feedback=1)
-    assert_equal(asked, [(["breakfast"], 4)], "the dense search is asked once, for `depth`")
-    assert_equal(ids[0].tolist()[0], 2, "the omelette first: meaning finds it, and then its own words do")
-
-    def again(query, found, weights):
-        """The second lexical search, its scores on the scale of the first, fused with the dense one."""
-        expanded = lexical.expand(query, found, weights)
-        second, bounds = lexical.search([expanded], 4), lexical.bounds([query])
-        scaled = second[1] * bounds / lexical.bounds([expanded])
-        return evidence_fusion((second[0], scaled), bounds, dense([query], 4), 4)
-
-    want = again("breakfast", [2], [1.0])
-    assert_found((ids, scores), *want, "the second lexical search, fused with the dense one", rtol=1e-5)
-    nothing = hybrid_search(["zebra"], lexical, lambda queries, k: (np.full((1, 2), -1), np.full((1, 2), -INF)), 1)
-    assert_found(nothing, [[-1]], [[-INF]], "neither half finds anything")
-    words = lexical.search(["pan"], 4)
-    best, nats = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 2)
-    want = again("pan", best[0].tolist(), [1.0, math.exp(nats[0, 1] - nats[0, 0])])
-    got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=2)
-    assert_found(got, *want, "feedback=2: the second document counts e to its distance from the first", rtol=1e-5)
-    plain = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 4)
-    got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=0)
-    assert_found(got, *plain, "feedback=0: both searches, fused once")
-    sample = np.array([[0.0, 0.1, 0.2, 0.3]])
-    fair = evidence_fusion(words, lexical.bounds(["pan"]), dense(["pan"], 4), 4, chance=sample)
-    got = hybrid_search(["pan"], lexical, dense, 4, depth=4, feedback=0, chance=lambda queries: sample)
-    assert_found(got, *fair, "chance: what meaning finds is judged by a sample")
-    assert not np.allclose(fair[1], plain[1]), "the sample changes the evidence"
-    with np.errstate(all="raise"):
-        ids, _ = hybrid_search([""], lexical, lambda queries, k: (np.full((1, 1), -1), np.zeros((1, 1))), 1)
-    assert_close(ids, [[-1]], "an empty query, and nothing found")
 
 
 # --- rerank --------------------------------------------------------------------------------------------------
@@ -819,21 +639,11 @@ def test_average_precision_is_that_of_scikit_learn(rng):
         assert_close(got, average_precision_score(gains > 0, scores), "15 documents, against scikit-learn")
 
 
-def test_recall_and_reciprocal_rank_by_hand():
-    """The share that is found, and one over the rank of the first."""
-    assert_close(recall([2, 9, 1], GAINS, 2), 1 / 3, "recall at 2 of 2 9 1, with three to find")
-    assert_close(recall([2, 9, 1, 3], GAINS, 10), 1.0, "recall at 10")
-    assert_close(reciprocal_rank([9, 4, 3, 1], GAINS), 1 / 3, "the first find is third")
-    assert_close(reciprocal_rank([9, 4], GAINS), 0.0, "none found")
-
-
 @pytest.mark.parametrize(
     ("name", "measure"),
     [
         ("ndcg", lambda ranking, gains: ndcg(ranking, gains, 10)),
         ("average_precision", average_precision),
-        ("recall", lambda ranking, gains: recall(ranking, gains, 10)),
-        ("reciprocal_rank", reciprocal_rank),
     ],
 )
 def test_measures_without_anything_to_find_are_not_a_number(name, measure):
@@ -845,9 +655,3 @@ def test_measures_without_anything_to_find_are_not_a_number(name, measure):
     assert_refuses(lambda: measure([1, 2, 1], {1: 1.0}), "ranking", 1, message=f"{name} of a ranking with an id twice")
     assert_refuses(lambda: measure([1, 2], {2: -1.0}), "gains", -1, message=f"{name} with a gain of -1")
     assert isinstance(measure([1], {1: 1.0}), float), f"{name} returns a float"
-
-
-def test_measures_refuse_a_k_below_one():
-    """A cut before the first place is an error."""
-    assert_refuses(lambda: ndcg([1], {1: 1.0}, 0), "k", 0, message="ndcg at 0")
-    assert_refuses(lambda: recall([1], {1: 1.0}, -2), "k", -2, message="recall at -2")
