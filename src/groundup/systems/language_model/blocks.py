@@ -33,8 +33,11 @@ CACHED = 1 << 23
 """Weights of a model up to which the caches hold it in float32, and blocks would save nothing."""
 THREADS = 2
 """Most threads of a product with one row; more than two were not measured."""
-ROWS = 33 * LANES
-"""Rows of a matrix that are dequantised at a time. At a power of two, its columns would share few lines of a cache."""
+ROWS = 9 * LANES
+"""Rows of a matrix that are dequantised at a time: they fit into a core's cache with the 768 columns of a small model.
+
+At a power of two, their columns would share few lines of the cache.
+"""
 
 _one_at_a_time = Lock()  # some of Numba's threading layers end the process where two threads call at once
 
