@@ -188,7 +188,7 @@ def stepping(
 
 
 def learning(device: torch.device, steps: int, every: int = 100) -> Iterator[Figure]:
-    """Seconds until held-out Shakespeare has the loss that nanoGPT's readme gives for 2,000 steps on a CPU.
+    """Seconds until held-out Shakespeare has the loss that nanoGPT's setting for a CPU reaches in 2,000 steps.
 
     Ours is a Llama of the same layers, width, batches, learning rate and decay. The peer's seconds are those of its
     steps, some of which are taken in between, times 2,000; nothing else of its run is counted.
