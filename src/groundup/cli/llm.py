@@ -83,7 +83,7 @@ begin_options = _options(
 )  # fmt: skip
 sampling_options = _options(
     click.option(
-        "--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage]."
+        "--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0, q4_0 or nf4 [the newest trained stage]."
     ),
     click.option("--temperature", type=click.FloatRange(min=0), default=0.8, show_default=True, help="0 is greedy."),
     click.option("--top-k", type=click.IntRange(1), help="Draw from the likeliest K tokens only."),
@@ -163,7 +163,7 @@ _trained(
     "Reinforce answers as grpo does, by PPO: the same weights and the same reward, with a critic.",
     "Not part of `all`, and no stage builds on it. `groundup llm chat RUN --stage ppo` talks to its model.",
 )
-_trained("quantize", "Keep the newest model in 8 bits (Q8_0) and 4 bits (NF4), and measure the loss.")
+_trained("quantize", "Keep the newest model in 8 bits (Q8_0) and 4 bits (Q4_0, NF4), and measure the loss.")
 
 
 _trained(
@@ -308,7 +308,9 @@ def chat_command(
 @llm_command.command("serve", epilog="Example: groundup llm serve run --port 8700")
 @ANY_RUN
 @model_option
-@click.option("--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0 or nf4 [the newest trained stage].")
+@click.option(
+    "--stage", metavar="STAGE", help="pretrain, sft, dpo, grpo, ppo, q8_0, q4_0 or nf4 [the newest trained stage]."
+)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback, set GROUNDUP_TOKEN."
 )

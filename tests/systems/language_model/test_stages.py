@@ -161,6 +161,7 @@ def test_the_report_has_each_stage_with_its_baseline(trained):
     assert answers["value"] < answers["baseline"]
     assert rows["dpo", "accuracy of implicit rewards, held-out pairs"]["baseline"] == 0.5
     assert rows["quantize", "q8_0: bits a weight, linear layers"]["value"] == 8.5
+    assert rows["quantize", "q4_0: bits a weight, linear layers"]["value"] == 4.5
     assert 4 < rows["quantize", "nf4: bits a weight, linear layers"]["value"] < 4.3
     plain, small = (rows["quantize", f"{kind}: validation loss"]["value"] for kind in ("float32", "q8_0"))
     assert small == pytest.approx(plain, abs=0.01)

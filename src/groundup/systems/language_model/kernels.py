@@ -59,7 +59,7 @@ class Kernels(TorchFunctionMode):
 def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
     """A linear layer in float32; None where PyTorch's own way is as good."""
     plain = (
-        type(inputs) is Tensor and inputs.device.type == weight.device.type == "cpu"
+        type(inputs) is Tensor and isinstance(weight, Tensor) and inputs.device.type == weight.device.type == "cpu"
         and inputs.dtype == weight.dtype == torch.float32 and weight.numel() >= LARGE
         and not torch.is_autocast_enabled("cpu")
     )  # fmt: skip
@@ -106,9 +106,14 @@ def _onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+def prepare() -> None:
+    """Compile what would be compiled in the middle of the first answer."""
+    _row_product()
+
+
 @cache
 def _row_product() -> Callable[..., None] | None:
-    """The product of a matrix with one row, compiled at the first call and kept on disk; None without Numba."""
+    """The product of a matrix with one row, compiled when it is imported and kept on disk; None without Numba."""
     if missing(["numba"]):
         return None
     from groundup.systems.language_model.row_product import row_product

@@ -4,7 +4,8 @@
     published.model(tokens)                       # logits; every weight is float32, whatever format the file has
     published.template                            # how a chat is written to it
 
-The library gguf reads the file and turns its blocks into numbers, by the formulas of llama.cpp.
+The library gguf reads the file and turns its blocks into numbers, by the formulas of llama.cpp. `Published.blocks` has
+them as they are, for `blocks.keep_in_blocks`.
 
 Not covered: other architectures than "llama", RoPE that is stretched, tokenizers other than byte-level BPE, files in
 several parts.
@@ -24,9 +25,12 @@ from torch import Tensor
 from groundup.errors import ConfigError
 from groundup.extras import need
 from groundup.stack.generative.export import build_llama
+from groundup.stack.generative.export.export import ENDS, LAYERS
 from groundup.stack.generative.gpt import GPT
 from groundup.stack.generative.instruction_tuning import CHATML, GROUNDUP, LLAMA3, Template, render
+from groundup.stack.generative.quantization import quantize_q8_0
 from groundup.stack.generative.tokenization import GPT2_PATTERN, GPT4_PATTERN, Tokenizer, byte_letters
+from groundup.systems.language_model.blocks import Kind
 
 SMALL, PACKAGED = "smollm2", "SmolLM2-135M-Instruct"
 """The name of a small model that is fetched once, and what it is called where it is published."""
@@ -38,6 +42,8 @@ PATTERNS = {"gpt-2": GPT2_PATTERN, "llama-bpe": GPT4_PATTERN, "smollm": SMOLLM_P
 """llama.cpp's names of pre-tokenizers that are known here."""
 
 TEMPLATES = {"ChatML": CHATML, "Llama 3's": LLAMA3, "groundup's": GROUNDUP}
+PLAIN = ("F64", "F32", "F16", "BF16")
+"""Formats that are not quantised."""
 SPECIAL = (3, 4)
 """The types of a token that no ordinary text is made of: control, and defined by the user."""
 
@@ -68,6 +74,7 @@ class Published:
         template: how a chat is written; None where the file says nothing of chats.
         system: what the template tells a model where a chat begins without a system's message.
         metadata: all that the file says beside its tensors.
+        tensors: the file's, by its names.
     """
 
     name: str
@@ -76,6 +83,28 @@ class Published:
     template: Template | None
     system: str
     metadata: dict[str, Any]
+    tensors: Mapping[str, _Packed]
+
+    def blocks(self) -> dict[str, tuple[Tensor, Kind]]:
+        """Packed bytes and their kind, by our names, of the weights that the file has quantised.
+
+        Q8_0 and Q4_0 are the file's bytes. What another format stands for is rounded to Q8_0, which loses a tenth or
+        less of what that format of fewer bits has lost already.
+        """
+        config, made = self.model.config, {}
+        turned = {"query": config.heads, "key": config.groups}
+        for name, weight in self.model.named_parameters():
+            packed = self.tensors.get(_name_in_file(name))
+            if packed is None or packed.kind.name in PLAIN:
+                continue
+            if packed.kind.name not in ("Q8_0", "Q4_0"):
+                made[name] = quantize_q8_0(weight), "q8_0"
+                continue
+            rows = torch.from_numpy(packed.data.copy()).view(len(weight), -1)
+            if heads := turned.get(name.split(".")[-2]):  # the order of RoPE's pairs, as in `build_llama`
+                rows = rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+            made[name] = rows, packed.kind.name.lower()
+        return made
 
 
 @dataclass(frozen=True)
@@ -139,7 +168,7 @@ def read_published(path: str | Path) -> Published:
         raise ConfigError(f"--model {error}") from error
     template, system = template_of(metadata, path)
     name = str(metadata.get("general.name") or path.stem)
-    return Published(name, model, tokenizer, template, system, metadata)
+    return Published(name, model, tokenizer, template, system, metadata, tensors)
 
 
 def tokenizer_of_file(metadata: Mapping[str, Any], path: Path) -> Tokenizer:
@@ -208,6 +237,15 @@ def template_of(metadata: Mapping[str, Any], path: Path) -> tuple[Template | Non
         f"--model {path} must have a chat template that writes what {', '.join(TEMPLATES)} write, and has another. "
         f"llama.cpp may run it: groundup copilot ask --model local:{path}"
     )
+
+
+def _name_in_file(name: str) -> str:
+    """llama.cpp's name of one of our weights."""
+    match name.removesuffix(".weight").split(".", 2):
+        case ["blocks", number, layer]:
+            return f"blk.{number}.{LAYERS[layer][0]}.weight"
+        case _:
+            return f"{ENDS[name.removesuffix('.weight')][0]}.weight"
 
 
 def _text(messages: list[dict[str, str]], template: Template) -> str:

@@ -27,7 +27,7 @@ TRAINED = ("pretrain", "sft", "dpo", "grpo")
 BESIDE = ("ppo",)
 """Stages that train from the weights of "dpo" too, and that none goes on from."""
 
-QUANTIZED = ("q8_0", "nf4")
+QUANTIZED = ("q8_0", "q4_0", "nf4")
 """The kinds of the stage `quantize`, each with its own folder."""
 
 

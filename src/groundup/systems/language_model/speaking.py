@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from groundup.stack.generative.decoding import Sampling, generate
 from groundup.stack.generative.gpt import GPT
 from groundup.stack.generative.instruction_tuning import Template
 from groundup.stack.generative.tokenization import Tokenizer
+from groundup.systems.language_model.blocks import is_in_blocks, keep_in_blocks
 from groundup.systems.language_model.data import TEMPLATE, encode_prompt
-from groundup.systems.language_model.kernels import Kernels
+from groundup.systems.language_model.kernels import Kernels, prepare
 from groundup.systems.language_model.published import read_published
 from groundup.systems.language_model.run_folder import RunFolder
 
@@ -43,9 +45,11 @@ class TooLong(ConfigError):
 
 def on(model: torch.nn.Module, device: str) -> Any:
     """A model on a device as `decoding.generate` calls it, which works on the CPU."""
+    # Blocks need no mode, and its look at every call of PyTorch costs a tenth of a token at GPT-2's shape.
+    kernels = nullcontext if isinstance(model, GPT) and is_in_blocks(model) else Kernels
 
     def call(tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
-        with Kernels():
+        with kernels():
             return model(tokens.to(device), positions.to(device), mask.to(device), cache).float().cpu()
 
     return call
@@ -73,6 +77,7 @@ class Speaker:
         system: str = "",
     ) -> None:
         self.name, self.model, self.tokenizer, self.template = name, model, tokenizer, template
+        prepare()
         self.context, self.system, self._call = model.config.context, system, on(model, device)
 
     @classmethod
@@ -80,6 +85,7 @@ class Speaker:
         """The model of a run folder's stage, the newest by default; that of "pretrain" continues texts."""
         stage = stage or run.newest()
         model, _ = run.model(stage, device)
+        keep_in_blocks(model)
         return cls(f"groundup-{stage}", model, run.tokenizer, None if stage == "pretrain" else TEMPLATE, device)
 
     @classmethod
@@ -90,6 +96,8 @@ class Speaker:
             ConfigError: as `read_published`.
         """
         held = read_published(path)
+        if device == "cpu":
+            keep_in_blocks(held.model, held.blocks)
         return cls(path.stem, held.model.to(device), held.tokenizer, held.template, device, held.system)
 
     def answer(
