@@ -72,6 +72,7 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(limits, "IN_MEMORY", str(scratch))
     before = files()
     yield
     assert list(scratch.iterdir()) == []

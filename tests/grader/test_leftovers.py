@@ -4,8 +4,10 @@ That nothing is left, `nothing_is_left` looks at after every test of the grader.
 """
 
 import dataclasses
+import itertools
 import os
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,6 +254,46 @@ def test_whoever_kills_the_supervisor_gets_a_verdict(any_grader: Grader, unit: U
     assert verdict.verdict in ("passed", "crashed")  # in a namespace of its own it sees no parent
     assert verdict.verdict == "passed" or "ended the process that watches it" in verdict.message
     assert any_grader.grade(unit, inside("pass")).passed
+
+
+def test_all_files_together_are_limited(grader: Grader, generous: Unit):
+    limits = dataclasses.replace(generous.limits, file_mb=1)
+    code = """
+    import itertools, time
+    for n in itertools.count():
+        with open(f"{n}.bin", "wb") as file:
+            file.write(bytes(2**20))
+        time.sleep(0.01)
+    """
+    verdict = grader.grade(dataclasses.replace(generous, limits=limits), inside(code))
+    assert verdict.verdict == "crashed"
+    assert "our code wrote more than 8 MB of files, and was stopped." in verdict.message
+
+
+def test_files_that_another_program_writes_are_no_fault(grader: Grader, generous: Unit, tmp_path: Path):
+    limits = dataclasses.replace(generous.limits, file_mb=1)
+    code = """
+    import os, time
+    if not os.path.exists("begun"):
+        open("begun", "w").close()
+        time.sleep(1)
+    """
+    stop = threading.Event()
+
+    def fill() -> None:
+        for n in itertools.count():
+            if stop.wait(0.02):
+                return
+            (tmp_path / f"{n}.bin").write_bytes(bytes(2**20))
+
+    other = threading.Thread(target=fill)
+    other.start()
+    try:
+        verdict = grader.grade(dataclasses.replace(generous, limits=limits), inside(code))
+    finally:
+        stop.set()
+        other.join()
+    assert verdict.verdict == "passed"
 
 
 # The temporary folder

@@ -1,14 +1,16 @@
 """The unit's own solution cannot be had from inside the exercise: not by any name, nor from any copy made there."""
 
 import dataclasses
+import os
 import py_compile
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from groundup.course.grader import Grader
+from groundup.course.grader import Grader, limits
 from groundup.course.material.unit import Unit, load_unit
 from tests.grader.submissions import LINUX, MEANS, STACK, SUMS, assert_refused, inside, some
 
@@ -253,6 +255,17 @@ def test_files_outside_the_run_cannot_be_changed(code: str, copied: Unit, grader
 def test_its_own_file_cannot_be_changed(code: str, grader: Grader, unit: Unit):
     source = inside(code)
     assert_refused(grader.grade(unit, source), source, "It may create and change its own files, in the current folder.")
+
+
+@pytest.mark.skipif(not os.path.isdir(limits.IN_MEMORY), reason="files do not lie in memory here")
+def test_files_of_another_run_cannot_be_changed(grader: Grader, unit: Unit):
+    folder = Path(tempfile.mkdtemp(prefix=limits.FOLDER, dir="/dev/shm"))
+    try:
+        source = inside(f"open({str(folder / 'a')!r}, 'w')  # here")
+        assert_refused(grader.grade(unit, source), source, "It may create and change its own files")
+        assert list(folder.iterdir()) == []
+    finally:
+        folder.rmdir()
 
 
 def test_files_of_its_own_can_be_made_and_changed(grader: Grader, unit: Unit):

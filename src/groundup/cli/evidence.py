@@ -76,7 +76,7 @@ def replay_command(as_json: bool) -> int:
     "--stack", type=click.Path(exists=True, file_okay=False), help="Another stack folder than the built-in one."
 )
 @click.option("--quick", is_flag=True, help="Leave out the slow parts: mutants, pairs, labs, snippets, figures.")
-@click.option("--all-mutants", is_flag=True, help="Try every mutant, not an even draw of at most 200.")
+@click.option("--all-mutants", is_flag=True, help="Try every mutant, not an even draw of at most 120.")
 @click.option("--pairs", type=click.IntRange(0), help="Submit this many pairs of mistakes instead of two.")
 @click.option("--compare", is_flag=True, help="Write no proof.json; fail if a result differs from one.")
 @click.option(

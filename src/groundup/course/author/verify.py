@@ -38,7 +38,7 @@ NAMED_SHARE = 0.8
 WRONG_SHARE = 0.01
 PAIRS = 2  # of each unit in the CI, at a second or two of processor time each; the weekly run tries sixty
 SEEDS = 3
-MUTANTS = 200
+MUTANTS = 120
 # A check is stuck on a mutant once it takes this many seconds of processor time and this many times what the reference
 # takes: a loop without an end is noticed soon, and a busy machine changes nothing.
 STUCK_SECONDS, STUCK_TIMES = 1.0, 10

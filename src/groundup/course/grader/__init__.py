@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-from groundup.course.grader import pool
+from groundup.course.grader import limits, pool
 from groundup.course.grader.forbidden import first_use
 from groundup.course.grader.judgement import compiled_of, finished, joined, not_run, verdict_of
 from groundup.course.grader.request import Request, build_request, label, packages, rules
@@ -298,8 +298,8 @@ def _key(request: Request) -> Any:
 
 
 def make_folder() -> str:
-    """A temporary folder for one run."""
-    return tempfile.mkdtemp(prefix="groundup-")
+    """A temporary folder for one run, in memory where that is possible."""
+    return tempfile.mkdtemp(prefix=limits.FOLDER, dir=limits.folder_in_memory())
 
 
 def remove_folder(folder: str) -> None:

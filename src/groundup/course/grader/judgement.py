@@ -9,7 +9,7 @@ from typing import Any
 
 from groundup.course.grader.kernels import CANNOT
 from groundup.course.grader.request import label
-from groundup.course.grader.run import BROKEN, STUCK
+from groundup.course.grader.run import BROKEN, LARGEST_FILES, STUCK
 from groundup.course.material.source import code_of, is_stub, main_function, parse
 from groundup.course.material.unit import Unit
 from groundup.course.verdict import CheckResult, Compiled, Outcome, Verdict, sha256_text
@@ -171,6 +171,8 @@ def how_it_ended(ending: dict[str, Any], unit: Unit) -> str:
             return "your code started more processes than the limit allows, and was stopped with all of them."
         case "memory":
             return f"your code used more memory than its limit of {limits.memory_mb} MB, and was stopped."
+        case "files":
+            return f"your code wrote more than {LARGEST_FILES * limits.file_mb} MB of files, and was stopped."
         case "forged":
             return "your code wrote to the channel by which the grader reports, so its report cannot be trusted."
         case "closed":

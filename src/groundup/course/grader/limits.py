@@ -21,6 +21,9 @@ KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "VIRTUAL_ENV",
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")  # fmt: skip
 RESERVE_MB, ROOM_MB = 128, 32
+# Where files lie in memory (Linux), and the room that it must have to be used.
+IN_MEMORY, ROOM_FOR_FILES_MB = "/dev/shm", 1024
+FOLDER = "groundup-"  # how the name of a run's folder begins
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -46,6 +49,33 @@ def move_into(scratch: str) -> None:
     os.chdir(scratch)
     os.environ.update(dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "NUMBA_CACHE_DIR"), scratch))
     tempfile.tempdir = scratch
+
+
+def folder_in_memory() -> str | None:
+    """A folder whose files lie in memory, with room for those of a run; None where there is none or `TMPDIR` is set.
+
+    Checks make and remove many small files. On a disk that can take longer than everything else in a verdict.
+    """
+    chosen = "TMPDIR" in os.environ or not os.access(IN_MEMORY, os.W_OK | os.X_OK)
+    return None if chosen or free_bytes(IN_MEMORY) < ROOM_FOR_FILES_MB * 2**20 else os.path.realpath(IN_MEMORY)
+
+
+def free_bytes(folder: str) -> int:
+    """The room that a folder's file system has; 0 where the folder is gone."""
+    with contextlib.suppress(OSError):
+        system = os.statvfs(folder)
+        return system.f_bavail * system.f_frsize
+    return 0
+
+
+def bytes_below(folder: str) -> int:
+    """What the files in a folder and below it hold."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+    return total
 
 
 def limit_resources(*, memory_mb: int, file_mb: int, cpu_seconds: float) -> None:

@@ -18,6 +18,8 @@ START_SECONDS = 120.0  # a fresh process imports PyTorch first, from a cold disk
 BUSY = 4  # the diagnosis counts its processor time; on a busy machine that takes longer by the clock
 # Processes that packages may start for themselves, beyond what the submission may.
 SPARE_PROCESSES = 8
+# All files of a run together may hold as much as so many of the largest ones.
+LARGEST_FILES = 8
 # Where the interpreter writes which line it is in, when it crashes or is asked to.
 TRACE = "trace.txt"
 WRITTEN_SECONDS = 0.2
@@ -47,6 +49,7 @@ class Run:
         self.finished = False
         self.most_processes = request["limits"]["processes"] + SPARE_PROCESSES
         self.most_bytes = 2 * request["limits"]["memory_mb"] * 2**20  # of all further processes together
+        self.most_in_files = LARGEST_FILES * request["limits"]["file_mb"] * 2**20
         self.bytes_at_start = 0  # what the submission's own process held when its time began
         self._printed = 0
         self._receiver = Receiver(self.key)
@@ -87,17 +90,20 @@ class Run:
         if self._printed > self.request["limits"]["output_kb"] * 1024:
             self.end("output")
 
-    def check_limits(self, held: Sequence[int]) -> None:
-        """End the run where it has used up its processes, their memory or its time.
+    def check_limits(self, held: Sequence[int], written: int = 0) -> None:
+        """End the run where it has used up its processes, their memory, its files or its time.
 
         Args:
             held: what each process below the submission's own holds in memory, in bytes.
+            written: what the run's files hold, in bytes; 0 where that is little.
         """
         if len(held) > self.most_processes:
             self.end("processes")
         # What a fork shares with the submission is no use of memory, and counting it exactly would take too long.
         elif sum(max(0, size - self.bytes_at_start) for size in held) > self.most_bytes:
             self.end("memory")
+        elif written > self.most_in_files:
+            self.end("files")
         elif time.monotonic() > self.deadline:
             self.end("timeout")
 

@@ -51,6 +51,7 @@ class Supervisor(Run):
         self.deadline = math.inf
         self.started = False
         self._caller: socket.socket | None = None
+        self._room_at_start = limits.free_bytes(request["scratch"])
 
     def run(self, caller: socket.socket) -> dict[str, Any]:
         """Run the submission that comes by `caller` to its end and return the report; ends early when that closes."""
@@ -108,7 +109,14 @@ class Supervisor(Run):
             if not self.over and time.monotonic() - looked > POLL_SECONDS:
                 looked = time.monotonic()
                 self.bytes_at_start = self.bytes_at_start or (limits.resident_bytes(pid) if self.events else 0)
-                self.check_limits([limits.resident_bytes(p) for p in limits.descendants(pid, self.most_processes)])
+                held = [limits.resident_bytes(p) for p in limits.descendants(pid, self.most_processes)]
+                self.check_limits(held, self._written())
+
+    def _written(self) -> int:
+        """What the run's files hold, in bytes; counted only when the file system has lost more than they may."""
+        scratch = self.request["scratch"]
+        much = self._room_at_start - limits.free_bytes(scratch) > self.most_in_files
+        return limits.bytes_below(scratch) if much else 0
 
     def _take(self, event: dict[str, Any]) -> None:
         super()._take(event)

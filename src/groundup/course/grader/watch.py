@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundup.course.grader import limits
 from groundup.course.grader.forbidden import ALWAYS, FOREIGN, INSIDES, STACK, refusal
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ CHANGING = {
     "os.utime": ((0, 3),), "os.truncate": ((0, None),), "shutil.rmtree": ((0, None),), "sqlite3.connect": ((0, None),),
 }  # fmt: skip
 FILES = "It may create and change its own files, in the current folder."
+# How the folders of all runs begin that lie in memory.
+FOLDERS_IN_MEMORY = os.path.join(os.path.realpath(limits.IN_MEMORY), limits.FOLDER)
 SECRET = "reads the unit's own files, which hold the solution. Write it yourself."
 
 
@@ -205,7 +208,8 @@ class Watch:
 
     def _may_change(self, real: str | bytes) -> bool:
         path = os.fsdecode(real)
-        return path != self._own_path and (path.startswith((self._scratch, "/dev/")) or path == os.devnull)
+        device = path.startswith("/dev/") and not path.startswith(FOLDERS_IN_MEMORY)
+        return path != self._own_path and (path.startswith(self._scratch) or device or path == os.devnull)
 
     def _change(self, event: str, frame: Any, arguments: tuple[Any, ...]) -> None:
         line = self._line_anywhere(frame)

@@ -14,6 +14,7 @@ from groundup.stack.bedrock.information.information import (
     _table,
     _whole,
     entropy,
+    kl_divergence,
 )
 
 
@@ -86,8 +87,6 @@ def compares_with_the_other():
 @mistake("js_divergence")
 def is_jeffreys(p, q, base=2.0):
     """You take the mean of both directions: Jeffreys' divergence, which is infinite where one rules something out."""
-    from groundup.stack.bedrock.information.information import kl_divergence
-
     return (kl_divergence(p, q, base) + kl_divergence(q, p, base)) / 2
 
 

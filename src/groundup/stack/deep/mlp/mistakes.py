@@ -403,10 +403,10 @@ def train_on_a_copy(parameters, inputs, labels, *, learning_rate, epochs):
 # --- MLPClassifier -------------------------------------------------------------------------------------------
 
 
-@mistake("MLPClassifier.fit", edit=("np.random.default_rng(self.seed)", "np.random.default_rng()"))
+@mistake("MLPClassifier.fit", edit=("np.random.default_rng(self.seed)", "np.random.default_rng(0)"))
 def fit_ignores_the_seed():
-    """You drew the initial weights without the seed: two fits with the same settings give two
-    networks, and no result can be repeated. np.random.default_rng(self.seed).
+    """You drew the initial weights from a seed of your own: every value of `seed` gives the same network.
+    np.random.default_rng(self.seed).
     """
 
 

@@ -66,10 +66,13 @@ def fill(folder, files):
 
 
 def texts(folder):
-    """What a folder holds: text by path, folders that are empty as None, staged files included."""
+    """What a folder holds: text by path, folders that are empty as None, what is staged (under chance names) as one."""
     held = {}
-    for path in folder.rglob("*"):
-        if path.is_file():
+    staged = sorted(path.read_text() for path in folder.rglob(f"{STAGED}*"))
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(STAGED):
+            held[STAGED] = staged
+        elif path.is_file():
             held[path.relative_to(folder).as_posix()] = path.read_text()
         elif not any(path.iterdir()):
             held[path.relative_to(folder).as_posix()] = None
@@ -205,7 +208,7 @@ def test_stage_leaves_nothing_after_an_error(tmp_path, error):
 
     with pytest.raises(error):
         stage(pieces(), tmp_path)
-    same(list(tmp_path.iterdir()), [], "files left")
+    same([STAGED if path.name.startswith(STAGED) else path.name for path in tmp_path.iterdir()], [], "files left")
 
 
 # plan
