@@ -10,17 +10,17 @@ from groundup.stack.retrieval.ingestion.ingestion import (
 )
 
 
-@mistake("separate", edit=[(" if start < end else []", ""), ("start < cut < end and ", "")])
-def keeps_empty_spans():
-    """You cut at the very end as well when a separator stands there, and leave an empty span behind it. Only a cut
-    with something before it and behind it, `start < cut < end`, makes two spans.
+@mistake("separate", edit=("first < cut < last", "first <= cut <= last"))
+def forbids_the_edges_of_what_is_whole():
+    """You drop the cuts at the beginning and at the end of a whole span too, and so glue it to its neighbours. Only
+    `first < cut < last` lies within.
     """
 
 
-@mistake("separate", edit=(" and not any(first < cut < last for first, last in whole)", ""))
-def cuts_into_what_is_whole():
-    """You do not look at `whole`, so that code is cut at its empty lines. Drop every cut that lies strictly within a
-    whole span.
+@mistake("separate", edit=("match.end", "match.start"))
+def puts_separators_in_front():
+    """You cut in front of a separator, so that it begins the next span. It belongs to the span before it: cut at
+    `match.end()`.
     """
 
 
@@ -31,14 +31,20 @@ def stops_at_words():
     """
 
 
-@mistake("pieces", edit=("break", "return parts"))
-def uses_one_separator():
-    """You cut at the best separator once and take the parts as they come. A paragraph may still be too long: treat
-    each part as you treat the whole, by calling yourself.
+@mistake("pieces", edit=("SEPARATORS", "reversed(SEPARATORS)"))
+def begins_with_words():
+    """You try the separators from the finest to the best, so that a long paragraph is cut between its words although
+    it has sentences. `SEPARATORS` begins with the best.
     """
 
 
-@mistake("merge", edit=("measure(start, spans[last + 1][1", "sum(measure(*span) for span in spans[first : last + 2"))
+@mistake(
+    "merge",
+    edit=(
+        "groups: ",
+        "one, measure = measure, lambda a, b: sum(one(*s) for s in spans if a <= s[0] < b)\n    groups: ",
+    ),
+)
 def adds_lengths_up():
     """You add the lengths of the spans up. What is put together may measure less than its parts, because a tokenizer
     marks the ends of every text. Measure from the first span's start to the last one's end.
@@ -64,13 +70,6 @@ def gives_equal_texts_one_id():
     """
 
 
-@mistake("chunk", edit=("document.sections or ", ""))
-def forgets_the_sections():
-    """You chunk the document in one go. Chunks then run across headings and pages, and nobody can say on which page a
-    sentence is. Chunk each section by itself, and tell its chunks its metadata.
-    """
-
-
 @mistake("chunk", edit=("text = header + body", 'text, header = body, ""'))
 def leaves_the_header_behind():
     """You cut a long table and leave its header in the first chunk. The rows of the others are numbers of which nobody
@@ -78,31 +77,16 @@ def leaves_the_header_behind():
     """
 
 
-@mistake(
-    "parse_markdown",
-    edit=(
-        'match.end() for match in re.finditer(r"\\r\\n|\\r|\\n", text',
-        "sum(map(len, text.splitlines(True)[: i + 1])) for i in range(len(text.splitlines())",
-    ),
-)
-def counts_lines_as_python_does():
-    """You find the lines with `splitlines`, which also ends a line at form feeds and other separators. CommonMark does
-    not, so that every position behind one of them is wrong. Lines end at /r/n, /r or /n only.
+@mistake("parse_markdown", edit=(", whole, tables)", ", whole)"))
+def forgets_where_tables_are():
+    """You do not say where the tables are, and so `chunk` cannot repeat their headers. A table is opened at its header,
+    and its rows begin where `tbody_open` does.
     """
 
 
-@mistake("parse_markdown", edit=("level < depth", "level != depth"))
-def keeps_headings_that_ended():
-    """You keep headings in the path that the new one has ended. A heading closes all of its own level and below, so
-    that only those with `level < depth` stay above it.
-    """
-
-
-@mistake("parse_markdown", edit=('token.type == "heading_open" and token.level == 0', 'token.type == "heading_open"'))
-def takes_quoted_headings():
-    """You begin a section at headings within quotes and lists, too. Those belong to the quote: only tokens of level 0
-    are headings of the document.
-    """
+@mistake("join_pages", edit=("enumerate(pairwise(begins), 1)", "enumerate(pairwise(begins))"))
+def counts_pages_from_zero():
+    """You count pages from 0. Everybody who opens the file counts from 1."""
 
 
 @mistake("join_pages", edit=("    text", "    pages = [page for page in pages if page.strip()]\n    text"))
@@ -112,16 +96,21 @@ def skips_empty_pages():
     """
 
 
+@mistake("where", edit=('conditions[0] if len(conditions) == 1 else {"$and": conditions}', '{"$and": conditions}'))
+def puts_one_under_and():
+    """You put a single condition under `$and`. Chroma wants two at least there: one stands alone."""
+
+
 @mistake(
     "where",
     edit=(
-        'conditions[0] if len(conditions) == 1 else {"$and": conditions',
-        "{key: test for condition in conditions for key, test in condition.items()",
+        "            conditions.append({key: {operator: value}})",
+        '        conditions.append({key: wanted if isinstance(wanted, Mapping) else {"$eq": wanted}})',
     ),
 )
-def leaves_several_side_by_side():
-    """You put several conditions side by side into one mapping. Chroma refuses that: several go into a list under
-    `$and`.
+def keeps_operators_together():
+    """You leave several operators in one condition. Chroma takes one operator at a time: each becomes a condition of
+    its own under `$and`.
     """
 
 
@@ -132,20 +121,17 @@ def never_updates():
     """
 
 
-@mistake(
-    "KnowledgeBase.ingest",
-    edit=("changes(stored, wanted", "Changes(tuple(wanted), (), tuple(name for name in stored if name not in wanted)"),
-)
-def embeds_everything_again():
-    """You throw a changed file's chunks away and embed all of them anew. One changed word then costs as much as the
-    whole file. Ask `changes` what is new, and embed that.
+@mistake("changes", edit=("stored[name] != wanted[name]", "not wanted[name].items() <= stored[name].items()"))
+def compares_what_is_wanted_only():
+    """You look whether the wanted metadata is among the stored, and do not see that something has been taken away.
+    Compare the whole mappings.
     """
 
 
-@mistake("KnowledgeBase.ingest", edit=("all", "any"))
-def looks_at_one_chunk():
-    """You take the document for stored when one of its chunks says so. A process that died half-way leaves such a
-    chunk among others that are old: all of them must say so, and none may be missing.
+@mistake("KnowledgeBase.ingest", edit=(' and noted["chunks"] == len(stored)', ""))
+def does_not_count():
+    """You look whether every stored chunk is of this state, and not whether all of them are there. A chunk that is
+    missing cannot say so: compare their number with the one that they carry.
     """
 
 
@@ -164,6 +150,20 @@ def looks_at_one_chunk():
 def deletes_first():
     """You delete before you add. Between the two, somebody who asks finds neither the old text nor the new one, and if
     the process dies there, it stays so. Add first.
+    """
+
+
+@mistake("KnowledgeBase.ingest", edit=("{**gone, **wanted[name]}", "wanted[name]"))
+def keeps_what_was_taken_away():
+    """You write the new metadata, and what the old had beyond it stays, because Chroma's `update` merges. Tell it None
+    for what is gone.
+    """
+
+
+@mistake("KnowledgeBase.ingest", edit=("_batches(todo.add)", "[list(todo.add)] if todo.add else []"))
+def writes_all_at_once():
+    """You hand everything to the store in one call. Chroma takes some 5,000 chunks at a time, and all texts of a large
+    file are embedded before the first is safe: go in batches.
     """
 
 

@@ -17,16 +17,6 @@ from groundup.stack.retrieval.ranking.ranking import (
 
 @mistake(
     "word_terms",
-    edit=("(*([word.lower()] if identifier else []), *_stemmer.stemWords(plain))", "tuple(_stemmer.stemWords(plain))"),
-)
-def loses_the_identifier():
-    """You keep only the pieces. Whoever types `crashloopbackoff` in lower case, or an address such as 10.0.0.1, looks
-    for the whole: a word with a hump, an underscore or a digit among several pieces is a term by itself, too.
-    """
-
-
-@mistake(
-    "word_terms",
     edit=[("map(str.lower, pieces)", "pieces"), ("len(pieces) > len(parts) or ", ""), ("(word)", "(word.lower())")],
 )
 def lowers_before_looking_for_humps():
@@ -57,39 +47,34 @@ def lets_common_terms_count_against():
     """
 
 
+@mistake("idf")
+def uses_the_textbook_idf(containing, documents):
+    """You use log(N / n), the idf of TF-IDF: it is 0 for what all documents have and infinite for what none has. BM25's
+    comes from the odds, (N - n + ½) / (n + ½), and the halves keep it finite.
+    """
+    with np.errstate(all="ignore"):
+        return np.log(documents / np.asarray(containing, dtype=np.float64))
+
+
 @variant("idf")
 def idf_as_a_fraction(containing, documents):
     """1 + (N - n + ½) / (n + ½) is (N + 1) / (n + ½)."""
     return np.log((documents + 1) / (np.asarray(containing, dtype=np.float64) + 0.5))
 
 
-@mistake("search_postings", edit=("            sums[seen[j]] = 0\n", ""))
-def never_clears_the_sums():
-    """You never set the sums back to zero, so the second query starts with what the first one gave to the documents.
-    Clear each slot that was seen when its score has been read.
-    """
-
-
 @mistake(
     "search_postings",
     edit=[
         (
-            "score < scores[q, place] or (score == scores[q, place] and name > ids[q, place])",
-            "score <= scores[q, place]",
+            "    for q in range(len(queries) - 1):\n        found = 0\n",
+            "    found = 0\n    for q in range(len(queries) - 1):\n",
         ),
-        (" or (score == scores[q, place - 1] and name < ids[q, place - 1])", ""),
+        ("            sums[seen[j]] = 0\n", ""),
     ],
 )
-def breaks_ties_by_slot():
-    """Of equal scores you put the document first that lies first in the index. After a removal it may lie elsewhere,
-    and the ranking changes although nothing about it did. Of equal scores, the smaller id comes first.
-    """
-
-
-@mistake("search_postings", edit=("weight * counts[p] / (counts[p] + norms[slot])", "weight * counts[p]"))
-def forgets_the_norm():
-    """You add weight times count. Then a text that repeats a word ten times counts tenfold, and long texts always win.
-    Divide by count + norm of the document's slot.
+def never_clears_the_sums():
+    """You never set the sums back to zero, so the second query starts with what the first one gave to the documents.
+    Clear each slot that was seen when its score has been read.
     """
 
 
@@ -110,13 +95,6 @@ def leaves_the_counts_behind():
     """You move the slots and leave the counts where they are, so that documents swap their counts. Move both."""
 
 
-@mistake("BM25.expand", edit=("mixed.get(self._words[number], 0.0) + part", "part"))
-def replaces_the_weight_of_own_terms():
-    """A term that is in the query and among the new ones gets the new weight in place of the old. It has both: add
-    them, or the weights do not sum to 1.
-    """
-
-
 @mistake("reciprocal_rank_fusion", edit=(", start=1", ""))
 def counts_ranks_from_zero():
     """You count ranks from 0, so that the first has 1 / 60 where it should have 1 / 61. Ranks begin at 1."""
@@ -127,16 +105,6 @@ def ranks_empty_places():
     """You let -1 take part. It marks an empty place, and the most frequent document of all would be none."""
 
 
-@mistake(
-    "score_fusion",
-    edit=[("(scores - known.mean()) / known.std()", "scores"), ("(known.min() - known.mean()) / known.std()", "0.0")],
-)
-def adds_the_scores_as_they_are():
-    """You add the scores as they are. BM25's are ten times as large as cosines, so the sum is BM25 alone. Take each
-    row's mean away and divide by its standard deviation first.
-    """
-
-
 @mistake("score_fusion", edit=("(known.min() - known.mean()) / known.std()", "0.0"))
 def gives_the_mean_to_what_is_missing():
     """A document that a list lacks gets 0 from it, which is the mean of that list: better than half of what the list
@@ -144,10 +112,20 @@ def gives_the_mean_to_what_is_missing():
     """
 
 
-@mistake("surprise", edit=("scores if sample is None else sample", "scores"))
-def judges_the_found_by_themselves():
-    """You take mean and deviation of the scores that were found, though a sample is given. The best of many are a tail,
-    and the first of it stands far out even if all is noise: judge by the sample.
+@mistake("score_fusion", edit=("np.isfinite(scores)", "np.isfinite(scores) & (np.array(ids) != -1)"))
+def leaves_empty_places_out():
+    """You leave the empty places out of the mean and the deviation, although their score is known. When one document
+    alone has the query's word, it is then all of the row, and its score tells nothing. Use every finite score.
+    """
+
+
+@mistake(
+    "score_fusion",
+    edit=[("scores - known.mean()) / known.std()", "scores - known.min()) / np.ptp(known)"), ("id, floor", "id, 0.0")],
+)
+def scales_to_the_unit_interval():
+    """You stretch each row to the range from 0 to 1. Then the first of a list has 1 whether it stands far out or hardly
+    at all, and one outlier presses all others together. Here a point is a standard deviation above the mean.
     """
 
 
@@ -165,10 +143,10 @@ def divides_by_the_bound():
     """
 
 
-@mistake("evidence_fusion", edit=[("lowest ", "_ "), ("lowest", "0.0")])
-def gives_nothing_to_what_is_missing():
-    """A document that one search lacks gets 0 from it, as if it had been looked at and had none of the words. It only
-    lay below the last that was found: give it the lowest of the row.
+@mistake("rerank", edit=("encoder.score(query, passages)", "np.hstack([encoder.score(query, [p]) for p in passages])"))
+def asks_passage_by_passage():
+    """You ask the encoder for one passage at a time. A model takes a batch in little more time than one: give it all
+    passages in one call.
     """
 
 
@@ -186,6 +164,21 @@ def compares_with_the_best_order_of_what_was_found():
     """You compare with the best order of the documents that were found. A search that finds one relevant document of
     ten then scores 1. The best order is that of all judged documents.
     """
+
+
+@mistake("ndcg", edit=("np.log2(np.arange(k) + 2)", "np.maximum(np.log2(np.arange(k) + 1), 1)"))
+def discounts_from_log_of_the_rank():
+    """You divide by log2(rank), which is 0 for the first rank, and 1 for the second. It is log2(rank + 1): 1 for the
+    first.
+    """
+
+
+@mistake(
+    "ndcg",
+    edit=[("_gains", "2 ** _gains"), ("k)[:k]", "k)[:k] - 1"), ("np.sort", "2.0 ** np.sort"), ("1][:k]", "1][:k] - 1")],
+)
+def uses_exponential_gains():
+    """You count a gain g as 2^g - 1, as some web search papers do. Here, as in trec_eval, a gain counts what it is."""
 
 
 @mistake("ndcg", edit=('float("nan")', "0.0"))
@@ -213,4 +206,11 @@ def ndcg_in_a_loop(ranking, gains, k=10):
 def averages_over_what_was_found():
     """You average over the documents that were found. One hit at the first place then scores 1, whatever was missed.
     Divide by how many there are to find.
+    """
+
+
+@mistake("average_precision", edit=("precision[found].sum() / relevant", "precision.sum() / max(len(found), 1)"))
+def averages_precision_at_every_rank():
+    """You average the precision at all ranks. Only ranks with a hit count, or what comes after the last one drags the
+    score down.
     """
