@@ -267,9 +267,9 @@ def test_permutation_importances_are_scikit_learns(rng):
     """Over many shuffles they are scikit-learn's."""
     X, y = problem(rng, 60)
     theirs = tree.DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
-    reference = inspection.permutation_importance(theirs, X, y, n_repeats=60, random_state=0)["importances_mean"]
-    ours = permutation_importances(theirs.score, X, y, rng, repeats=60).mean(axis=1)
-    assert_close(ours, reference, "mean falls of the accuracy of one tree", atol=0.04)
+    reference = inspection.permutation_importance(theirs, X, y, n_repeats=30, random_state=0)["importances_mean"]
+    ours = permutation_importances(theirs.score, X, y, rng, repeats=30).mean(axis=1)
+    assert_close(ours, reference, "mean falls of the accuracy of one tree", atol=0.05)
 
 
 def test_permutation_importances_leave_all_else_alone(rng):
