@@ -18,7 +18,6 @@ from groundup.systems.research.export import to_markdown
 from groundup.systems.research.prices import read_prices
 from groundup.systems.research.runs import open_research
 from groundup.systems.research.service import RUNS, Assistant, Settings
-from groundup.systems.research.state import Budget
 
 HOST = "http://127.0.0.1:8610"
 QUESTION = "What is an idempotency key, and how does a circuit breaker protect the caller?"
@@ -109,7 +108,7 @@ def test_a_report_that_is_done_is_told_again_and_exported(started: Any, tmp_path
 
 def test_who_hangs_up_leaves_a_run_that_goes_on(location: Path, tmp_path: Path):
     assistant = Assistant(Settings(tmp_path / "research.sqlite", knowledge=str(location), model="embedded"))
-    id = assistant.begin(QUESTION, Budget())
+    id = assistant.begin(QUESTION, {})
     told = assistant.run(id)
     seen = [next(told), next(told)]
     told.close()
@@ -139,6 +138,21 @@ def test_sources_costs_and_metrics(started: Any, tmp_path: Path):
     counted = client.get("/metrics").text
     assert 'groundup_research_reports_total{abstained="false"} 1.0' in counted
     assert 'path="/research"' in counted
+
+
+def test_a_limit_of_money_ends_the_search(started: Any, tmp_path: Path):
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "EUR"\n[models.embedded]\nin = 1000\nout = 1000\n')
+    asked = {"question": QUESTION, "money": 1e-9}
+    client = started(prices=read_prices(prices))
+    assert "1e-09 EUR" in json.dumps(events(client.post("/research", json=asked))[-1], ensure_ascii=False)
+    assert "money must come with prices, got 1e-09, and the server has none" in error(
+        started().post("/research", json=asked), 422
+    )
+    prices.write_text("[models.other]\nin = 1\nout = 1\n")
+    other = started(prices=read_prices(prices))
+    assert "prices must have the model 'embedded'" in error(other.post("/research", json=asked), 422)
+    assert error(other.post("/research", json={**asked, "money": 0}), 422).startswith("money: ")
 
 
 # ── what it refuses ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -36,7 +36,6 @@ from groundup.systems.research.service import (
     Settings,
     document,
 )
-from groundup.systems.research.state import Budget
 
 T = TypeVar("T")
 KINDS = {"markdown": "text/markdown", "html": "text/html", "bibtex": "application/x-bibtex"}
@@ -52,6 +51,9 @@ class Question(Sent):
     steps: int = Field(60, ge=1, le=1000, description="Steps before the report is written.")
     tokens: int = Field(60_000, ge=1, le=10_000_000, description="Tokens of the model, in and out.")
     seconds: float = Field(600.0, gt=0, le=86_400, description="Seconds of work.", strict=False)
+    money: float | None = Field(
+        None, gt=0, le=1e9, strict=False, description="Money for the model's calls, by the prices of the server."
+    )
 
 
 class Plan(Sent):
@@ -257,8 +259,8 @@ def create_app(settings: Settings) -> FastAPI:
         First `begun` with the report's id, then each `step`, at last the `report` (or the requested `plan`); or
         `error`. A client that hangs up ends the run at its next step, and `resume` continues it.
         """
-        budget = Budget(body.steps, body.tokens, body.seconds)
-        id = await run(assistant.begin, body.question, budget)
+        limits = body.model_dump(include={"steps", "tokens", "seconds", "money"})
+        id = await run(assistant.begin, body.question, limits)
         return await going(id, "plan" if body.stop_at_plan else "")
 
     @app.post("/reports/{id}/resume", tags=["research"], response_class=StreamingResponse, responses=STREAM)

@@ -114,13 +114,27 @@ class Assistant:
         return knowledge if knowledge is not None and len(knowledge) else None
 
     # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────
-    def begin(self, question: str, budget: Budget) -> str:
+    def begin(self, question: str, limits: dict[str, Any]) -> str:
         """Store a new run, and return its id.
 
+        Args:
+            question: the question.
+            limits: of the `Budget`, by name. A limit of money is by the prices of the settings.
+
         Raises:
-            UsageError: the question is empty or too long, or the budget is too large.
+            UsageError: the question is empty or too long, or the budget is too large; or it limits money, and the
+                server has no prices, or none for its model.
             NotReady: there is nothing to search.
         """
+        if limits.get("money") is None:
+            budget = Budget(**limits)
+        elif self.settings.prices is None:
+            raise UsageError(
+                f"money must come with prices, got {limits['money']:g}, and the server has none. Leave it out, or "
+                "start the server with --prices FILE."
+            )
+        else:
+            budget = Budget(**limits, prices=self.settings.prices)
         if budget.seconds > self.settings.seconds:
             most = f"{self.settings.seconds:g}"
             raise UsageError(f"seconds must be at most {most} here, got {budget.seconds:g}. Leave it out, or ask less.")
@@ -130,7 +144,7 @@ class Assistant:
                 "There must be documents or the web to look in, and there is neither. Fill the knowledge base: "
                 "groundup research learn FOLDER. Or serve with --web."
             )
-        with open_research(self.settings.store, knowledge=knowledge, web=self.web) as research:
+        with open_research(self.settings.store, knowledge=knowledge, model=self.model, web=self.web) as research:
             where = self._knowledge.location if knowledge is not None else ""
             return research.begin(question, budget, model=self.settings.model, knowledge=where)
 
