@@ -25,7 +25,6 @@ from groundup.errors import StoreError, UnknownName, UsageError
 from groundup.extras import need
 from groundup.knowledge.places import PLACE
 from groundup.secrets import hide
-from groundup.systems.research.calls import name_of
 from groundup.systems.research.planning import Routing
 from groundup.systems.research.report import Report, make_report
 from groundup.systems.research.state import Budget, Cost, State, Step, initial
@@ -212,6 +211,8 @@ class Research:
 
     def _check_priced(self, budget: Budget) -> None:
         """Raise where a limit of money could not be kept, for want of the model's price."""
+        from groundup.systems.research.calls import name_of  # here, as its spans need OpenTelemetry, an extra's
+
         name = name_of(self.model) if self.model is not None else ""
         if budget.money is not None and budget.prices is not None and name and name not in budget.prices.models:
             raise UsageError(
