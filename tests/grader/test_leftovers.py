@@ -256,6 +256,9 @@ def test_whoever_kills_the_supervisor_gets_a_verdict(any_grader: Grader, unit: U
     assert any_grader.grade(unit, inside("pass")).passed
 
 
+# The temporary folder
+
+
 def test_all_files_together_are_limited(grader: Grader, generous: Unit):
     limits = dataclasses.replace(generous.limits, file_mb=1)
     code = """
@@ -267,7 +270,7 @@ def test_all_files_together_are_limited(grader: Grader, generous: Unit):
     """
     verdict = grader.grade(dataclasses.replace(generous, limits=limits), inside(code))
     assert verdict.verdict == "crashed"
-    assert "our code wrote more than 8 MB of files, and was stopped." in verdict.message
+    assert "Your code wrote more than 8 MB of files, and was stopped." in verdict.message
 
 
 def test_files_that_another_program_writes_are_no_fault(grader: Grader, generous: Unit, tmp_path: Path):
@@ -294,9 +297,6 @@ def test_files_that_another_program_writes_are_no_fault(grader: Grader, generous
         stop.set()
         other.join()
     assert verdict.verdict == "passed"
-
-
-# The temporary folder
 
 
 FOLDER = {

@@ -56,8 +56,9 @@ def folder_in_memory() -> str | None:
 
     Checks make and remove many small files. On a disk that can take longer than everything else in a verdict.
     """
-    chosen = "TMPDIR" in os.environ or not os.access(IN_MEMORY, os.W_OK | os.X_OK)
-    return None if chosen or free_bytes(IN_MEMORY) < ROOM_FOR_FILES_MB * 2**20 else os.path.realpath(IN_MEMORY)
+    if "TMPDIR" in os.environ or not os.access(IN_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return os.path.realpath(IN_MEMORY) if free_bytes(IN_MEMORY) >= ROOM_FOR_FILES_MB * 2**20 else None
 
 
 def free_bytes(folder: str) -> int:

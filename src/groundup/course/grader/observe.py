@@ -158,7 +158,7 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, int | float | complex | np.number) and isinstance(b, int | float | complex | np.number):
         return _close(np.asarray(a), np.asarray(b))
     if isinstance(a, str) and isinstance(b, str):
-        return a == b or RUN.sub(r"\1", a) == RUN.sub(r"\1", b)
+        return _of_any_run(a) == _of_any_run(b)
     return type(a) is type(b) and bool(a == b)
 
 
@@ -171,9 +171,14 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
         return bool(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True).all())
 
 
+def _of_any_run(text: str) -> str:
+    """A text without the number of the run in the names of folders."""
+    return RUN.sub(r"\1", text)
+
+
 def same_text(a: str, b: str) -> bool:
     """Whether two messages agree, the numbers in them within the precision with which they are shown."""
-    a, b = RUN.sub(r"\1", a), RUN.sub(r"\1", b)
+    a, b = _of_any_run(a), _of_any_run(b)
     if a == b:
         return True
     if NUMBER.split(a) != NUMBER.split(b):

@@ -583,7 +583,7 @@ class Store:
         return tail
 
     def _write_sources(self) -> None:
-        new: list[Any] = []
+        new: list[list[Any]] = []
         for append in self._pending:
             stored, cursor = append.stored, json.dumps(append.stored.cursor)
             if append.known:
@@ -592,17 +592,17 @@ class Store:
                     [stored.name, stored.lines, cursor, stored.id],
                 )
             else:
-                new += [
+                new.append([
                     stored.id, stored.kind, stored.name, stored.cluster, stored.namespace, stored.pod, stored.uid,
                     stored.container, stored.restart, stored.lines, cursor,
-                ]  # fmt: skip
+                ])  # fmt: skip
             if append.cut:
                 self.connection.execute(
                     "DELETE FROM lines WHERE source = ? AND position > ?", [stored.id, append.before]
                 )
         if new:  # in one statement: each costs more than its row
-            row = f"({', '.join('?' * 11)})"
-            self.connection.execute(f"INSERT INTO sources VALUES {', '.join([row] * (len(new) // 11))}", new)
+            row = f"({', '.join('?' * len(new[0]))})"
+            self.connection.execute(f"INSERT INTO sources VALUES {', '.join([row] * len(new))}", [*chain(*new)])
 
     def _insert(self, batch: dict[str, Any], into: str) -> None:
         """Insert columns of NumPy, which DuckDB reads without a look at each value."""

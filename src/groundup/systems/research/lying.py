@@ -16,10 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.language_models.chat_models import SimpleChatModel
+from langchain_core.messages import BaseMessage
 
 from groundup.llm.embedded import read_prompt
 from groundup.stack.retrieval.rag import sentences, terms, words
@@ -30,7 +28,7 @@ LIARS = ("lies", "cites the unread", "quotes nearly", "obeys")
 MOST = 400  # changed sentences of each kind
 
 
-class Liar(BaseChatModel):
+class Liar(SimpleChatModel):
     """Writes a true sentence of its first source, then the sentences that it was made with, each with a citation.
 
     None of that is a plan, so the rules plan.
@@ -42,18 +40,11 @@ class Liar(BaseChatModel):
     def _llm_type(self) -> str:
         return "groundup-liar"
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
+    def _call(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> str:
         _, passages = read_prompt(str(messages[-1].content))
         text = passages[0].text if passages else ""
         true = [text[start:end] for start, end in sentences(text)[:1]]
-        said = " ".join(f"{sentence} [{at}]" for at, sentence in enumerate([*true, *self.planted], 1))
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=said))])
+        return " ".join(f"{sentence} [{at}]" for at, sentence in enumerate([*true, *self.planted], 1))
 
 
 def planted(liar: str, own: str, unread: str, attack: str, seed: int) -> list[str]:

@@ -211,13 +211,15 @@ class Research:
 
     def _check_priced(self, budget: Budget) -> None:
         """Raise where a limit of money could not be kept, for want of the model's price."""
+        if self.model is None or budget.money is None or budget.prices is None:
+            return
         from groundup.systems.research.calls import name_of  # here, as its spans need OpenTelemetry, an extra's
 
-        name = name_of(self.model) if self.model is not None else ""
-        if budget.money is not None and budget.prices is not None and name and name not in budget.prices.models:
+        name = name_of(self.model)
+        if name not in budget.prices.models:
             raise UsageError(
                 f"prices must have the model '{name}' for a limit of money, and have "
-                f"{', '.join(budget.prices.models)}. Add it to the file, or leave out --money."
+                f"{', '.join(budget.prices.models)}. Add it to the file, or leave out the limit."
             )
 
     def replan(self, id: str, plan: Sequence[str]) -> None:

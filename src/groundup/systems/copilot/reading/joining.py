@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 LOOK = 400  # characters of a line that say whether it continues an exception
 PYTHON = "Traceback (most recent call last):"
-GRAVE = frozenset(("error", "fatal", "warn"))
-MAY_JOIN = frozenset(" \tatCSWTg#N.")  # how a line begins that may go on with a record that is not grave
+_GRAVE = frozenset(("error", "fatal", "warn"))
+_MAY_JOIN = frozenset(" \tatCSWTg#N.")  # how a line begins that may go on with a record that is not grave
 _BETWEEN = re.compile(
     r"(During handling of the above exception|The above exception was the direct cause"
     r"|Traceback \(most recent call last\):)"
@@ -81,12 +81,12 @@ class Trace:
         if first in ENTRY or (timed and first == " " and PADDED_LEVEL.match(text) is not None):
             return False
         if first == "[":
-            return bool(self.kind or last.joined or last.level in GRAVE) and self._bracketed(text)
-        grave = last.level in GRAVE
+            return bool(self.kind or last.joined or last.level in _GRAVE) and self._bracketed(text)
+        grave = last.level in _GRAVE
         if self.kind:
             if (joined := self._goes_on(text[:LOOK])) is not None:
                 return joined
-        elif not grave and first not in MAY_JOIN and not last.joined and ":in " not in text:
+        elif not grave and first not in _MAY_JOIN and not last.joined and ":in " not in text:
             return False
         text = text[:LOOK]
         indented = first in " \t"

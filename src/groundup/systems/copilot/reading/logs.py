@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from groundup.errors import UsageError
 from groundup.systems.copilot.reading.content import PIECE, Opened, opened_as_text
 from groundup.systems.copilot.reading.formats import FORMATS, Format, after_time, plain
-from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, GRAVE, MAY_JOIN, Trace
+from groundup.systems.copilot.reading.joining import CRASHES, ENTRY, EXCEPTION, Trace
 from groundup.systems.copilot.reading.parsed import Parsed
 from groundup.systems.copilot.reading.patterns import Everything, OwnTrace, OwnUnwrapper, Patterns, Reader
 from groundup.systems.copilot.reading.servers import columns_of, read_w3c
@@ -307,10 +307,7 @@ class _Reading:
                     continue
                 first = text[0]
             if last is not None and first not in ENTRY and len(last.joined) < MAX_JOINED:
-                trace = stream.trace
-                # Most lines follow a record that is not grave, and begin as no trace goes on.
-                may_join = trace.kind or first in MAY_JOIN or last.level in GRAVE or last.joined or ":in " in text
-                if may_join and trace.joins(text, last, time is not None):
+                if stream.trace.joins(text, last, time is not None):
                     self._join(stream, last, number, text)
                     continue
             if part or first in "#<_" or stream.columns:
@@ -347,10 +344,7 @@ class _Reading:
         received: float | None,
     ) -> Record:
         """The record of a line that is an entry by itself."""
-        try:
-            parsed = self.order[0](text) or _parse_as_another(text, self.order)
-        except UNREADABLE:
-            parsed = plain(text)
+        parsed = _parse(text, self.order)
         if parsed.format == "plain" and time is not None:  # the time that was taken off was the line's own
             parsed = after_time(f" {text}", "headed", time)
         if received is not None:
@@ -508,14 +502,11 @@ def _add_to_message(record: Record, text: str) -> None:
     record.parts += 1
 
 
-UNREADABLE = (ValueError, OverflowError, RecursionError)  # nothing that a line holds stops the lines after it
-
-
 def _parse(text: str, order: list[Format]) -> Parsed:
     """Read one line with the format that fits; the one that fitted last is tried first."""
     try:
         return order[0](text) or _parse_as_another(text, order)
-    except UNREADABLE:
+    except (ValueError, OverflowError, RecursionError):  # nothing that a line holds stops the lines after it
         return plain(text)
 
 
